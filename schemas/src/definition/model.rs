@@ -1,0 +1,405 @@
+//! What a folder of definitions means, once every check has passed. Immutable; ids resolve; targets can be measured.
+
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, NaiveTime, Weekday};
+use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
+
+use crate::event::EventKind;
+use crate::ratio::Share;
+use crate::time::Micros;
+
+use super::source::Source;
+
+/// Everything that one folder of definitions says. Maps are by id, and every reference in them resolves.
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// The service catalogue.
+    pub services: BTreeMap<String, Service>,
+    /// Those to whom services are provided.
+    pub customers: BTreeMap<String, Customer>,
+    /// Service hours; `24x7` is always there.
+    pub calendars: BTreeMap<String, Calendar>,
+    /// Tiers and their objectives, out of the box.
+    pub offerings: BTreeMap<String, Offering>,
+    /// Every version of every agreement, sorted by id, then by the day it takes effect; versions do not overlap.
+    pub agreements: Vec<Agreement>,
+    /// Where events come from and how their fields map.
+    pub sources: BTreeMap<String, Source>,
+}
+
+/// A service of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its id, as events carry it.
+    pub id: String,
+    /// Its name for people; the id when none is given.
+    pub name: String,
+    /// Its tier, e.g. `gold`.
+    pub tier: Option<String>,
+    /// The team that answers for it.
+    pub owner: Option<String>,
+    /// The customers who use it.
+    pub customers: Vec<String>,
+    /// The services it needs; acyclic.
+    pub depends_on: Vec<String>,
+    /// Monthly cost per tier, in hundredths of the currency.
+    pub costs: BTreeMap<String, Cost>,
+    /// How its state follows from checks and incidents (R3).
+    pub state: StateRule,
+}
+
+/// An amount of money per month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Hundredths of one unit of the currency.
+    pub amount_hundredths: i64,
+    /// ISO 4217 code, e.g. `EUR`.
+    pub currency: String,
+}
+
+/// How the state of a service follows from what is known of it (R3, R4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StateRule {
+    /// Which kinds of event decide.
+    pub evidence: Evidence,
+    /// How many checks must be down before the service is.
+    pub down_when: DownWhen,
+    /// A check is unknown when it was not observed for this long (R4).
+    pub stale_after: Micros,
+}
+
+/// Which events decide a service's state (R3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// Monitoring results only.
+    Checks,
+    /// Incidents that say `outage` only; without one the service is up.
+    Incidents,
+    /// Both; an incident's outage is down whatever the checks say.
+    Both,
+}
+
+/// How many of a service's checks must be down (R3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DownWhen {
+    /// One is enough.
+    AnyDown,
+    /// All of them.
+    AllDown,
+    /// At least this many, 1 or more.
+    AtLeast(u32),
+}
+
+/// Somebody to whom services are provided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Customer {
+    /// Its id, as events carry it.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+}
+
+/// Service hours and holidays in a time zone (R1, R2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    /// Its id.
+    pub id: String,
+    /// The zone in which its hours are civil time.
+    pub time_zone: Tz,
+    /// Spans of agreed time by the weekday on which they start, in order.
+    pub hours: Vec<(Weekday, DaySpan)>,
+    /// Days on which no span starts.
+    pub holidays: Vec<NaiveDate>,
+}
+
+/// One span of a day's hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DaySpan {
+    /// The first civil time that counts.
+    pub from: NaiveTime,
+    /// The first civil time that no longer counts. At or before `from` it lies on the next day; `24:00` is written
+    /// as 00:00 and therefore does.
+    pub until: NaiveTime,
+}
+
+/// A tier's objectives, out of the box.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offering {
+    /// Its id, e.g. `gold`.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// What it promises.
+    pub objectives: Vec<Objective>,
+}
+
+/// One version of a promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// Its id; all its versions share it.
+    pub id: String,
+    /// 1 for the first version.
+    pub version: u32,
+    /// Its name for people.
+    pub name: String,
+    /// Free labels for grouping.
+    pub labels: BTreeMap<String, String>,
+    /// To whom or from whom the promise is.
+    pub agreement_type: AgreementType,
+    /// The customer of an SLA; whose tickets count. `None` counts everybody's.
+    pub customer: Option<String>,
+    /// The services it covers; each objective is judged for each of them.
+    pub services: Vec<String>,
+    /// The offering it follows.
+    pub offering: Option<String>,
+    /// The zone of its windows' edges.
+    pub time_zone: Tz,
+    /// The first civil day it is in force, in its time zone.
+    pub effective_from: NaiveDate,
+    /// The first civil day it is no longer in force; `None` while nobody ended it.
+    pub effective_until: Option<NaiveDate>,
+    /// The agreements it rests on; acyclic.
+    pub rests_on: Vec<String>,
+    /// Months between two reviews.
+    pub review_every_months: Option<u32>,
+    /// The offering's objectives with this agreement's own over them, by id.
+    pub objectives: Vec<Objective>,
+}
+
+/// The kinds of agreement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgreementType {
+    /// To a customer.
+    Sla,
+    /// Between the provider's own teams.
+    Ola,
+    /// Underpinning contract: from a supplier.
+    Uc,
+}
+
+impl AgreementType {
+    /// As definitions and tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AgreementType::Sla => "sla",
+            AgreementType::Ola => "ola",
+            AgreementType::Uc => "uc",
+        }
+    }
+}
+
+/// One line of an agreement: an indicator, a target, a window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Objective {
+    /// Its id, unique within the agreement.
+    pub id: String,
+    /// What is measured.
+    pub indicator: Indicator,
+    /// What is promised.
+    pub target: Target,
+    /// Over which time it is judged.
+    pub window: WindowKind,
+    /// Shares of the target's time or budget at which to warn (R28), ascending.
+    pub warn_at: Vec<Share>,
+    /// Below this share of known agreed time the verdict is `insufficient_data` (R4).
+    pub min_coverage: Share,
+    /// With fewer measurements than this the verdict is `insufficient_data` (R10); 0 for no minimum.
+    pub min_sample: i64,
+    /// The verdict is `met`, not `no_data`, when there was nothing to measure (R11).
+    pub met_when_empty: bool,
+}
+
+/// What is measured, apart from the service it is measured on (R10).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Indicator {
+    /// The quantity.
+    pub signal: Signal,
+    /// The id of the calendar whose time counts.
+    pub calendar: String,
+}
+
+/// The quantities that can be measured (R10).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// Good share of agreed time.
+    Availability(StatePolicy),
+    /// Bad agreed time in total.
+    Downtime(StatePolicy),
+    /// The longest bad run, in agreed time.
+    LongestOutage(StatePolicy),
+    /// How many outages touch the window in agreed time.
+    OutageCount(StatePolicy),
+    /// Share of tickets first responded to within a limit.
+    ResponseTime(ClockRule),
+    /// Share of tickets resolved within a limit.
+    ResolutionTime(ClockRule),
+    /// Share of good among counted things that events of one kind carry.
+    GoodRatio(RatioRule),
+    /// Share of finished changes that succeeded.
+    ChangeSuccess,
+    /// Share of feedback scores of at least this value.
+    Satisfaction {
+        /// The lowest score that is good.
+        good_from: i64,
+    },
+}
+
+/// How time in each state counts (R4-R8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StatePolicy {
+    /// What unknown time counts as (R4).
+    pub unknown: UnknownPolicy,
+    /// What excluded time counts as (R5).
+    pub excluded: ExcludedPolicy,
+    /// How much of degraded time is good (R8): all is `up`, nothing is `down`.
+    pub degraded_good: Share,
+}
+
+/// What unknown time counts as (R4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnknownPolicy {
+    /// It counts neither as good nor as bad.
+    Remove,
+    /// As good.
+    Good,
+    /// As bad.
+    Bad,
+    /// As the last known state; before the first observation it is removed.
+    Hold,
+}
+
+/// What excluded time counts as (R5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExcludedPolicy {
+    /// It counts neither as good nor as bad.
+    Remove,
+    /// As good.
+    CountGood,
+    /// As what the service really was.
+    CountActual,
+}
+
+/// How a ticket's clock runs (R14-R18).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClockRule {
+    /// The priorities it applies to; empty for all.
+    pub priorities: Vec<String>,
+    /// The agreed time allowed.
+    pub within: Micros,
+    /// What a change of priority does (R15).
+    pub priority_change: PriorityChange,
+    /// What reopening does (R16).
+    pub reopening: Reopening,
+    /// To which window a result belongs (R18).
+    pub attribution: Attribution,
+}
+
+/// What a change of priority does to a clock (R15).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PriorityChange {
+    /// The start stays, the new target applies.
+    Retarget,
+    /// The clock starts anew at the change.
+    Restart,
+}
+
+/// What reopening a ticket does to its clock (R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reopening {
+    /// The clock goes on; the time spent resolved counts as paused.
+    SameCycle,
+    /// Each reopening starts a clock of its own.
+    NewCycle,
+    /// Only the first resolution counts.
+    FirstOnly,
+    /// Every cycle is measured, the largest elapsed time is judged.
+    Largest,
+}
+
+/// To which window a clock's result belongs (R18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Attribution {
+    /// Met where it stopped, breached where it was due.
+    Outcome,
+    /// Where the ticket was opened.
+    Opened,
+    /// Where the ticket was closed.
+    Closed,
+}
+
+/// What a good ratio counts (R10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RatioRule {
+    /// The kind of event whose `good_count` and `total_count` are summed.
+    pub kind: EventKind,
+    /// When a ticket's counts are taken.
+    pub count: CountRule,
+}
+
+/// When an event's counts are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CountRule {
+    /// Every event counts, at its time.
+    EachEvent,
+    /// Each ticket counts once, with the counts and at the time of its last closing.
+    OncePerTicketAtClosing,
+}
+
+/// What is promised (R12). Shares and amounts are integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The good share of what was measured must be at least this.
+    AtLeast(Share),
+    /// The duration must be at most this (R10 downtime, longest outage).
+    AtMostTime(Micros),
+    /// The count must be at most this (R10 outage count).
+    AtMostCount(i64),
+}
+
+/// The calendar window over which an objective is judged (R13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WindowKind {
+    /// A civil day.
+    Day,
+    /// An ISO week, from Monday.
+    Week,
+    /// A civil month.
+    Month,
+    /// A quarter of a civil year.
+    Quarter,
+    /// A civil year.
+    Year,
+}
+
+impl WindowKind {
+    /// As definitions and tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WindowKind::Day => "day",
+            WindowKind::Week => "week",
+            WindowKind::Month => "month",
+            WindowKind::Quarter => "quarter",
+            WindowKind::Year => "year",
+        }
+    }
+}
+
+impl Signal {
+    /// As definitions and tables write it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Signal::Availability(_) => "availability",
+            Signal::Downtime(_) => "downtime",
+            Signal::LongestOutage(_) => "longest_outage",
+            Signal::OutageCount(_) => "outage_count",
+            Signal::ResponseTime(_) => "response_time",
+            Signal::ResolutionTime(_) => "resolution_time",
+            Signal::GoodRatio(_) => "good_ratio",
+            Signal::ChangeSuccess => "change_success",
+            Signal::Satisfaction { .. } => "satisfaction",
+        }
+    }
+}

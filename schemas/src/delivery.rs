@@ -1,0 +1,107 @@
+//! The message from a source to a lane: a run of consecutive records of one partition, decoded.
+
+use std::sync::Arc;
+
+use crate::event::EventBatch;
+use crate::time::Instant;
+
+/// One partition of one topic; for a file, the file and partition 0.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct PartitionId {
+    /// The topic, or the file's name.
+    pub topic: Arc<str>,
+    /// The partition's number.
+    pub partition: i32,
+}
+
+/// Records `[from_offset, until_offset)` of one partition: each is an event or a dead letter, none is both or neither.
+/// With `from_offset == until_offset` it carries no record, only the news that the partition is caught up.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Where the records stood.
+    pub partition: PartitionId,
+    /// The first offset covered.
+    pub from_offset: i64,
+    /// The first offset no longer covered. Offsets in between that hold no record (compaction, transactions) are
+    /// covered too.
+    pub until_offset: i64,
+    /// The events, in offset order.
+    pub events: EventBatch,
+    /// The records that could not be used, in offset order.
+    pub dead_letters: Vec<DeadLetter>,
+    /// How far event time may run backwards in this partition, in microseconds (the source's `lateness`).
+    pub lateness: crate::Micros,
+    /// True when nothing is left to read: position = high watermark, and an empty fetch said so (R23).
+    pub caught_up: bool,
+}
+
+/// A record that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its offset in the delivery's partition.
+    pub offset: i64,
+    /// The source that tried to map it.
+    pub source: Arc<str>,
+    /// Why, as a code that never changes its meaning.
+    pub reason: DeadLetterReason,
+    /// Why, for people: the field, the value found, what is allowed.
+    pub detail: String,
+    /// The record's bytes, cut at `DEAD_LETTER_PAYLOAD_BYTES_MAX`.
+    pub payload: Vec<u8>,
+    /// The length of the whole record in bytes.
+    pub payload_bytes: i64,
+    /// The broker's timestamp of the record, if it has one.
+    pub record_time: Option<Instant>,
+}
+
+/// How much of a dead letter's record is kept.
+pub const DEAD_LETTER_PAYLOAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Why a record could not be used. The codes are part of the table's contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeadLetterReason {
+    /// There is no payload: a tombstone, or nothing but blanks.
+    Empty,
+    /// The record is longer than the limit.
+    TooLarge,
+    /// The bytes are not UTF-8.
+    InvalidUtf8,
+    /// The bytes are not the source's format.
+    Malformed,
+    /// Objects and lists are nested deeper than the limit.
+    TooDeep,
+    /// A field that is needed is not there.
+    MissingField,
+    /// A field holds another type than its column.
+    WrongType,
+    /// A time cannot be read.
+    BadTime,
+    /// A time can be read but lies outside 1970 to 2200.
+    AbsurdTime,
+    /// The kind is none of the four.
+    UnknownKind,
+    /// A word is not in its vocabulary.
+    UnknownWord,
+    /// A number is outside its range.
+    OutOfRange,
+}
+
+impl DeadLetterReason {
+    /// The code, as the table holds it.
+    pub fn code(self) -> &'static str {
+        match self {
+            DeadLetterReason::Empty => "empty",
+            DeadLetterReason::TooLarge => "too_large",
+            DeadLetterReason::InvalidUtf8 => "invalid_utf8",
+            DeadLetterReason::Malformed => "malformed",
+            DeadLetterReason::TooDeep => "too_deep",
+            DeadLetterReason::MissingField => "missing_field",
+            DeadLetterReason::WrongType => "wrong_type",
+            DeadLetterReason::BadTime => "bad_time",
+            DeadLetterReason::AbsurdTime => "absurd_time",
+            DeadLetterReason::UnknownKind => "unknown_kind",
+            DeadLetterReason::UnknownWord => "unknown_word",
+            DeadLetterReason::OutOfRange => "out_of_range",
+        }
+    }
+}
