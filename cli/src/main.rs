@@ -1,1 +1,70 @@
-fn main() {}
+//! `plimsoll`: one binary, every role, wired together.
+//!
+//! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
+//! usage) and, when something is wrong, one line that says what and what to do. Modules in reading order: `commands`
+//! has one file a command; `definitions` reads the folder; `pipeline` wires source, worker and lake; `doors` serves
+//! HTTP and `/metrics`; `shutdown` is how everything ends; `demo` is the generated month.
+
+mod commands;
+mod definitions;
+mod demo;
+mod doors;
+mod pipeline;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// The load line for service levels: exact SLA attainment from a stream of events.
+#[derive(Parser)]
+#[command(name = "plimsoll", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show everything at work on a generated month: no broker, no database, nothing to set up
+    Demo(commands::demo::Arguments),
+    /// Check a folder of definitions and name every problem in it
+    Check(commands::check::Arguments),
+    /// Judge event files against definitions, without a server and without tables
+    Judge(commands::judge::Arguments),
+    /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
+    Run(commands::run::Arguments),
+    /// Answer over HTTP from tables that another process keeps
+    Query(commands::query::Arguments),
+    /// Ask the tables one question in SQL
+    Sql(commands::sql::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let done = match arguments.command {
+        Command::Demo(arguments) => commands::demo::run(arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Judge(arguments) => commands::judge::run(&arguments),
+        Command::Run(arguments) => commands::run::run(arguments),
+        Command::Query(arguments) => commands::query::run(arguments),
+        Command::Sql(arguments) => commands::sql::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when whoever read our output has gone, as `head` does: that is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

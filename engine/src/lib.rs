@@ -1,1 +1,25 @@
-//! Stub.
+//! The mathematics of service levels: events in, facts out, exact to the microsecond.
+//!
+//! What comes in: a checked set of definitions, deliveries of decoded events, and ticks. What goes out: rows of facts
+//! (transitions, outages, clocks, attainment, breaches, corrections). A lane group is a pure function
+//! `(state, deliveries, tick) -> (state, facts)`: nothing here reads a file, asks the clock, draws a random number or
+//! waits. The same input gives the same rows, in any order of arrival (R21).
+//!
+//! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the
+//! definitions made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and
+//! its clocks; `verdict` compares; `ledger` remembers what was said; `stage` folds events; `lane` puts it together.
+
+pub mod calendar;
+pub mod dedup;
+pub mod lane;
+pub mod ledger;
+pub mod portfolio;
+pub mod stage;
+pub mod state;
+pub mod ticket;
+pub mod verdict;
+pub mod watermark;
+pub mod window;
+
+/// A name that many rows share: a service, a customer, a ticket.
+pub type Name = std::sync::Arc<str>;

@@ -1,1 +1,142 @@
-//! Stub.
+//! The lake: every table of Plimsoll as a Delta table in one folder, and the state from which a worker recovers.
+//!
+//! What comes in: Arrow batches in the schemas of `plimsoll_schemas::table`, with a lane group and an epoch. What goes
+//! out: Parquet files that any Delta reader opens, the list of active files for the query service, and the recorded
+//! epochs and snapshots for recovery. When `commit` returns, its rows are on the disk and visible.
+//!
+//! ```text
+//! LAKE/events/_delta_log/00000000000000000017.json     what happened to the table, one file a version
+//! LAKE/events/date=2026-01-31/GROUP-EPOCH-PART-HASH.parquet
+//! LAKE/attainment/...                                   one folder for each of Table::ALL
+//! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
+//! ```
+//! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
+//! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
+//! `snapshot` keeps state; `maintain` does the upkeep; `table` is what a table looks like, `store` where it lies.
+
+mod append;
+mod encode;
+mod epoch;
+mod error;
+mod files;
+mod log;
+mod maintain;
+mod order;
+mod snapshot;
+mod statistics;
+mod store;
+mod table;
+
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use object_store::ObjectStore;
+use plimsoll_schemas::table::Table;
+use tokio::sync::{Mutex, MutexGuard};
+use url::Url;
+
+pub use crate::append::Appended;
+pub use crate::encode::EncodedTable;
+pub use crate::error::LakeError;
+pub use crate::files::{ActiveFile, TableFiles};
+use crate::log::{TableLog, entry_path};
+use crate::store::Store;
+
+/// An open lake. Cheap to clone; all clones share what is known of the logs.
+#[derive(Clone, Debug)]
+pub struct Lake(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    /// In the order of `Table::ALL`.
+    tables: Vec<OpenTable>,
+}
+
+#[derive(Debug)]
+struct OpenTable {
+    url: Url,
+    /// Held across a refresh or a commit, so that tasks of one process never race each other for a version.
+    log: Mutex<TableLog>,
+}
+
+impl Lake {
+    /// Opens the lake in a local folder (a path or a `file://` URL) and creates what is missing: the folder, and each
+    /// table with its first log entry.
+    ///
+    /// # Errors
+    /// `Invalid` for a location that cannot be a lake, or tables of another version; `Unavailable` when the folder
+    /// cannot be read or written; `Corrupt` when a table's log makes no sense.
+    pub async fn open(location: &str) -> Result<Lake, LakeError> {
+        let store = Store::open(location, true)?;
+        let logs = Table::ALL.map(|table| open_or_create(&store, table));
+        let logs = try_join_all(logs).await?;
+        Lake::new(store, logs)
+    }
+
+    /// Opens a lake that is there, without writing to it.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none, or only some of its tables; otherwise those of `open`.
+    pub async fn open_existing(location: &str) -> Result<Lake, LakeError> {
+        let store = Store::open(location, false)?;
+        let logs = try_join_all(Table::ALL.map(|table| TableLog::load(&store, table))).await?;
+        let missing: Vec<&str> = Table::ALL
+            .into_iter()
+            .zip(&logs)
+            .filter_map(|(table, log)| log.version.is_none().then_some(table.name()))
+            .collect();
+        match missing.len() {
+            0 => Lake::new(store, logs),
+            count if count == logs.len() => Err(store::no_lake(location)),
+            _ => Err(LakeError::Invalid(format!(
+                "the lake at {location} lacks the tables {}; let `plimsoll run` create them",
+                missing.join(", ")
+            ))),
+        }
+    }
+
+    /// The URL of a table's folder, ending in a slash: what a Delta reader opens.
+    pub fn url(&self, table: Table) -> &Url {
+        &self.0.tables[table as usize].url
+    }
+
+    /// The store whose root is the lake; paths of `ActiveFile` are relative to it.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        self.0.store.objects.clone()
+    }
+
+    fn new(store: Store, logs: Vec<TableLog>) -> Result<Lake, LakeError> {
+        let tables = Table::ALL.into_iter().zip(logs).map(|(table, log)| {
+            log.check()?;
+            let name = table.name();
+            let url = store.url.join(&format!("{name}/")).map_err(|error| {
+                LakeError::Internal(format!("table {name} has no URL below {}: {error}", store.url))
+            })?;
+            Ok(OpenTable { url, log: Mutex::new(log) })
+        });
+        let tables = tables.collect::<Result<_, LakeError>>()?;
+        Ok(Lake(Arc::new(Shared { store, tables })))
+    }
+
+    fn root(&self) -> &Store {
+        &self.0.store
+    }
+
+    async fn log(&self, table: Table) -> MutexGuard<'_, TableLog> {
+        self.0.tables[table as usize].log.lock().await
+    }
+}
+
+async fn open_or_create(store: &Store, table: Table) -> Result<TableLog, LakeError> {
+    let mut log = TableLog::load(store, table).await?;
+    if log.version.is_none() {
+        // When another process creates the table at the same time, one entry wins and both read that one.
+        store.put_if_absent(&entry_path(table, 0), table::first_entry(table)?.into()).await?;
+        log.refresh(store).await?;
+    }
+    Ok(log)
+}
+
+#[cfg(test)]
+mod tests;

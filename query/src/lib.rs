@@ -1,1 +1,31 @@
-//! Stub.
+//! DataFusion over the lake: questions in SQL or over HTTP come in, record batches, text and JSON go out.
+//!
+//! ```text
+//! HTTP request ── http ──┐
+//!                        ├── session (limits, read-only) ── views ── provider ── files of the newest version
+//! `plimsoll sql` ────────┘        └── format ── table, JSON, lines of JSON, CSV, Arrow stream
+//! ```
+//! Everything here reads. A statement that would change something is refused before it is planned any further, and the
+//! session knows no store but the lake's, so no statement reaches another file.
+//!
+//! Modules in reading order: `error` says what can go wrong and whose fault it is; `session` is the service and its
+//! limits; `views` is the SQL of every table that users see; `provider` reads one table of the lake; `format` writes
+//! answers; `metrics` counts them; `http` is the doors.
+
+mod error;
+mod format;
+mod http;
+mod metrics;
+mod provider;
+mod session;
+mod views;
+
+#[cfg(test)]
+mod tests;
+
+pub use datafusion::execution::SendableRecordBatchStream;
+
+pub use crate::error::QueryError;
+pub use crate::format::{Format, encode};
+pub use crate::http::{Readiness, router, serve};
+pub use crate::session::{Limits, QueryService};

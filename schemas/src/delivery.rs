@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::EventBatch;
+use crate::event::{EventBatch, EventColumn};
 use crate::time::Instant;
 
 /// One partition of one topic; for a file, the file and partition 0.
@@ -29,10 +29,43 @@ pub struct Delivery {
     pub events: EventBatch,
     /// The records that could not be used, in offset order.
     pub dead_letters: Vec<DeadLetter>,
-    /// How far event time may run backwards in this partition, in microseconds (the source's `lateness`).
-    pub lateness: crate::Micros,
     /// True when nothing is left to read: position = high watermark, and an empty fetch said so (R23).
     pub caught_up: bool,
+}
+
+impl Delivery {
+    /// No record, only how far the partition was read and whether that is its end.
+    pub fn news(partition: PartitionId, offset: i64, caught_up: bool) -> Delivery {
+        let (events, dead_letters) = (EventBatch::empty(), Vec::new());
+        Delivery { partition, from_offset: offset, until_offset: offset, events, dead_letters, caught_up }
+    }
+
+    /// Cuts it in two at an offset: what lies before, and what lies at or after it. `caught_up` goes with the latter.
+    pub fn split_at(self, offset: i64) -> (Delivery, Delivery) {
+        let cut = offset.clamp(self.from_offset, self.until_offset);
+        let offsets = self.events.integers(EventColumn::Offset).values();
+        let rows = offsets.partition_point(|row| *row < cut);
+        let mut before = self.dead_letters;
+        let after = before.split_off(before.partition_point(|letter| letter.offset < cut));
+        let rest = self.events.num_rows() - rows;
+        let head = Delivery {
+            partition: self.partition.clone(),
+            from_offset: self.from_offset,
+            until_offset: cut,
+            events: self.events.slice(0, rows),
+            dead_letters: before,
+            caught_up: false,
+        };
+        let tail = Delivery {
+            partition: self.partition,
+            from_offset: cut,
+            until_offset: self.until_offset,
+            events: self.events.slice(rows, rest),
+            dead_letters: after,
+            caught_up: self.caught_up,
+        };
+        (head, tail)
+    }
 }
 
 /// A record that could not be used.

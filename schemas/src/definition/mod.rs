@@ -1,6 +1,42 @@
 //! Definitions: what the provider promises, as text in files and as checked values.
+//!
+//! What comes in: the names and texts of YAML files (the caller reads them). What goes out: `Definitions`, in which ids
+//! resolve and every target can be measured, or every problem there is, each with file, line, field, what was found and
+//! what is allowed.
+//!
+//! ```text
+//! text --yaml--> documents with lines --schema--> form is right --index--> ids are known
+//!      --catalogue, objective, agreement, mapping--> values that mean something --resolve--> Definitions
+//! ```
+//! Each step tells its problems and hands on what can still be checked, so that one run finds them all. The JSON
+//! Schemas in `schemas/definitions/` say what form a definition has; editors can use them. What a schema cannot say
+//! (references, circles, overlaps, units) is checked in Rust.
 
 pub mod model;
 pub mod source;
 
+mod problem;
+
+mod document;
+mod yaml;
+
+mod schema;
+
+mod index;
+mod scalar;
+
+mod agreement;
+mod catalogue;
+mod mapping;
+mod objective;
+
+mod resolve;
+
+#[cfg(test)]
+mod tests;
+
 pub use model::*;
+pub use problem::Problem;
+pub use resolve::{File, load};
+pub use scalar::parse_duration;
+pub use schema::SCHEMAS;

@@ -1,6 +1,7 @@
 //! What a folder of definitions means, once every check has passed. Immutable; ids resolve; targets can be measured.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
@@ -13,7 +14,7 @@ use crate::time::Micros;
 use super::source::Source;
 
 /// Everything that one folder of definitions says. Maps are by id, and every reference in them resolves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Definitions {
     /// The service catalogue.
     pub services: BTreeMap<String, Service>,
@@ -29,8 +30,36 @@ pub struct Definitions {
     pub sources: BTreeMap<String, Source>,
 }
 
+impl Default for Definitions {
+    /// No definitions but the calendar that is always there.
+    fn default() -> Definitions {
+        let calendar = Calendar::around_the_clock();
+        Definitions {
+            services: BTreeMap::new(),
+            customers: BTreeMap::new(),
+            calendars: BTreeMap::from([(calendar.id.clone(), calendar)]),
+            offerings: BTreeMap::new(),
+            agreements: Vec::new(),
+            sources: BTreeMap::new(),
+        }
+    }
+}
+
+impl Definitions {
+    /// The source that maps the records of this topic; there is at most one.
+    pub fn source_of_topic(&self, topic: &str) -> Option<&Source> {
+        self.sources.values().find(|source| source.topics.iter().any(|known| known == topic))
+    }
+
+    /// The source that maps the records of the file with this name (without its folder): the first by id, if the
+    /// wildcards of several fit.
+    pub fn source_of_file(&self, name: &str) -> Option<&Source> {
+        self.sources.values().find(|source| source.fits_file(name))
+    }
+}
+
 /// A service of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
     /// Its id, as events carry it.
     pub id: String,
@@ -68,6 +97,13 @@ pub struct StateRule {
     pub down_when: DownWhen,
     /// A check is unknown when it was not observed for this long (R4).
     pub stale_after: Micros,
+}
+
+impl Default for StateRule {
+    /// Checks and incidents decide, one check that is down is enough, and 15 minutes of silence make it unknown.
+    fn default() -> StateRule {
+        StateRule { evidence: Evidence::Both, down_when: DownWhen::AnyDown, stale_after: Micros(15 * Micros::MINUTE.0) }
+    }
 }
 
 /// Which events decide a service's state (R3).
@@ -112,6 +148,23 @@ pub struct Calendar {
     pub hours: Vec<(Weekday, DaySpan)>,
     /// Days on which no span starts.
     pub holidays: Vec<NaiveDate>,
+}
+
+/// The id of the calendar in which all time is agreed time.
+pub const AROUND_THE_CLOCK: &str = "24x7";
+
+impl Calendar {
+    /// The calendar `24x7`: every hour of every day, in UTC.
+    pub fn around_the_clock() -> Calendar {
+        use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+        let whole_day = DaySpan { from: NaiveTime::MIN, until: NaiveTime::MIN };
+        Calendar {
+            id: AROUND_THE_CLOCK.to_owned(),
+            time_zone: Tz::UTC,
+            hours: [Mon, Tue, Wed, Thu, Fri, Sat, Sun].map(|day| (day, whole_day)).to_vec(),
+            holidays: Vec::new(),
+        }
+    }
 }
 
 /// One span of a day's hours.
@@ -212,6 +265,13 @@ pub struct Objective {
     pub met_when_empty: bool,
 }
 
+impl Objective {
+    /// When to warn unless told: at 50, 75 and 90 % (R28).
+    pub const WARN_AT: [Share; 3] = [Share(500_000_000), Share(750_000_000), Share(900_000_000)];
+    /// The least coverage unless told: 90 % (R4).
+    pub const MIN_COVERAGE: Share = Share(900_000_000);
+}
+
 /// What is measured, apart from the service it is measured on (R10).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Indicator {
@@ -258,6 +318,17 @@ pub struct StatePolicy {
     pub degraded_good: Share,
 }
 
+impl Default for StatePolicy {
+    /// Unknown and excluded time is removed, degraded time is good.
+    fn default() -> StatePolicy {
+        StatePolicy {
+            unknown: UnknownPolicy::Remove,
+            excluded: ExcludedPolicy::Remove,
+            degraded_good: Share(Share::WHOLE),
+        }
+    }
+}
+
 /// What unknown time counts as (R4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UnknownPolicy {
@@ -295,6 +366,19 @@ pub struct ClockRule {
     pub reopening: Reopening,
     /// To which window a result belongs (R18).
     pub attribution: Attribution,
+}
+
+impl Default for ClockRule {
+    /// All priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
+    fn default() -> ClockRule {
+        ClockRule {
+            priorities: Vec::new(),
+            within: Micros::HOUR,
+            priority_change: PriorityChange::Retarget,
+            reopening: Reopening::SameCycle,
+            attribution: Attribution::Outcome,
+        }
+    }
 }
 
 /// What a change of priority does to a clock (R15).
@@ -359,6 +443,17 @@ pub enum Target {
     AtMostCount(i64),
 }
 
+impl fmt::Display for Target {
+    /// For people: `at least 99.9 %`, `at most 4h`, `at most 3`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::AtLeast(share) => write!(formatter, "at least {share}"),
+            Target::AtMostTime(duration) => write!(formatter, "at most {duration}"),
+            Target::AtMostCount(count) => write!(formatter, "at most {count}"),
+        }
+    }
+}
+
 /// The calendar window over which an objective is judged (R13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WindowKind {
@@ -388,6 +483,9 @@ impl WindowKind {
 }
 
 impl Signal {
+    /// The lowest satisfaction score that is good unless told, on the usual scale from 1 to 5.
+    pub const GOOD_FROM: i64 = 4;
+
     /// As definitions and tables write it.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -25,6 +25,46 @@ pub struct Source {
     pub mapping: Mapping,
 }
 
+impl Source {
+    /// How late an event may come unless told.
+    pub const LATENESS: Micros = Micros(5 * Micros::MINUTE.0);
+
+    /// A source of plain JSON events that claims no topic and no file.
+    pub fn plain(id: impl Into<String>) -> Source {
+        Source {
+            id: id.into(),
+            topics: Vec::new(),
+            files: Vec::new(),
+            format: Format::Json,
+            lateness: Source::LATENESS,
+            mapping: Mapping::plain(),
+        }
+    }
+
+    /// True when one of `files` fits this file name (without its folder): `*` stands for any letters, `?` for one.
+    pub fn fits_file(&self, name: &str) -> bool {
+        let name: Vec<char> = name.chars().collect();
+        self.files.iter().any(|pattern| {
+            // ends[i]: the pattern so far can end just before letter i of the name.
+            let mut ends = vec![false; name.len() + 1];
+            ends[0] = true;
+            for letter in pattern.chars() {
+                if letter == '*' {
+                    let first = ends.iter().position(|end| *end).unwrap_or(ends.len());
+                    ends[first..].fill(true);
+                } else {
+                    ends.rotate_right(1);
+                    ends[0] = false;
+                    for (end, found) in ends[1..].iter_mut().zip(&name) {
+                        *end &= letter == '?' || letter == *found;
+                    }
+                }
+            }
+            ends[name.len()]
+        })
+    }
+}
+
 /// How a record is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -43,6 +83,16 @@ pub struct Mapping {
     pub csv_columns: Vec<String>,
 }
 
+impl Mapping {
+    /// The plain form: each field stands under its own name at the top of the record, times in RFC 3339, `latency_ms`
+    /// in milliseconds.
+    pub fn plain() -> Mapping {
+        let columns = EventColumn::ALL.into_iter().filter(|column| *column >= EventColumn::Source);
+        let fields = columns.map(|column| (column, Field::plain(column))).collect();
+        Mapping { fields, csv_columns: Vec::new() }
+    }
+}
+
 /// How one column of an event is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -58,6 +108,26 @@ pub struct Field {
     pub time_format: TimeFormat,
     /// The zone of a time that names none.
     pub time_zone: Tz,
+}
+
+impl Field {
+    /// The value stands under the column's own field name.
+    pub fn plain(column: EventColumn) -> Field {
+        let origin = Origin::Pointer(vec![column.field_name().to_owned()]);
+        Field { origin, time_format: TimeFormat::of(column), ..Field::constant("") }
+    }
+
+    /// The same value in every record.
+    pub fn constant(value: impl Into<String>) -> Field {
+        Field {
+            origin: Origin::Constant(value.into()),
+            missing: Vec::new(),
+            values: BTreeMap::new(),
+            otherwise: None,
+            time_format: TimeFormat::Rfc3339,
+            time_zone: Tz::UTC,
+        }
+    }
 }
 
 /// Where a raw value stands.
@@ -102,4 +172,12 @@ pub enum TimeFormat {
     Nanoseconds,
     /// A chrono strftime pattern, e.g. `%d/%m/%Y %H:%M`.
     Pattern(String),
+}
+
+impl TimeFormat {
+    /// How a column's values are written unless told: milliseconds for `latency_us`, RFC 3339 for times. Columns that
+    /// are no times do not look at it.
+    pub fn of(column: EventColumn) -> TimeFormat {
+        if column == EventColumn::LatencyUs { TimeFormat::Milliseconds } else { TimeFormat::Rfc3339 }
+    }
 }

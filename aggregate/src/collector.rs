@@ -1,0 +1,179 @@
+//! Cuts the stream of deliveries into epochs: as recorded, where intents from before a crash are to be replayed; by size
+//! and time, where nothing is recorded.
+//!
+//! Within an epoch deliveries are put in the order of partition and offset, so that a replay folds the very same
+//! sequence whatever order they arrive in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::table::EpochRow;
+
+/// An epoch that was recorded before and is to be made again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedEpoch {
+    /// Its number.
+    pub epoch: i64,
+    /// Its tick.
+    pub tick: Instant,
+    /// Whether it published.
+    pub publish: bool,
+    /// What it read: from, until, whether the partition was caught up.
+    pub ranges: BTreeMap<PartitionId, (i64, i64, bool)>,
+}
+
+impl RecordedEpoch {
+    /// Intents, in the order of their epochs.
+    pub fn from_rows(rows: Vec<EpochRow>) -> VecDeque<RecordedEpoch> {
+        let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
+        for row in rows {
+            let ranges = BTreeMap::new();
+            let recorded = RecordedEpoch { epoch: row.epoch, tick: row.tick, publish: row.publish, ranges };
+            let recorded = epochs.entry(row.epoch).or_insert(recorded);
+            if let (Some(topic), Some(partition), Some(from), Some(until)) =
+                (row.topic, row.partition, row.from_offset, row.until_offset)
+            {
+                let id = PartitionId { topic: topic.into(), partition };
+                recorded.ranges.insert(id, (from, until, row.caught_up.unwrap_or(false)));
+            }
+        }
+        epochs.into_values().collect()
+    }
+}
+
+/// Deliveries that no epoch has taken yet.
+#[derive(Debug, Default)]
+pub struct Collector {
+    waiting: BTreeMap<PartitionId, VecDeque<Delivery>>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Collector {
+    /// Takes a delivery.
+    pub fn push(&mut self, delivery: Delivery) {
+        self.rows += delivery.events.num_rows() + delivery.dead_letters.len();
+        self.bytes += delivery.events.record_batch().get_array_memory_size();
+        let waiting = self.waiting.entry(delivery.partition.clone()).or_default();
+        match waiting.back_mut() {
+            // News without records only updates what waits already, so that an idle source costs nothing.
+            Some(last)
+                if delivery.from_offset == delivery.until_offset && last.until_offset == delivery.from_offset =>
+            {
+                last.caught_up = delivery.caught_up;
+            }
+            _ => waiting.push_back(delivery),
+        }
+    }
+
+    /// How many records wait.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how much memory they take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// True when neither records nor news wait.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Everything that waits, in the order of partition and offset.
+    pub fn take_all(&mut self) -> Vec<Delivery> {
+        self.rows = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting).into_values().flatten().collect()
+    }
+
+    /// Exactly what a recorded epoch read; `None` until all of it has arrived.
+    pub fn take_recorded(&mut self, recorded: &RecordedEpoch) -> Option<Vec<Delivery>> {
+        let arrived = |(id, &(from, until, _)): (&PartitionId, &(i64, i64, bool))| {
+            let read_until = self.waiting.get(id).and_then(|waiting| waiting.back()).map(|last| last.until_offset);
+            from == until || read_until.is_some_and(|read_until| read_until >= until)
+        };
+        if !recorded.ranges.iter().all(arrived) {
+            return None;
+        }
+        let mut taken = Vec::new();
+        for (id, &(from, until, caught_up)) in &recorded.ranges {
+            let waiting = self.waiting.entry(id.clone()).or_default();
+            let mut last_end = from;
+            while let Some(delivery) = waiting.pop_front() {
+                if delivery.from_offset >= until && delivery.until_offset > until {
+                    waiting.push_front(delivery);
+                    break;
+                }
+                let (mut head, tail) = delivery.split_at(until);
+                head.caught_up = false;
+                last_end = head.until_offset;
+                taken.push(head);
+                if tail.until_offset > tail.from_offset || tail.caught_up {
+                    waiting.push_front(tail);
+                    break;
+                }
+            }
+            taken.push(Delivery::news(id.clone(), last_end.max(until), caught_up));
+        }
+        let left = self.waiting.values().flatten();
+        self.rows = left.map(|delivery| delivery.events.num_rows() + delivery.dead_letters.len()).sum();
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(partition: i32) -> PartitionId {
+        PartitionId { topic: "t".into(), partition }
+    }
+
+    fn delivery(partition: i32, from: i64, until: i64) -> Delivery {
+        Delivery { from_offset: from, until_offset: until, ..Delivery::news(id(partition), until, false) }
+    }
+
+    fn ranges(taken: &[Delivery]) -> Vec<(i32, i64, i64, bool)> {
+        taken
+            .iter()
+            .map(|part| (part.partition.partition, part.from_offset, part.until_offset, part.caught_up))
+            .collect()
+    }
+
+    #[test]
+    fn a_recorded_epoch_is_cut_exactly_where_it_was() {
+        let row = |partition, from, until, caught_up| EpochRow {
+            epoch: 7,
+            tick: Instant(1),
+            publish: false,
+            topic: Some("t".into()),
+            partition: Some(partition),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            caught_up: Some(caught_up),
+        };
+        let recorded = RecordedEpoch::from_rows(vec![row(0, 0, 15, false), row(1, 3, 3, true)]);
+        let mut collector = Collector::default();
+        collector.push(delivery(0, 0, 10));
+        assert_eq!(collector.take_recorded(&recorded[0]), None.as_ref().map(|_: &()| Vec::new()), "15 has not arrived");
+        collector.push(delivery(1, 3, 8));
+        collector.push(delivery(0, 10, 20));
+        let taken = collector.take_recorded(&recorded[0]).map(|taken| ranges(&taken));
+        let expected = vec![(0, 0, 10, false), (0, 10, 15, false), (0, 15, 15, false), (1, 3, 3, true)];
+        assert_eq!(taken, Some(expected));
+        assert_eq!(ranges(&collector.take_all()), [(0, 15, 20, false), (1, 3, 8, false)]);
+    }
+
+    #[test]
+    fn news_without_records_replaces_older_news() {
+        let mut collector = Collector::default();
+        collector.push(delivery(0, 0, 10));
+        collector.push(Delivery::news(id(0), 10, true));
+        collector.push(Delivery::news(id(0), 10, true));
+        assert_eq!(ranges(&collector.take_all()), [(0, 0, 10, true)]);
+        assert!(collector.is_empty());
+    }
+}

@@ -1,0 +1,29 @@
+//! What can go wrong in the worker, by what the operator has to do.
+
+use plimsoll_engine::lane::SnapshotError;
+use plimsoll_lake::LakeError;
+
+/// Why the worker stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// The tables could not be read or written; the lake's message says what to do.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The state could not be restored; the message says what to do.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Rows could not be made into columns. A defect of Plimsoll: report it.
+    #[error("facts cannot be written as columns: {0}")]
+    Columns(#[from] arrow_schema::ArrowError),
+    /// A thread could not be started; the machine has too few resources.
+    #[error("the thread {name} cannot be started: {cause}")]
+    Thread {
+        /// The thread's name.
+        name: &'static str,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The writer thread ended before the worker. A defect of Plimsoll: report it.
+    #[error("the writer thread ended unexpectedly")]
+    WriterGone,
+}

@@ -1,0 +1,12 @@
+//! What a source tells the worker.
+
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+
+/// One message from a source.
+#[derive(Debug)]
+pub enum Input {
+    /// Records of one partition, decoded.
+    Delivery(Delivery),
+    /// Partitions that are read from now on; each holds the watermark until it is heard from (R23).
+    Assigned(Vec<PartitionId>),
+}

@@ -1,0 +1,153 @@
+//! The live numbers in the Prometheus text format, version 0.0.4. An objective's labels are escaped and joined once, when
+//! the portfolio is laid out; a scrape only appends them and a number.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::ratio::Share;
+
+use crate::live::{Live, LiveObjective, State};
+
+/// Everything that the worker knows, as a scrape at `now` sees it.
+pub fn render(live: &Live, now: Instant) -> String {
+    let state = live.state();
+    let mut text = String::with_capacity(512 * (state.objectives.len() + 16));
+    objectives(&mut text, &state, now);
+    pipeline(&mut text, &state, now);
+    text
+}
+
+fn objectives(text: &mut String, state: &State, now: Instant) {
+    family(
+        text,
+        "plimsoll_objective_attainment_ratio",
+        "gauge",
+        "Good share of what was measured in the newest window.",
+    );
+    shares(text, "plimsoll_objective_attainment_ratio", state, |objective| objective.newest.as_ref()?.attainment);
+    let budget = "plimsoll_objective_error_budget_remaining_ratio";
+    family(text, budget, "gauge", "Share of the error budget left in the newest window; negative when overspent.");
+    shares(text, budget, state, |objective| objective.newest.as_ref()?.budget_left);
+    family(text, "plimsoll_objective_verdict", "gauge", "1 for the verdict of the newest window.");
+    for objective in &state.objectives {
+        if let Some(newest) = &objective.newest {
+            let _ =
+                writeln!(text, "plimsoll_objective_verdict{{{},verdict=\"{}\"}} 1", objective.labels, newest.verdict);
+        }
+    }
+    let due = "plimsoll_ticket_seconds_to_due";
+    family(
+        text,
+        due,
+        "gauge",
+        "Seconds until the nearest running clock of the objective is due; negative when overdue.",
+    );
+    for &(place, at) in &state.due {
+        if let Some(objective) = state.objectives.get(place) {
+            let _ = writeln!(text, "{due}{{{}}} {}", objective.labels, seconds((at - now).0));
+        }
+    }
+}
+
+fn shares(text: &mut String, name: &str, state: &State, share: impl Fn(&LiveObjective) -> Option<Share>) {
+    for objective in &state.objectives {
+        if let Some(share) = share(objective) {
+            let _ = writeln!(text, "{name}{{{}}} {}", objective.labels, decimal(share));
+        }
+    }
+}
+
+fn pipeline(text: &mut String, state: &State, now: Instant) {
+    let pipeline = &state.pipeline;
+    family(text, "plimsoll_events_total", "counter", "Events accepted, by topic.");
+    for (topic, count) in &pipeline.events {
+        labelled(text, "plimsoll_events_total", &[("topic", topic)], count);
+    }
+    family(text, "plimsoll_dead_letters_total", "counter", "Records that could not be used, by topic and reason.");
+    for ((topic, reason), count) in &pipeline.dead_letters {
+        labelled(text, "plimsoll_dead_letters_total", &[("topic", topic), ("reason", reason)], count);
+    }
+    for (name, help, count) in [
+        ("plimsoll_duplicates_total", "Events seen before under the same source and id.", pipeline.duplicates),
+        ("plimsoll_already_read_total", "Records whose offset had been read before.", pipeline.already_read),
+        ("plimsoll_future_events_total", "Events from the future, taken to be from now.", pipeline.clamped),
+        ("plimsoll_epochs_total", "Epochs committed.", pipeline.committed.0),
+    ] {
+        family(text, name, "counter", help);
+        let _ = writeln!(text, "{name} {count}");
+    }
+    family(
+        text,
+        "plimsoll_observations_beyond_history",
+        "gauge",
+        "Observations that came too late to be applied to a state.",
+    );
+    let _ = writeln!(text, "plimsoll_observations_beyond_history {}", pipeline.beyond_history);
+    if let Some(watermark) = pipeline.watermark {
+        let delay = "plimsoll_watermark_delay_seconds";
+        family(text, delay, "gauge", "How far the watermark is behind the clock.");
+        let _ = writeln!(text, "{delay} {}", seconds((now - watermark).0));
+    }
+    summary(text, "plimsoll_epoch_fold_seconds", "Time to fold an epoch into state.", pipeline.folded);
+    summary(text, "plimsoll_epoch_commit_seconds", "Time to encode and commit an epoch.", pipeline.committed);
+}
+
+fn summary(text: &mut String, name: &str, help: &str, (count, total): (u64, Duration)) {
+    family(text, name, "summary", help);
+    let _ = writeln!(text, "{name}_sum {}\n{name}_count {count}", total.as_secs_f64());
+}
+
+/// The two lines that introduce a family.
+pub fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+/// One sample with labels.
+pub fn labelled(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    text.push_str(name);
+    for (index, (label, of)) in labels.iter().enumerate() {
+        text.push(if index == 0 { '{' } else { ',' });
+        push_label(text, label, of);
+    }
+    let _ = writeln!(text, "}} {value}");
+}
+
+/// Appends `name="value"`, escaped as the text format asks.
+pub fn push_label(text: &mut String, name: &str, value: &str) {
+    text.push_str(name);
+    text.push_str("=\"");
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+    text.push('"');
+}
+
+/// Microseconds as seconds, exactly.
+fn seconds(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    format!("{sign}{}.{:06}", micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000)
+}
+
+fn decimal(share: Share) -> String {
+    let sign = if share.0 < 0 { "-" } else { "" };
+    format!("{sign}{}.{:09}", share.0.unsigned_abs() / 1_000_000_000, share.0.unsigned_abs() % 1_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped_and_numbers_exact() {
+        let mut text = String::new();
+        labelled(&mut text, "x_total", &[("a", "quote \" slash \\ line\nend")], 3);
+        assert_eq!(text, "x_total{a=\"quote \\\" slash \\\\ line\\nend\"} 3\n");
+        assert_eq!((seconds(-1_500_000), decimal(Share(-1))), ("-1.500000".to_owned(), "-0.000000001".to_owned()));
+    }
+}

@@ -1,0 +1,315 @@
+//! The worker's loop: it owns the state of one lane group and is the only one to touch it.
+//!
+//! It runs on a thread of its own and waits for input, for the next tick or for the stop. An epoch is cut when enough
+//! records wait, or when `epoch_interval` has passed and the writer is free: under load epochs grow, which is cheaper
+//! for each record; at rest they are small and quick. An epoch that read nothing and found out nothing is not written.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant as Moment};
+
+use arrow_array::{Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow_select::take::take_record_batch;
+use plimsoll_engine::lane::{Folded, LaneGroup};
+use plimsoll_engine::portfolio::{Portfolio, definition_rows};
+use plimsoll_engine::stage::Facts;
+use plimsoll_lake::Lake;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::table::{DeadLetterRow, EpochRow, Table};
+use plimsoll_schemas::{Instant, Micros};
+
+use crate::collector::{Collector, RecordedEpoch};
+use crate::error::AggregateError;
+use crate::input::Input;
+use crate::live::Live;
+use crate::writer::{EpochOutput, Writer};
+
+/// How a worker works.
+#[derive(Clone)]
+pub struct WorkerSettings {
+    /// The name of its lane group, under which epochs and snapshots are kept.
+    pub group: String,
+    /// How many lanes; at least 1.
+    pub lanes: usize,
+    /// How long records wait for company before they are committed.
+    pub epoch_interval: Duration,
+    /// How many records an epoch takes at most; more wait for the next.
+    pub epoch_rows_max: usize,
+    /// How often provisional results are written.
+    pub publish_interval: Duration,
+    /// Every how many epochs the state is saved.
+    pub snapshot_every: i64,
+    /// The clock: what time it is. A worker for tests has one that stands still.
+    pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+}
+
+/// Half a million records make an epoch's Parquet files large enough to compress well, and take 200 MB at most.
+pub const EPOCH_ROWS_MAX: usize = 512 * 1024;
+
+/// How long the worker waits for input before it looks at the clock.
+const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// How far the tables are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The newest committed epoch.
+    pub epoch: i64,
+    /// Per partition, the first offset that is not in the tables yet.
+    pub offsets: HashMap<PartitionId, i64>,
+}
+
+/// See the head of this module.
+pub struct Worker {
+    settings: WorkerSettings,
+    group: LaneGroup,
+    collector: Collector,
+    recorded: VecDeque<RecordedEpoch>,
+    next_epoch: i64,
+    published_at: Option<Instant>,
+    definitions: Option<Arc<Definitions>>,
+    writer: Writer,
+    live: Arc<Live>,
+}
+
+impl Worker {
+    /// Restores the state of the lane group from the lake, and starts its writer thread, which waits on `runtime`.
+    ///
+    /// # Errors
+    /// When the lake or the snapshot cannot be read.
+    pub fn open(
+        settings: WorkerSettings,
+        lake: Lake,
+        definitions: Arc<Definitions>,
+        live: Arc<Live>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Worker, AggregateError> {
+        let portfolio = Arc::new(Portfolio::new(&definitions));
+        let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
+        let (snapshot_epoch, group) = match snapshot {
+            Some((epoch, bytes)) => (epoch, LaneGroup::restore(portfolio, settings.lanes, &bytes)?),
+            None => (0, LaneGroup::new(portfolio, settings.lanes)),
+        };
+        let recorded = RecordedEpoch::from_rows(runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch))?);
+        if !recorded.is_empty() {
+            tracing::info!(epochs = recorded.len(), after = snapshot_epoch, "replaying recorded epochs");
+        }
+        let writer = Writer::start(settings.group.clone(), lake, live.clone(), runtime)?;
+        live.describe(group.portfolio());
+        Ok(Worker {
+            next_epoch: snapshot_epoch + 1,
+            settings,
+            group,
+            collector: Collector::default(),
+            recorded,
+            published_at: None,
+            definitions: Some(definitions),
+            writer,
+            live,
+        })
+    }
+
+    /// Where each known partition is to be read from, so that nothing is missing and nothing is read twice.
+    pub fn start_offsets(&self) -> HashMap<PartitionId, i64> {
+        let partitions = self.group.watermarks().partitions();
+        partitions.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
+    }
+
+    /// Works until all senders of `inputs` are gone, then commits what waits, saves the state and returns how far the
+    /// tables are. `on_progress` is called after each commit, on the writer's thread's behalf.
+    ///
+    /// # Errors
+    /// When an epoch cannot be committed: everything committed before stays, and a new worker goes on from there.
+    pub fn run(
+        mut self,
+        inputs: Receiver<Input>,
+        mut on_progress: impl FnMut(&Progress),
+    ) -> Result<Progress, AggregateError> {
+        let mut cut_at = Moment::now() + self.settings.epoch_interval;
+        loop {
+            let finished = match inputs.recv_timeout(WAIT_MAX) {
+                Ok(input) => {
+                    self.take(input);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            self.replay()?;
+            let full = self.collector.rows() >= self.settings.epoch_rows_max;
+            let due = Moment::now() >= cut_at && self.writer.is_idle();
+            if self.recorded.is_empty() && (full || due || finished) {
+                self.live_epoch(finished)?;
+                cut_at = Moment::now() + self.settings.epoch_interval;
+            }
+            if let Some(progress) = self.writer.progress()? {
+                on_progress(&progress);
+            }
+            if finished {
+                return self.finish(on_progress);
+            }
+        }
+    }
+
+    fn finish(mut self, mut on_progress: impl FnMut(&Progress)) -> Result<Progress, AggregateError> {
+        if !self.recorded.is_empty() {
+            tracing::warn!(epochs = self.recorded.len(), "stopped before all recorded epochs were replayed");
+        } else if self.next_epoch > 1 {
+            self.writer.snapshot(self.next_epoch - 1, self.group.snapshot()?)?;
+        }
+        let progress = self.writer.finish()?;
+        on_progress(&progress);
+        Ok(progress)
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Delivery(delivery) => self.collector.push(delivery),
+            Input::Assigned(partitions) => partitions.iter().for_each(|partition| self.group.expect(partition)),
+        }
+    }
+
+    /// Makes recorded epochs again as soon as their input has arrived.
+    fn replay(&mut self) -> Result<(), AggregateError> {
+        while let Some(recorded) = self.recorded.front() {
+            let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(()) };
+            let recorded = recorded.clone();
+            self.recorded.pop_front();
+            self.epoch(recorded.epoch, recorded.tick, recorded.publish, deliveries, false)?;
+        }
+        Ok(())
+    }
+
+    fn live_epoch(&mut self, finished: bool) -> Result<(), AggregateError> {
+        let tick = (self.settings.clock)();
+        let interval = Micros(self.settings.publish_interval.as_micros() as i64);
+        let publish = finished || self.published_at.is_none_or(|published| tick - published >= interval);
+        if publish {
+            self.published_at = Some(tick);
+        }
+        let deliveries = self.collector.take_all();
+        self.epoch(self.next_epoch, tick, publish, deliveries, true)
+    }
+
+    /// Folds the deliveries, closes the step and hands the rows to the writer.
+    fn epoch(
+        &mut self,
+        epoch: i64,
+        tick: Instant,
+        publish: bool,
+        deliveries: Vec<Delivery>,
+        live: bool,
+    ) -> Result<(), AggregateError> {
+        let started = Moment::now();
+        let mut output = EpochOutput::new(epoch);
+        let mut read_any = false;
+        for delivery in &deliveries {
+            read_any |= delivery.until_offset > delivery.from_offset;
+            let folded = self.group.fold(delivery, tick);
+            self.live.count(delivery, &folded);
+            if let Some(events) = accepted_events(delivery, &folded, tick, epoch)? {
+                output.events.push(events);
+            }
+            output
+                .dead_letters
+                .extend(delivery.dead_letters.iter().map(|letter| dead_letter_row(delivery, letter, tick, epoch)));
+        }
+        let facts = self.group.close(epoch, tick, publish);
+        self.live.update(&facts, &self.group, tick);
+        if live && !read_any && facts == Facts::default() && self.definitions.is_none() {
+            return Ok(());
+        }
+        if let Some(definitions) = self.definitions.take() {
+            output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
+        }
+        output.intent = intent(epoch, tick, publish, &deliveries);
+        output.facts(facts)?;
+        output.offsets = self.start_offsets();
+        if epoch % self.settings.snapshot_every == 0 {
+            output.snapshot = Some(self.group.snapshot()?);
+        }
+        output.is_replay = !live;
+        self.next_epoch = epoch + 1;
+        self.live.folded(started.elapsed());
+        self.writer.write(output)
+    }
+}
+
+/// What the epoch reads, one row a partition.
+fn intent(epoch: i64, tick: Instant, publish: bool, deliveries: &[Delivery]) -> Vec<EpochRow> {
+    let empty = EpochRow {
+        epoch,
+        tick,
+        publish,
+        topic: None,
+        partition: None,
+        from_offset: None,
+        until_offset: None,
+        caught_up: None,
+    };
+    let mut rows: Vec<EpochRow> = Vec::new();
+    for delivery in deliveries {
+        let topic = Some(delivery.partition.topic.to_string());
+        let partition = Some(delivery.partition.partition);
+        match rows.last_mut() {
+            Some(row) if row.topic == topic && row.partition == partition => {
+                row.until_offset = Some(delivery.until_offset);
+                row.caught_up = Some(delivery.caught_up);
+            }
+            _ => rows.push(EpochRow {
+                topic,
+                partition,
+                from_offset: Some(delivery.from_offset),
+                until_offset: Some(delivery.until_offset),
+                caught_up: Some(delivery.caught_up),
+                ..empty.clone()
+            }),
+        }
+    }
+    if rows.is_empty() { vec![empty] } else { rows }
+}
+
+/// The delivery's events that count, with the columns that the table adds.
+fn accepted_events(
+    delivery: &Delivery,
+    folded: &Folded,
+    tick: Instant,
+    epoch: i64,
+) -> Result<Option<RecordBatch>, AggregateError> {
+    let batch = delivery.events.record_batch();
+    let accepted = match &folded.accepted {
+        None => batch.clone(),
+        Some(rows) => take_record_batch(batch, &UInt32Array::from(rows.clone()))?,
+    };
+    if accepted.num_rows() == 0 {
+        return Ok(None);
+    }
+    let recorded_at = TimestampMicrosecondArray::from_value(tick.0, accepted.num_rows()).with_timezone("UTC");
+    let mut columns = accepted.columns().to_vec();
+    columns.push(Arc::new(recorded_at));
+    columns.push(Arc::new(Int64Array::from_value(epoch, accepted.num_rows())));
+    Ok(Some(RecordBatch::try_new(Table::Events.schema(), columns)?))
+}
+
+/// A dead letter as a row of its table.
+pub fn dead_letter_row(
+    delivery: &Delivery,
+    letter: &plimsoll_schemas::delivery::DeadLetter,
+    tick: Instant,
+    epoch: i64,
+) -> DeadLetterRow {
+    DeadLetterRow {
+        topic: delivery.partition.topic.to_string(),
+        partition: delivery.partition.partition,
+        offset: letter.offset,
+        source: letter.source.to_string(),
+        reason: letter.reason.code().to_owned(),
+        detail: letter.detail.clone(),
+        payload: letter.payload.clone(),
+        payload_bytes: letter.payload_bytes,
+        record_time: letter.record_time,
+        recorded_at: tick,
+        epoch,
+    }
+}

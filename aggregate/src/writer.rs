@@ -1,0 +1,224 @@
+//! The writer thread: encodes an epoch's rows and commits them, while the worker folds the next epoch.
+//!
+//! The queue between the two holds one epoch, so at most three are in memory: one being folded, one waiting, one being
+//! written. When the disk is slow the worker waits here, its input queue fills, and Kafka keeps the rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant as Moment;
+
+use arrow_array::RecordBatch;
+use plimsoll_engine::stage::Facts;
+use plimsoll_lake::{EncodedTable, Lake};
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::table::{
+    AgreementRow, CalendarRow, DeadLetterRow, EpochRow, ServiceRow, Table, TableRow, to_batch,
+};
+
+use crate::error::AggregateError;
+use crate::live::Live;
+use crate::worker::Progress;
+
+/// How many epochs may wait for the writer.
+const QUEUE_EPOCHS_MAX: usize = 1;
+
+/// Everything that one epoch writes.
+pub struct EpochOutput {
+    epoch: i64,
+    /// What it read.
+    pub intent: Vec<EpochRow>,
+    /// True when the intent was recorded before a crash.
+    pub is_replay: bool,
+    /// Accepted events, in the events table's schema.
+    pub events: Vec<RecordBatch>,
+    /// Records that could not be used.
+    pub dead_letters: Vec<DeadLetterRow>,
+    tables: Vec<(Table, RecordBatch)>,
+    /// Where each partition goes on.
+    pub offsets: HashMap<PartitionId, i64>,
+    /// The state after it, when it is to be saved.
+    pub snapshot: Option<Vec<u8>>,
+}
+
+impl EpochOutput {
+    /// Nothing to write yet.
+    pub fn new(epoch: i64) -> EpochOutput {
+        EpochOutput {
+            epoch,
+            intent: Vec::new(),
+            is_replay: false,
+            events: Vec::new(),
+            dead_letters: Vec::new(),
+            tables: Vec::new(),
+            offsets: HashMap::new(),
+            snapshot: None,
+        }
+    }
+
+    /// Adds the engine's facts.
+    pub fn facts(&mut self, facts: Facts) -> Result<(), AggregateError> {
+        self.rows(&facts.transitions)?;
+        self.rows(&facts.outages)?;
+        self.rows(&facts.clocks)?;
+        self.rows(&facts.attainment)?;
+        self.rows(&facts.breaches)?;
+        self.rows(&facts.corrections)
+    }
+
+    /// Adds the definitions as they are.
+    pub fn definitions(
+        &mut self,
+        (agreements, calendars, services): &(Vec<AgreementRow>, Vec<CalendarRow>, Vec<ServiceRow>),
+    ) -> Result<(), AggregateError> {
+        self.rows(agreements)?;
+        self.rows(calendars)?;
+        self.rows(services)
+    }
+
+    fn rows<Row: TableRow>(&mut self, rows: &[Row]) -> Result<(), AggregateError> {
+        if !rows.is_empty() {
+            self.tables.push((Row::TABLE, to_batch(rows)?));
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self) -> Result<Vec<(Table, EncodedTable)>, AggregateError> {
+        let dead_letters = std::mem::take(&mut self.dead_letters);
+        self.rows(&dead_letters)?;
+        let mut encoded = Vec::with_capacity(self.tables.len() + 1);
+        if !self.events.is_empty() {
+            encoded.push((Table::Events, Lake::encode(Table::Events, &std::mem::take(&mut self.events))?));
+        }
+        for (table, batch) in std::mem::take(&mut self.tables) {
+            encoded.push((table, Lake::encode(table, &[batch])?));
+        }
+        Ok(encoded)
+    }
+}
+
+enum Order {
+    Write(Box<EpochOutput>),
+    Snapshot(i64, Vec<u8>),
+}
+
+/// The worker's end of the writer thread.
+pub struct Writer {
+    orders: Option<SyncSender<Order>>,
+    reports: Receiver<Result<Progress, AggregateError>>,
+    thread: Option<JoinHandle<()>>,
+    in_flight: usize,
+    newest: Progress,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(
+        group: String,
+        lake: Lake,
+        live: Arc<Live>,
+        runtime: tokio::runtime::Handle,
+    ) -> Result<Writer, AggregateError> {
+        let (orders, queue) = sync_channel(QUEUE_EPOCHS_MAX);
+        let (report, reports) = channel();
+        let work = move || {
+            while let Ok(order) = queue.recv() {
+                let done = carry_out(&group, &lake, &live, &runtime, order);
+                let failed = done.is_err();
+                if report.send(done).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("lake-writer".to_owned()).spawn(work);
+        let thread = thread.map_err(|cause| AggregateError::Thread { name: "lake-writer", cause })?;
+        Ok(Writer { orders: Some(orders), reports, thread: Some(thread), in_flight: 0, newest: Progress::default() })
+    }
+
+    /// True when nothing is being written.
+    pub fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    /// Hands an epoch over; waits while the queue is full.
+    pub fn write(&mut self, output: EpochOutput) -> Result<(), AggregateError> {
+        self.order(Order::Write(Box::new(output)))
+    }
+
+    /// Saves the state after an epoch, once that is committed.
+    pub fn snapshot(&mut self, epoch: i64, bytes: Vec<u8>) -> Result<(), AggregateError> {
+        self.order(Order::Snapshot(epoch, bytes))
+    }
+
+    fn order(&mut self, order: Order) -> Result<(), AggregateError> {
+        let Some(orders) = &self.orders else { return Err(AggregateError::WriterGone) };
+        if orders.send(order).is_err() {
+            // The thread ended: its last report says why.
+            return self.progress().and(Err(AggregateError::WriterGone));
+        }
+        self.in_flight += 1;
+        Ok(())
+    }
+
+    /// How far the tables are, if that changed since the last call.
+    pub fn progress(&mut self) -> Result<Option<Progress>, AggregateError> {
+        let mut changed = false;
+        loop {
+            match self.reports.try_recv() {
+                Ok(report) => {
+                    self.in_flight -= 1;
+                    self.newest = report?;
+                    changed = true;
+                }
+                Err(TryRecvError::Empty) => return Ok(changed.then(|| self.newest.clone())),
+                Err(TryRecvError::Disconnected) => return Err(AggregateError::WriterGone),
+            }
+        }
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(&mut self) -> Result<Progress, AggregateError> {
+        self.orders = None;
+        while let Ok(report) = self.reports.recv() {
+            self.newest = report?;
+        }
+        if let Some(thread) = self.thread.take() {
+            thread.join().map_err(|_| AggregateError::WriterGone)?;
+        }
+        Ok(self.newest.clone())
+    }
+}
+
+/// One epoch: intent, commits, snapshot (the protocol stands at the head of `plimsoll_lake`'s `epoch` module).
+fn carry_out(
+    group: &str,
+    lake: &Lake,
+    live: &Live,
+    runtime: &tokio::runtime::Handle,
+    order: Order,
+) -> Result<Progress, AggregateError> {
+    let mut output = match order {
+        Order::Write(output) => output,
+        Order::Snapshot(epoch, bytes) => {
+            runtime.block_on(lake.put_snapshot(group, epoch, bytes.into()))?;
+            return Ok(live.progress());
+        }
+    };
+    let started = Moment::now();
+    let encoded = output.encode()?;
+    runtime.block_on(async {
+        if !output.is_replay {
+            lake.record_intent(group, output.epoch, &output.intent).await?;
+        }
+        lake.commit_epoch(group, output.epoch, encoded).await?;
+        if let Some(bytes) = output.snapshot.take() {
+            lake.put_snapshot(group, output.epoch, bytes.into()).await?;
+            lake.maintain().await?;
+        }
+        Ok::<_, AggregateError>(())
+    })?;
+    let progress = Progress { epoch: output.epoch, offsets: output.offsets };
+    live.committed(started.elapsed(), progress.clone());
+    Ok(progress)
+}

@@ -1,0 +1,244 @@
+//! `plimsoll judge`: definitions and event files in, results out. The same decoder and the same engine as the server,
+//! with no server and no table.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use clap::ValueEnum;
+use parquet::arrow::ArrowWriter;
+use plimsoll_engine::lane::{Folded, LaneGroup};
+use plimsoll_engine::portfolio::Portfolio;
+use plimsoll_engine::stage::Facts;
+use plimsoll_ingest::file::read_file;
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::event::{EventBatch, EventColumn};
+use plimsoll_schemas::table::{Table, to_batch};
+
+use crate::definitions;
+
+/// Judge event files.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of definitions
+    #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
+    definitions: PathBuf,
+    /// Event files: NDJSON, CSV or Parquet, plain, gzip or zstd. The Source whose `files` match a file's name maps it;
+    /// without one, the plain form is read
+    #[arg(long, short = 'e', value_name = "FILE", num_args = 1.., required = true)]
+    events: Vec<PathBuf>,
+    /// Judge as if it were then: RFC 3339, e.g. 2026-02-01T00:00:00Z. Later events are not known yet. Default: now
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    as_of: Option<Instant>,
+    /// How the results are written
+    #[arg(long, default_value = "table")]
+    format: Format,
+    /// Which results
+    #[arg(long, value_name = "TABLE,..", value_delimiter = ',', default_value = "attainment,clocks,outages,breaches")]
+    show: Vec<Shown>,
+    /// The folder for the files that --format parquet writes, one a table
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Aligned, for people
+    Table,
+    /// One object with an array a table
+    Json,
+    /// One table, with a line of names
+    Csv,
+    /// A file a table, into --output
+    Parquet,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Shown {
+    /// Objectives judged
+    Attainment,
+    /// Response and resolution clocks of tickets
+    Clocks,
+    /// When services were down
+    Outages,
+    /// Promises that were missed
+    Breaches,
+    /// Changes of state
+    Transitions,
+    /// Records that could not be used
+    DeadLetters,
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    Instant::parse_rfc3339(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z".to_owned())
+}
+
+/// Reads, judges, prints. Records that cannot be used are counted on standard error.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.format == Format::Csv && arguments.show.len() != 1 {
+        bail!("csv holds one table; choose it with --show, e.g. --show attainment");
+    }
+    if arguments.format == Format::Parquet && arguments.output.is_none() {
+        bail!("parquet goes to files; name their folder with --output");
+    }
+    let definitions = definitions::read(&arguments.definitions)?;
+    let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
+    let mut judging = Judging::new(&definitions, as_of);
+    for path in &arguments.events {
+        judging.read(&definitions, path)?;
+    }
+    let tables = judging.finish(&arguments.show)?;
+    match arguments.format {
+        Format::Table => print_tables(&tables)?,
+        Format::Json => print_json(&tables)?,
+        Format::Csv => print_csv(&tables)?,
+        Format::Parquet => write_parquet(&tables, arguments.output.as_deref().unwrap_or(Path::new(".")))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Judging {
+    group: LaneGroup,
+    as_of: Instant,
+    later: usize,
+    folded: Folded,
+    accepted: usize,
+    dead_letters: Vec<plimsoll_schemas::table::DeadLetterRow>,
+}
+
+impl Judging {
+    fn new(definitions: &Definitions, as_of: Instant) -> Judging {
+        let group = LaneGroup::new(Arc::new(Portfolio::new(definitions)), 1);
+        Judging { group, as_of, later: 0, folded: Folded::default(), accepted: 0, dead_letters: Vec::new() }
+    }
+
+    fn read(&mut self, definitions: &Definitions, path: &Path) -> Result<()> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let source = match definitions.source_of_file(&name) {
+            Some(source) => source.clone(),
+            None if name.contains(".csv") => bail!(
+                "no Source maps {name}, and CSV has no plain form; add a Source with files: [\"{name}\"] to the definitions"
+            ),
+            None => Source::plain("file"),
+        };
+        read_file::<anyhow::Error>(path, &Arc::new(source), &mut |delivery| self.fold(delivery))
+            .with_context(|| format!("reading {}", path.display()))
+    }
+
+    fn fold(&mut self, mut delivery: Delivery) -> Result<()> {
+        let times = delivery.events.times(EventColumn::Time);
+        let known: BooleanArray = times.values().iter().map(|time| Some(*time <= self.as_of.0)).collect();
+        if known.true_count() < known.len() {
+            self.later += known.len() - known.true_count();
+            delivery.events = EventBatch::try_new(filter_record_batch(delivery.events.record_batch(), &known)?)?;
+        }
+        let folded = self.group.fold(&delivery, self.as_of);
+        self.accepted += folded.accepted.as_ref().map_or(delivery.events.num_rows(), Vec::len);
+        self.folded.duplicates += folded.duplicates;
+        for letter in &delivery.dead_letters {
+            self.dead_letters.push(plimsoll_aggregate::worker::dead_letter_row(&delivery, letter, self.as_of, 1));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>> {
+        let facts = self.group.close(1, self.as_of, true);
+        eprintln!(
+            "{}, {}, {} later than {}, {} set aside",
+            definitions::counted(self.accepted, "event"),
+            definitions::counted(self.folded.duplicates as usize, "duplicate"),
+            self.later,
+            self.as_of,
+            definitions::counted(self.dead_letters.len(), "record")
+        );
+        for letter in self.dead_letters.iter().take(DEAD_LETTERS_TOLD_MAX) {
+            eprintln!("  {}:{}: {}: {}", letter.topic, letter.offset, letter.reason, letter.detail);
+        }
+        if self.dead_letters.len() > DEAD_LETTERS_TOLD_MAX {
+            eprintln!("  and {} more; --show dead_letters has them all", self.dead_letters.len() - DEAD_LETTERS_TOLD_MAX);
+        }
+        let Facts { transitions, outages, clocks, attainment, breaches, .. } = facts;
+        let batch = |shown: &Shown| match shown {
+            Shown::Attainment => to_batch(&attainment).map(|batch| (Table::Attainment, batch)),
+            Shown::Clocks => to_batch(&clocks).map(|batch| (Table::Clocks, batch)),
+            Shown::Outages => to_batch(&outages).map(|batch| (Table::Outages, batch)),
+            Shown::Breaches => to_batch(&breaches).map(|batch| (Table::Breaches, batch)),
+            Shown::Transitions => to_batch(&transitions).map(|batch| (Table::Transitions, batch)),
+            Shown::DeadLetters => to_batch(&self.dead_letters).map(|batch| (Table::DeadLetters, batch)),
+        };
+        shown.iter().map(batch).collect::<Result<_, _>>().context("cannot write the results as columns")
+    }
+}
+
+/// How many dead letters are told on standard error; the rest is counted.
+const DEAD_LETTERS_TOLD_MAX: usize = 10;
+
+/// The columns that people read; the other formats have them all.
+fn columns_for_people(table: Table) -> &'static [&'static str] {
+    match table {
+        Table::Attainment => &[
+            "agreement", "service", "objective", "window_start", "finality", "verdict", "target", "attainment_ratio", "good_us",
+            "bad_us", "unknown_us", "good_count", "total_count", "outage_count", "budget_left_us",
+        ],
+        Table::Clocks => &[
+            "agreement", "objective", "service", "ticket", "priority", "started_at", "stopped_at", "due_at", "elapsed_us", "paused_us",
+            "target_us", "verdict",
+        ],
+        Table::Outages => &["service", "started_at", "ended_at", "duration_us", "causes"],
+        Table::Breaches => &["event", "scope", "agreement", "service", "objective", "ticket", "window_start", "at", "detail"],
+        Table::Transitions => &["service", "at", "state", "causes"],
+        _ => &["topic", "offset", "reason", "detail"],
+    }
+}
+
+fn print_tables(tables: &[(Table, RecordBatch)]) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    for (table, batch) in tables {
+        let names = columns_for_people(*table);
+        let places = names.iter().map(|name| batch.schema().index_of(name)).collect::<Result<Vec<_>, _>>()?;
+        writeln!(output, "{}: {}", table.name(), definitions::counted(batch.num_rows(), "row"))?;
+        if batch.num_rows() > 0 {
+            writeln!(output, "{}", plimsoll_query::format::table(&[batch.project(&places)?])?)?;
+        }
+    }
+    Ok(())
+}
+
+fn print_json(tables: &[(Table, RecordBatch)]) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    write!(output, "{{")?;
+    for (index, (table, batch)) in tables.iter().enumerate() {
+        write!(output, "{}\n\"{}\": ", if index == 0 { "" } else { "," }, table.name())?;
+        plimsoll_query::format::json(&[batch.clone()], &mut output)?;
+    }
+    writeln!(output, "\n}}")?;
+    Ok(())
+}
+
+fn print_csv(tables: &[(Table, RecordBatch)]) -> Result<()> {
+    for (_, batch) in tables {
+        plimsoll_query::format::csv(&[batch.clone()], &mut std::io::stdout().lock())?;
+    }
+    Ok(())
+}
+
+fn write_parquet(tables: &[(Table, RecordBatch)], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (table, batch) in tables {
+        let path = folder.join(format!("{}.parquet", table.name()));
+        let file = std::fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None)?;
+        writer.write(batch)?;
+        writer.close()?;
+        println!("{}: {}", path.display(), definitions::counted(batch.num_rows(), "row"));
+    }
+    Ok(())
+}

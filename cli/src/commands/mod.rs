@@ -1,0 +1,8 @@
+//! One file a command: its arguments, and what it does.
+
+pub mod check;
+pub mod demo;
+pub mod judge;
+pub mod query;
+pub mod run;
+pub mod sql;

@@ -1,0 +1,37 @@
+//! `plimsoll query`: the HTTP doors over tables that another process keeps.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Limits, QueryService};
+
+use crate::doors;
+use crate::shutdown::Shutdown;
+
+/// Answer over HTTP.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder with the tables
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    lake: String,
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
+    listen: SocketAddr,
+}
+
+/// Serves until it is told to end.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shutdown = Shutdown::on_signals(runtime.handle())?;
+    runtime.block_on(async {
+        let lake = Lake::open_existing(&arguments.lake).await?;
+        let service = Arc::new(QueryService::open(lake, Limits::default()).await?);
+        let listener = doors::listen(arguments.listen).await?;
+        println!("answering on http://{}", listener.local_addr()?);
+        doors::open(listener, service, Arc::new(|| Ok(())), String::new, shutdown).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

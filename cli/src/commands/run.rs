@@ -1,0 +1,105 @@
+//! `plimsoll run`: all roles in one process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use plimsoll_aggregate::WorkerSettings;
+use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_ingest::kafka::KafkaSettings;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Limits, QueryService};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::parse_duration;
+
+use crate::pipeline::{Pipeline, Settings};
+use crate::shutdown::Shutdown;
+use crate::{definitions, doors};
+
+/// Consume, keep the tables, answer.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of definitions
+    #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
+    definitions: PathBuf,
+    /// The folder with the tables; it is made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    lake: String,
+    /// One or more brokers, with commas between them
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP")]
+    bootstrap: String,
+    /// The consumer group, and the name under which epochs are kept
+    #[arg(long, value_name = "NAME", default_value = "plimsoll")]
+    group: String,
+    /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
+    #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
+    properties: Vec<(String, String)>,
+    /// How many lanes share the state
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    lanes: u16,
+    /// How long records wait for company before they are committed
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    epoch_interval: Duration,
+    /// How often provisional results are written; changes of verdict are written at once
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    publish_interval: Duration,
+    /// Every how many epochs the state is saved; a restart replays the epochs since
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
+    snapshot_every: i64,
+    /// Where to listen for HTTP
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
+    listen: SocketAddr,
+    /// End as soon as every partition has been read to its end
+    #[arg(long)]
+    until_caught_up: bool,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A duration as definitions write it: `500ms`, `1m 30s`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let micros = parse_duration(text).ok_or("expected a duration such as 500ms, 10s or 1m 30s")?;
+    u64::try_from(micros.0).map(Duration::from_micros).map_err(|_| "expected a duration that is not negative".to_owned())
+}
+
+/// Runs until it is told to end.
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let definitions = Arc::new(definitions::read(&arguments.definitions)?);
+    let topics = definitions.sources.values().map(|source| source.topics.len()).sum::<usize>();
+    ensure!(topics > 0, "no Source in {} names a topic; nothing can be read", arguments.definitions.display());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shutdown = Shutdown::on_signals(runtime.handle())?;
+    let lake = runtime.block_on(Lake::open(&arguments.lake))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
+    let mut kafka = KafkaSettings::new(&arguments.bootstrap, &arguments.group);
+    kafka.properties = arguments.properties.into_iter().collect::<BTreeMap<_, _>>();
+    let worker = WorkerSettings {
+        group: arguments.group.clone(),
+        lanes: arguments.lanes.into(),
+        epoch_interval: arguments.epoch_interval,
+        epoch_rows_max: EPOCH_ROWS_MAX,
+        publish_interval: arguments.publish_interval,
+        snapshot_every: arguments.snapshot_every,
+        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+    };
+    let settings = Settings { kafka, worker, definitions, lake, until_caught_up: arguments.until_caught_up };
+    let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
+    println!("reading {} from {}, answering on http://{}", definitions::counted(topics, "topic"), arguments.bootstrap, listener.local_addr()?);
+    let (live, source) = (pipeline.live.clone(), pipeline.source());
+    let metrics = move || doors::pipeline_metrics(&live, &source, Instant::from(chrono::Utc::now()));
+    let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));
+    let done = pipeline.join();
+    shutdown.request();
+    runtime.block_on(answering)??;
+    let progress = done?;
+    println!("committed epoch {}; the next start goes on from there", progress.epoch);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,39 @@
+//! `plimsoll sql`: one question, one answer.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use futures::TryStreamExt;
+use plimsoll_lake::Lake;
+use plimsoll_query::format::{Format, encode};
+use plimsoll_query::{Limits, QueryService};
+
+/// Ask the tables.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The question, e.g. "SELECT verdict, count(*) FROM attainment GROUP BY verdict"
+    statement: String,
+    /// The folder with the tables
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    lake: String,
+    /// How the answer is written: table, json, ndjson, csv or arrow
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+/// Prints the answer.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let lake = Lake::open_existing(&arguments.lake).await?;
+        let service = QueryService::open(lake, Limits::default()).await?;
+        let answer = service.sql(&arguments.statement).await?;
+        let mut chunks = Box::pin(encode(answer, arguments.format));
+        let mut output = std::io::stdout().lock();
+        while let Some(chunk) = chunks.try_next().await? {
+            output.write_all(&chunk)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,66 @@
+//! The HTTP doors of a process: the query service's, and `/metrics` of everything that runs in it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use plimsoll_aggregate::Live;
+use plimsoll_aggregate::metrics::{family, labelled, render};
+use plimsoll_ingest::kafka::KafkaSource;
+use plimsoll_query::QueryService;
+use plimsoll_query::http::{Readiness, router, serve};
+use plimsoll_schemas::Instant;
+use tokio::net::TcpListener;
+
+use crate::shutdown::Shutdown;
+
+/// The media type of the Prometheus text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Takes the address, or says who else may have it.
+///
+/// # Errors
+/// When the port is taken, or the address is not of this machine.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; give a free one with --listen, e.g. --listen 127.0.0.1:0"))
+}
+
+/// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`.
+///
+/// # Errors
+/// When no more connections can be accepted.
+pub async fn open(
+    listener: TcpListener,
+    service: Arc<QueryService>,
+    readiness: Readiness,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    shutdown: Shutdown,
+) -> Result<()> {
+    let counted = service.clone();
+    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics() + &counted.metrics()) };
+    let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape)));
+    serve(listener, router, async move { shutdown.requested().await }).await.context("the HTTP server stopped")
+}
+
+/// The worker's numbers and the consumer's, in the Prometheus text format.
+pub fn pipeline_metrics(live: &Live, source: &KafkaSource, now: Instant) -> String {
+    let mut text = render(live, now);
+    let metrics = source.metrics();
+    family(&mut text, "plimsoll_kafka_records_total", "counter", "Records decoded, dead letters included.");
+    labelled(&mut text, "plimsoll_kafka_records_total", &[("role", "ingest")], metrics.records_count);
+    family(&mut text, "plimsoll_kafka_lag_records", "gauge", "Records between the position and the end of the partition.");
+    for (id, lag) in &metrics.lag_count {
+        let labels = [("partition", &*id.partition.to_string()), ("topic", &*id.topic)];
+        labelled(&mut text, "plimsoll_kafka_lag_records", &labels, lag);
+    }
+    family(&mut text, "plimsoll_queue_bytes", "gauge", "Payload bytes that wait between consumer and worker.");
+    labelled(&mut text, "plimsoll_queue_bytes", &[("queue", "deliveries")], metrics.queue_bytes);
+    family(&mut text, "plimsoll_queue_depth", "gauge", "Deliveries that wait between consumer and worker.");
+    labelled(&mut text, "plimsoll_queue_depth", &[("queue", "deliveries")], metrics.queue_depth_count);
+    text
+}

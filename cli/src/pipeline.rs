@@ -1,0 +1,172 @@
+//! Source, worker and lake in one process: what `run` and `demo` have in common.
+//!
+//! ```text
+//! kafka-poll thread --KafkaEvent--> feeder thread --Input--> worker thread --> lake-writer thread
+//!                                                                 |-- commits offsets back, as a hint
+//! ```
+//! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder does, and the feeder ends
+//! when the shutdown is requested, the source fails, or everything is read and that was asked for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use plimsoll_aggregate::{Input, Live, Progress, Worker, WorkerSettings};
+use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaMetrics, KafkaSettings, KafkaSource};
+use plimsoll_lake::Lake;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::PartitionId;
+
+use crate::shutdown::Shutdown;
+
+/// How many inputs may wait for the worker. The bytes are bounded before, by the source's own queue.
+const INPUTS_MAX: usize = 16;
+
+/// How often the feeder looks whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a pipeline is made of.
+pub struct Settings {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// How the worker works.
+    pub worker: WorkerSettings,
+    /// What is promised, and where events come from.
+    pub definitions: Arc<Definitions>,
+    /// The tables.
+    pub lake: Lake,
+    /// End when every partition has been read to its end.
+    pub until_caught_up: bool,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    source: Arc<KafkaSource>,
+    /// The newest numbers.
+    pub live: Arc<Live>,
+    feeder: JoinHandle<Result<()>>,
+    worker: JoinHandle<Result<Progress>>,
+}
+
+impl Pipeline {
+    /// Restores the state and starts the threads.
+    ///
+    /// # Errors
+    /// When the state cannot be restored, or a setting cannot be used.
+    pub fn start(settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
+        let live = Arc::new(Live::default());
+        let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
+        let worker =
+            Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
+        let source = Arc::new(kafka::start(settings.kafka, &sources, worker.start_offsets())?);
+        let (inputs, queue) = sync_channel(INPUTS_MAX);
+        let feeding = Feeder { source: source.clone(), inputs, shutdown: shutdown.clone(), until_caught_up: settings.until_caught_up };
+        let feeder = std::thread::Builder::new().name("feeder".to_owned()).spawn(move || feeding.run());
+        let committing = source.clone();
+        let work = move || {
+            let done = worker.run(queue, |progress| committing.commit(progress.offsets.clone()));
+            // Whatever the reason, without a worker there is nothing to feed.
+            shutdown.request();
+            done.map_err(anyhow::Error::from)
+        };
+        let worker = std::thread::Builder::new().name("worker".to_owned()).spawn(work);
+        Ok(Pipeline {
+            source,
+            live,
+            feeder: feeder.context("cannot start a thread")?,
+            worker: worker.context("cannot start a thread")?,
+        })
+    }
+
+    /// The consumer's own numbers.
+    pub fn source_metrics(&self) -> KafkaMetrics {
+        self.source.metrics()
+    }
+
+    /// A handle on the consumer's own numbers that outlives this value.
+    pub fn source(&self) -> Arc<KafkaSource> {
+        self.source.clone()
+    }
+
+    /// True once the worker has ended.
+    pub fn is_finished(&self) -> bool {
+        self.worker.is_finished()
+    }
+
+    /// Waits until everything is committed.
+    ///
+    /// # Errors
+    /// Why the worker or the source failed.
+    pub fn join(self) -> Result<Progress> {
+        let progress = self.worker.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))?;
+        let fed = self.feeder.join().map_err(|_| anyhow!("the feeder thread ended unexpectedly"))?;
+        let progress = progress?;
+        fed?;
+        Ok(progress)
+    }
+}
+
+/// Hands the source's events to the worker, and says on standard error what an operator has to know.
+struct Feeder {
+    source: Arc<KafkaSource>,
+    inputs: SyncSender<Input>,
+    shutdown: Shutdown,
+    until_caught_up: bool,
+}
+
+impl Feeder {
+    fn run(self) -> Result<()> {
+        let mut behind: BTreeSet<PartitionId> = BTreeSet::new();
+        let mut assigned = false;
+        while !self.shutdown.is_requested() {
+            let input = match self.source.events().receive(LOOK_EVERY) {
+                None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
+                None => continue,
+                Some(KafkaEvent::Delivery(delivery)) => {
+                    if delivery.caught_up {
+                        behind.remove(&delivery.partition);
+                    } else {
+                        behind.insert(delivery.partition.clone());
+                    }
+                    Input::Delivery(delivery)
+                }
+                Some(KafkaEvent::Assigned(partitions)) => {
+                    assigned = true;
+                    behind.extend(partitions.iter().cloned());
+                    Input::Assigned(partitions)
+                }
+                Some(KafkaEvent::Revoked(partitions)) => {
+                    eprintln!(
+                        "warning: {} of this group were given to another member; one lane group has one worker: stop the other or give it another --group",
+                        crate::definitions::counted(partitions.len(), "partition")
+                    );
+                    continue;
+                }
+                Some(KafkaEvent::Unavailable { why, .. }) => {
+                    eprintln!("warning: {why}; still trying");
+                    continue;
+                }
+                Some(KafkaEvent::Recovered) => {
+                    eprintln!("kafka can be read again");
+                    continue;
+                }
+                Some(KafkaEvent::Fatal(error)) => {
+                    self.shutdown.request();
+                    return Err(error.into());
+                }
+            };
+            if self.inputs.send(input).is_err() {
+                // The worker ended; it says why.
+                return Ok(());
+            }
+            if self.until_caught_up && assigned && behind.is_empty() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}

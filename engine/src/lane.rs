@@ -1,0 +1,194 @@
+//! A lane group: everything that is measured from one set of partitions, as a pure function
+//! `(state, deliveries, step) -> (state, facts)`.
+//!
+//! Rows go to the lane of their key: incidents and changes by ticket, monitoring and feedback by service. The number of
+//! lanes changes nothing but who does the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the
+//! step: first every lane's first stage, then, with what it found out, every lane's second stage.
+
+use std::sync::Arc;
+
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::Name;
+use crate::dedup::SeenEvents;
+use crate::portfolio::{ObjectiveKey, Portfolio, ServiceIndex};
+use crate::stage::change::ChangeStage;
+use crate::stage::service::{ServiceSnapshot, ServiceStage};
+use crate::stage::ticket::TicketStage;
+use crate::stage::{Derived, Facts, Step};
+use crate::watermark::Watermarks;
+
+mod fold;
+#[cfg(test)]
+mod tests;
+
+/// How far an event's time may lie ahead of the clock before it is taken to be the clock's time: what two machines'
+/// clocks may differ by.
+pub const FUTURE_TOLERANCE: Micros = Micros(5 * 60 * 1_000_000);
+
+/// One part of the state: a set of tickets and a set of services.
+#[derive(Debug)]
+struct Lane {
+    seen: SeenEvents,
+    tickets: TicketStage,
+    changes: ChangeStage,
+    services: ServiceStage,
+}
+
+/// What became of a delivery's events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// The rows that count, ascending; `None` when all of them do.
+    pub accepted: Option<Vec<u32>>,
+    /// Events that were seen before under the same source and id (R20).
+    pub duplicates: u64,
+    /// Events whose offset had been read before (R20).
+    pub already_read: u64,
+    /// Events from the future, whose time was taken to be the tick (R23).
+    pub clamped: u64,
+}
+
+/// See the head of this module.
+#[derive(Debug)]
+pub struct LaneGroup {
+    portfolio: Arc<Portfolio>,
+    lanes: Vec<Lane>,
+    watermarks: Watermarks,
+}
+
+/// The state of a lane group by names, so that it outlives its portfolio and its process.
+#[derive(Debug, Serialize, Deserialize)]
+struct LaneGroupSnapshot {
+    lanes: Vec<(SeenEvents, TicketStage, ChangeStage, ServiceSnapshot)>,
+    watermarks: Watermarks,
+}
+
+/// A snapshot cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Its bytes are not a snapshot of this version of the program. Remove it: the state is rebuilt from the input.
+    #[error("the snapshot cannot be read ({0}); remove it and the state is rebuilt from the input")]
+    Unreadable(#[from] postcard::Error),
+    /// It was taken with another number of lanes.
+    #[error("the snapshot has {found} lanes, the settings say {expected}; set the number of lanes back to {found}")]
+    Lanes {
+        /// In the snapshot.
+        found: usize,
+        /// In the settings.
+        expected: usize,
+    },
+}
+
+impl LaneGroup {
+    /// Nothing was read yet. `lanes` is at least 1.
+    pub fn new(portfolio: Arc<Portfolio>, lanes: usize) -> LaneGroup {
+        let lane = |_| Lane {
+            seen: SeenEvents::default(),
+            tickets: TicketStage::default(),
+            changes: ChangeStage::default(),
+            services: ServiceStage::new(&portfolio),
+        };
+        LaneGroup { lanes: (0..lanes.max(1)).map(lane).collect(), watermarks: Watermarks::default(), portfolio }
+    }
+
+    /// What is measured.
+    pub fn portfolio(&self) -> &Portfolio {
+        &self.portfolio
+    }
+
+    /// How far each partition has been read, and the watermark.
+    pub fn watermarks(&self) -> &Watermarks {
+        &self.watermarks
+    }
+
+    /// Makes a partition known, so that it holds the watermark until it is heard from (R23).
+    pub fn expect(&mut self, partition: &PartitionId) {
+        self.watermarks.expect(partition);
+    }
+
+    /// Takes a delivery that is known at `tick`.
+    pub fn fold(&mut self, delivery: &Delivery, tick: Instant) -> Folded {
+        fold::fold(self, delivery, tick)
+    }
+
+    /// Ends a step: moves the watermark and says what changed. The facts are sorted.
+    pub fn close(&mut self, epoch: i64, tick: Instant, publish: bool) -> Facts {
+        let step = Step { epoch, tick, watermark: self.watermarks.advance(tick), publish };
+        let mut facts = Facts::default();
+        let mut derived = Vec::new();
+        for lane in &mut self.lanes {
+            lane.seen.advance(step.watermark);
+            lane.tickets.close(&self.portfolio, &step, &mut facts, &mut derived);
+            lane.changes.close(&self.portfolio, &mut derived);
+        }
+        let lanes = self.lanes.len();
+        for event in derived {
+            let service = match &event {
+                Derived::Claims { service, .. } => *service,
+                Derived::Contribution(contribution) => self.portfolio.objective(contribution.objective).service,
+            };
+            let lane = lane_of(&self.portfolio.service(service).id, lanes);
+            self.lanes[lane].services.derive(&self.portfolio, event);
+        }
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            let mine = |service: ServiceIndex| lanes == 1 || lane_of(&self.portfolio.service(service).id, lanes) == number;
+            lane.services.close(&self.portfolio, &step, mine, &mut facts);
+        }
+        facts.sort();
+        facts
+    }
+
+    /// The running clocks that fall due next: instant, objective, ticket. In order within each lane.
+    pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
+        self.lanes.iter().flat_map(|lane| lane.tickets.due())
+    }
+
+    /// How many observations came too late to be applied to a state.
+    pub fn beyond_history(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.services.beyond_history()).sum()
+    }
+
+    /// How many tickets have no service that the catalogue knows (R38).
+    pub fn unassigned(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.tickets.unassigned(&self.portfolio, self.watermarks.watermark())).sum()
+    }
+
+    /// The whole state as bytes.
+    ///
+    /// # Errors
+    /// When it cannot be encoded, which is a defect.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        let lanes = self.lanes.iter().map(|lane| {
+            let services = lane.services.snapshot(&self.portfolio);
+            (lane.seen.clone(), lane.tickets.clone(), lane.changes.clone(), services)
+        });
+        let snapshot = LaneGroupSnapshot { lanes: lanes.collect(), watermarks: self.watermarks.clone() };
+        Ok(postcard::to_stdvec(&snapshot)?)
+    }
+
+    /// The state that `snapshot` gave, for a portfolio that may have changed since: every ticket and change is read
+    /// anew under it.
+    ///
+    /// # Errors
+    /// When the bytes are not a snapshot, or one of another number of lanes.
+    pub fn restore(portfolio: Arc<Portfolio>, lanes: usize, bytes: &[u8]) -> Result<LaneGroup, SnapshotError> {
+        let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
+        if snapshot.lanes.len() != lanes.max(1) {
+            return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
+        }
+        let lanes = snapshot.lanes.into_iter().map(|(seen, mut tickets, mut changes, services)| {
+            tickets.touch_all();
+            changes.touch_all();
+            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio) }
+        });
+        Ok(LaneGroup { lanes: lanes.collect(), watermarks: snapshot.watermarks, portfolio })
+    }
+}
+
+/// The lane of a key.
+fn lane_of(key: &str, lanes: usize) -> usize {
+    if lanes == 1 { 0 } else { (xxh3_64(key.as_bytes()) % lanes as u64) as usize }
+}

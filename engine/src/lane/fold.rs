@@ -1,0 +1,254 @@
+//! A delivery's rows, handed to their lanes straight from the columns.
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{BooleanArray, DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, Vocabulary};
+
+use super::{FUTURE_TOLERANCE, Folded, Lane, LaneGroup, lane_of};
+use crate::Name;
+use crate::dedup::source_seed;
+use crate::portfolio::{Portfolio, ServiceIndex};
+use crate::stage::change::ChangeRecord;
+use crate::stage::service::Counts;
+use crate::ticket::TicketRecord;
+
+/// Takes a delivery into the state of its lanes; see `LaneGroup::fold`.
+pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded {
+    let mut folded = Folded::default();
+    let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);
+    let mut rows = Rows::new(&delivery.events);
+    let total = delivery.events.num_rows();
+    let mut accepted = Vec::new();
+    let mut newest = None;
+    let latest = tick + FUTURE_TOLERANCE;
+    for row in 0..total {
+        let mut time = Instant(rows.times.value(row));
+        if time > latest {
+            time = tick;
+            folded.clamped += 1;
+        }
+        if rows.offsets.value(row) < read_until {
+            folded.already_read += 1;
+        } else if rows.hand_over(&group.portfolio, &mut group.lanes, row, time) {
+            newest = newest.max(Some(time));
+            accepted.push(row as u32);
+        } else {
+            folded.duplicates += 1;
+        }
+    }
+    if accepted.len() < total {
+        folded.accepted = Some(accepted);
+    }
+    group.watermarks.read(&delivery.partition, delivery.until_offset, newest, delivery.caught_up);
+    folded
+}
+
+/// The columns of a batch, with what each dictionary value means looked up at most once.
+struct Rows<'a> {
+    batch: &'a EventBatch,
+    offsets: &'a Int64Array,
+    times: &'a TimestampMicrosecondArray,
+    ids: &'a StringArray,
+    sources: Interned<'a, u64>,
+    services: Interned<'a, Option<ServiceIndex>>,
+    service_names: Interned<'a, Name>,
+    customers: Interned<'a, Name>,
+    priorities: Interned<'a, Name>,
+    checks: &'a DictionaryArray<Int32Type>,
+    check_names: &'a StringArray,
+}
+
+impl<'a> Rows<'a> {
+    fn new(batch: &'a EventBatch) -> Rows<'a> {
+        let checks = batch.interned(EventColumn::Check);
+        Rows {
+            batch,
+            offsets: batch.integers(EventColumn::Offset),
+            times: batch.times(EventColumn::Time),
+            ids: batch.text(EventColumn::Id),
+            sources: Interned::new(batch, EventColumn::Source),
+            services: Interned::new(batch, EventColumn::Service),
+            service_names: Interned::new(batch, EventColumn::Service),
+            customers: Interned::new(batch, EventColumn::Customer),
+            priorities: Interned::new(batch, EventColumn::Priority),
+            checks,
+            check_names: checks.values().as_string(),
+        }
+    }
+
+    /// Gives a row to its lane; `false` when the lane has seen the event before.
+    fn hand_over(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], row: usize, time: Instant) -> bool {
+        let kind = word::<EventKind>(self.batch, EventColumn::Kind, row);
+        let by_ticket = matches!(kind, Some(EventKind::Incident | EventKind::Change));
+        let number = lanes.len();
+        let lane = match by_ticket {
+            _ if number == 1 => 0,
+            true => lane_of(text(self.batch.text(EventColumn::Ticket), row).unwrap_or_default(), number),
+            false => lane_of(self.service_names.text(row).unwrap_or_default(), number),
+        };
+        let seed = self.sources.get(row, source_seed).unwrap_or_default();
+        if !lanes[lane].seen.insert(seed, self.ids.value(row)) {
+            return false;
+        }
+        match kind {
+            Some(EventKind::Monitoring) => self.monitoring(portfolio, lanes, lane, row, time),
+            Some(EventKind::Feedback) => self.count(portfolio, lanes, lane, row, EventKind::Feedback, time),
+            Some(EventKind::Incident) => {
+                let record = self.ticket_record(row, time);
+                if let Some(ticket) = text(self.batch.text(EventColumn::Ticket), row) {
+                    lanes[lane].tickets.observe(ticket, record);
+                }
+                self.count_by_service(portfolio, lanes, row, EventKind::Incident, time);
+            }
+            Some(EventKind::Change) => {
+                let record = self.change_record(row, time);
+                if let Some(change) = text(self.batch.text(EventColumn::Ticket), row) {
+                    lanes[lane].changes.observe(change, record);
+                }
+                self.count_by_service(portfolio, lanes, row, EventKind::Change, time);
+            }
+            None => {}
+        }
+        true
+    }
+
+    fn service(&mut self, portfolio: &Portfolio, row: usize) -> Option<ServiceIndex> {
+        self.services.get(row, |id| portfolio.service_place(id)).flatten()
+    }
+
+    fn monitoring(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], lane: usize, row: usize, time: Instant) {
+        let Some(service) = self.service(portfolio, row) else { return };
+        let plan = portfolio.service(service);
+        if let Some(status) = word::<Status>(self.batch, EventColumn::Status, row) {
+            let check = self.checks.key(row).map_or("", |key| self.check_names.value(key));
+            lanes[lane].services.observe(plan, service, check, time, status);
+        }
+        if !plan.event_objectives.is_empty() {
+            self.count(portfolio, lanes, lane, row, EventKind::Monitoring, time);
+        }
+    }
+
+    /// Counts of tickets belong to the lane of their service, not of their ticket.
+    fn count_by_service(
+        &mut self,
+        portfolio: &Portfolio,
+        lanes: &mut [Lane],
+        row: usize,
+        kind: EventKind,
+        time: Instant,
+    ) {
+        if let Some(id) = self.service_names.text(row) {
+            let lane = lane_of(id, lanes.len());
+            self.count(portfolio, lanes, lane, row, kind, time);
+        }
+    }
+
+    fn count(
+        &mut self,
+        portfolio: &Portfolio,
+        lanes: &mut [Lane],
+        lane: usize,
+        row: usize,
+        kind: EventKind,
+        time: Instant,
+    ) {
+        let Some(service) = self.service(portfolio, row) else { return };
+        let counted = integer(self.batch, EventColumn::TotalCount, row)
+            .map(|total| (integer(self.batch, EventColumn::GoodCount, row).unwrap_or(0), total));
+        let customer = self.customers.get(row, name);
+        let event = Counts {
+            kind,
+            time,
+            customer: customer.as_ref(),
+            counted,
+            score: integer(self.batch, EventColumn::Score, row),
+        };
+        lanes[lane].services.count(portfolio, service, event);
+    }
+
+    fn ticket_record(&mut self, row: usize, time: Instant) -> TicketRecord {
+        let at = |column| instant(self.batch, column, row);
+        TicketRecord {
+            time,
+            sequence: integer(self.batch, EventColumn::Sequence, row).unwrap_or(i64::MIN),
+            action: word::<Action>(self.batch, EventColumn::Action, row).unwrap_or(Action::Updated),
+            state: word::<TicketState>(self.batch, EventColumn::State, row),
+            service: self.service_names.get(row, name),
+            customer: self.customers.get(row, name),
+            priority: self.priorities.get(row, name),
+            outage: boolean(self.batch.booleans(EventColumn::Outage), row),
+            opened_at: at(EventColumn::OpenedAt),
+            acknowledged_at: at(EventColumn::AcknowledgedAt),
+            resolved_at: at(EventColumn::ResolvedAt),
+            closed_at: at(EventColumn::ClosedAt),
+            good_count: integer(self.batch, EventColumn::GoodCount, row),
+            total_count: integer(self.batch, EventColumn::TotalCount, row),
+        }
+    }
+
+    fn change_record(&mut self, row: usize, time: Instant) -> ChangeRecord {
+        ChangeRecord {
+            time,
+            sequence: integer(self.batch, EventColumn::Sequence, row).unwrap_or(i64::MIN),
+            action: word::<Action>(self.batch, EventColumn::Action, row).unwrap_or(Action::Updated),
+            outcome: word::<Outcome>(self.batch, EventColumn::Outcome, row),
+            service: self.service_names.get(row, name),
+            customer: self.customers.get(row, name),
+        }
+    }
+}
+
+/// An interned column and what each of its values means, once that was asked.
+struct Interned<'a, Meaning> {
+    column: &'a DictionaryArray<Int32Type>,
+    values: &'a StringArray,
+    meanings: Vec<Option<Meaning>>,
+}
+
+impl<'a, Meaning: Clone> Interned<'a, Meaning> {
+    fn new(batch: &'a EventBatch, column: EventColumn) -> Interned<'a, Meaning> {
+        let column = batch.interned(column);
+        let values = column.values().as_string();
+        Interned { column, values, meanings: vec![None; values.len()] }
+    }
+
+    fn get(&mut self, row: usize, mean: impl FnOnce(&str) -> Meaning) -> Option<Meaning> {
+        let key = self.column.key(row)?;
+        Some(self.meanings[key].get_or_insert_with(|| mean(self.values.value(key))).clone())
+    }
+
+    fn text(&self, row: usize) -> Option<&'a str> {
+        self.column.key(row).map(|key| self.values.value(key))
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from(text)
+}
+
+fn word<V: Vocabulary>(batch: &EventBatch, column: EventColumn, row: usize) -> Option<V> {
+    let words = batch.words(column);
+    if words.is_null(row) { None } else { V::from_key(words.keys().value(row)) }
+}
+
+fn integer(batch: &EventBatch, column: EventColumn, row: usize) -> Option<i64> {
+    let integers = batch.integers(column);
+    (!integers.is_null(row)).then(|| integers.value(row))
+}
+
+fn instant(batch: &EventBatch, column: EventColumn, row: usize) -> Option<Instant> {
+    let times = batch.times(column);
+    (!times.is_null(row)).then(|| Instant(times.value(row)))
+}
+
+fn boolean(column: &BooleanArray, row: usize) -> Option<bool> {
+    (!column.is_null(row)).then(|| column.value(row))
+}
+
+fn text(column: &StringArray, row: usize) -> Option<&str> {
+    (!column.is_null(row)).then(|| column.value(row))
+}

@@ -1,0 +1,116 @@
+//! What was said, so that only what changed is said again: the revisions of rows (R22).
+//!
+//! A ledger remembers the last row written under each key. Given the rows that hold now, it writes those that are new
+//! or differ, with the next revision, and takes back those that no longer hold. So no fold needs to know what an
+//! earlier fold wrote, and a repeated fold writes nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A row and how often it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry<Row> {
+    /// The row as it was last written.
+    pub row: Row,
+    /// 0 for its first writing.
+    pub revision: i32,
+    /// True when it was taken back.
+    pub retracted: bool,
+}
+
+/// The rows last written, by key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger<Key: Ord, Row> {
+    entries: BTreeMap<Key, Entry<Row>>,
+}
+
+impl<Key: Ord, Row> Default for Ledger<Key, Row> {
+    fn default() -> Self {
+        Ledger { entries: BTreeMap::new() }
+    }
+}
+
+/// A row to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writing<Key, Row> {
+    /// Its key.
+    pub key: Key,
+    /// What to write.
+    pub entry: Entry<Row>,
+}
+
+impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
+    /// Takes the rows that hold now for all keys from `from` on, and returns those to be written, in key order.
+    /// Keys before `from` stay as they are.
+    pub fn restate(&mut self, from: &Key, now: Vec<(Key, Row)>) -> Vec<Writing<Key, Row>> {
+        let mut writings = Vec::new();
+        let mut holding: BTreeMap<Key, Row> = now.into_iter().collect();
+        for (key, entry) in self.entries.range_mut(from..) {
+            match holding.remove(key) {
+                Some(row) if row == entry.row && !entry.retracted => continue,
+                Some(row) => *entry = Entry { row, revision: entry.revision + 1, retracted: false },
+                None if entry.retracted => continue,
+                None => {
+                    entry.revision += 1;
+                    entry.retracted = true;
+                }
+            }
+            writings.push(Writing { key: key.clone(), entry: entry.clone() });
+        }
+        for (key, row) in holding {
+            let entry = Entry { row, revision: 0, retracted: false };
+            self.entries.insert(key.clone(), entry.clone());
+            writings.push(Writing { key, entry });
+        }
+        writings.sort_by(|one, other| one.key.cmp(&other.key));
+        writings
+    }
+
+    /// The row that holds under a key.
+    pub fn get(&self, key: &Key) -> Option<&Row> {
+        self.entries.get(key).filter(|entry| !entry.retracted).map(|entry| &entry.row)
+    }
+
+    /// The newest key at or before this one under which a row holds for which `wanted` is true.
+    pub fn last_where(&self, key: &Key, wanted: impl Fn(&Row) -> bool) -> Option<(&Key, &Row)> {
+        let holding = self.entries.range(..=key).rev().filter(|(_, entry)| !entry.retracted);
+        holding.map(|(key, entry)| (key, &entry.row)).find(|(_, row)| wanted(row))
+    }
+
+    /// Every key under which a row holds, and the row, in key order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Row)> {
+        self.entries.iter().filter(|(_, entry)| !entry.retracted).map(|(key, entry)| (key, &entry.row))
+    }
+
+    /// Forgets keys before `until`.
+    pub fn forget(&mut self, until: &Key) {
+        self.entries = self.entries.split_off(until);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(writings: Vec<Writing<i32, &'static str>>) -> Vec<(i32, &'static str, i32, bool)> {
+        writings
+            .into_iter()
+            .map(|writing| (writing.key, writing.entry.row, writing.entry.revision, writing.entry.retracted))
+            .collect()
+    }
+
+    #[test]
+    fn r22_only_what_changed_is_written_again() {
+        let mut ledger = Ledger::default();
+        assert_eq!(written(ledger.restate(&0, vec![(1, "a"), (2, "b")])), [(1, "a", 0, false), (2, "b", 0, false)]);
+        assert_eq!(written(ledger.restate(&0, vec![(1, "a"), (2, "b")])), []);
+        assert_eq!(written(ledger.restate(&2, vec![(3, "c")])), [(2, "b", 1, true), (3, "c", 0, false)]);
+        assert_eq!(
+            written(ledger.restate(&0, vec![(1, "A"), (2, "b"), (3, "c")])),
+            [(1, "A", 1, false), (2, "b", 2, false)]
+        );
+        assert_eq!(ledger.get(&1), Some(&"A"));
+        assert_eq!(ledger.last_where(&9, |row| *row != "c"), Some((&2, &"b")));
+    }
+}

@@ -1,0 +1,341 @@
+//! Definitions made ready to be measured: calendars compiled, ids turned into places, each objective of each version of
+//! each agreement laid out for each service that it covers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::NaiveTime;
+use hashbrown::HashMap;
+use plimsoll_schemas::definition::{
+    Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, WindowKind,
+};
+use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+use crate::calendar::{Calendar, instant_of_local};
+use crate::window::Window;
+
+/// The place of a service in its portfolio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceIndex(pub u32);
+
+/// The place of an objective in its portfolio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectiveIndex(pub u32);
+
+/// What names an objective for good, whatever portfolio it stands in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectiveKey {
+    /// The agreement's id.
+    pub agreement: Name,
+    /// The agreement's version.
+    pub version: u32,
+    /// The objective's id within the agreement.
+    pub objective: Name,
+    /// The service it is judged for.
+    pub service: Name,
+}
+
+/// One objective of one version of an agreement, for one service.
+#[derive(Clone, Debug)]
+pub struct ObjectivePlan {
+    /// Its name for good.
+    pub key: ObjectiveKey,
+    /// The agreement's version it belongs to.
+    pub agreement: Arc<AgreementPlan>,
+    /// What is measured, promised and over which window.
+    pub objective: Objective,
+    /// The service it is judged for.
+    pub service: ServiceIndex,
+    /// The time that counts.
+    pub calendar: Arc<Calendar>,
+}
+
+/// What all objectives of one version of an agreement share.
+#[derive(Clone, Debug)]
+pub struct AgreementPlan {
+    /// The agreement's id.
+    pub id: Name,
+    /// Its version.
+    pub version: u32,
+    /// Its name for people.
+    pub name: String,
+    /// Its type.
+    pub agreement_type: AgreementType,
+    /// Whose tickets count; `None` for everybody's.
+    pub customer: Option<Name>,
+    /// The offering it follows.
+    pub offering: Option<Name>,
+    /// The zone of its windows' edges.
+    pub time_zone: chrono_tz::Tz,
+    /// When this version is in force; its end is `i64::MAX` while nobody ended it.
+    pub in_force: Window,
+}
+
+/// One service and what is judged on it.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    /// Its id.
+    pub id: Name,
+    /// How its state follows from what is known.
+    pub rule: StateRule,
+    /// Objectives over its state.
+    pub state_objectives: Vec<ObjectiveIndex>,
+    /// Objectives over its tickets: clocks, and ratios counted once a ticket.
+    pub ticket_objectives: Vec<ObjectiveIndex>,
+    /// Objectives over its changes.
+    pub change_objectives: Vec<ObjectiveIndex>,
+    /// Objectives over counts that single events carry.
+    pub event_objectives: Vec<ObjectiveIndex>,
+}
+
+/// How an objective is fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// By the service's state.
+    State(StatePolicy),
+    /// By the tickets of the service.
+    Tickets,
+    /// By the changes of the service.
+    Changes,
+    /// By single events.
+    Events,
+}
+
+/// Everything that is measured.
+#[derive(Clone, Debug, Default)]
+pub struct Portfolio {
+    services: Vec<ServicePlan>,
+    service_places: HashMap<Name, ServiceIndex>,
+    objectives: Vec<ObjectivePlan>,
+    objective_places: HashMap<ObjectiveKey, ObjectiveIndex>,
+    grace: Micros,
+}
+
+impl Portfolio {
+    /// Lays out checked definitions. Cost is proportional to objectives x services covered.
+    pub fn new(definitions: &Definitions) -> Portfolio {
+        let mut portfolio = Portfolio {
+            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Micros::ZERO),
+            ..Portfolio::default()
+        };
+        for service in definitions.services.values() {
+            let index = ServiceIndex(portfolio.services.len() as u32);
+            let id: Name = service.id.as_str().into();
+            portfolio.service_places.insert(id.clone(), index);
+            portfolio.services.push(ServicePlan {
+                id,
+                rule: service.state,
+                state_objectives: Vec::new(),
+                ticket_objectives: Vec::new(),
+                change_objectives: Vec::new(),
+                event_objectives: Vec::new(),
+            });
+        }
+        let mut calendars: BTreeMap<&str, Arc<Calendar>> = definitions
+            .calendars
+            .iter()
+            .map(|(id, calendar)| (id.as_str(), Arc::new(Calendar::compile(calendar))))
+            .collect();
+        calendars.entry(ALWAYS).or_insert_with(|| Arc::new(Calendar::always()));
+        for agreement in &definitions.agreements {
+            portfolio.add_agreement(agreement, &calendars);
+        }
+        portfolio
+    }
+
+    fn add_agreement(&mut self, agreement: &Agreement, calendars: &BTreeMap<&str, Arc<Calendar>>) {
+        let plan = Arc::new(AgreementPlan {
+            id: agreement.id.as_str().into(),
+            version: agreement.version,
+            name: agreement.name.clone(),
+            agreement_type: agreement.agreement_type,
+            customer: agreement.customer.as_deref().map(Name::from),
+            offering: agreement.offering.as_deref().map(Name::from),
+            time_zone: agreement.time_zone,
+            in_force: in_force(agreement),
+        });
+        for service in &agreement.services {
+            let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
+            for objective in &agreement.objectives {
+                let Some(calendar) = calendars.get(objective.indicator.calendar.as_str()) else { continue };
+                let key = ObjectiveKey {
+                    agreement: plan.id.clone(),
+                    version: plan.version,
+                    objective: objective.id.as_str().into(),
+                    service: self.services[service_index.0 as usize].id.clone(),
+                };
+                let index = ObjectiveIndex(self.objectives.len() as u32);
+                let service_plan = &mut self.services[service_index.0 as usize];
+                match feed(&objective.indicator.signal) {
+                    Feed::State(_) => service_plan.state_objectives.push(index),
+                    Feed::Tickets => service_plan.ticket_objectives.push(index),
+                    Feed::Changes => service_plan.change_objectives.push(index),
+                    Feed::Events => service_plan.event_objectives.push(index),
+                }
+                self.objective_places.insert(key.clone(), index);
+                self.objectives.push(ObjectivePlan {
+                    key,
+                    agreement: plan.clone(),
+                    objective: objective.clone(),
+                    service: service_index,
+                    calendar: calendar.clone(),
+                });
+            }
+        }
+    }
+
+    /// All services.
+    pub fn services(&self) -> &[ServicePlan] {
+        &self.services
+    }
+
+    /// The service at this place.
+    pub fn service(&self, index: ServiceIndex) -> &ServicePlan {
+        &self.services[index.0 as usize]
+    }
+
+    /// The place of the service with this id; `None` when the catalogue lacks it (R38).
+    pub fn service_place(&self, id: &str) -> Option<ServiceIndex> {
+        self.service_places.get(id).copied()
+    }
+
+    /// All objectives.
+    pub fn objectives(&self) -> &[ObjectivePlan] {
+        &self.objectives
+    }
+
+    /// The objective at this place.
+    pub fn objective(&self, index: ObjectiveIndex) -> &ObjectivePlan {
+        &self.objectives[index.0 as usize]
+    }
+
+    /// The place of the objective with this name.
+    pub fn objective_place(&self, key: &ObjectiveKey) -> Option<ObjectiveIndex> {
+        self.objective_places.get(key).copied()
+    }
+
+    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any source.
+    pub fn grace(&self) -> Micros {
+        self.grace
+    }
+}
+
+/// The id of the calendar that needs no definition: every hour of every day.
+pub const ALWAYS: &str = "24x7";
+
+/// How a signal is fed.
+pub fn feed(signal: &Signal) -> Feed {
+    use plimsoll_schemas::definition::CountRule;
+    match signal {
+        Signal::Availability(policy)
+        | Signal::Downtime(policy)
+        | Signal::LongestOutage(policy)
+        | Signal::OutageCount(policy) => Feed::State(*policy),
+        Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
+        Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
+        Signal::ChangeSuccess => Feed::Changes,
+        Signal::GoodRatio(_) | Signal::Satisfaction { .. } => Feed::Events,
+    }
+}
+
+/// When a version is in force: from local midnight of its first day until local midnight of the first day after it.
+fn in_force(agreement: &Agreement) -> Window {
+    let midnight = |date: chrono::NaiveDate| instant_of_local(agreement.time_zone, date.and_time(NaiveTime::MIN));
+    Window {
+        start: midnight(agreement.effective_from),
+        end: agreement.effective_until.map_or(Instant(i64::MAX), midnight),
+    }
+}
+
+impl AgreementPlan {
+    /// Whether something that concerns this customer, or everybody (`None`), counts under this agreement.
+    pub fn concerns(&self, customer: Option<&Name>) -> bool {
+        match (&self.customer, customer) {
+            (Some(own), Some(theirs)) => own == theirs,
+            _ => true,
+        }
+    }
+}
+
+impl ObjectivePlan {
+    /// How it is fed.
+    pub fn feed(&self) -> Feed {
+        feed(&self.objective.indicator.signal)
+    }
+
+    /// The kind of its windows.
+    pub fn window_kind(&self) -> WindowKind {
+        self.objective.window
+    }
+
+    /// The target as the tables hold it: (share, time, count), of which exactly one is there.
+    pub fn target_columns(&self) -> (Option<plimsoll_schemas::ratio::Share>, Option<i64>, Option<i64>) {
+        match self.objective.target {
+            Target::AtLeast(share) => (Some(share), None, None),
+            Target::AtMostTime(time) => (None, Some(time.0), None),
+            Target::AtMostCount(count) => (None, None, Some(count)),
+        }
+    }
+}
+
+/// The definitions as rows of the tables `agreements`, `calendars` and `services`, recorded at `tick` in `epoch`.
+pub fn definition_rows(
+    definitions: &Definitions,
+    portfolio: &Portfolio,
+    tick: Instant,
+    epoch: i64,
+) -> (Vec<AgreementRow>, Vec<CalendarRow>, Vec<ServiceRow>) {
+    let agreements = portfolio.objectives.iter().map(|plan| AgreementRow {
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        name: plan.agreement.name.clone(),
+        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
+        customer: plan.agreement.customer.as_deref().map(str::to_owned),
+        offering: plan.agreement.offering.as_deref().map(str::to_owned),
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        signal: plan.objective.indicator.signal.as_str().to_owned(),
+        calendar: plan.objective.indicator.calendar.clone(),
+        window_kind: plan.objective.window.as_str().to_owned(),
+        target: plan.objective.target.to_string(),
+        time_zone: plan.agreement.time_zone.name().to_owned(),
+        effective_from: plan.agreement.in_force.start,
+        effective_until: (plan.agreement.in_force.end.0 != i64::MAX).then_some(plan.agreement.in_force.end),
+        recorded_at: tick,
+        epoch,
+    });
+    let calendars = definitions.calendars.values().map(|calendar| CalendarRow {
+        calendar: calendar.id.clone(),
+        time_zone: calendar.time_zone.name().to_owned(),
+        definition: calendar_text(calendar),
+        recorded_at: tick,
+        epoch,
+    });
+    let services = definitions.services.values().map(|service| ServiceRow {
+        service: service.id.clone(),
+        name: service.name.clone(),
+        tier: service.tier.clone(),
+        owner: service.owner.clone(),
+        recorded_at: tick,
+        epoch,
+    });
+    (agreements.collect(), calendars.collect(), services.collect())
+}
+
+/// A calendar's hours and holidays in one line: `Mon 08:00-17:00, ... except 2026-12-25, ...`.
+fn calendar_text(calendar: &plimsoll_schemas::definition::Calendar) -> String {
+    let hours = calendar
+        .hours
+        .iter()
+        .map(|(day, span)| format!("{day} {}-{}", span.from.format("%H:%M"), span.until.format("%H:%M")));
+    let mut text = hours.collect::<Vec<_>>().join(", ");
+    if !calendar.holidays.is_empty() {
+        let days: Vec<_> = calendar.holidays.iter().map(ToString::to_string).collect();
+        text.push_str(" except ");
+        text.push_str(&days.join(", "));
+    }
+    text
+}

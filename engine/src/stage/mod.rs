@@ -1,0 +1,111 @@
+//! The two keyed stages of a lane. Tickets are keyed by ticket, services by service, because a ticket may change its
+//! service. What the first stage finds out enters the second as derived events:
+//!
+//! ```text
+//! incidents --> TicketStage --+-- Claim: this ticket says this service is out, from, until ----> ServiceStage --> facts
+//! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there --->      ^
+//! monitoring, feedback -------------------------------------------------------------------------------+
+//! ```
+
+pub mod change;
+pub mod publish;
+pub mod service;
+pub mod ticket;
+
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::table::{AttainmentRow, BreachRow, ClockRow, CorrectionRow, OutageRow, TransitionRow};
+
+use crate::Name;
+use crate::portfolio::{ObjectiveIndex, ServiceIndex};
+use crate::state::service::Claim;
+
+/// One durable step: everything that its results know of the world besides the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The epoch's number.
+    pub epoch: i64,
+    /// The wall-clock time of the epoch.
+    pub tick: Instant,
+    /// The event time up to which input is believed complete.
+    pub watermark: Instant,
+    /// True when provisional results are to be written, not only changes of verdict.
+    pub publish: bool,
+}
+
+/// What a step found out, as rows of the tables, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the rows of the table of that name")]
+pub struct Facts {
+    pub transitions: Vec<TransitionRow>,
+    pub outages: Vec<OutageRow>,
+    pub clocks: Vec<ClockRow>,
+    pub attainment: Vec<AttainmentRow>,
+    pub breaches: Vec<BreachRow>,
+    pub corrections: Vec<CorrectionRow>,
+}
+
+impl Facts {
+    /// Adds the facts of another lane.
+    pub fn append(&mut self, other: Facts) {
+        self.transitions.extend(other.transitions);
+        self.outages.extend(other.outages);
+        self.clocks.extend(other.clocks);
+        self.attainment.extend(other.attainment);
+        self.breaches.extend(other.breaches);
+        self.corrections.extend(other.corrections);
+    }
+
+    /// Puts the rows in the order of their tables, which does not depend on the number of lanes.
+    pub fn sort(&mut self) {
+        self.transitions.sort_unstable();
+        self.outages.sort_unstable();
+        self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
+        self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
+        self.breaches.sort_unstable();
+        self.corrections.sort_unstable();
+    }
+}
+
+fn clock_order(row: &ClockRow) -> (&str, &str, &str, i32, &str, i32, i32) {
+    (&row.service, &row.agreement, &row.objective, row.agreement_version, &row.ticket, row.cycle, row.revision)
+}
+
+fn attainment_order(row: &AttainmentRow) -> (&str, &str, &str, i32, Instant, i32) {
+    (&row.service, &row.agreement, &row.objective, row.agreement_version, row.window_start, row.revision)
+}
+
+/// What the first stage tells the second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Derived {
+    /// A ticket declares these outages of this service, and no others.
+    Claims {
+        /// The service.
+        service: ServiceIndex,
+        /// The ticket.
+        ticket: Name,
+        /// From, until.
+        claims: Vec<Claim>,
+    },
+    /// An objective's counts change at an instant.
+    Contribution(Contribution),
+}
+
+/// A signed change of what an objective counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Contribution {
+    /// Whose counts.
+    pub objective: ObjectiveIndex,
+    /// The instant whose window they belong to.
+    pub at: Instant,
+    /// Good things more, or fewer.
+    pub good: i64,
+    /// Things more, or fewer.
+    pub total: i64,
+}
+
+/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added.
+pub fn contribution_changes(before: &[Contribution], now: &[Contribution]) -> Vec<Contribution> {
+    let gone = before.iter().filter(|one| !now.contains(one)).map(|one| Contribution { good: -one.good, total: -one.total, ..*one });
+    let new = now.iter().filter(|one| !before.contains(one)).copied();
+    gone.chain(new).collect()
+}

@@ -1,0 +1,294 @@
+//! Results: one objective judged in each of its windows, said once, and said again when it changes (R13, R22).
+//!
+//! A window's result is provisional until the watermark passes its end plus the grace; then it is final. A provisional
+//! result is written when the step publishes or its verdict changed. A final result is written once, and once more for
+//! each later change, as revision n+1 beside a correction row that says what it was before.
+
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::table::{AttainmentRow, BreachRow, CorrectionRow, Decimal};
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+use super::{Contribution, Facts, Step};
+use crate::portfolio::{Feed, ObjectivePlan};
+use crate::state::service::Segment;
+use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states};
+use crate::window::{Window, window_containing, windows_between};
+
+/// What is remembered of one objective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectiveState {
+    /// What was counted, by the start of the window: (good, total).
+    counts: BTreeMap<Instant, (i64, i64)>,
+    /// What was last written, by the start of the window.
+    written: BTreeMap<Instant, Written>,
+    /// Results of windows that reach beyond this instant may differ from what was written.
+    touched_from: Option<Instant>,
+    /// The end of the earliest segment that is not final.
+    next_end: Instant,
+    /// The start of that segment.
+    next_start: Instant,
+    /// The window into which something was last counted; most counting happens in order.
+    last_window: Window,
+}
+
+/// A result as it was last written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    verdict: Verdict,
+    good: Micros,
+    bad: Micros,
+    degraded: Micros,
+    excluded: Micros,
+    unknown: Micros,
+    counts: (i64, i64),
+    outages: (i64, Micros),
+    breached_at: Option<Instant>,
+    revision: i32,
+    last: bool,
+}
+
+/// A result as it stands now.
+struct Found {
+    window: Window,
+    segment: Window,
+    measured: Measured,
+    judged: Judged,
+    breached_at: Option<Instant>,
+    last: bool,
+}
+
+impl ObjectiveState {
+    /// Nothing was measured yet.
+    pub fn new(plan: &ObjectivePlan) -> ObjectiveState {
+        let start = plan.agreement.in_force.start;
+        let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
+        ObjectiveState {
+            counts: BTreeMap::new(),
+            written: BTreeMap::new(),
+            touched_from: None,
+            next_end: first.end.min(plan.agreement.in_force.end),
+            next_start: start,
+            last_window: first,
+        }
+    }
+
+    /// Counts something into the window of its instant, if this version was in force then.
+    pub fn contribute(&mut self, plan: &ObjectivePlan, contribution: Contribution) {
+        if !plan.agreement.in_force.contains(contribution.at) {
+            return;
+        }
+        if !self.last_window.contains(contribution.at) {
+            self.last_window = window_containing(plan.window_kind(), plan.agreement.time_zone, contribution.at);
+        }
+        let (good, total) = self.counts.entry(self.last_window.start).or_default();
+        *good += contribution.good;
+        *total += contribution.total;
+        self.touch(contribution.at);
+    }
+
+    /// Says that results of windows that reach beyond `from` may differ.
+    pub fn touch(&mut self, from: Instant) {
+        self.touched_from = Some(self.touched_from.map_or(from, |earlier| earlier.min(from)));
+    }
+
+    /// True when something has to be looked at even though the step does not publish.
+    pub fn is_due(&self, step: &Step, grace: Micros) -> bool {
+        self.touched_from.is_some_and(|from| from < step.watermark)
+            || (self.next_end.0 != i64::MAX && self.next_end + grace <= step.watermark)
+    }
+
+    /// The earliest instant whose states are needed to state the results anew; `None` when none can differ.
+    pub fn next_from(&self, plan: &ObjectivePlan, step: &Step) -> Option<Instant> {
+        let from = self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start)).max(plan.agreement.in_force.start);
+        let window = window_containing(plan.window_kind(), plan.agreement.time_zone, from);
+        let segment = window.clip(plan.agreement.in_force)?;
+        (segment.start < step.watermark).then_some(segment.start)
+    }
+
+    /// Writes the results that changed. `states` covers the service from `next_from` to the watermark where the
+    /// objective is fed by state, and is not read where it is fed by counts.
+    pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, states: &[Segment], facts: &mut Facts) {
+        let Some(from) = self.next_from(plan, step) else { return };
+        self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
+        for window in windows_between(plan.window_kind(), plan.agreement.time_zone, from, step.watermark) {
+            let Some(segment) = window.clip(plan.agreement.in_force) else { break };
+            if segment.start >= step.watermark {
+                break;
+            }
+            let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
+            let found = self.find(plan, window, segment, last, step.watermark, states);
+            self.write(plan, &found, step, facts);
+            if last && segment.end > self.next_start {
+                let next = window_containing(plan.window_kind(), plan.agreement.time_zone, segment.end);
+                self.next_start = segment.end;
+                // A version that ended has no further segment.
+                self.next_end = next.clip(plan.agreement.in_force).map_or(Instant(i64::MAX), |segment| segment.end);
+            }
+        }
+    }
+
+    fn find(&self, plan: &ObjectivePlan, window: Window, segment: Window, last: bool, now: Instant, states: &[Segment]) -> Found {
+        let over = segment.end <= now;
+        let Feed::State(policy) = plan.feed() else {
+            let (good_count, total_count) = self.counts.get(&window.start).copied().unwrap_or_default();
+            let agreed = plan.calendar.elapsed(segment.start, segment.end);
+            let measured = Measured { good_count, total_count, agreed, ..Measured::default() };
+            let judged = judge(&plan.objective, &measured, over);
+            let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
+            return Found { window, segment, measured, judged, breached_at, last };
+        };
+        let relevant = &states[states.partition_point(|state| state.end <= segment.start)..];
+        let measured = measure_states(relevant, &policy, &plan.calendar, segment, now);
+        let judged = judge(&plan.objective, &measured, over);
+        let breached_at = match judged.verdict {
+            Verdict::Breached => breached_at(&plan.objective, &policy, &measured, relevant, &plan.calendar, segment, now),
+            _ => None,
+        };
+        Found { window, segment, measured, judged, breached_at, last }
+    }
+
+    fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
+        let before = self.written.get(&found.window.start).copied();
+        let mut now = found.written();
+        match before {
+            Some(before) if before.last => {
+                now.revision = before.revision;
+                if now == before {
+                    return;
+                }
+                now.revision += 1;
+                facts.corrections.push(correction(plan, found, &before, &now, step));
+            }
+            _ if found.last => now.revision = 1,
+            Some(before) if now == before || (!step.publish && now.verdict == before.verdict) => return,
+            _ => {}
+        }
+        let was_breached = before.is_some_and(|before| before.verdict == Verdict::Breached);
+        let is_breached = found.judged.verdict == Verdict::Breached;
+        if was_breached != is_breached {
+            let event = if is_breached { "breach" } else { "retraction" };
+            let at = found.breached_at.or(before.and_then(|before| before.breached_at)).unwrap_or(found.segment.end);
+            facts.breaches.push(breach(plan, found, event, at, step));
+        }
+        facts.attainment.push(row(plan, found, now.revision, step));
+        self.written.insert(found.window.start, now);
+    }
+}
+
+impl Found {
+    fn written(&self) -> Written {
+        let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
+        Written {
+            verdict: self.judged.verdict,
+            good,
+            bad,
+            degraded,
+            excluded,
+            unknown,
+            counts: (self.measured.good_count, self.measured.total_count),
+            outages: (self.measured.outage_count, self.measured.longest_outage),
+            breached_at: self.breached_at,
+            revision: 0,
+            last: self.last,
+        }
+    }
+}
+
+impl Written {
+    /// For the correction row: `breached, good 5us, bad 5us, ...`.
+    fn describe(&self) -> String {
+        format!(
+            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {}, total_count {}, outage_count {}, longest_outage_us {}",
+            self.verdict.as_str(), self.good.0, self.bad.0, self.degraded.0, self.excluded.0, self.unknown.0,
+            self.counts.0, self.counts.1, self.outages.0, self.outages.1.0,
+        )
+    }
+}
+
+fn correction(plan: &ObjectivePlan, found: &Found, before: &Written, now: &Written, step: &Step) -> CorrectionRow {
+    CorrectionRow {
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        window_start: found.window.start,
+        revision: now.revision,
+        reason: "late_event".to_owned(),
+        before: before.describe(),
+        after: now.describe(),
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}
+
+fn breach(plan: &ObjectivePlan, found: &Found, event: &str, at: Instant, step: &Step) -> BreachRow {
+    let measured = found.judged.attainment.map_or("nothing measured".to_owned(), |share| format!("attained {share}"));
+    BreachRow {
+        event: event.to_owned(),
+        scope: "objective".to_owned(),
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
+        customer: plan.agreement.customer.as_deref().map(str::to_owned),
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        signal: plan.objective.indicator.signal.as_str().to_owned(),
+        ticket: None,
+        cycle: None,
+        window_start: Some(found.window.start),
+        at,
+        detail: format!("promised {}, {measured}", plan.objective.target),
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}
+
+fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> AttainmentRow {
+    let (target_share, target_us, target_count) = plan.target_columns();
+    let Found { measured, judged, .. } = found;
+    AttainmentRow {
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
+        customer: plan.agreement.customer.as_deref().map(str::to_owned),
+        offering: plan.agreement.offering.as_deref().map(str::to_owned),
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        signal: plan.objective.indicator.signal.as_str().to_owned(),
+        calendar: plan.objective.indicator.calendar.clone(),
+        window_kind: plan.objective.window.as_str().to_owned(),
+        window_start: found.window.start,
+        window_end: found.window.end,
+        segment_start: found.segment.start,
+        segment_end: found.segment.end,
+        finality: if found.last { "final" } else { "provisional" }.to_owned(),
+        verdict: judged.verdict.as_str().to_owned(),
+        target: plan.objective.target.to_string(),
+        target_ratio: target_share.map(Decimal),
+        target_us,
+        target_count,
+        attainment_ratio: judged.attainment.map(Decimal),
+        good_us: measured.good.0,
+        bad_us: measured.bad.0,
+        degraded_us: measured.degraded.0,
+        excluded_us: measured.excluded.0,
+        unknown_us: measured.unknown.0,
+        agreed_us: measured.agreed.0,
+        good_count: measured.good_count,
+        total_count: measured.total_count,
+        outage_count: measured.outage_count,
+        longest_outage_us: measured.longest_outage.0,
+        budget_us: judged.budget.map(i64::from),
+        budget_left_us: judged.budget_left.map(i64::from),
+        budget_left_ratio: judged.budget_left_share.map(Decimal),
+        breached_at: found.breached_at,
+        revision,
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

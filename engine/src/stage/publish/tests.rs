@@ -1,0 +1,81 @@
+//! One objective over a life of windows: provisional, final, corrected.
+
+use std::sync::Arc;
+
+use plimsoll_schemas::definition::{File, load};
+
+use super::*;
+use crate::portfolio::Portfolio;
+
+/// A portfolio of one service `web` with one objective of this signal, judged a day in UTC from 1970-01-01 on, with a
+/// target of at least 90 %, and this grace in seconds.
+pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
+    let kind = if signal == "good_ratio" { ", kind: monitoring" } else { "" };
+    let text = format!(
+        "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {{id: web}}\n---\n\
+         apiVersion: plimsoll/v1\nkind: Source\nmetadata: {{id: plain}}\nspec: {{topics: [t], lateness: {grace_seconds}s}}\n---\n\
+         apiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {{id: ola}}\nspec:\n  type: ola\n  services: [web]\n  \
+         effective: {{from: 1970-01-01}}\n  objectives:\n  - id: promise\n    indicator: {{signal: {signal}{kind}}}\n    \
+         target: {{at_least: 90 %}}\n    window: {{calendar: day}}\n"
+    );
+    match load(&[File { name: "test.yaml", text: &text }]) {
+        Ok(definitions) => Portfolio::new(&definitions),
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+const DAY: i64 = 86_400_000_000;
+
+fn step(epoch: i64, watermark: i64, publish: bool) -> Step {
+    Step { epoch, tick: Instant(watermark), watermark: Instant(watermark), publish }
+}
+
+fn said(facts: &Facts) -> Vec<String> {
+    let rows = facts.attainment.iter().map(|row| {
+        format!("day {} {} {} {}/{} r{}", row.window_start.0 / DAY, row.finality, row.verdict, row.good_count, row.total_count, row.revision)
+    });
+    let corrections = facts.corrections.iter().map(|row| format!("correction r{}", row.revision));
+    let breaches = facts.breaches.iter().map(|row| format!("{} at {}", row.event, row.at.0));
+    rows.chain(corrections).chain(breaches).collect()
+}
+
+#[test]
+fn r22_provisional_then_final_then_revised_with_a_correction() {
+    let portfolio = Arc::new(portfolio("good_ratio", 60));
+    let plan = &portfolio.objectives()[0];
+    let objective = portfolio.services()[0].event_objectives[0];
+    let mut state = ObjectiveState::new(plan);
+    let mut close = |state: &mut ObjectiveState, step: Step| {
+        let mut facts = Facts::default();
+        state.publish(plan, portfolio.grace(), &step, &[], &mut facts);
+        said(&facts)
+    };
+    let count = |at, good, total| Contribution { objective, at: Instant(at), good, total };
+
+    state.contribute(plan, count(10, 95, 100));
+    assert_eq!(close(&mut state, step(1, 100, true)), ["day 0 provisional met 95/100 r0"]);
+    assert_eq!(close(&mut state, step(2, 200, true)), Vec::<String>::new(), "nothing changed");
+    state.contribute(plan, count(20, 0, 10));
+    assert_eq!(close(&mut state, step(3, 300, false)), ["day 0 provisional at_risk 95/110 r0"], "the verdict changed");
+    state.contribute(plan, count(30, 5, 5));
+    assert_eq!(close(&mut state, step(4, 400, false)), Vec::<String>::new(), "the verdict is the same and nothing is published");
+    // The day is over, but not its grace of a minute: 100 of 115 are 86.9 %, below 90 %.
+    let over = close(&mut state, step(5, DAY + 59_000_000, false));
+    assert_eq!(over, ["day 0 provisional breached 100/115 r0", "day 1 provisional no_data 0/0 r0", &format!("breach at {DAY}")]);
+    assert!(state.is_due(&step(6, DAY + 60_000_000, false), portfolio.grace()));
+    assert_eq!(close(&mut state, step(6, DAY + 60_000_000, false)), ["day 0 final breached 100/115 r1"]);
+    state.contribute(plan, count(40, 50, 50));
+    // 150 of 165 are 90.9 %.
+    let late = close(&mut state, step(7, DAY + 70_000_000, false));
+    assert_eq!(late, ["day 0 final met 150/165 r2", "correction r2", &format!("retraction at {DAY}")]);
+}
+
+#[test]
+fn r11_nothing_measured_is_no_data() {
+    let portfolio = portfolio("good_ratio", 0);
+    let plan = &portfolio.objectives()[0];
+    let mut facts = Facts::default();
+    ObjectiveState::new(plan).publish(plan, portfolio.grace(), &step(1, 3 * DAY, true), &[], &mut facts);
+    assert_eq!(said(&facts), ["day 0 final no_data 0/0 r1", "day 1 final no_data 0/0 r1", "day 2 final no_data 0/0 r1"]);
+    assert!(facts.attainment.iter().all(|row| row.attainment_ratio.is_none()));
+}

@@ -1,0 +1,277 @@
+//! The second stage: services, their states, and the counts of the objectives that are judged on them.
+
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::{CountRule, Signal};
+use plimsoll_schemas::event::{EventKind, Status};
+use plimsoll_schemas::table::{OutageRow, TransitionRow};
+use serde::{Deserialize, Serialize};
+
+use super::publish::ObjectiveState;
+use super::{Contribution, Derived, Facts, Step};
+use crate::Name;
+use crate::ledger::Ledger;
+use crate::portfolio::{ObjectiveIndex, ObjectiveKey, Portfolio, ServiceIndex, ServicePlan};
+use crate::state::State;
+use crate::state::service::{Segment, ServiceHistory};
+
+/// What is remembered of one service besides its objectives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct ServiceEntry {
+    history: ServiceHistory,
+    /// By the instant of the change.
+    transitions: Ledger<Instant, (State, Vec<Name>)>,
+    /// By the start of the outage: its end, its causes.
+    outages: Ledger<Instant, (Option<Instant>, Vec<Name>)>,
+}
+
+/// What a single event counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts<'a> {
+    /// The kind of event.
+    pub kind: EventKind,
+    /// Its time.
+    pub time: Instant,
+    /// Whom it concerns.
+    pub customer: Option<&'a Name>,
+    /// Good and total, when it counts things.
+    pub counted: Option<(i64, i64)>,
+    /// The score, when it is feedback.
+    pub score: Option<i64>,
+}
+
+/// Every service of a lane, by its place in the portfolio, and every objective.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceStage {
+    services: Vec<ServiceEntry>,
+    objectives: Vec<ObjectiveState>,
+}
+
+/// A `ServiceStage` by names instead of places, so that it outlives its portfolio.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ServiceSnapshot {
+    services: Vec<(Name, ServiceEntry)>,
+    objectives: Vec<(ObjectiveKey, ObjectiveState)>,
+}
+
+impl ServiceStage {
+    /// Nothing is known of any service.
+    pub fn new(portfolio: &Portfolio) -> ServiceStage {
+        ServiceStage {
+            services: vec![ServiceEntry::default(); portfolio.services().len()],
+            objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
+        }
+    }
+
+    /// What is remembered, by names.
+    pub fn snapshot(&self, portfolio: &Portfolio) -> ServiceSnapshot {
+        let services = portfolio.services().iter().map(|plan| plan.id.clone()).zip(self.services.iter().cloned());
+        let objectives =
+            portfolio.objectives().iter().map(|plan| plan.key.clone()).zip(self.objectives.iter().cloned());
+        ServiceSnapshot { services: services.collect(), objectives: objectives.collect() }
+    }
+
+    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped.
+    pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
+        let mut stage = ServiceStage::new(portfolio);
+        for (id, entry) in snapshot.services {
+            if let Some(place) = portfolio.service_place(&id) {
+                stage.services[place.0 as usize] = entry;
+            }
+        }
+        for (key, state) in snapshot.objectives {
+            if let Some(place) = portfolio.objective_place(&key) {
+                stage.objectives[place.0 as usize] = state;
+            }
+        }
+        stage
+    }
+
+    /// Takes what one check saw of a service. This is the hot path: a few nanoseconds when it comes in order.
+    pub fn observe(&mut self, plan: &ServicePlan, service: ServiceIndex, check: &str, time: Instant, status: Status) {
+        let history = &mut self.services[service.0 as usize].history;
+        let place = history.check(check);
+        history.observe(place, time, status, &plan.rule);
+    }
+
+    /// Takes what a single event counts.
+    pub fn count(&mut self, portfolio: &Portfolio, service: ServiceIndex, event: Counts<'_>) {
+        for &objective in &portfolio.service(service).event_objectives {
+            let plan = portfolio.objective(objective);
+            let (good, total) = match (&plan.objective.indicator.signal, event.counted, event.score) {
+                (Signal::GoodRatio(rule), Some(counted), _)
+                    if rule.kind == event.kind && rule.count == CountRule::EachEvent =>
+                {
+                    counted
+                }
+                (Signal::Satisfaction { good_from }, _, Some(score)) => (i64::from(score >= *good_from), 1),
+                _ => continue,
+            };
+            if plan.agreement.concerns(event.customer) {
+                self.objectives[objective.0 as usize]
+                    .contribute(plan, Contribution { objective, at: event.time, good, total });
+            }
+        }
+    }
+
+    /// Takes what the first stage found out.
+    pub fn derive(&mut self, portfolio: &Portfolio, derived: Derived) {
+        match derived {
+            Derived::Claims { service, ticket, claims } => {
+                self.services[service.0 as usize].history.claim(&ticket, claims)
+            }
+            Derived::Contribution(contribution) => {
+                let plan = portfolio.objective(contribution.objective);
+                self.objectives[contribution.objective.0 as usize].contribute(plan, contribution);
+            }
+        }
+    }
+
+    /// How many observations came too late to be applied.
+    pub fn beyond_history(&self) -> u64 {
+        self.services.iter().map(|entry| entry.history.beyond_history()).sum()
+    }
+
+    /// States what is now known of the services that `mine` selects.
+    pub fn close(
+        &mut self,
+        portfolio: &Portfolio,
+        step: &Step,
+        mine: impl Fn(ServiceIndex) -> bool,
+        facts: &mut Facts,
+    ) {
+        for (place, plan) in portfolio.services().iter().enumerate() {
+            if mine(ServiceIndex(place as u32)) {
+                self.close_service(portfolio, plan, place, step, facts);
+            }
+        }
+    }
+
+    fn close_service(
+        &mut self,
+        portfolio: &Portfolio,
+        plan: &ServicePlan,
+        place: usize,
+        step: &Step,
+        facts: &mut Facts,
+    ) {
+        let entry = &mut self.services[place];
+        let changed_from = entry.history.changed_from(step.watermark);
+        let due = |objectives: &[ObjectiveIndex], states: &[ObjectiveState]| {
+            objectives.iter().any(|index| states[index.0 as usize].is_due(step, portfolio.grace()))
+        };
+        let counted = [&plan.ticket_objectives, &plan.change_objectives, &plan.event_objectives];
+        for &index in counted.into_iter().flatten() {
+            let state = &mut self.objectives[index.0 as usize];
+            if step.publish || state.is_due(step, portfolio.grace()) {
+                state.publish(portfolio.objective(index), portfolio.grace(), step, &[], facts);
+            }
+        }
+        if !(step.publish || changed_from.is_some() || due(&plan.state_objectives, &self.objectives)) {
+            return;
+        }
+        entry.history.settle(&plan.rule);
+        let anchor = entry.anchor(changed_from.unwrap_or(step.watermark));
+        if let Some(from) = changed_from {
+            for index in &plan.state_objectives {
+                self.objectives[index.0 as usize].touch(from);
+            }
+            entry.history.read_until(step.watermark);
+        }
+        let objectives_from = plan
+            .state_objectives
+            .iter()
+            .filter_map(|&index| self.objectives[index.0 as usize].next_from(portfolio.objective(index), step));
+        let Some(from) = objectives_from.chain(anchor).min() else { return };
+        let states = entry.history.segments(&plan.rule, from, step.watermark);
+        if let Some(anchor) = anchor {
+            entry.state_changes(&plan.id, &states, anchor, step, facts);
+        }
+        for &index in &plan.state_objectives {
+            self.objectives[index.0 as usize].publish(
+                portfolio.objective(index),
+                portfolio.grace(),
+                step,
+                &states,
+                facts,
+            );
+        }
+    }
+}
+
+impl ServiceEntry {
+    /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may
+    /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while nothing
+    /// is known of the service.
+    fn anchor(&self, changed_from: Instant) -> Option<Instant> {
+        let before = Instant(changed_from.0.saturating_sub(1));
+        let known_from = self.history.known_from()?;
+        let settled = self.transitions.last_where(&before, |(state, _)| *state != State::Down);
+        Some(settled.map_or(known_from.min(changed_from), |(&at, _)| at))
+    }
+
+    /// Writes the transitions and outages from `anchor` on that are new, differ or no longer hold.
+    fn state_changes(&mut self, service: &Name, states: &[Segment], anchor: Instant, step: &Step, facts: &mut Facts) {
+        let known = states.iter().filter(|segment| segment.end > anchor);
+        let transitions = known.clone().filter(|segment| segment.start >= anchor);
+        let transitions = transitions.map(|segment| (segment.start, (segment.state, segment.causes.clone()))).collect();
+        for writing in self.transitions.restate(&anchor, transitions) {
+            let (state, causes) = writing.entry.row;
+            facts.transitions.push(TransitionRow {
+                service: service.to_string(),
+                at: writing.key,
+                state: state.as_str().to_owned(),
+                causes: join(&causes),
+                revision: writing.entry.revision,
+                retracted: writing.entry.retracted,
+                recorded_at: step.tick,
+                epoch: step.epoch,
+            });
+        }
+        let outages = outages(known.filter(|segment| segment.start >= anchor), step.watermark);
+        for writing in self.outages.restate(&anchor, outages) {
+            let (ended_at, causes) = writing.entry.row;
+            facts.outages.push(OutageRow {
+                service: service.to_string(),
+                started_at: writing.key,
+                ended_at,
+                duration_us: ended_at.map(|end| (end - writing.key).0),
+                causes: join(&causes),
+                revision: writing.entry.revision,
+                retracted: writing.entry.retracted,
+                recorded_at: step.tick,
+                epoch: step.epoch,
+            });
+        }
+    }
+}
+
+/// Maximal stretches of `down`: (start, (end, causes)); one that reaches `now` is still open.
+fn outages<'a>(
+    states: impl Iterator<Item = &'a Segment>,
+    now: Instant,
+) -> Vec<(Instant, (Option<Instant>, Vec<Name>))> {
+    let mut outages: Vec<(Instant, (Option<Instant>, Vec<Name>))> = Vec::new();
+    let mut down_until = None;
+    for segment in states.filter(|segment| segment.state == State::Down) {
+        match outages.last_mut() {
+            Some((_, (end, causes))) if down_until == Some(segment.start) => {
+                *end = Some(segment.end);
+                causes.extend(segment.causes.iter().cloned());
+            }
+            _ => outages.push((segment.start, (Some(segment.end), segment.causes.clone()))),
+        }
+        down_until = Some(segment.end);
+    }
+    for (_, (end, causes)) in &mut outages {
+        causes.sort_unstable();
+        causes.dedup();
+        if *end == Some(now) {
+            *end = None;
+        }
+    }
+    outages
+}
+
+fn join(causes: &[Name]) -> String {
+    causes.join(",")
+}

@@ -1,0 +1,337 @@
+//! The first stage: tickets, the clocks they run, and what they tell the services.
+//!
+//! A ticket is read anew from its records whenever one arrives, whenever one of its clocks falls due (a breach is known
+//! then even if no event arrives, R18), and whenever the watermark reaches a record that lay ahead of it. What follows
+//! is compared with what was said before, and only the difference is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use plimsoll_schemas::definition::{CountRule, Signal};
+use plimsoll_schemas::table::{BreachRow, ClockRow};
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+use super::{Contribution, Derived, Facts, Step, contribution_changes};
+use crate::Name;
+use crate::ledger::{Ledger, Writing};
+use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio};
+use crate::state::service::Claim;
+use crate::ticket::{Attributes, ClockKind, ClockResult, ClockVerdict, TicketHistory, TicketLog, TicketRecord, clocks};
+
+/// A clock's name within its ticket: whose it is, and which run.
+type ClockKey = (ObjectiveKey, u32);
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct TicketEntry {
+    log: TicketLog,
+    clocks: Ledger<ClockKey, ClockResult>,
+    /// What the second stage was told to count: objective, instant, good, total.
+    told: Vec<(ObjectiveKey, Instant, i64, i64)>,
+    /// The services that were told of outages.
+    claimed: BTreeSet<Name>,
+    /// When it is to be read again though nothing arrives.
+    wake_at: Option<Instant>,
+}
+
+/// Every ticket of a lane.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TicketStage {
+    tickets: BTreeMap<Name, TicketEntry>,
+    touched: BTreeSet<Name>,
+    waking: BTreeSet<(Instant, Name)>,
+    /// Running clocks that have a due instant, by that instant.
+    due: BTreeSet<(Instant, ObjectiveKey, Name)>,
+}
+
+impl TicketStage {
+    /// Takes one record, in any order.
+    pub fn observe(&mut self, ticket: &str, record: TicketRecord) {
+        let name = self.tickets.get_key_value(ticket).map_or_else(|| Name::from(ticket), |(name, _)| name.clone());
+        if self.tickets.entry(name.clone()).or_default().log.insert(record) {
+            self.touched.insert(name);
+        }
+    }
+
+    /// Makes every ticket be read anew; for a portfolio that changed.
+    pub fn touch_all(&mut self) {
+        self.touched.extend(self.tickets.keys().cloned());
+    }
+
+    /// The running clocks that are due next, in order of their due instants.
+    pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
+        self.due.iter().map(|(at, objective, ticket)| (*at, objective, ticket))
+    }
+
+    /// How many tickets have no service that the catalogue knows (R38).
+    pub fn unassigned(&self, portfolio: &Portfolio, now: Instant) -> usize {
+        let assigned = |history: TicketHistory| {
+            let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
+            services.into_iter().any(|service| portfolio.service_place(service).is_some())
+        };
+        self.tickets
+            .values()
+            .filter_map(|entry| entry.log.history(now))
+            .filter(|history| !assigned(history.clone()))
+            .count()
+    }
+
+    /// Says what changed up to the watermark.
+    pub fn close(&mut self, portfolio: &Portfolio, step: &Step, facts: &mut Facts, derived: &mut Vec<Derived>) {
+        let mut touched = std::mem::take(&mut self.touched);
+        while let Some((at, name)) = self.waking.pop_first() {
+            if at > step.watermark {
+                self.waking.insert((at, name));
+                break;
+            }
+            touched.insert(name);
+        }
+        for name in touched {
+            self.close_ticket(portfolio, step, &name, facts, derived);
+        }
+    }
+
+    fn close_ticket(
+        &mut self,
+        portfolio: &Portfolio,
+        step: &Step,
+        name: &Name,
+        facts: &mut Facts,
+        derived: &mut Vec<Derived>,
+    ) {
+        let Some(entry) = self.tickets.get_mut(name) else { return };
+        if let Some(at) = entry.wake_at.take() {
+            self.waking.remove(&(at, name.clone()));
+        }
+        for (key, clock) in entry.clocks.iter() {
+            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
+                self.due.remove(&(due, key.0.clone(), name.clone()));
+            }
+        }
+        let found = match entry.log.history(step.watermark) {
+            Some(history) => Found::read(portfolio, &history, step.watermark),
+            None => Found::default(),
+        };
+        for (key, clock) in &found.clocks {
+            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
+                self.due.insert((due, key.0.clone(), name.clone()));
+            }
+        }
+        entry.wake_at = found.wake_at(&entry.log, step.watermark);
+        if let Some(at) = entry.wake_at {
+            self.waking.insert((at, name.clone()));
+        }
+        entry.say(portfolio, step, name, found, facts, derived);
+    }
+}
+
+/// What a ticket amounts to as it stands.
+#[derive(Default)]
+struct Found {
+    clocks: Vec<(ClockKey, ClockResult)>,
+    counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
+    claims: BTreeMap<Name, Vec<Claim>>,
+    /// When a running clock is breached if nothing arrives: the first agreed microsecond after it is due.
+    breaches: Vec<Instant>,
+}
+
+impl Found {
+    fn read(portfolio: &Portfolio, history: &TicketHistory, now: Instant) -> Found {
+        let mut found = Found::default();
+        // A cancelled ticket should never have been (R17), and neither should its outages.
+        let outages = if history.cancelled_at.is_some() { Vec::new() } else { history.outages() };
+        for outage in outages {
+            found.claims.entry(outage.service.clone()).or_default().push((outage.started_at, outage.ended_at));
+        }
+        for objective in objectives_of(portfolio, history) {
+            found.measure(portfolio.objective(objective), history, now);
+        }
+        found
+    }
+
+    /// What the ticket amounts to under one objective. A result counts under the version in force at the instant that
+    /// it belongs to; while that is undecided, under the one in force now (R13).
+    fn measure(&mut self, plan: &ObjectivePlan, history: &TicketHistory, now: Instant) {
+        let applies = |attributes: &Attributes| {
+            attributes.service.as_ref() == Some(&plan.key.service)
+                && plan.agreement.concerns(attributes.customer.as_ref())
+        };
+        let (kind, rule) = match &plan.objective.indicator.signal {
+            Signal::ResponseTime(rule) => (ClockKind::Response, rule),
+            Signal::ResolutionTime(rule) => (ClockKind::Resolution, rule),
+            Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => {
+                let last = history.attributes.last().is_some_and(|(_, attributes)| applies(attributes));
+                if let (Some(closing), true) = (history.last_closing, last)
+                    && let Some(total) = closing.counts.total
+                    && plan.agreement.in_force.contains(closing.closed_at)
+                {
+                    self.counts.push((plan.key.clone(), closing.closed_at, closing.counts.good.unwrap_or(0), total));
+                }
+                return;
+            }
+            _ => return,
+        };
+        for clock in clocks(history, kind, rule, &applies, &plan.calendar, now) {
+            if !plan.agreement.in_force.contains(clock.attributed_at.or(clock.stopped_at).unwrap_or(now)) {
+                continue;
+            }
+            if let Some(at) = clock.attributed_at {
+                let good = match clock.verdict {
+                    ClockVerdict::Met => Some(1),
+                    ClockVerdict::Breached => Some(0),
+                    ClockVerdict::Running | ClockVerdict::Cancelled | ClockVerdict::Moved => None,
+                };
+                self.counts.extend(good.map(|good| (plan.key.clone(), at, good, 1)));
+            }
+            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
+                self.breaches.extend(plan.calendar.due(due, Micros(1)));
+            }
+            self.clocks.push(((plan.key.clone(), clock.cycle), clock));
+        }
+    }
+
+    /// The next instant at which reading the ticket again would give something else.
+    fn wake_at(&self, log: &TicketLog, now: Instant) -> Option<Instant> {
+        let ahead = log.records().iter().map(|record| record.time);
+        self.breaches.iter().copied().chain(ahead).filter(|at| *at > now).min()
+    }
+}
+
+/// The objectives of every service that the ticket ever was about, once each.
+fn objectives_of(portfolio: &Portfolio, history: &TicketHistory) -> BTreeSet<ObjectiveIndex> {
+    let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
+    let places = services.filter_map(|service| portfolio.service_place(service));
+    places.flat_map(|place| portfolio.service(place).ticket_objectives.iter().copied()).collect()
+}
+
+impl TicketEntry {
+    fn say(
+        &mut self,
+        portfolio: &Portfolio,
+        step: &Step,
+        name: &Name,
+        found: Found,
+        facts: &mut Facts,
+        derived: &mut Vec<Derived>,
+    ) {
+        let Some(first) = self
+            .clocks
+            .iter()
+            .next()
+            .map(|(key, _)| key.clone())
+            .into_iter()
+            .chain(found.clocks.iter().map(|(key, _)| key.clone()))
+            .min()
+        else {
+            self.tell(portfolio, name, found.counts, found.claims, derived);
+            return;
+        };
+        // The elapsed time of a running clock grows by itself; a row is written again only when something happened.
+        let still_running = |key: &ClockKey, clock: &mut ClockResult| {
+            let Some(before) = self.clocks.get(key).filter(|_| clock.verdict == ClockVerdict::Running) else { return };
+            let grown = ClockResult { elapsed: before.elapsed, paused: before.paused, ..clock.clone() };
+            if grown == *before {
+                *clock = grown;
+            }
+        };
+        let mut clocks = found.clocks;
+        for (key, clock) in &mut clocks {
+            still_running(key, clock);
+        }
+        let before: BTreeMap<ClockKey, ClockVerdict> =
+            self.clocks.iter().map(|(key, clock)| (key.clone(), clock.verdict)).collect();
+        for writing in self.clocks.restate(&first, clocks) {
+            let Some(place) = portfolio.objective_place(&writing.key.0) else { continue };
+            let plan = portfolio.objective(place);
+            let was = before.get(&writing.key) == Some(&ClockVerdict::Breached);
+            let is = writing.entry.row.verdict == ClockVerdict::Breached && !writing.entry.retracted;
+            if was != is {
+                facts.breaches.push(breach_row(plan, name, &writing, is, step));
+            }
+            facts.clocks.push(clock_row(plan, name, writing, step));
+        }
+        self.tell(portfolio, name, found.counts, found.claims, derived);
+    }
+
+    fn tell(
+        &mut self,
+        portfolio: &Portfolio,
+        name: &Name,
+        counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
+        mut claims: BTreeMap<Name, Vec<Claim>>,
+        derived: &mut Vec<Derived>,
+    ) {
+        let contribution = |&(ref key, at, good, total): &(ObjectiveKey, Instant, i64, i64)| {
+            portfolio.objective_place(key).map(|objective| Contribution { objective, at, good, total })
+        };
+        let before: Vec<_> = self.told.iter().filter_map(contribution).collect();
+        let now: Vec<_> = counts.iter().filter_map(contribution).collect();
+        derived.extend(contribution_changes(&before, &now).into_iter().map(Derived::Contribution));
+        self.told = counts;
+        for service in std::mem::take(&mut self.claimed) {
+            claims.entry(service).or_default();
+        }
+        for (service, claims) in claims {
+            let Some(place) = portfolio.service_place(&service) else { continue };
+            if !claims.is_empty() {
+                self.claimed.insert(service);
+            }
+            derived.push(Derived::Claims { service: place, ticket: name.clone(), claims });
+        }
+    }
+}
+
+fn clock_row(plan: &ObjectivePlan, ticket: &Name, writing: Writing<ClockKey, ClockResult>, step: &Step) -> ClockRow {
+    let clock = writing.entry.row;
+    ClockRow {
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
+        customer: plan.agreement.customer.as_deref().map(str::to_owned),
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        signal: plan.objective.indicator.signal.as_str().to_owned(),
+        ticket: ticket.to_string(),
+        cycle: clock.cycle as i32,
+        priority: clock.priority.as_deref().map(str::to_owned),
+        started_at: clock.started_at,
+        stopped_at: clock.stopped_at,
+        due_at: clock.due_at,
+        elapsed_us: clock.elapsed.0,
+        paused_us: clock.paused.0,
+        target_us: clock.target.0,
+        verdict: clock.verdict.as_str().to_owned(),
+        attributed_at: clock.attributed_at,
+        revision: writing.entry.revision,
+        retracted: writing.entry.retracted,
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}
+
+fn breach_row(
+    plan: &ObjectivePlan,
+    ticket: &Name,
+    writing: &Writing<ClockKey, ClockResult>,
+    is_breached: bool,
+    step: &Step,
+) -> BreachRow {
+    let clock = &writing.entry.row;
+    BreachRow {
+        event: if is_breached { "breach" } else { "retraction" }.to_owned(),
+        scope: "ticket".to_owned(),
+        agreement: plan.key.agreement.to_string(),
+        agreement_version: plan.key.version as i32,
+        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
+        customer: plan.agreement.customer.as_deref().map(str::to_owned),
+        service: plan.key.service.to_string(),
+        objective: plan.key.objective.to_string(),
+        signal: plan.objective.indicator.signal.as_str().to_owned(),
+        ticket: Some(ticket.to_string()),
+        cycle: Some(clock.cycle as i32),
+        window_start: None,
+        at: clock.due_at.or(clock.stopped_at).unwrap_or(clock.started_at),
+        detail: format!("allowed {}, used {}", clock.target, clock.elapsed),
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}

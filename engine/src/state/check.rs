@@ -1,0 +1,256 @@
+//! The observations of one check, run-length encoded, in any order of arrival.
+//!
+//! A *run* is a stretch of observations of one status in which no two neighbours lie further apart than
+//! `stale_after`. A run's status holds from its first observation until the next run begins, but no longer than
+//! `stale_after` beyond its last observation; then the check is unknown (R4). An observation in order, the usual case,
+//! extends the last run in a few nanoseconds. One out of order waits in `pending` and the runs are made anew from the
+//! kept observations when the check is next read, so that any order gives the same runs (R21).
+
+use plimsoll_schemas::event::Status;
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+/// How far behind the newest observation single observations are kept, so that a late one of another status can be put
+/// in its place exactly. Older observations are remembered as runs alone. Eight days are a week and its weekend
+/// maintenance; at one observation a minute they cost 92 kB a check.
+pub const OBSERVATIONS_KEPT: Micros = Micros(8 * 86_400 * 1_000_000);
+
+/// A stretch of observations of one status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// What was observed.
+    pub status: Status,
+    /// The first observation.
+    pub first: Instant,
+    /// The last observation.
+    pub last: Instant,
+}
+
+/// An observation in one word: time in the upper bits, status in the lower two, so that observations sort by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Observation(i64);
+
+impl Observation {
+    /// At one instant the worst of several statuses counts, whatever their order: the larger rank wins.
+    const BY_RANK: [Status; 4] = [Status::Up, Status::Unknown, Status::Degraded, Status::Down];
+
+    fn new(time: Instant, status: Status) -> Observation {
+        let rank = match status {
+            Status::Up => 0,
+            Status::Unknown => 1,
+            Status::Degraded => 2,
+            Status::Down => 3,
+        };
+        Observation(time.0 << 2 | rank)
+    }
+
+    fn time(self) -> Instant {
+        Instant(self.0 >> 2)
+    }
+
+    fn status(self) -> Status {
+        Observation::BY_RANK[(self.0 & 3) as usize]
+    }
+}
+
+/// What became of an observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// It said what was already held: no state changes.
+    Extended,
+    /// States from this instant on may differ.
+    ChangedFrom(Instant),
+    /// It contradicts a run whose single observations are no longer kept; it was not applied.
+    BeyondHistory,
+}
+
+/// All that is remembered of one check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckHistory {
+    /// Runs whose observations are no longer kept.
+    frozen: Vec<Run>,
+    /// Kept observations, ascending, at most one an instant.
+    kept: Vec<Observation>,
+    /// Observations that came out of order.
+    pending: Vec<Observation>,
+    /// The runs of `kept`, when nothing is pending.
+    runs: Vec<Run>,
+}
+
+impl CheckHistory {
+    /// Takes one observation, in any order.
+    pub fn observe(&mut self, time: Instant, status: Status, stale_after: Micros) -> Observed {
+        let observation = Observation::new(time, status);
+        match self.kept.last() {
+            Some(&last) if observation.time() <= last.time() => self.observe_late(observation),
+            _ => {
+                self.kept.push(observation);
+                extend_runs(&mut self.runs, observation, stale_after)
+            }
+        }
+    }
+
+    fn observe_late(&mut self, observation: Observation) -> Observed {
+        if self.kept.binary_search(&observation).is_ok() {
+            return Observed::Extended;
+        }
+        let first_kept = self.kept.first().map_or(Instant(i64::MAX), |first| first.time());
+        if observation.time() < first_kept && self.frozen.last().is_some_and(|run| observation.time() <= run.last) {
+            return match self.frozen.iter().any(|run| run.status == observation.status() && covers(run, observation.time())) {
+                true => Observed::Extended,
+                false => Observed::BeyondHistory,
+            };
+        }
+        self.pending.push(observation);
+        Observed::ChangedFrom(observation.time())
+    }
+
+    /// Puts late observations in their place and forgets single observations that are older than the history kept.
+    /// To be called before the runs are read.
+    pub fn settle(&mut self, stale_after: Micros) {
+        if !self.pending.is_empty() {
+            self.kept.append(&mut self.pending);
+            self.kept.sort_unstable();
+            // Of several observations at one instant the last has the highest rank.
+            self.kept.reverse();
+            self.kept.dedup_by_key(|observation| observation.time());
+            self.kept.reverse();
+            self.runs.clear();
+            for &observation in &self.kept {
+                extend_runs(&mut self.runs, observation, stale_after);
+            }
+        }
+        self.forget();
+    }
+
+    /// Freezes whole runs that ended before the history kept, once they are at least half of what is kept.
+    fn forget(&mut self) {
+        let Some(newest) = self.kept.last().map(|last| last.time()) else { return };
+        let oldest = newest - OBSERVATIONS_KEPT;
+        let stale = self.kept.partition_point(|observation| observation.time() < oldest);
+        if stale * 2 < self.kept.len() || stale == 0 {
+            return;
+        }
+        // A run that straddles the edge is cut in two of the same status; reading joins them again.
+        let edge = self.kept[stale - 1].time();
+        while let Some(run) = self.runs.first().copied() {
+            if run.first > edge {
+                break;
+            }
+            let last = if run.last <= edge { run.last } else { edge };
+            match self.frozen.last_mut() {
+                Some(previous) if previous.status == run.status && previous.last == run.first => previous.last = last,
+                _ => self.frozen.push(Run { last, ..run }),
+            }
+            if run.last > edge {
+                self.runs[0].first = edge;
+                break;
+            }
+            self.runs.remove(0);
+        }
+        self.kept.drain(..stale);
+    }
+
+    /// All runs, oldest first. Two neighbours may have one status where history was frozen or a gap lay between.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        self.frozen.iter().chain(&self.runs).copied()
+    }
+
+    /// The runs that can matter from `from` on: the one that holds there and all later ones.
+    pub fn runs_from(&self, from: Instant) -> impl Iterator<Item = Run> + '_ {
+        let frozen = self.frozen.partition_point(|run| run.last < from).saturating_sub(1);
+        let recent = self.runs.partition_point(|run| run.last < from);
+        let frozen = if recent > 0 { self.frozen.len() } else { frozen };
+        self.frozen[frozen..].iter().chain(&self.runs[recent.saturating_sub(1)..]).copied()
+    }
+
+    /// The first observation ever; `None` before it.
+    pub fn first_seen(&self) -> Option<Instant> {
+        self.runs().next().map(|run| run.first)
+    }
+}
+
+fn covers(run: &Run, time: Instant) -> bool {
+    run.first <= time && time <= run.last
+}
+
+/// Adds an observation later than all others.
+fn extend_runs(runs: &mut Vec<Run>, observation: Observation, stale_after: Micros) -> Observed {
+    let (time, status) = (observation.time(), observation.status());
+    match runs.last_mut() {
+        Some(run) if run.status == status && time - run.last <= stale_after => {
+            run.last = time;
+            Observed::Extended
+        }
+        last => {
+            // Until now the old status, or nothing, was taken to hold from its staleness on.
+            let from = last.map_or(time, |run| time.min(run.last + stale_after));
+            runs.push(Run { status, first: time, last: time });
+            Observed::ChangedFrom(from)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE: Micros = Micros(10);
+
+    fn history(observations: &[(i64, Status)]) -> CheckHistory {
+        let mut history = CheckHistory::default();
+        for &(time, status) in observations {
+            history.observe(Instant(time), status, STALE);
+        }
+        history.settle(STALE);
+        history
+    }
+
+    fn runs(history: &CheckHistory) -> Vec<(Status, i64, i64)> {
+        history.runs().map(|run| (run.status, run.first.0, run.last.0)).collect()
+    }
+
+    #[test]
+    fn r4_a_gap_longer_than_stale_after_ends_a_run() {
+        let found = history(&[(0, Status::Up), (10, Status::Up), (21, Status::Up), (25, Status::Down)]);
+        assert_eq!(runs(&found), [(Status::Up, 0, 10), (Status::Up, 21, 21), (Status::Down, 25, 25)]);
+    }
+
+    #[test]
+    fn r21_order_and_duplication_do_not_matter() {
+        let ordered = [(0, Status::Up), (5, Status::Down), (9, Status::Up), (12, Status::Up), (40, Status::Degraded)];
+        let expected = runs(&history(&ordered));
+        for rotation in 0..ordered.len() {
+            let mut shuffled = ordered.to_vec();
+            shuffled.rotate_left(rotation);
+            shuffled.extend_from_slice(&ordered);
+            assert_eq!(runs(&history(&shuffled)), expected, "rotated by {rotation}");
+        }
+    }
+
+    #[test]
+    fn r3_at_one_instant_the_worst_status_counts() {
+        for pair in [[(5, Status::Up), (5, Status::Down)], [(5, Status::Down), (5, Status::Up)]] {
+            assert_eq!(runs(&history(&pair)), [(Status::Down, 5, 5)]);
+        }
+    }
+
+    #[test]
+    fn old_observations_are_remembered_as_runs() {
+        let day = 86_400_000_000;
+        let mut found = CheckHistory::default();
+        for hour in 0..24 * 40 {
+            let status = if hour == 30 { Status::Down } else { Status::Up };
+            found.observe(Instant(hour * day / 24), status, Micros::HOUR);
+            found.settle(Micros::HOUR);
+        }
+        let whole: Vec<_> = found.runs().collect();
+        assert!(found.kept.len() < 24 * 20, "{} observations kept", found.kept.len());
+        assert_eq!(whole.iter().filter(|run| run.status == Status::Down).count(), 1);
+        assert_eq!(whole.first().map(|run| run.first), Some(Instant(0)));
+        assert_eq!(whole.last().map(|run| run.last), Some(Instant((24 * 40 - 1) * day / 24)));
+        assert_eq!(found.observe(Instant(5 * day / 24), Status::Up, Micros::HOUR), Observed::Extended);
+        assert_eq!(found.observe(Instant(5 * day / 24 + 1), Status::Down, Micros::HOUR), Observed::BeyondHistory);
+    }
+}

@@ -1,0 +1,331 @@
+//! One service: its checks and the outages that tickets declare, combined into one state at each instant (R3).
+//!
+//! The combination is three-valued: what the known sources decide stands, only otherwise is the service unknown. An
+//! outage that a ticket declares is down whatever the checks say. With `n` checks of which `down`, `unknown` and
+//! `degraded` many are so, and `k` the number that must be down:
+//!
+//! ```text
+//! down >= k                        down: decided
+//! down + unknown >= k              unknown: it may be down
+//! down + degraded >= k             degraded
+//! down + degraded + unknown >= k   unknown: it may be degraded
+//! otherwise                        up
+//! ```
+
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::definition::{DownWhen, Evidence, StateRule};
+use plimsoll_schemas::event::Status;
+use plimsoll_schemas::Instant;
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use super::check::{CheckHistory, Observed};
+use crate::Name;
+
+/// A stretch of time in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Its first instant.
+    pub start: Instant,
+    /// The first instant after it.
+    pub end: Instant,
+    /// The state.
+    pub state: State,
+    /// Checks and tickets that brought a bad state about, sorted; empty when up or unknown.
+    pub causes: Vec<Name>,
+}
+
+/// An outage that a ticket declares: from, until (`None` while it lasts).
+pub type Claim = (Instant, Option<Instant>);
+
+/// All that is remembered of one service's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceHistory {
+    /// By the check's name.
+    checks: Vec<(Name, CheckHistory)>,
+    /// By the ticket's id.
+    claims: BTreeMap<Name, Vec<Claim>>,
+    /// The first and the last instant at which states may differ from what was last read.
+    changed: Option<(Instant, Instant)>,
+    /// Observations that came too late to be applied.
+    beyond_history: u64,
+}
+
+impl ServiceHistory {
+    /// The place of a check, which is made when it is new. Places never change.
+    pub fn check(&mut self, name: &str) -> usize {
+        match self.checks.iter().position(|(known, _)| known.as_ref() == name) {
+            Some(place) => place,
+            None => {
+                self.checks.push((name.into(), CheckHistory::default()));
+                self.checks.len() - 1
+            }
+        }
+    }
+
+    /// Takes one observation of the check at `place`.
+    pub fn observe(&mut self, place: usize, time: Instant, status: Status, rule: &StateRule) {
+        match self.checks[place].1.observe(time, status, rule.stale_after) {
+            Observed::Extended => {}
+            Observed::ChangedFrom(from) => self.touch(from, time),
+            Observed::BeyondHistory => self.beyond_history += 1,
+        }
+    }
+
+    /// Replaces the outages that a ticket declares.
+    pub fn claim(&mut self, ticket: &Name, claims: Vec<Claim>) {
+        let before = self.claims.get(ticket).map_or(&[][..], Vec::as_slice);
+        let first_difference = (0..before.len().max(claims.len())).find(|&index| before.get(index) != claims.get(index));
+        let Some(index) = first_difference else { return };
+        let from = before.get(index).into_iter().chain(claims.get(index)).map(|claim| claim.0).min();
+        if claims.is_empty() {
+            self.claims.remove(ticket);
+        } else {
+            self.claims.insert(ticket.clone(), claims);
+        }
+        if let Some(from) = from {
+            self.touch(from, from);
+        }
+    }
+
+    fn touch(&mut self, from: Instant, until: Instant) {
+        let (first, last) = self.changed.unwrap_or((from, until));
+        self.changed = Some((first.min(from), last.max(until)));
+    }
+
+    /// The first instant before `watermark` from which states may differ from what was last read.
+    pub fn changed_from(&self, watermark: Instant) -> Option<Instant> {
+        self.changed.map(|(first, _)| first).filter(|first| *first < watermark)
+    }
+
+    /// Says that states were read up to `watermark`; what was observed beyond it stays to be read.
+    pub fn read_until(&mut self, watermark: Instant) {
+        self.changed = self.changed.filter(|(_, last)| *last >= watermark).map(|(first, last)| (first.max(watermark), last));
+    }
+
+    /// How many observations came too late to be applied.
+    pub fn beyond_history(&self) -> u64 {
+        self.beyond_history
+    }
+
+    /// The first instant of which anything is known; `None` while nothing is.
+    pub fn known_from(&self) -> Option<Instant> {
+        let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
+        let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
+        first_seen.into_iter().chain(first_claimed).min()
+    }
+
+    /// Puts late observations in their place; to be called before `segments`.
+    pub fn settle(&mut self, rule: &StateRule) {
+        for (_, check) in &mut self.checks {
+            check.settle(rule.stale_after);
+        }
+    }
+
+    /// The states of `[from, until)`: segments without gap or overlap, neighbours of different states or causes.
+    pub fn segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
+        if from >= until {
+            return Vec::new();
+        }
+        let mut sweep = Sweep::new(self, rule, from, until);
+        let mut segments = Vec::new();
+        let mut start = from;
+        while start < until {
+            sweep.advance(start);
+            let end = sweep.next_change().min(until);
+            let (state, causes) = sweep.combine(rule);
+            match segments.last_mut() {
+                Some(Segment { end: previous_end, state: previous, causes: same, .. }) if *previous == state && *same == causes => {
+                    *previous_end = end;
+                }
+                _ => segments.push(Segment { start, end, state, causes }),
+            }
+            start = end;
+        }
+        segments
+    }
+}
+
+/// One source of state as it changes over the swept time: ascending instants and what holds from each on.
+struct Track<'a> {
+    cause: &'a Name,
+    /// (from when, status); a check that has not been seen yet takes no part, which is `None`.
+    changes: Vec<(Instant, Option<Status>)>,
+    next: usize,
+    current: Option<Status>,
+}
+
+/// A walk over all sources at once, from change to change.
+struct Sweep<'a> {
+    checks: Vec<Track<'a>>,
+    claims: Vec<Track<'a>>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(history: &'a ServiceHistory, rule: &StateRule, from: Instant, until: Instant) -> Sweep<'a> {
+        let mut sweep = Sweep { checks: Vec::new(), claims: Vec::new() };
+        if rule.evidence != Evidence::Incidents {
+            for (cause, check) in &history.checks {
+                sweep.checks.push(Track { cause, changes: check_changes(check, rule, from, until), next: 0, current: None });
+            }
+        }
+        if rule.evidence != Evidence::Checks {
+            for (cause, claims) in &history.claims {
+                let mut changes = Vec::new();
+                for &(start, end) in claims.iter().filter(|claim| claim.0 < until && claim.1.is_none_or(|end| end > from)) {
+                    changes.push((start, Some(Status::Down)));
+                    changes.extend(end.map(|end| (end, None)));
+                }
+                if !changes.is_empty() {
+                    sweep.claims.push(Track { cause, changes, next: 0, current: None });
+                }
+            }
+        }
+        sweep
+    }
+
+    /// Makes `current` what holds at `time`, which never goes back.
+    fn advance(&mut self, time: Instant) {
+        for track in self.checks.iter_mut().chain(&mut self.claims) {
+            while let Some(&(at, status)) = track.changes.get(track.next).filter(|change| change.0 <= time) {
+                debug_assert!(at <= time);
+                track.current = status;
+                track.next += 1;
+            }
+        }
+    }
+
+    /// The next instant at which any source changes.
+    fn next_change(&self) -> Instant {
+        let upcoming = self.checks.iter().chain(&self.claims).filter_map(|track| track.changes.get(track.next));
+        upcoming.map(|change| change.0).min().unwrap_or(Instant(i64::MAX))
+    }
+
+    /// The state that follows from what holds now (see the head of this module).
+    fn combine(&self, rule: &StateRule) -> (State, Vec<Name>) {
+        let claiming = || self.claims.iter().filter(|track| track.current.is_some());
+        let having = |status| self.checks.iter().filter(move |track| track.current == Some(status));
+        let causes_of = |status| {
+            let mut causes: Vec<Name> = claiming().chain(having(status)).map(|track| track.cause.clone()).collect();
+            causes.sort_unstable();
+            causes
+        };
+        if claiming().next().is_some() {
+            return (State::Down, causes_of(Status::Down));
+        }
+        if rule.evidence == Evidence::Incidents {
+            return (State::Up, Vec::new());
+        }
+        let seen = self.checks.iter().filter(|track| track.current.is_some()).count();
+        if seen == 0 {
+            return (State::Unknown, Vec::new());
+        }
+        let needed = match rule.down_when {
+            DownWhen::AnyDown => 1,
+            DownWhen::AllDown => seen,
+            DownWhen::AtLeast(count) => count as usize,
+        };
+        let (down, unknown, degraded) =
+            (having(Status::Down).count(), having(Status::Unknown).count(), having(Status::Degraded).count());
+        if down >= needed {
+            (State::Down, causes_of(Status::Down))
+        } else if down + unknown >= needed {
+            (State::Unknown, Vec::new())
+        } else if down + degraded >= needed {
+            (State::Degraded, causes_of(Status::Degraded))
+        } else if down + degraded + unknown >= needed {
+            (State::Unknown, Vec::new())
+        } else {
+            (State::Up, Vec::new())
+        }
+    }
+}
+
+/// When a check's status changes within `[from, until)`; it goes unknown `stale_after` after an unrepeated observation.
+fn check_changes(check: &CheckHistory, rule: &StateRule, from: Instant, until: Instant) -> Vec<(Instant, Option<Status>)> {
+    let mut changes: Vec<(Instant, Option<Status>)> = Vec::new();
+    let mut runs = check.runs_from(from).peekable();
+    while let Some(run) = runs.next() {
+        if run.first >= until {
+            break;
+        }
+        changes.push((run.first, Some(run.status)));
+        let stale_at = run.last + rule.stale_after;
+        if runs.peek().is_none_or(|next| next.first > stale_at) {
+            changes.push((stale_at, Some(Status::Unknown)));
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plimsoll_schemas::Micros;
+
+    fn rule(evidence: Evidence, down_when: DownWhen) -> StateRule {
+        StateRule { evidence, down_when, stale_after: Micros(10) }
+    }
+
+    /// Observations are (check, time, status); claims are (ticket, from, until).
+    fn check(rule: StateRule, observations: &[(&str, i64, Status)], claims: &[(&str, i64, Option<i64>)], expected: &str) {
+        let mut history = ServiceHistory::default();
+        for &(name, time, status) in observations {
+            let place = history.check(name);
+            history.observe(place, Instant(time), status, &rule);
+        }
+        for &(ticket, start, end) in claims {
+            history.claim(&ticket.into(), vec![(Instant(start), end.map(Instant))]);
+        }
+        history.settle(&rule);
+        let found: Vec<String> = history
+            .segments(&rule, Instant(0), Instant(100))
+            .iter()
+            .map(|segment| {
+                let causes = segment.causes.iter().map(|cause| cause.as_ref()).collect::<Vec<_>>().join("+");
+                format!("{} {}-{} {causes}", segment.state.as_str(), segment.start.0, segment.end.0).trim_end().to_owned()
+            })
+            .collect();
+        assert_eq!(found.join(", "), expected);
+    }
+
+    #[test]
+    fn r4_unknown_before_the_first_observation_and_when_stale() {
+        let observations = [("a", 20, Status::Up), ("a", 30, Status::Up), ("a", 60, Status::Up)];
+        let expected = "unknown 0-20, up 20-40, unknown 40-60, up 60-70, unknown 70-100";
+        check(rule(Evidence::Both, DownWhen::AnyDown), &observations, &[], expected);
+    }
+
+    #[test]
+    fn r3_what_the_known_checks_decide_stands() {
+        // `a` is known over 0-40; `b` is observed once, at 5, and stale from 15 on.
+        let mut observations: Vec<_> = (0..=3).map(|tenth| ("a", tenth * 10, Status::Down)).collect();
+        observations.push(("b", 5, Status::Up));
+        check(rule(Evidence::Both, DownWhen::AnyDown), &observations, &[], "down 0-40 a, unknown 40-100");
+        // All down: at 0-5 `a` is the only check seen; at 5-15 `b` is up and decides; afterwards it is unknown.
+        check(rule(Evidence::Both, DownWhen::AllDown), &observations, &[], "down 0-5 a, up 5-15, unknown 15-100");
+        check(rule(Evidence::Both, DownWhen::AtLeast(2)), &observations, &[], "up 0-15, unknown 15-100");
+    }
+
+    #[test]
+    fn r3_an_outage_is_down_whatever_the_checks_say_and_causes_are_a_union() {
+        let observations = [("a", 0, Status::Up), ("a", 10, Status::Down), ("a", 20, Status::Up), ("a", 30, Status::Up)];
+        let claims = [("T1", 5, Some(15)), ("T2", 12, Some(25))];
+        let expected = "up 0-5, down 5-10 T1, down 10-12 T1+a, down 12-15 T1+T2+a, down 15-20 T2+a, down 20-25 T2, up 25-40, unknown 40-100";
+        check(rule(Evidence::Both, DownWhen::AnyDown), &observations, &claims, expected);
+        check(rule(Evidence::Checks, DownWhen::AnyDown), &observations, &claims, "up 0-10, down 10-20 a, up 20-40, unknown 40-100");
+        check(rule(Evidence::Incidents, DownWhen::AnyDown), &observations, &claims, "up 0-5, down 5-12 T1, down 12-15 T1+T2, down 15-25 T2, up 25-100");
+    }
+
+    #[test]
+    fn a_degraded_check_degrades_and_the_checks_own_doubt_is_unknown() {
+        let observations = [("a", 0, Status::Degraded), ("a", 10, Status::Unknown), ("a", 20, Status::Up)];
+        check(rule(Evidence::Checks, DownWhen::AnyDown), &observations, &[], "degraded 0-10 a, unknown 10-20, up 20-30, unknown 30-100");
+    }
+
+    #[test]
+    fn an_open_claim_lasts() {
+        check(rule(Evidence::Both, DownWhen::AnyDown), &[], &[("T1", 40, None)], "unknown 0-40, down 40-100 T1");
+    }
+}

@@ -1,0 +1,272 @@
+//! In: what happened to a ticket, and one objective's rule. Out: the clocks it ran (R14-R18, R37). The choices are
+//! listed at the head of `ticket`.
+
+use plimsoll_schemas::definition::{Attribution, ClockRule, PriorityChange, Reopening};
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+use super::history::{Attributes, Cycle, Pause, TicketHistory, earliest};
+use crate::Name;
+use crate::calendar::Calendar;
+
+/// What a clock waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ClockKind {
+    /// The first response: the acknowledgement, or the resolution of a ticket that was never acknowledged.
+    Response,
+    /// The resolution.
+    Resolution,
+}
+
+/// How a clock stands or ended. The order is that in which cycles are judged under `largest` (R16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ClockVerdict {
+    /// The objective ceased to apply before it was breached (R37).
+    Moved,
+    /// The ticket was cancelled (R17).
+    Cancelled,
+    /// It stopped within its target.
+    Met,
+    /// It has not stopped and is within its target.
+    Running,
+    /// It went beyond its target.
+    Breached,
+}
+
+impl ClockVerdict {
+    /// As tables write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClockVerdict::Moved => "moved",
+            ClockVerdict::Cancelled => "cancelled",
+            ClockVerdict::Met => "met",
+            ClockVerdict::Running => "running",
+            ClockVerdict::Breached => "breached",
+        }
+    }
+}
+
+/// One clock of a ticket under one objective.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ClockResult {
+    /// 0, and one more for each reopening under `new_cycle` (R16).
+    pub cycle: u32,
+    /// The ticket's priority while the clock last ran.
+    pub priority: Option<Name>,
+    /// When it started.
+    pub started_at: Instant,
+    /// When it stopped, or the objective ceased to apply; `None` while it runs.
+    pub stopped_at: Option<Instant>,
+    /// When its target is or was used up, or would have been had it gone on; `None` while it is paused, and when the
+    /// calendar has not so much agreed time.
+    pub due_at: Option<Instant>,
+    /// Agreed time from the start until the stop, or until now, without pauses (R14).
+    pub elapsed: Micros,
+    /// Agreed time in pauses between them.
+    pub paused: Micros,
+    /// Agreed time allowed.
+    pub target: Micros,
+    /// How it stands or ended.
+    pub verdict: ClockVerdict,
+    /// The instant whose window it belongs to (R18); `None` while that is undecided, and when it belongs to none.
+    pub attributed_at: Option<Instant>,
+}
+
+/// The clocks of one ticket under one rule as they stand at `now`, by cycle; none if the objective never applied.
+///
+/// `applies` says whether the objective applies to a ticket's service and customer; the rule's priorities are tested
+/// here. `now` is not before the one that `history` was read at.
+pub fn clocks(
+    history: &TicketHistory,
+    kind: ClockKind,
+    rule: &ClockRule,
+    applies: &dyn Fn(&Attributes) -> bool,
+    calendar: &Calendar,
+    now: Instant,
+) -> Vec<ClockResult> {
+    let stop = |cycle: &Cycle| match kind {
+        ClockKind::Response => earliest(cycle.acknowledged_at, cycle.resolved_at),
+        ClockKind::Resolution => cycle.resolved_at,
+    };
+    let span = |cycle: &Cycle| (cycle.started_at, stop(cycle));
+    let spans: Vec<_> = match (kind, rule.reopening) {
+        (ClockKind::Resolution, Reopening::SameCycle) => vec![(history.opened_at, stop(&history.cycle))],
+        (_, Reopening::NewCycle) | (ClockKind::Resolution, Reopening::Largest) => history.cycles().map(span).collect(),
+        _ => history.cycles().take(1).map(span).collect(),
+    };
+    let pauses = match rule.reopening {
+        Reopening::SameCycle => pauses_and_resolved_times(history),
+        _ => history.pauses.clone(),
+    };
+    let judge = Judge { history, rule, applies, calendar, pauses, now };
+    let results = spans.into_iter().zip(0..).filter_map(|((start, stop), cycle)| judge.clock(cycle, start, stop));
+    if rule.reopening != Reopening::Largest {
+        return results.collect();
+    }
+    // Of equals the first counts; its number is 0, for it is the ticket's only result.
+    let largest = results.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
+    largest.map(|result| ClockResult { cycle: 0, ..result }).into_iter().collect()
+}
+
+/// What makes one cycle count before another under `largest`: a running one may still become larger than those met.
+fn rank(result: &ClockResult) -> (ClockVerdict, Micros) {
+    (result.verdict, result.elapsed)
+}
+
+/// The pauses with the times spent resolved among them, as `same_cycle` counts them (R16); in order and disjoint.
+fn pauses_and_resolved_times(history: &TicketHistory) -> Vec<Pause> {
+    let next_starts = history.cycles().skip(1).map(|cycle| cycle.started_at);
+    let resolved_times = history.earlier_cycles.iter().zip(next_starts).filter_map(|(cycle, reopened_at)| {
+        cycle.resolved_at.map(|paused_at| Pause { paused_at, resumed_at: Some(reopened_at) })
+    });
+    let mut all: Vec<Pause> = history.pauses.iter().copied().chain(resolved_times).collect();
+    all.sort_unstable();
+    let mut merged: Vec<Pause> = Vec::with_capacity(all.len());
+    for pause in all {
+        match merged.last_mut() {
+            Some(last) if last.resumed_at.is_none_or(|resumed_at| pause.paused_at <= resumed_at) => {
+                last.resumed_at = last.resumed_at.zip(pause.resumed_at).map(|(one, other)| one.max(other));
+            }
+            _ => merged.push(pause),
+        }
+    }
+    merged
+}
+
+/// A time in which the objective applied, under one start; a time away from it that ended is part of it.
+struct Stretch<'a> {
+    started_at: Instant,
+    until: Option<Instant>,
+    priority: Option<&'a Name>,
+}
+
+/// Everything that judging one ticket under one rule needs.
+struct Judge<'a> {
+    history: &'a TicketHistory,
+    rule: &'a ClockRule,
+    applies: &'a dyn Fn(&Attributes) -> bool,
+    calendar: &'a Calendar,
+    pauses: Vec<Pause>,
+    now: Instant,
+}
+
+impl Judge<'_> {
+    /// The clock that `start` starts and `stop` stops; `None` if the objective never applied.
+    fn clock(&self, cycle: u32, start: Instant, stop: Option<Instant>) -> Option<ClockResult> {
+        let stop = earliest(stop, self.history.cancelled_at);
+        let mut stretches = self.stretches(start, stop);
+        // A breach stands whatever the ticket becomes afterwards; otherwise what it became last decides.
+        let first_breached = stretches.iter().position(|stretch| self.elapsed(stretch) > self.rule.within);
+        if let Some(index) = first_breached {
+            stretches.truncate(index + 1);
+        }
+        let judged = stretches.pop()?;
+        let breached = first_breached.is_some();
+        let verdict = if judged.until.is_some() && judged.until != stop && !breached {
+            ClockVerdict::Moved
+        } else if self.history.cancelled_at.is_some() {
+            ClockVerdict::Cancelled
+        } else if breached {
+            ClockVerdict::Breached
+        } else if judged.until.is_some() {
+            ClockVerdict::Met
+        } else {
+            ClockVerdict::Running
+        };
+        let due_at = self.due(&judged);
+        Some(ClockResult {
+            cycle,
+            priority: judged.priority.cloned(),
+            started_at: judged.started_at,
+            stopped_at: judged.until,
+            due_at,
+            elapsed: self.elapsed(&judged),
+            paused: self.paused(&judged),
+            target: self.rule.within,
+            verdict,
+            attributed_at: self.attributed_at(verdict, judged.until, due_at),
+        })
+    }
+
+    /// The times within `[start, stop)` in which the objective applied, with the start that R15 gives to each.
+    fn stretches(&self, start: Instant, stop: Option<Instant>) -> Vec<Stretch<'_>> {
+        let mut stretches: Vec<Stretch<'_>> = Vec::new();
+        let mut started_at = start;
+        let mut before: Option<&Name> = None;
+        for segment in self.history.segments(start, stop) {
+            let priority = segment.attributes.priority.as_ref();
+            if self.rule.priority_change == PriorityChange::Restart && priority != before {
+                started_at = segment.from;
+            }
+            before = priority;
+            if !self.covers(segment.attributes) {
+                continue;
+            }
+            match stretches.last_mut() {
+                Some(last) if last.started_at == started_at => {
+                    (last.until, last.priority) = (segment.until, priority);
+                }
+                _ => stretches.push(Stretch { started_at, until: segment.until, priority }),
+            }
+        }
+        stretches
+    }
+
+    fn covers(&self, attributes: &Attributes) -> bool {
+        let priorities = &self.rule.priorities;
+        let named = |priority: &Name| priorities.iter().any(|allowed| **allowed == **priority);
+        (priorities.is_empty() || attributes.priority.as_ref().is_some_and(named)) && (self.applies)(attributes)
+    }
+
+    /// Agreed time within the stretch, without pauses (R14).
+    fn elapsed(&self, stretch: &Stretch<'_>) -> Micros {
+        self.calendar.elapsed(stretch.started_at, self.end(stretch)) - self.paused(stretch)
+    }
+
+    /// Agreed time of the pauses within the stretch.
+    fn paused(&self, stretch: &Stretch<'_>) -> Micros {
+        self.pauses.iter().fold(Micros::ZERO, |sum, pause| sum + self.paused_by(pause, stretch))
+    }
+
+    /// Agreed time of one pause within the stretch.
+    fn paused_by(&self, pause: &Pause, stretch: &Stretch<'_>) -> Micros {
+        let end = self.end(stretch);
+        let from = pause.paused_at.max(stretch.started_at);
+        let until = pause.resumed_at.map_or(end, |resumed_at| resumed_at.min(end));
+        if from < until { self.calendar.elapsed(from, until) } else { Micros::ZERO }
+    }
+
+    /// Until when the stretch is known: its end, or now; never before its start.
+    fn end(&self, stretch: &Stretch<'_>) -> Instant {
+        stretch.until.unwrap_or(self.now).max(stretch.started_at)
+    }
+
+    /// The earliest instant at which the target is used up: C⁻¹(C(start) + target + pauses that begin before it) (R2).
+    fn due(&self, stretch: &Stretch<'_>) -> Option<Instant> {
+        let mut allowed = self.rule.within;
+        let mut due_at = self.calendar.due(stretch.started_at, allowed)?;
+        for pause in &self.pauses {
+            if pause.paused_at >= due_at {
+                break;
+            }
+            if stretch.until.is_none() && pause.resumed_at.is_none() {
+                return None;
+            }
+            allowed = Micros(allowed.0.saturating_add(self.paused_by(pause, stretch).0));
+            due_at = self.calendar.due(stretch.started_at, allowed)?;
+        }
+        Some(due_at)
+    }
+
+    /// The instant whose window a result belongs to (R18).
+    fn attributed_at(&self, verdict: ClockVerdict, stop: Option<Instant>, due_at: Option<Instant>) -> Option<Instant> {
+        match (verdict, self.rule.attribution) {
+            (ClockVerdict::Cancelled | ClockVerdict::Moved, _) => None,
+            (_, Attribution::Opened) => Some(self.history.opened_at),
+            (_, Attribution::Closed) => self.history.closed_at,
+            (ClockVerdict::Met, Attribution::Outcome) => stop,
+            (ClockVerdict::Breached, Attribution::Outcome) => due_at,
+            (ClockVerdict::Running, Attribution::Outcome) => None,
+        }
+    }
+}

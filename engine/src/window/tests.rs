@@ -1,0 +1,136 @@
+//! Windows: cases calculated by hand, and the law that they tile the time axis (R13).
+
+use plimsoll_schemas::Micros;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+const KINDS: [WindowKind; 5] =
+    [WindowKind::Day, WindowKind::Week, WindowKind::Month, WindowKind::Quarter, WindowKind::Year];
+
+fn at(text: &str) -> Instant {
+    Instant::parse_rfc3339(text).expect("RFC 3339")
+}
+
+fn zone(name: &str) -> Tz {
+    name.parse().expect("zone")
+}
+
+fn check(kind: WindowKind, name: &str, t: &str, start: &str, end: &str) {
+    let expected = Window { start: at(start), end: at(end) };
+    assert_eq!(window_containing(kind, zone(name), at(t)), expected, "{} of {t} in {name}", kind.as_str());
+    // Both of its ends are in it or not, as a half-open interval wants.
+    assert_eq!(window_containing(kind, zone(name), expected.start), expected);
+    assert_eq!(window_containing(kind, zone(name), expected.end - Micros(1)), expected);
+    assert_eq!(window_containing(kind, zone(name), expected.end).start, expected.end);
+}
+
+#[test]
+fn r13_windows_of_each_kind_start_at_the_zones_midnight() {
+    let (berlin, t) = ("Europe/Berlin", "2026-03-29T12:00:00Z");
+    // 29 March 2026 is a Sunday and has 23 hours: from +01:00 to +02:00.
+    check(WindowKind::Day, berlin, t, "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00");
+    check(WindowKind::Week, berlin, t, "2026-03-23T00:00:00+01:00", "2026-03-30T00:00:00+02:00");
+    check(WindowKind::Month, berlin, t, "2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00");
+    check(WindowKind::Quarter, berlin, t, "2026-01-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00");
+    check(WindowKind::Year, berlin, t, "2026-01-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00");
+    // New year comes earlier in Kathmandu: 18:15Z is already 00:00+05:45.
+    let (before, after) = ("2025-12-31T18:14:59.999999Z", "2025-12-31T18:15:00Z");
+    check(WindowKind::Year, "Asia/Kathmandu", before, "2025-01-01T00:00:00+05:45", "2026-01-01T00:00:00+05:45");
+    check(WindowKind::Quarter, "Asia/Kathmandu", after, "2026-01-01T00:00:00+05:45", "2026-04-01T00:00:00+05:45");
+}
+
+#[test]
+fn r13_iso_weeks_leap_days_and_years_of_53_weeks() {
+    // 2026 starts on a Thursday and so has 53 ISO weeks, from Monday 2025-12-29 to Sunday 2027-01-03.
+    check(WindowKind::Week, "UTC", "2027-01-01T00:00:00Z", "2026-12-28T00:00:00Z", "2027-01-04T00:00:00Z");
+    let weeks =
+        windows_between(WindowKind::Week, Tz::UTC, at("2025-12-29T00:00:00Z"), at("2027-01-04T00:00:00Z")).count();
+    assert_eq!(weeks, 53);
+    check(WindowKind::Day, "UTC", "2028-02-29T23:00:00Z", "2028-02-29T00:00:00Z", "2028-03-01T00:00:00Z");
+    check(WindowKind::Month, "UTC", "2028-02-29T23:00:00Z", "2028-02-01T00:00:00Z", "2028-03-01T00:00:00Z");
+    let days =
+        windows_between(WindowKind::Day, Tz::UTC, at("2028-01-01T00:00:00Z"), at("2029-01-01T00:00:00Z")).count();
+    assert_eq!(days, 366);
+}
+
+#[test]
+fn r1_windows_where_midnight_is_skipped_or_repeated() {
+    // São Paulo skipped midnight: 4 November 2018 starts at 01:00-02:00, which is 24:00-03:00 of the 3rd.
+    let day = "2018-11-04T12:00:00Z";
+    check(WindowKind::Day, "America/Sao_Paulo", day, "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z");
+    // It put 00:00 back to 23:00: 17 February 2018 has 25 hours.
+    let day = "2018-02-17T12:00:00Z";
+    check(WindowKind::Day, "America/Sao_Paulo", day, "2018-02-17T02:00:00Z", "2018-02-18T03:00:00Z");
+    // St John's put 00:01 back to 23:01: the earlier midnight starts 7 November 2010, although at 03:00Z clocks show
+    // 23:30 of the 6th again.
+    for t in ["2010-11-07T02:30:30Z", "2010-11-07T03:00:00Z", "2010-11-07T12:00:00Z"] {
+        check(WindowKind::Day, "America/St_Johns", t, "2010-11-07T02:30:00Z", "2010-11-08T03:30:00Z");
+    }
+    // Samoa had no 30 December 2011: the 29th meets the 31st.
+    check(WindowKind::Day, "Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z");
+    check(WindowKind::Day, "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z");
+}
+
+#[test]
+fn r13_windows_between_are_those_that_share_time() {
+    let days = |from, until| {
+        let windows = windows_between(WindowKind::Day, Tz::UTC, at(from), at(until));
+        windows.map(|day| day.start.to_string()[..10].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(days("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"), ["2026-01-01"]);
+    assert_eq!(days("2026-01-01T23:59:59Z", "2026-01-02T00:00:00.000001Z"), ["2026-01-01", "2026-01-02"]);
+    assert!(days("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z").is_empty());
+    assert!(days("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z").is_empty());
+}
+
+#[test]
+fn r1_half_open_windows_clip_and_contain() {
+    let window = |start, end| Window { start: Instant(start), end: Instant(end) };
+    assert!(window(1, 3).contains(Instant(1)) && window(1, 3).contains(Instant(2)));
+    assert!(!window(1, 3).contains(Instant(3)) && !window(1, 3).contains(Instant(0)));
+    assert_eq!(window(1, 5).clip(window(3, 9)), Some(window(3, 5)));
+    assert_eq!(window(1, 5).clip(window(2, 3)), Some(window(2, 3)));
+    assert_eq!(window(1, 5).clip(window(5, 9)), None);
+}
+
+#[test]
+fn absurd_instants_end_the_windows_instead_of_the_program() {
+    for kind in KINDS {
+        for t in [i64::MIN, i64::MIN / 2, i64::MAX / 2, i64::MAX] {
+            let window = window_containing(kind, zone("Pacific/Apia"), Instant(t));
+            assert!(window.start < window.end);
+            assert!(windows_between(kind, zone("Pacific/Apia"), window.start, Instant(i64::MAX)).take(400).count() > 0);
+        }
+        let ends = windows_between(kind, Tz::UTC, at("9999-10-01T00:00:00Z"), Instant(i64::MAX));
+        assert!(ends.count() <= 94); // 92 days of the last quarter, and one or two windows after it.
+    }
+}
+
+proptest! {
+    #[test]
+    fn r13_windows_tile_the_time_axis(
+        kind in select(&KINDS[..]),
+        zone in select(&chrono_tz::TZ_VARIANTS[..]),
+        t in Instant::EARLIEST.0..Instant::LATEST.0,
+        length in 0..400 * Micros::DAY.0,
+    ) {
+        let (from, until) = (Instant(t), Instant(t + length));
+        let windows: Vec<Window> = windows_between(kind, zone, from, until).collect();
+        prop_assert_eq!(windows.is_empty(), length == 0);
+        for window in &windows {
+            let shared = window.clip(Window { start: from, end: until });
+            prop_assert!(shared.is_some());
+            for inside in [window.start, window.end - Micros(1)] {
+                prop_assert_eq!(window_containing(kind, zone, inside), *window);
+            }
+        }
+        for pair in windows.windows(2) {
+            prop_assert_eq!(pair[0].end, pair[1].start);
+        }
+        if let [first, .., last] = windows[..] {
+            prop_assert!(first.contains(from) && last.contains(until - Micros(1)));
+        }
+    }
+}

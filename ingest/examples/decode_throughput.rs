@@ -1,0 +1,139 @@
+//! How fast one core decodes: monitoring results of about 310 bytes of JSON with foreign field names, mapped by a
+//! source, into event batches. Prints records per second and, beside it, the cost of parsing the same fields with
+//! sonic-rs into borrowed strings and nothing else.
+//!
+//! `cargo run --release -p plimsoll-ingest --example decode_throughput`
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use plimsoll_ingest::{BATCH_ROWS_MAX, Decoder, Record};
+use plimsoll_schemas::Micros;
+use plimsoll_schemas::definition::source::{Field, Format, Mapping, Origin, Source, TimeFormat};
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::event::EventColumn;
+
+const RECORDS: usize = BATCH_ROWS_MAX;
+const ROUNDS: usize = 16;
+
+/// The fields that both ways read.
+#[derive(serde::Deserialize)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    uuid: Cow<'a, str>,
+    ts: Cow<'a, str>,
+    #[serde(rename = "serviceName")]
+    service: Cow<'a, str>,
+    #[serde(rename = "checkName")]
+    check: Cow<'a, str>,
+    state: Cow<'a, str>,
+    #[serde(rename = "responseMillis")]
+    response_millis: f64,
+}
+
+fn record(number: usize) -> String {
+    let second = number % 86_400;
+    let state = if number % 97 == 0 { "CRITICAL" } else { "OK" };
+    format!(
+        "{{\"uuid\":\"{:08x}-7c1b-4f0e-9d52-{:012x}\",\"ts\":\"2026-03-{:02}T{:02}:{:02}:{:02}.{:03}Z\",\
+         \"serviceName\":\"svc-{:04}\",\"checkName\":\"http-{}\",\"host\":\"node-{:03}.eu-central.example.net\",\
+         \"state\":\"{state}\",\"responseMillis\":{}.{:02},\"attempt\":{},\"tags\":[\"prod\",\"blackbox\"],\
+         \"probe\":{{\"region\":\"fra\",\"version\":\"4.11.2\"}},\"output\":\"HTTP/1.1 200 OK - 5124 bytes\"}}",
+        number * 2_654_435 % 0xffff_ffff,
+        number,
+        1 + number % 7,
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+        number % 1_000,
+        number * 7_919 % 2_000,
+        number % 3,
+        number % 500,
+        20 + number % 400,
+        number % 100,
+        1 + number % 3,
+    )
+}
+
+fn source() -> Source {
+    let field = |origin| Field {
+        origin,
+        missing: Vec::new(),
+        values: BTreeMap::new(),
+        otherwise: None,
+        time_format: TimeFormat::Rfc3339,
+        time_zone: chrono_tz::Tz::UTC,
+    };
+    let pointer = |name: &str| field(Origin::Pointer(vec![name.to_owned()]));
+    let mut status = pointer("state");
+    status.values = [("OK", "up"), ("WARNING", "degraded"), ("CRITICAL", "down"), ("UNKNOWN", "unknown")]
+        .map(|(raw, word)| (raw.to_owned(), word.to_owned()))
+        .into();
+    let mut latency = pointer("responseMillis");
+    latency.time_format = TimeFormat::Milliseconds;
+    let fields = BTreeMap::from([
+        (EventColumn::Id, pointer("uuid")),
+        (EventColumn::Time, pointer("ts")),
+        (EventColumn::Kind, field(Origin::Constant("monitoring".to_owned()))),
+        (EventColumn::Service, pointer("serviceName")),
+        (EventColumn::Check, pointer("checkName")),
+        (EventColumn::Status, status),
+        (EventColumn::LatencyUs, latency),
+    ]);
+    Source {
+        id: "blackbox".to_owned(),
+        topics: vec!["checks".to_owned()],
+        files: Vec::new(),
+        format: Format::Json,
+        lateness: Micros::MINUTE,
+        mapping: Mapping { fields, csv_columns: Vec::new() },
+    }
+}
+
+fn report(name: &str, started: Instant, bytes: usize) {
+    let seconds = started.elapsed().as_secs_f64();
+    let count = (RECORDS * ROUNDS) as f64;
+    println!(
+        "{name:<28} {:>6.2} M records/s  {:>5.0} ns each  {:>5.0} MB/s",
+        count / seconds / 1e6,
+        seconds / count * 1e9,
+        (bytes * ROUNDS) as f64 / seconds / 1e6
+    );
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let records: Vec<String> = (0..RECORDS).map(record).collect();
+    let bytes: usize = records.iter().map(String::len).sum();
+    println!("{RECORDS} records of {} bytes on average, {ROUNDS} rounds", bytes / RECORDS);
+    println!("{}", records[0]);
+
+    let started = Instant::now();
+    for _ in 0..ROUNDS {
+        for record in &records {
+            let raw: Raw<'_> = sonic_rs::from_slice(record.as_bytes())?;
+            black_box((raw.uuid, raw.ts, raw.service, raw.check, raw.state, raw.response_millis));
+        }
+    }
+    report("sonic-rs, borrowed fields", started, bytes);
+
+    let partition = PartitionId { topic: "checks".into(), partition: 0 };
+    let mut decoder = Decoder::new(Arc::new(source()), partition);
+    let started = Instant::now();
+    let mut dead_letters = 0;
+    for round in 0..ROUNDS {
+        let first = (round * RECORDS) as i64;
+        for (offset, record) in (first..).zip(&records) {
+            decoder.decode(Record { offset, payload: Some(record.as_bytes()), record_time: None });
+        }
+        let delivery = decoder.take(first, first + RECORDS as i64, false)?;
+        dead_letters += delivery.dead_letters.len();
+        black_box(delivery);
+    }
+    report("plimsoll, event batches", started, bytes);
+    println!("{dead_letters} dead letters");
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! What can stop ingest. A record that cannot be used is not among it: that is a dead letter.
+
+use std::path::PathBuf;
+
+use arrow_schema::ArrowError;
+use thiserror::Error;
+
+/// What whoever runs ingest must do about an error; loops match on this alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request or the definition is wrong: correct it. Trying again is of no use.
+    Invalid,
+    /// Something outside is not there or not ready: try again later.
+    Unavailable,
+    /// The input is damaged: get an intact copy.
+    Corrupt,
+    /// A defect of Plimsoll: report it.
+    Internal,
+}
+
+/// What can stop ingest.
+#[derive(Debug, Error)]
+pub enum IngestError {
+    /// A file cannot be opened or read.
+    #[error("cannot read {path}: {cause}; check the path and its permissions", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system or the decompressor said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file is not what its first bytes or its source say.
+    #[error("{path} cannot be used: {detail}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        detail: String,
+    },
+    /// A delivery was asked for that does not cover the records decoded since the last one.
+    #[error(
+        "a delivery of offsets {from_offset} to {until_offset} does not cover the decoded offsets {first} to {last}"
+    )]
+    Offsets {
+        /// The first offset asked for.
+        from_offset: i64,
+        /// The first offset no longer asked for.
+        until_offset: i64,
+        /// The smallest decoded offset.
+        first: i64,
+        /// The greatest decoded offset.
+        last: i64,
+    },
+    /// The decoded columns do not make a batch.
+    #[error("the decoded columns do not make a batch: {0}; take smaller batches")]
+    Columns(#[from] ArrowError),
+    /// A setting of the Kafka consumer cannot be used.
+    #[error("kafka: {0}")]
+    KafkaSetting(String),
+    /// librdkafka refuses to work.
+    #[error("the kafka client cannot work: {0}")]
+    KafkaClient(String),
+    /// Kafka no longer has the records that the tables need next.
+    #[error(
+        "partition {partition} of topic {topic} cannot be read from offset {offset}: {detail}; its records were deleted \
+         before they were read, or the topic was created anew: give the tables a fresh folder, or restore the topic"
+    )]
+    KafkaOffset {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The offset that was to be read.
+        offset: i64,
+        /// What librdkafka said.
+        detail: String,
+    },
+}
+
+impl IngestError {
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            IngestError::File { cause, .. } => match cause.kind() {
+                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => ErrorKind::Invalid,
+                _ => ErrorKind::Unavailable,
+            },
+            IngestError::Format { .. } | IngestError::KafkaSetting(_) => ErrorKind::Invalid,
+            IngestError::KafkaClient(_) => ErrorKind::Unavailable,
+            IngestError::KafkaOffset { .. } => ErrorKind::Corrupt,
+            IngestError::Offsets { .. } | IngestError::Columns(_) => ErrorKind::Internal,
+        }
+    }
+}

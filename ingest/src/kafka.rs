@@ -1,0 +1,153 @@
+//! Kafka in: one member of a consumer group, on a thread of its own.
+//!
+//! What comes in: records of the sources' topics, from the offsets that the tables say. What goes out: `KafkaEvent`s on
+//! one bounded queue, in one order: deliveries of decoded records, partitions gained and lost, trouble and its end.
+//!
+//! ```text
+//!  librdkafka's threads          the poll thread                                        whoever folds events
+//!  fetch, decompress  ──queue──▶ poll batch ▶ decode in place ▶ cut deliveries ──queue──▶ KafkaEvents
+//!                                     ▲  commit hints, stop  ◀───────────────────────── KafkaSource
+//! ```
+//! The tables are the truth about what was read: a partition starts at the offset that `start` was told, or where this
+//! member left off, or at its beginning. Offsets committed to Kafka are a hint for people and lag monitors; nothing here
+//! reads them. An offset that Kafka no longer has ends the source with an error instead of skipping records silently.
+//!
+//! A full queue makes the poll thread wait, librdkafka's own queue fills up, and fetching stops: backpressure reaches
+//! the broker. If that lasts, partitions are paused and polling goes on, so that the group does not take the member for
+//! dead.
+//!
+//! Modules in reading order: `settings` is what librdkafka is told; `queue` is the bounded queue; `native` is the only
+//! unsafe code, a thin wrapper of librdkafka's batch interface; `partition` decides when a delivery is cut and when a
+//! partition is caught up; `trouble` decides what is worth an announcement; `poll` is the loop that ties them together.
+
+mod native;
+mod partition;
+mod poll;
+mod queue;
+mod settings;
+mod trouble;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+
+use crate::error::IngestError;
+pub use queue::KafkaEvents;
+pub use settings::{CAUGHT_UP_INTERVAL, KafkaSettings, QUEUE_BYTES_MAX};
+pub use trouble::UNAVAILABLE_AFTER;
+
+use poll::{Control, PollThread};
+
+/// What the poll thread has to say. The order is the order in which things happened: a partition's deliveries stand
+/// between its `Assigned` and its `Revoked`.
+#[derive(Debug)]
+pub enum KafkaEvent {
+    /// Decoded records of one partition, or the news that it is caught up.
+    Delivery(Delivery),
+    /// Partitions that this member reads from now on, in addition to those it reads already.
+    Assigned(Vec<PartitionId>),
+    /// Partitions that this member no longer reads; no delivery of theirs follows.
+    Revoked(Vec<PartitionId>),
+    /// Kafka, or a part of it, cannot be read for longer than `UNAVAILABLE_AFTER`. The client keeps trying.
+    Unavailable {
+        /// When it began, by the wall clock.
+        since: Instant,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Everything that was announced as unavailable can be read again.
+    Recovered,
+    /// The source has ended and no event follows: trying again is of no use before somebody acts.
+    Fatal(IngestError),
+}
+
+/// The consumer's own numbers at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KafkaMetrics {
+    /// Records decoded since the start, dead letters included.
+    pub records_count: u64,
+    /// Bytes of their payloads.
+    pub payload_bytes: u64,
+    /// Events that wait in the queue.
+    pub queue_depth_count: usize,
+    /// Payload bytes that wait in the queue.
+    pub queue_bytes: usize,
+    /// Per assigned partition, the records between the position and the high watermark, as the last fetch saw it.
+    pub lag_count: BTreeMap<PartitionId, i64>,
+}
+
+/// A running consumer. Dropping it stops it like `stop`.
+pub struct KafkaSource {
+    events: KafkaEvents,
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Starts the poll thread, which joins the group and reads every topic of `sources`.
+///
+/// A partition that `start_offsets` names starts there; any other at its beginning. That the broker cannot be reached
+/// is no error here: it arrives as `KafkaEvent::Unavailable`.
+///
+/// # Errors
+/// When a setting cannot be used, no source names a topic, or two sources name the same one.
+pub fn start(
+    settings: KafkaSettings,
+    sources: &[Arc<Source>],
+    start_offsets: HashMap<PartitionId, i64>,
+) -> Result<KafkaSource, IngestError> {
+    let control = Arc::new(Control::default());
+    let events = KafkaEvents::new(settings.queue_bytes_max);
+    let poll_thread = PollThread::new(&settings, sources, start_offsets, events.clone(), control.clone())?;
+    let thread = std::thread::Builder::new()
+        .name("kafka-poll".to_owned())
+        .spawn(move || poll_thread.run())
+        .map_err(|cause| IngestError::KafkaClient(format!("the poll thread cannot be started: {cause}")))?;
+    Ok(KafkaSource { events, control, thread: Some(thread) })
+}
+
+impl KafkaSource {
+    /// The receiving end; it may be cloned and moved to another thread, and each event goes to one receiver.
+    pub fn events(&self) -> &KafkaEvents {
+        &self.events
+    }
+
+    /// Tells Kafka how far the tables are: per partition, the first offset not yet in them. A hint, sent in the
+    /// background; a failure is logged and changes nothing.
+    pub fn commit(&self, offsets: HashMap<PartitionId, i64>) {
+        self.control.commit(offsets);
+    }
+
+    /// The consumer's own numbers now.
+    pub fn metrics(&self) -> KafkaMetrics {
+        KafkaMetrics {
+            queue_depth_count: self.events.depth_count(),
+            queue_bytes: self.events.bytes(),
+            ..self.control.metrics()
+        }
+    }
+
+    /// Stops reading and leaves the group. What was decoded but not received is given up: it is read again from the
+    /// tables' offsets at the next start.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.control.stop();
+        self.events.close();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the kafka poll thread ended in a panic; please report it");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One assigned partition: its decoder, its position, when its next delivery is cut, and whether it is caught up.
+//!
+//! What comes in: records, empty fetches and the brokers' word where the partition ends, each with the moment it was
+//! seen. What goes out: deliveries that cover every offset exactly once. Pure but for the decoder.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
+
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+
+use crate::decode::{BATCH_ROWS_MAX, Decoder, Record};
+use crate::error::IngestError;
+
+/// The payload bytes after which a delivery is cut: large enough for columns to pay off, small enough that a few of
+/// them in the queue are no burden.
+pub(super) const DELIVERY_BYTES_MAX: usize = 8 << 20;
+
+/// How long a record waits for others before its delivery is cut.
+pub(super) const DELIVERY_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// The reader of one partition.
+pub(super) struct PartitionReader {
+    pub id: PartitionId,
+    decoder: Decoder,
+    /// The first offset not read yet; unknown before the first word from a partition that is read from its beginning.
+    position: Option<i64>,
+    /// The first offset not delivered yet.
+    delivered_until: Option<i64>,
+    pending_since: Option<Moment>,
+    last_cut_at: Option<Moment>,
+    /// When it was last proved that nothing is left to read; `None` once there was something.
+    at_end_since_proof: Option<Moment>,
+    /// The proof is newer than the last delivery.
+    end_is_news: bool,
+}
+
+impl PartitionReader {
+    /// A reader that starts at `start`, or at the beginning.
+    pub fn new(source: Arc<Source>, id: PartitionId, start: Option<i64>) -> PartitionReader {
+        PartitionReader {
+            decoder: Decoder::new(source, id.clone()),
+            id,
+            position: start,
+            delivered_until: start,
+            pending_since: None,
+            last_cut_at: None,
+            at_end_since_proof: None,
+            end_is_news: false,
+        }
+    }
+
+    /// The first offset not read yet, if it is known.
+    pub fn position(&self) -> Option<i64> {
+        self.position
+    }
+
+    /// The first offset not delivered yet, if it is known: where to begin again.
+    pub fn delivered_until(&self) -> Option<i64> {
+        self.delivered_until
+    }
+
+    /// Decodes a record; a record that was read before is passed over.
+    pub fn read(&mut self, record: Record<'_>, now: Moment) {
+        if self.position.is_some_and(|position| record.offset < position) {
+            return;
+        }
+        self.delivered_until.get_or_insert(record.offset);
+        self.position = Some(record.offset + 1);
+        self.decoder.decode(record);
+        self.pending_since.get_or_insert(now);
+        self.at_end_since_proof = None;
+        self.end_is_news = false;
+    }
+
+    /// Notes that an empty fetch at `offset` found the partition's end. Offsets up to there that held no record (what
+    /// compaction removed, the marks of transactions) are covered.
+    pub fn reach_end(&mut self, offset: i64, now: Moment) {
+        self.delivered_until.get_or_insert(offset);
+        self.position = Some(self.position.map_or(offset, |position| position.max(offset)));
+        self.prove_end(offset, now);
+    }
+
+    /// Notes that the brokers say the partition ends at `end` (R23: the proof is position = high watermark, after an
+    /// empty fetch).
+    pub fn confirm_end(&mut self, end: i64, now: Moment) {
+        if self.at_end_since_proof.is_some() {
+            self.prove_end(end, now);
+        }
+    }
+
+    fn prove_end(&mut self, end: i64, now: Moment) {
+        if self.position == Some(end) {
+            self.at_end_since_proof = Some(now);
+            self.end_is_news = true;
+        }
+    }
+
+    /// True when the partition was at its end, and the proof is older than `interval`.
+    pub fn needs_proof(&self, interval: Duration, now: Moment) -> bool {
+        self.at_end_since_proof.is_some_and(|proof| now.duration_since(proof) >= interval)
+    }
+
+    /// True when the next delivery cannot wait for the end of the batch.
+    pub fn is_full(&self) -> bool {
+        self.decoder.pending_records() >= BATCH_ROWS_MAX
+            || self.decoder.pending_bytes() >= DELIVERY_BYTES_MAX
+            || self.decoder.is_full()
+    }
+
+    /// True when a delivery is to be cut now: it is full, its first record has waited long enough, or there is news of
+    /// the end. News waits too if a delivery was just cut, so that a trickle of records makes ten a second at most.
+    pub fn is_due(&self, now: Moment) -> bool {
+        let waited = |since: Option<Moment>| since.is_none_or(|since| now.duration_since(since) >= DELIVERY_WAIT_MAX);
+        self.is_full()
+            || (self.pending_since.is_some() && waited(self.pending_since))
+            || (self.end_is_news && waited(self.last_cut_at))
+    }
+
+    /// Everything since the last cut, and its payload bytes; `None` when nothing was read yet.
+    pub fn cut(&mut self, now: Moment) -> Option<Result<(Delivery, usize), IngestError>> {
+        let (from_offset, until_offset) = (self.delivered_until?, self.position?);
+        let bytes = self.decoder.pending_bytes();
+        let delivery = self.decoder.take(from_offset, until_offset, self.at_end_since_proof.is_some());
+        self.delivered_until = Some(until_offset);
+        self.pending_since = None;
+        self.last_cut_at = Some(now);
+        self.end_is_news = false;
+        Some(delivery.map(|delivery| (delivery, bytes)))
+    }
+}

@@ -1,0 +1,307 @@
+//! The consumer against librdkafka's mock cluster, and its parts by themselves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
+
+use plimsoll_schemas::event::EventColumn;
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+
+use super::partition::{DELIVERY_WAIT_MAX, PartitionReader};
+use super::queue::Push;
+use super::trouble::{Cause, Troubles, UNAVAILABLE_AFTER};
+use super::*;
+use crate::decode::Record;
+
+const TOPIC: &str = "checks";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn source() -> Arc<Source> {
+    Arc::new(Source { topics: vec![TOPIC.to_owned()], ..Source::plain("plain") })
+}
+
+fn id(partition: i32) -> PartitionId {
+    PartitionId { topic: TOPIC.into(), partition }
+}
+
+fn payload(event: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id":"{event}","time":"2026-01-31T08:00:00Z","kind":"monitoring","service":"shop","check":"http","status":"up"}}"#
+    )
+    .into_bytes()
+}
+
+fn cluster() -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).expect("mock cluster");
+    cluster.create_topic(TOPIC, 4, 1).expect("topic");
+    cluster
+}
+
+/// Appends the events with these numbers, the remainder by four being the partition.
+fn produce(bootstrap: &str, numbers: std::ops::Range<i32>) {
+    let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("producer");
+    for number in numbers {
+        let (event, partition) = (payload(&number.to_string()), number % 4);
+        let record = BaseRecord::<(), [u8]>::to(TOPIC).partition(partition).payload(&event);
+        producer.send(record).map_err(|(error, _)| error).expect("room for a record");
+    }
+    producer.flush(PATIENCE).expect("records are stored");
+}
+
+fn consume(bootstrap: &str, starts: &[(i32, i64)]) -> KafkaSource {
+    let mut settings = KafkaSettings::new(bootstrap, "group");
+    settings.caught_up_interval = Duration::from_millis(200);
+    start(settings, &[source()], starts.iter().map(|(partition, offset)| (id(*partition), *offset)).collect())
+        .expect("settings are right")
+}
+
+/// The ids of each partition's events, in order, until every partition of `counts` has as many and is caught up.
+/// Checks on the way that deliveries cover each offset once and stand between `Assigned` and the end.
+fn read(kafka: &KafkaSource, starts: &[(i32, i64)], counts: [usize; 4]) -> [Vec<String>; 4] {
+    let mut found: [Vec<String>; 4] = Default::default();
+    let mut positions = [0; 4];
+    starts.iter().for_each(|(partition, offset)| positions[*partition as usize] = *offset);
+    let mut caught_up = [false; 4];
+    let deadline = Moment::now() + PATIENCE;
+    while !caught_up.iter().all(|caught_up| *caught_up) || (0..4).any(|place| found[place].len() < counts[place]) {
+        assert!(Moment::now() < deadline, "only {found:?} came, caught up: {caught_up:?}");
+        match kafka.events().receive(Duration::from_secs(1)) {
+            Some(KafkaEvent::Delivery(delivery)) => {
+                let place = delivery.partition.partition as usize;
+                assert_eq!(delivery.from_offset, positions[place], "each offset is covered once");
+                assert_eq!(delivery.until_offset - delivery.from_offset, delivery.events.num_rows() as i64);
+                positions[place] = delivery.until_offset;
+                caught_up[place] = delivery.caught_up;
+                found[place].extend(delivery.events.text(EventColumn::Id).iter().flatten().map(str::to_owned));
+            }
+            Some(KafkaEvent::Assigned(ids)) => assert_eq!(ids.len(), 4),
+            Some(other) => panic!("unexpected: {other:?}"),
+            None => {}
+        }
+    }
+    found
+}
+
+fn numbers(partition: i32, range: std::ops::Range<i32>) -> Vec<String> {
+    range.filter(|number| number % 4 == partition).map(|number| number.to_string()).collect()
+}
+
+#[test]
+fn r20_every_record_is_delivered_once_and_in_order_also_after_a_restart() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..1_000);
+    let kafka = consume(&bootstrap, &[]);
+    let found = read(&kafka, &[], [250; 4]);
+    for partition in 0..4 {
+        assert_eq!(found[partition as usize], numbers(partition, 0..1_000));
+    }
+    assert_eq!(kafka.metrics().records_count, 1_000);
+    // A hint that the next start must not follow: the tables are behind it.
+    kafka.commit((0..4).map(|partition| (id(partition), 250)).collect());
+    kafka.stop();
+
+    let starts = [(0, 100), (1, 250), (2, 0)]; // Of partition 3 the tables know nothing: it starts at its beginning.
+    let kafka = consume(&bootstrap, &starts);
+    let found = read(&kafka, &starts, [150, 0, 250, 250]);
+    assert_eq!(found[0], numbers(0, 0..1_000)[100..]);
+    assert_eq!(found[1], [""; 0]);
+    assert_eq!(found[2], numbers(2, 0..1_000));
+    assert_eq!(found[3], numbers(3, 0..1_000));
+}
+
+#[test]
+fn r23_being_caught_up_is_proved_again_while_idle() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..8);
+    let kafka = consume(&bootstrap, &[]);
+    read(&kafka, &[], [2; 4]);
+    // Nothing new: each partition proves its end again and again, with no record.
+    let mut proofs = [0; 4];
+    let deadline = Moment::now() + PATIENCE;
+    while proofs.iter().any(|proofs| *proofs < 3) {
+        assert!(Moment::now() < deadline, "proofs: {proofs:?}");
+        if let Some(KafkaEvent::Delivery(delivery)) = kafka.events().receive(Duration::from_secs(1)) {
+            assert!(delivery.caught_up && delivery.from_offset == delivery.until_offset);
+            proofs[delivery.partition.partition as usize] += 1;
+        }
+    }
+    // Something new is read before the end is proved again.
+    produce(&bootstrap, 8..12);
+    let starts = [(0, 2), (1, 2), (2, 2), (3, 2)];
+    let found = read(&kafka, &starts, [1; 4]);
+    assert_eq!(found.concat(), ["8", "9", "10", "11"]);
+}
+
+#[test]
+fn a_full_queue_makes_the_consumer_wait_and_loses_nothing() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..1_000);
+    let settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
+    let kafka = start(settings, &[source()], HashMap::new()).expect("settings are right");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(kafka.metrics().queue_depth_count <= 1);
+    let found = read(&kafka, &[], [250; 4]);
+    assert_eq!(found.map(|ids| ids.len()), [250; 4]);
+}
+
+#[test]
+fn an_offset_that_kafka_does_not_have_ends_the_source_and_says_what_to_do() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..8);
+    let kafka = consume(&bootstrap, &[(2, 1_000)]);
+    let deadline = Moment::now() + PATIENCE;
+    let error = loop {
+        assert!(Moment::now() < deadline, "no error came");
+        if let Some(KafkaEvent::Fatal(error)) = kafka.events().receive(Duration::from_secs(1)) {
+            break error;
+        }
+    };
+    assert!(matches!(&error, IngestError::KafkaOffset { partition: 2, offset: 1_000, .. }), "{error}");
+    assert!(error.to_string().contains("give the tables a fresh folder"), "{error}");
+    assert!(kafka.events().receive(Duration::ZERO).is_none() && kafka.events().is_finished());
+}
+
+#[test]
+fn stopping_is_prompt_while_the_receiver_stalls() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..100);
+    let settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
+    let kafka = start(settings, &[source()], HashMap::new()).expect("settings are right");
+    while kafka.metrics().queue_depth_count == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let events = kafka.events().clone();
+    kafka.stop();
+    while events.receive(Duration::ZERO).is_some() {}
+    assert!(events.is_finished());
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_with_a_hint() {
+    let check = |properties: &[(&str, &str)], hint: &str| {
+        let mut settings = KafkaSettings::new("localhost:1", "group");
+        settings.properties = properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let error = start(settings, &[source()], HashMap::new()).err().expect("refused").to_string();
+        assert!(error.contains(hint), "{error}");
+    };
+    check(&[("enable.auto.commit", "true")], "enable.auto.commit cannot be set");
+    check(&[("no.such.property", "1")], "no.such.property");
+    check(&[("fetch.wait.max.ms", "soon")], "fetch.wait.max.ms");
+    check(&[("security.protocol", "SASL_PLAINTEXT")], "set one of PLAIN");
+    if !cfg!(feature = "kafka-tls") {
+        check(&[("security.protocol", "sasl_ssl"), ("sasl.mechanism", "PLAIN")], "--features kafka-tls");
+        check(&[("security.protocol", "ssl")], "--features kafka-tls");
+        check(
+            &[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "SCRAM-SHA-512")],
+            "SCRAM-SHA-512 needs OpenSSL",
+        );
+    }
+    let settings = KafkaSettings::new("localhost:1", "group");
+    let twice = start(settings.clone(), &[source(), source()], HashMap::new()).err().expect("refused");
+    assert!(twice.to_string().contains("mapped by source plain and by source plain"), "{twice}");
+    let none = start(settings, &[], HashMap::new()).err().expect("refused");
+    assert!(none.to_string().contains("no source names a topic"), "{none}");
+}
+
+#[test]
+fn sasl_plain_needs_no_further_library() {
+    let mut settings = KafkaSettings::new("localhost:1", "group");
+    let properties = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "u"),
+        ("sasl.password", "p"),
+    ];
+    settings.properties = properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    assert!(start(settings, &[source()], HashMap::new()).is_ok());
+}
+
+#[test]
+fn a_queue_is_bounded_by_bytes() {
+    let events = KafkaEvents::new(100);
+    let push = |bytes| events.push(KafkaEvent::Recovered, bytes, Duration::ZERO);
+    assert!(matches!(push(1_000), Push::Done), "too large for the bound, but alone");
+    assert!(matches!(push(1), Push::Full(KafkaEvent::Recovered)));
+    assert!(events.receive(Duration::ZERO).is_some());
+    assert!(matches!(push(60), Push::Done));
+    assert!(matches!(push(40), Push::Done));
+    assert!(matches!(push(1), Push::Full(_)));
+    assert_eq!((events.depth_count(), events.bytes()), (2, 100));
+    events.close();
+    assert!(matches!(push(0), Push::Closed));
+    assert!(events.receive(PATIENCE).is_some() && events.receive(PATIENCE).is_some());
+    assert!(events.receive(PATIENCE).is_none() && events.is_finished());
+}
+
+#[test]
+fn trouble_is_announced_once_and_its_end_too() {
+    let start = Moment::now();
+    let mut troubles = Troubles::default();
+    let mut at = |millis: u64, change: &dyn Fn(&mut Troubles, Moment)| -> Vec<String> {
+        let now = start + Duration::from_millis(millis);
+        change(&mut troubles, now);
+        let events = troubles.announcements(now);
+        let word = |event: &KafkaEvent| match event {
+            KafkaEvent::Unavailable { why, .. } => why.clone(),
+            _ => "recovered".to_owned(),
+        };
+        events.iter().map(word).collect()
+    };
+    let limit = UNAVAILABLE_AFTER.as_millis() as u64;
+    let begin = |cause: Cause, why: &'static str| {
+        move |troubles: &mut Troubles, now| troubles.begin(cause.clone(), why.to_owned(), now)
+    };
+    let topic = || Cause::Topic("t".to_owned());
+    let none: [String; 0] = [];
+    assert_eq!(at(0, &begin(Cause::Start, "nothing yet")), none);
+    assert_eq!(at(1, &begin(Cause::Connection, "no broker")), none);
+    assert_eq!(at(limit, &|_, _| {}), none, "the start is explained by the connection");
+    assert_eq!(at(limit + 1, &begin(Cause::Connection, "still no broker")), ["still no broker"]);
+    assert_eq!(at(limit + 2, &begin(topic(), "no topic")), none);
+    assert_eq!(at(2 * limit + 2, &|_, _| {}), ["no topic"]);
+    assert_eq!(at(2 * limit + 3, &|troubles, _| troubles.end(&Cause::Connection)), none, "the topic is still missing");
+    assert_eq!(at(2 * limit + 4, &|troubles, _| troubles.end(&topic())), ["nothing yet"]);
+    assert_eq!(at(2 * limit + 5, &|troubles, _| troubles.end(&Cause::Start)), ["recovered"]);
+    // What passes by itself is never mentioned.
+    assert_eq!(at(3 * limit, &begin(Cause::Group, "group")), none);
+    assert_eq!(at(3 * limit + 1, &|troubles, _| troubles.end(&Cause::Group)), none);
+}
+
+#[test]
+fn r23_a_partition_is_caught_up_only_while_its_position_is_its_end() {
+    let start = Moment::now();
+    let at = |millis| start + Duration::from_millis(millis);
+    let wait = DELIVERY_WAIT_MAX.as_millis() as u64;
+    let mut reader = PartitionReader::new(source(), id(0), None);
+    let event = payload("a");
+    let record = |offset| Record { offset, payload: Some(&event), record_time: None };
+    let cut = |reader: &mut PartitionReader, millis| {
+        reader.is_due(at(millis)).then(|| {
+            let (delivery, _) = reader.cut(at(millis)).expect("something was read").expect("columns");
+            (delivery.from_offset, delivery.until_offset, delivery.caught_up)
+        })
+    };
+    assert_eq!(cut(&mut reader, 0), None);
+    reader.read(record(7), at(0)); // The beginning was deleted: it starts at 7.
+    reader.read(record(7), at(0)); // The same again is passed over.
+    reader.read(record(9), at(0)); // 8 was compacted away.
+    assert_eq!(cut(&mut reader, wait - 1), None);
+    assert_eq!(cut(&mut reader, wait), Some((7, 10, false)));
+    reader.reach_end(12, at(wait)); // 10 and 11 are marks of a transaction.
+    assert_eq!(cut(&mut reader, wait), None, "ten deliveries a second are enough");
+    assert_eq!(cut(&mut reader, 2 * wait), Some((10, 12, true)));
+    assert!(reader.needs_proof(Duration::from_millis(wait), at(2 * wait)));
+    reader.confirm_end(13, at(3 * wait)); // A record is on its way.
+    assert_eq!(cut(&mut reader, 3 * wait), None);
+    reader.confirm_end(12, at(4 * wait));
+    assert_eq!(cut(&mut reader, 4 * wait), Some((12, 12, true)));
+    reader.read(record(12), at(4 * wait));
+    reader.confirm_end(13, at(5 * wait)); // The brokers' word alone is no proof: no empty fetch has said so.
+    assert_eq!(cut(&mut reader, 5 * wait), Some((12, 13, false)));
+}

@@ -1,0 +1,208 @@
+//! One idempotent append: data files first, then one log entry that names them and the lane group's epoch.
+//!
+//! The entry is put under the next version's name only if that name is free, so of several writers exactly one gets it.
+//! A blind append needs to know nothing of the table's files, only the newest version and its own group's epoch; its
+//! cost does not grow with the table's history.
+
+use arrow_array::RecordBatch;
+use chrono::Utc;
+use futures::future::try_join_all;
+use object_store::path::Path as StorePath;
+use plimsoll_schemas::table::Table;
+use serde_json::json;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::Lake;
+use crate::encode::{EncodedFile, EncodedTable};
+use crate::error::LakeError;
+use crate::log::entry_path;
+use crate::table::{DATE, engine_info, partition_columns};
+
+/// Races for the next version that one commit may lose before it gives up: with more writers than that on one table,
+/// something is wrong with the deployment.
+const RACES_MAX: usize = 100;
+
+/// The longest id of a lane group; it stands in file names.
+const GROUP_LENGTH_MAX: usize = 64;
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The rows are in the table, from this version on.
+    Written {
+        /// The version.
+        version: i64,
+    },
+    /// The table was at this epoch of the lane group, or a later one, already; nothing was written.
+    AlreadyThere,
+}
+
+impl Lake {
+    /// Encodes rows and commits them: see `encode` and `commit`.
+    ///
+    /// # Errors
+    /// Those of `encode` and `commit`.
+    pub async fn append(
+        &self,
+        table: Table,
+        batches: Vec<RecordBatch>,
+        group: &str,
+        epoch: i64,
+    ) -> Result<Appended, LakeError> {
+        let encoded = tokio::task::spawn_blocking(move || Lake::encode(table, &batches)).await;
+        let encoded = encoded.map_err(|error| LakeError::Internal(format!("encoding was aborted: {error}")))??;
+        self.commit(table, encoded, group, epoch).await
+    }
+
+    /// Appends encoded rows in one commit that carries `txn(app_id = group, version = epoch)`. Without rows, the commit
+    /// carries just that. A group must commit its epochs to a table in order.
+    ///
+    /// # Errors
+    /// `Fenced` when another worker moves the group's epoch past this one meanwhile; `Unavailable` when the storage does
+    /// not take it: then the table is as it was, and the same commit may be tried again; `Invalid` for rows of another
+    /// table, a group or an epoch that cannot be, or a table that this version does not know.
+    pub async fn commit(
+        &self,
+        table: Table,
+        encoded: EncodedTable,
+        group: &str,
+        epoch: i64,
+    ) -> Result<Appended, LakeError> {
+        if encoded.table != table {
+            let (rows, table) = (encoded.table.name(), table.name());
+            return Err(LakeError::Invalid(format!("rows of table {rows} cannot be appended to table {table}")));
+        }
+        check_group(group)?;
+        if epoch < 0 {
+            return Err(LakeError::Invalid(format!("epoch {epoch} is negative; epochs count from 0")));
+        }
+        if self.last_epoch(table, group).await?.is_some_and(|found| found >= epoch) {
+            return Ok(Appended::AlreadyThere);
+        }
+        let puts = encoded.files.iter().enumerate().map(async |(part, file)| {
+            let path = data_path(group, epoch, part, file);
+            let whole_path = StorePath::from(format!("{}/{path}", table.name()));
+            self.root().put(&whole_path, file.bytes.clone()).await?;
+            Ok::<_, LakeError>((path, file))
+        });
+        let entry = entry(table, group, epoch, &try_join_all(puts).await?);
+        self.put_entry(table, entry, group, epoch).await
+    }
+
+    /// The newest epoch of a lane group in a table; `None` when it has written none.
+    ///
+    /// # Errors
+    /// Those of `files`.
+    pub async fn last_epoch(&self, table: Table, group: &str) -> Result<Option<i64>, LakeError> {
+        let mut log = self.log(table).await;
+        log.refresh(self.root()).await?;
+        Ok(log.last_epoch(group))
+    }
+
+    pub(crate) async fn put_entry(
+        &self,
+        table: Table,
+        entry: String,
+        group: &str,
+        epoch: i64,
+    ) -> Result<Appended, LakeError> {
+        let mut log = self.log(table).await;
+        for _ in 0..RACES_MAX {
+            // The log holds every version before the next one, so this is the whole truth until the put succeeds.
+            match log.last_epoch(group) {
+                Some(found) if found == epoch => return Ok(Appended::AlreadyThere),
+                Some(found) if found > epoch => {
+                    return Err(LakeError::Fenced { table, group: group.to_owned(), epoch, found });
+                }
+                _ => log.check()?,
+            }
+            let version = log.next_version();
+            if self.root().put_if_absent(&entry_path(table, version), entry.clone().into()).await? {
+                log.append(version, entry.as_bytes())?;
+                return Ok(Appended::Written { version });
+            }
+            log.refresh(self.root()).await?;
+        }
+        Err(LakeError::Unavailable(format!(
+            "table {} changed {RACES_MAX} times while epoch {epoch} was to be committed; run fewer writers, or try again",
+            table.name()
+        )))
+    }
+}
+
+/// Lane groups are parts of file names, so they are plain words.
+pub(crate) fn check_group(group: &str) -> Result<(), LakeError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if group.is_empty() || group.len() > GROUP_LENGTH_MAX || !group.bytes().all(plain) {
+        return Err(LakeError::Invalid(format!(
+            "lane group {group:?} is no name: use 1 to {GROUP_LENGTH_MAX} letters, digits, - and _"
+        )));
+    }
+    Ok(())
+}
+
+/// The path of a data file within its table. It follows from the epoch and the file's content: a replay writes the same
+/// file again instead of leaving litter, and no file that is in use is ever given other bytes.
+fn data_path(group: &str, epoch: i64, part: usize, file: &EncodedFile) -> String {
+    let name = format!("{group}-{epoch:012}-{part:04}-{:016x}.parquet", xxh3_64(&file.bytes));
+    match file.date {
+        Some(date) => format!("{DATE}={date}/{name}"),
+        None => name,
+    }
+}
+
+/// The lane group and the epoch that a data file's path tells; `None` for a file of another origin.
+pub(crate) fn group_and_epoch(path: &str) -> Option<(&str, i64)> {
+    let name = path.rsplit('/').next()?.strip_suffix(".parquet")?;
+    let mut pieces = name.rsplitn(4, '-');
+    let (_hash, _part, epoch, group) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
+    Some((group, epoch.parse().ok()?))
+}
+
+fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)]) -> String {
+    let now_ms = Utc::now().timestamp_millis();
+    let rows: u64 = files.iter().map(|(_, file)| file.rows).sum();
+    let mut lines = vec![
+        json!({"commitInfo": {
+            "timestamp": now_ms,
+            "operation": "WRITE",
+            "operationParameters": {"mode": "Append", "partitionBy": json!(partition_columns(table)).to_string()},
+            "operationMetrics": {"numFiles": files.len().to_string(), "numOutputRows": rows.to_string()},
+            "isBlindAppend": true,
+            "engineInfo": engine_info(),
+        }}),
+        json!({"txn": {"appId": group, "version": epoch, "lastUpdated": now_ms}}),
+    ];
+    lines.extend(files.iter().map(|(path, file)| {
+        let date = file.date.map(|date| (DATE.to_owned(), json!(date.to_string())));
+        json!({"add": {
+            "path": path,
+            "partitionValues": serde_json::Map::from_iter(date),
+            "size": file.bytes.len(),
+            "modificationTime": now_ms,
+            "dataChange": true,
+            "stats": file.statistics,
+        }})
+    }));
+    lines.into_iter().map(|line| line.to_string() + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_its_group_and_epoch() {
+        let file = EncodedFile { date: None, rows: 0, bytes: vec![1].into(), statistics: String::new() };
+        let path = data_path("lanes-0-of-4", 17, 3, &file);
+        assert_eq!(group_and_epoch(&path), Some(("lanes-0-of-4", 17)));
+        assert_eq!(group_and_epoch("part-00001-c0ffee.parquet"), None);
+    }
+
+    #[test]
+    fn groups_are_plain_words() {
+        for (group, fits) in [("lanes-0", true), ("A_1", true), ("", false), ("../x", false), ("a/b", false)] {
+            assert_eq!(check_group(group).is_ok(), fits, "{group}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Epochs: how a lane group's input becomes rows exactly once. This is the protocol; the other modules are its parts.
+//!
+//! ```text
+//!   worker of a lane group                         lake
+//!
+//!   what is there to read?
+//!     epoch n = ranges of offsets + tick ────────▶ 1. intent      epochs/_delta_log: txn(group, n)
+//!                                                     (exactly one worker gets n; any other is fenced)
+//!   apply: (state, events, tick)
+//!            -> (state, rows)                      2. apply       no I/O, no clock: replaying gives the same bytes
+//!
+//!     rows, encoded ─────────────────────────────▶ 3. commit      for each table with rows, in the order of Table::ALL:
+//!                                                       put  TABLE/[date=D/]GROUP-n-PART-HASH.parquet
+//!                                                       put  TABLE/_delta_log/VERSION.json  if absent
+//!                                                            = txn(group, n) + the files' names and statistics
+//!                                                     a table whose txn is n or later is skipped
+//!     state, every k-th epoch ───────────────────▶ 4. snapshot    _plimsoll/snapshots/GROUP/n.zst
+//! ```
+//! **Recovery**: read the newest snapshot (of epoch s); read the intents after s; replay each from the recorded ranges
+//! and tick, and commit it. Tables that have the epoch are skipped, tables that lag get the very rows they would have
+//! got. An epoch whose intent is not there never was.
+//!
+//! **Why nothing is lost or counted twice.** A commit is one file put under a name that was free, so an epoch is in a
+//! table or not, never in part; it carries its epoch, so it is never there twice. Offsets ride in the data's commits;
+//! Kafka's own committed offsets are only a hint.
+//!
+//! **Fencing.** Two workers that both believe they own a group race for the next intent; the loser gets
+//! `LakeError::Fenced` and stops. What a worker left behind was still committing is an epoch that its successor replays
+//! with the same bytes, so whoever comes first, the rows are the same.
+//!
+//! A reader between two commits of an epoch sees the earlier tables ahead of the later ones for some milliseconds:
+//! facts first, results after them.
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use plimsoll_schemas::table::{EpochRow, Table, from_batch, to_batch};
+
+use crate::Lake;
+use crate::append::{Appended, check_group, group_and_epoch};
+use crate::encode::EncodedTable;
+use crate::error::LakeError;
+use crate::files::ActiveFile;
+
+impl Lake {
+    /// Step 1: records what an epoch is going to read, one row per input range (one row without a range when it reads
+    /// nothing).
+    ///
+    /// # Errors
+    /// `Fenced` when the epoch, or a later one, is recorded already: another worker has the group, or this one should
+    /// have replayed it. `Invalid` when there is no row or a row of another epoch. Otherwise those of `commit`.
+    pub async fn record_intent(&self, group: &str, epoch: i64, ranges: &[EpochRow]) -> Result<(), LakeError> {
+        if ranges.is_empty() || ranges.iter().any(|range| range.epoch != epoch) {
+            return Err(LakeError::Invalid(format!("the intent of epoch {epoch} must have rows, all of that epoch")));
+        }
+        let batch = to_batch(ranges)
+            .map_err(|error| LakeError::Internal(format!("the intent of epoch {epoch} cannot be encoded: {error}")))?;
+        match self.append(Table::Epochs, vec![batch], group, epoch).await? {
+            Appended::Written { .. } => Ok(()),
+            Appended::AlreadyThere => {
+                let found = self.last_epoch(Table::Epochs, group).await?.unwrap_or(epoch);
+                Err(LakeError::Fenced { table: Table::Epochs, group: group.to_owned(), epoch, found })
+            }
+        }
+    }
+
+    /// Step 3: commits an epoch's rows, table by table in the order of `Table::ALL`. Tables without rows and tables that
+    /// have the epoch already are skipped. Returns how many were written.
+    ///
+    /// # Errors
+    /// `Invalid` when a table is given twice; otherwise those of `commit`. The tables before the failing one are
+    /// written; the same call may be repeated.
+    pub async fn commit_epoch(
+        &self,
+        group: &str,
+        epoch: i64,
+        mut tables: Vec<(Table, EncodedTable)>,
+    ) -> Result<usize, LakeError> {
+        tables.sort_by_key(|(table, _)| *table);
+        if let Some(pair) = tables.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let name = pair[0].0.name();
+            return Err(LakeError::Invalid(format!("epoch {epoch} has the table {name} twice; join its rows")));
+        }
+        let mut written = 0;
+        for (table, encoded) in tables.into_iter().filter(|(_, encoded)| encoded.rows() > 0) {
+            match self.commit(table, encoded, group, epoch).await? {
+                Appended::Written { .. } => written += 1,
+                Appended::AlreadyThere => {}
+            }
+        }
+        Ok(written)
+    }
+
+    /// The recorded intents of a lane group after an epoch, in order: what recovery replays.
+    ///
+    /// # Errors
+    /// Those of `files`; `Corrupt` when a file of the table cannot be read.
+    pub async fn epochs_after(&self, group: &str, epoch: i64) -> Result<Vec<EpochRow>, LakeError> {
+        check_group(group)?;
+        let files = self.files(Table::Epochs).await?;
+        let wanted = |file: &&std::sync::Arc<ActiveFile>| {
+            group_and_epoch(&file.path).is_some_and(|(owner, found)| owner == group && found > epoch)
+        };
+        let mut rows = Vec::new();
+        for file in files.files.iter().filter(wanted) {
+            rows.extend(self.epoch_rows(file).await?);
+        }
+        rows.sort_by_key(|row| row.epoch);
+        Ok(rows)
+    }
+
+    async fn epoch_rows(&self, file: &ActiveFile) -> Result<Vec<EpochRow>, LakeError> {
+        let corrupt = |error: &dyn std::fmt::Display| {
+            LakeError::Corrupt(format!("{} cannot be read: {error}; restore it from a backup", file.path))
+        };
+        let path = object_store::path::Path::from(file.path.as_str());
+        let bytes = self.root().get(&path).await?.ok_or_else(|| corrupt(&"it is missing"))?;
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
+        let mut rows = Vec::new();
+        for batch in reader.map_err(|error| corrupt(&error))? {
+            let batch = batch.map_err(|error| corrupt(&error))?;
+            rows.extend(from_batch::<EpochRow>(&batch).map_err(|error| corrupt(&error))?);
+        }
+        Ok(rows)
+    }
+}

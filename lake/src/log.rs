@@ -1,0 +1,310 @@
+//! A table's log, read: which files are active, and how far each lane group has come.
+//!
+//! In: the entries below `_delta_log/` (a checkpoint, if there is one, then one JSON file per version). Out: a `TableLog`
+//! that knows the newest version and is brought up to date by reading only the entries that it has not seen.
+//! A checkpoint's rows are turned into the same JSON lines that an entry has, so there is one reader of actions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arrow_json::LineDelimitedWriter;
+use bytes::Bytes;
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as StorePath;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use plimsoll_schemas::table::Table;
+use serde::Deserialize;
+
+use crate::error::LakeError;
+use crate::files::{ActiveFile, TableFiles};
+use crate::store::Store;
+use crate::table::{self, DATE, Metadata, Protocol};
+
+/// Entries fetched at the same time when a log is first read: enough to hide the latency of a bucket.
+const ENTRIES_AT_ONCE: usize = 16;
+
+/// What is known of a table's log.
+#[derive(Debug)]
+pub(crate) struct TableLog {
+    table: Table,
+    /// The newest version read; `None` before the first.
+    pub(crate) version: Option<i64>,
+    protocol: Option<Protocol>,
+    metadata: Option<Metadata>,
+    /// By the path as the log writes it.
+    files: BTreeMap<String, Arc<ActiveFile>>,
+    epochs: HashMap<String, i64>,
+    /// `files` as it was last handed out; `None` since it changed.
+    published: Option<Arc<TableFiles>>,
+}
+
+/// One line of an entry; actions that do not matter here are left out.
+#[derive(Deserialize)]
+struct Action {
+    add: Option<Add>,
+    remove: Option<Remove>,
+    txn: Option<Txn>,
+    protocol: Option<Protocol>,
+    #[serde(rename = "metaData")]
+    metadata: Option<Metadata>,
+}
+
+const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Add {
+    path: String,
+    size: u64,
+    #[serde(default)]
+    partition_values: HashMap<String, Option<String>>,
+    stats: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Remove {
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Txn {
+    app_id: String,
+    version: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    num_records: Option<u64>,
+}
+
+/// The content of `_last_checkpoint`.
+#[derive(Deserialize)]
+struct LastCheckpoint {
+    version: i64,
+}
+
+/// The path of the log entry of a version.
+pub(crate) fn entry_path(table: Table, version: i64) -> StorePath {
+    StorePath::from(format!("{}/_delta_log/{version:020}.json", table.name()))
+}
+
+/// The version of the newest checkpoint that is announced; a hint, there may be a newer one.
+pub(crate) async fn last_checkpoint(store: &Store, table: Table) -> Result<Option<i64>, LakeError> {
+    let bytes = store.get(&StorePath::from(format!("{}/_delta_log/_last_checkpoint", table.name()))).await?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).map(|hint: LastCheckpoint| hint.version))
+}
+
+impl TableLog {
+    /// Nothing known yet.
+    fn new(table: Table) -> TableLog {
+        TableLog {
+            table,
+            version: None,
+            protocol: None,
+            metadata: None,
+            files: BTreeMap::new(),
+            epochs: HashMap::new(),
+            published: None,
+        }
+    }
+
+    /// Reads the whole log: the newest checkpoint, then the entries after it. `version` stays `None` when there is no
+    /// table.
+    pub(crate) async fn load(store: &Store, table: Table) -> Result<TableLog, LakeError> {
+        let mut log = TableLog::new(table);
+        let folder = StorePath::from(format!("{}/_delta_log", table.name()));
+        // `.` sorts before every suffix, so the hinted checkpoint itself is listed.
+        let hint = last_checkpoint(store, table).await?;
+        let after = hint.map(|version| StorePath::from(format!("{folder}/{version:020}.")));
+        let found = store.list(&folder, after.as_ref()).await?;
+        let names: Vec<&str> = found.iter().filter_map(|object| object.location.filename()).collect();
+        if let Some((version, parts)) = newest_checkpoint(&names) {
+            for part in parts {
+                let bytes = log.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
+                log.apply(&checkpoint_lines(table, part, bytes)?, part)?;
+            }
+            log.version = Some(version);
+        }
+        let next = log.next_version();
+        let entries: Vec<i64> = names.iter().filter_map(|name| entry_version(name)).collect();
+        let newer = entries.into_iter().filter(|version| *version >= next).map(async |version| {
+            let path = entry_path(table, version);
+            Ok::<_, LakeError>((version, store.get(&path).await?.ok_or_else(|| missing_file(&path))?))
+        });
+        let mut newer = futures::stream::iter(newer).buffered(ENTRIES_AT_ONCE);
+        while let Some((version, entry)) = newer.try_next().await? {
+            if version != log.next_version() {
+                return Err(missing_file(&entry_path(table, log.next_version())));
+            }
+            log.append(version, &entry)?;
+        }
+        Ok(log)
+    }
+
+    /// Reads the entries that are new.
+    pub(crate) async fn refresh(&mut self, store: &Store) -> Result<(), LakeError> {
+        loop {
+            let version = self.next_version();
+            match store.get(&entry_path(self.table, version)).await? {
+                Some(entry) => self.append(version, &entry)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The version of the next entry.
+    pub(crate) fn next_version(&self) -> i64 {
+        self.version.map_or(0, |version| version + 1)
+    }
+
+    /// The newest epoch of a lane group in this table.
+    pub(crate) fn last_epoch(&self, group: &str) -> Option<i64> {
+        self.epochs.get(group).copied()
+    }
+
+    /// Whether this version can read the table and append to it.
+    ///
+    /// # Errors
+    /// `Invalid` when the protocol or the columns are others; `Corrupt` when the log does not tell them.
+    pub(crate) fn check(&self) -> Result<(), LakeError> {
+        match (&self.protocol, &self.metadata) {
+            (Some(protocol), Some(metadata)) => table::check(self.table, protocol, metadata),
+            _ => Err(LakeError::Corrupt(format!(
+                "the log of table {} lacks its protocol or metadata; restore {} from a backup",
+                self.table.name(),
+                entry_path(self.table, 0)
+            ))),
+        }
+    }
+
+    /// The active files at the newest version read.
+    pub(crate) fn files(&mut self) -> Arc<TableFiles> {
+        let (version, files) = (self.version.unwrap_or(-1), &self.files);
+        self.published
+            .get_or_insert_with(|| Arc::new(TableFiles { version, files: files.values().cloned().collect() }))
+            .clone()
+    }
+
+    /// Takes in the entry of the next version.
+    pub(crate) fn append(&mut self, version: i64, entry: &[u8]) -> Result<(), LakeError> {
+        self.apply(entry, entry_path(self.table, version).as_ref())?;
+        self.version = Some(version);
+        self.published = None;
+        Ok(())
+    }
+
+    async fn fetch(&self, store: &Store, path: &StorePath) -> Result<Bytes, LakeError> {
+        store.get(path).await?.ok_or_else(|| missing_file(path))
+    }
+
+    fn apply(&mut self, lines: &[u8], origin: &str) -> Result<(), LakeError> {
+        let unreadable = |error: String| {
+            LakeError::Corrupt(format!("table {}: {origin} cannot be read: {error}; restore it", self.table.name()))
+        };
+        let actions = serde_json::Deserializer::from_slice(lines).into_iter::<Action>();
+        let actions = actions.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(error.to_string()))?;
+        if actions.is_empty() {
+            return Err(unreadable("it is empty".to_owned()));
+        }
+        for action in actions {
+            if let Some(add) = action.add {
+                let file = active_file(self.table, &add).map_err(&unreadable)?;
+                self.files.insert(add.path, Arc::new(file));
+            }
+            if let Some(remove) = action.remove {
+                self.files.remove(&remove.path);
+            }
+            if let Some(txn) = action.txn {
+                self.epochs.insert(txn.app_id, txn.version);
+            }
+            self.protocol = action.protocol.or(self.protocol.take());
+            self.metadata = action.metadata.or(self.metadata.take());
+        }
+        Ok(())
+    }
+}
+
+fn missing_file(path: &StorePath) -> LakeError {
+    LakeError::Corrupt(format!("{path} is missing; restore it from a backup"))
+}
+
+fn active_file(table: Table, add: &Add) -> Result<ActiveFile, String> {
+    // Paths in the log are percent-encoded, those of the store are not.
+    let path = StorePath::from_url_path(format!("{}/{}", table.name(), add.path))
+        .map_err(|error| format!("the path {} is none: {error}", add.path))?;
+    let date = match add.partition_values.get(DATE).and_then(Option::as_deref) {
+        Some(date) => Some(date.parse::<NaiveDate>().map_err(|_| format!("the date {date} is none"))?),
+        None => None,
+    };
+    let rows = add.stats.as_deref().and_then(|stats| serde_json::from_str::<Stats>(stats).ok());
+    Ok(ActiveFile {
+        path: path.to_string(),
+        size_bytes: add.size,
+        rows: rows.and_then(|stats| stats.num_records),
+        date,
+        stats: add.stats.clone(),
+    })
+}
+
+fn entry_version(name: &str) -> Option<i64> {
+    name.strip_suffix(".json").filter(|digits| digits.len() == 20)?.parse().ok()
+}
+
+/// The newest checkpoint all of whose parts are there: `V.checkpoint.parquet` or `V.checkpoint.PART.PARTS.parquet`.
+fn newest_checkpoint<'a>(names: &[&'a str]) -> Option<(i64, Vec<&'a str>)> {
+    let mut checkpoints: BTreeMap<(i64, usize), Vec<&'a str>> = BTreeMap::new();
+    for name in names {
+        let pieces: Vec<&str> = name.split('.').collect();
+        let (version, parts) = match pieces[..] {
+            [version, "checkpoint", "parquet"] => (version.parse(), Ok(1)),
+            [version, "checkpoint", _, parts, "parquet"] => (version.parse(), parts.parse()),
+            _ => continue,
+        };
+        if let (Ok(version), Ok(parts)) = (version, parts) {
+            checkpoints.entry((version, parts)).or_default().push(name);
+        }
+    }
+    let complete = checkpoints.into_iter().rev().find(|((_, parts), names)| names.len() == *parts);
+    complete.map(|((version, _), names)| (version, names))
+}
+
+fn checkpoint_lines(table: Table, name: &str, bytes: Bytes) -> Result<Vec<u8>, LakeError> {
+    let convert = || -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let wanted = ProjectionMask::columns(reader.parquet_schema(), ACTIONS);
+        let mut lines = LineDelimitedWriter::new(Vec::new());
+        for batch in reader.with_projection(wanted).build()? {
+            lines.write(&batch?)?;
+        }
+        lines.finish()?;
+        Ok(lines.into_inner())
+    };
+    convert().map_err(|error| {
+        LakeError::Corrupt(format!("checkpoint {name} of table {} cannot be read: {error}; restore it", table.name()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_complete_checkpoint_counts() {
+        let names = [
+            "00000000000000000100.checkpoint.parquet",
+            "00000000000000000100.json",
+            "00000000000000000200.checkpoint.0000000001.0000000002.parquet",
+            "00000000000000000200.checkpoint.0000000002.0000000002.parquet",
+            "00000000000000000300.checkpoint.0000000001.0000000002.parquet",
+            "_last_checkpoint",
+        ];
+        assert_eq!(newest_checkpoint(&names), Some((200, vec![names[2], names[3]])));
+        assert_eq!(newest_checkpoint(&names[1..2]), None);
+        assert_eq!(entry_version(names[1]), Some(100));
+        assert_eq!(entry_version(names[0]), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Rows of a partitioned table, split by UTC date and sorted by (service, time) within a date.
+//!
+//! In: batches as they came, with a dictionary column `service` and the table's partition time. Out: for each date the
+//! rows' places in order, and the rows themselves, a row group at a time. Rows of equal service and time keep the order
+//! in which they came. The work per row is a counting sort by service, one by date and, where a service's rows of a date
+//! are not in order of time yet, a sort of those; strings are compared once per dictionary value, never per row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, TimestampMicrosecondType};
+use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_select::interleave::interleave;
+use chrono::NaiveDate;
+
+/// Microseconds in a UTC day.
+const DAY_US: i64 = 86_400_000_000;
+
+/// The column by which rows are sorted before time.
+const SERVICE: &str = "service";
+
+/// A row: the batch it is in, and its place there.
+pub(crate) type Place = (usize, usize);
+
+/// Batches of one schema whose dictionaries were made one, so that rows of all of them can be put in any order.
+pub(crate) struct Rows {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    time: usize,
+    service: usize,
+}
+
+enum Column {
+    /// Null in every row.
+    Null,
+    /// One array a batch.
+    Plain(Vec<ArrayRef>),
+    /// One dictionary for all batches, sorted, and each batch's keys into it.
+    Dictionary { values: ArrayRef, keys: Vec<Vec<Option<i32>>> },
+}
+
+impl Rows {
+    /// Takes batches of a partitioned table's schema.
+    ///
+    /// # Errors
+    /// When there is no column `service` that is a dictionary or no column `time_column` of microseconds.
+    pub(crate) fn new(schema: &Schema, time_column: &str, batches: &[RecordBatch]) -> Result<Rows, ArrowError> {
+        let (time, service) = (schema.index_of(time_column)?, schema.index_of(SERVICE)?);
+        if !matches!(schema.field(time).data_type(), DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, _))
+            || !matches!(schema.field(service).data_type(), DataType::Dictionary(..))
+        {
+            return Err(ArrowError::SchemaError(format!("{time_column} is no time, or {SERVICE} is no dictionary")));
+        }
+        let columns = (0..schema.fields().len()).map(|index| Column::new(schema.field(index), index, batches));
+        let columns = columns.collect::<Result<_, _>>()?;
+        Ok(Rows { schema: unified(schema), columns, time, service })
+    }
+
+    /// The places of all rows, in order, by date.
+    ///
+    /// # Errors
+    /// When a time lies beyond the calendar (year 262,000).
+    pub(crate) fn by_date(&self) -> Result<Vec<(NaiveDate, Vec<Place>)>, ArrowError> {
+        let Column::Plain(times) = &self.columns[self.time] else { return Ok(Vec::new()) };
+        let times: Vec<&[i64]> =
+            times.iter().map(|times| &times.as_primitive::<TimestampMicrosecondType>().values()[..]).collect();
+        let (days, day_numbers) = numbered_days(&times);
+        let (service_count, services) = self.numbered_services(&times);
+        let service = |&(batch, row): &Place| services[batch][row] as usize;
+        let day = |&(batch, row): &Place| day_numbers[batch][row] as usize;
+        let time = |&(batch, row): &Place| times[batch][row];
+
+        let places = (0..).zip(&times).flat_map(|(batch, times)| (0..times.len()).map(move |row| (batch, row)));
+        let places = stable_sort_by_number(places.collect(), service_count, service);
+        let mut places = stable_sort_by_number(places, days.len(), day);
+        for run in places.chunk_by_mut(|one, other| day(one) == day(other) && service(one) == service(other)) {
+            if !run.is_sorted_by_key(time) {
+                run.sort_by_key(time);
+            }
+        }
+        let by_day = places.chunk_by(|one, other| day(one) == day(other));
+        days.iter().zip(by_day).map(|(day, places)| Ok((date(*day)?, places.to_vec()))).collect()
+    }
+
+    /// The rows at these places.
+    pub(crate) fn take(&self, places: &[Place]) -> Result<RecordBatch, ArrowError> {
+        let columns = self.schema.fields().iter().zip(&self.columns).map(|(field, column)| match column {
+            Column::Null => Ok(new_null_array(field.data_type(), places.len())),
+            Column::Plain(arrays) => interleave(&arrays.iter().map(AsRef::as_ref).collect::<Vec<_>>(), places),
+            Column::Dictionary { values, keys } => {
+                let keys: Int32Array = places.iter().map(|(batch, row)| keys[*batch][*row]).collect();
+                Ok(Arc::new(DictionaryArray::<Int32Type>::try_new(keys, values.clone())?) as ArrayRef)
+            }
+        });
+        RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_, _>>()?)
+    }
+
+    /// How many services there are, and each row's as a number that sorts like its name, none first.
+    fn numbered_services(&self, times: &[&[i64]]) -> (usize, Vec<Vec<u32>>) {
+        match &self.columns[self.service] {
+            Column::Dictionary { values, keys } => {
+                let number = |key: &Option<i32>| key.map_or(0, |key| key.unsigned_abs() + 1);
+                (values.len() + 1, keys.iter().map(|keys| keys.iter().map(number).collect()).collect())
+            }
+            _ => (1, times.iter().map(|times| vec![0; times.len()]).collect()),
+        }
+    }
+}
+
+impl Column {
+    fn new(field: &Field, index: usize, batches: &[RecordBatch]) -> Result<Column, ArrowError> {
+        let arrays: Vec<ArrayRef> = batches.iter().map(|batch| batch.column(index).clone()).collect();
+        if arrays.iter().all(|array| array.null_count() == array.len()) {
+            return Ok(Column::Null);
+        }
+        match field.data_type() {
+            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Ok(unify(&arrays)),
+            DataType::Dictionary(..) => Err(ArrowError::SchemaError(format!("{} is no dictionary of strings", field))),
+            _ => Ok(Column::Plain(arrays)),
+        }
+    }
+}
+
+/// Makes the dictionaries of several arrays one. Its values are sorted, so a key also says where its string sorts.
+fn unify(arrays: &[ArrayRef]) -> Column {
+    let dictionaries: Vec<_> = arrays.iter().map(|array| array.as_any_dictionary()).collect();
+    let mut ranks: BTreeMap<&str, i32> = BTreeMap::new();
+    for dictionary in &dictionaries {
+        ranks.extend(dictionary.values().as_string::<i32>().iter().flatten().map(|value| (value, 0)));
+    }
+    for (rank, slot) in (0..).zip(ranks.values_mut()) {
+        *slot = rank;
+    }
+    let keys = dictionaries.iter().map(|dictionary| {
+        let values = dictionary.values().as_string::<i32>();
+        let new_keys: Vec<Option<i32>> =
+            values.iter().map(|value| value.and_then(|value| ranks.get(value).copied())).collect();
+        if new_keys.is_empty() {
+            return vec![None; dictionary.len()];
+        }
+        let valid = dictionary.keys();
+        let old_keys = dictionary.normalized_keys().into_iter().enumerate();
+        old_keys.map(|(row, key)| if valid.is_valid(row) { new_keys[key] } else { None }).collect()
+    });
+    let keys = keys.collect();
+    Column::Dictionary { values: Arc::new(StringArray::from_iter_values(ranks.keys())), keys }
+}
+
+fn unified(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => {
+            let data_type = DataType::Dictionary(Box::new(DataType::Int32), value.clone());
+            Arc::new(field.as_ref().clone().with_data_type(data_type))
+        }
+        _ => field.clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// The days since 1970 in order, and each row's as its place among them.
+fn numbered_days(times: &[&[i64]]) -> (Vec<i64>, Vec<Vec<u32>>) {
+    let day_of = |time: &i64| time.div_euclid(DAY_US);
+    // Neighbours mostly share a day, so most rows are gone before the days are sorted.
+    let mut days: Vec<i64> = times.iter().flat_map(|times| times.iter().map(day_of)).collect();
+    days.dedup();
+    days.sort_unstable();
+    days.dedup();
+    let numbers: BTreeMap<i64, u32> = days.iter().copied().zip(0..).collect();
+    let mut last = (i64::MIN, 0);
+    let mut number = |time: &i64| {
+        let day = day_of(time);
+        if day != last.0 {
+            last = (day, numbers.get(&day).copied().unwrap_or(0));
+        }
+        last.1
+    };
+    let numbered = times.iter().map(|times| times.iter().map(&mut number).collect()).collect();
+    (days, numbered)
+}
+
+/// A counting sort by a number below `count`; rows of the same number keep their order.
+fn stable_sort_by_number(places: Vec<Place>, count: usize, number: impl Fn(&Place) -> usize) -> Vec<Place> {
+    let mut next = vec![0; count + 1];
+    for place in &places {
+        next[number(place) + 1] += 1;
+    }
+    for index in 1..next.len() {
+        next[index] += next[index - 1];
+    }
+    let mut sorted = vec![(0, 0); places.len()];
+    for place in places {
+        let slot = &mut next[number(&place)];
+        sorted[*slot] = place;
+        *slot += 1;
+    }
+    sorted
+}
+
+fn date(day: i64) -> Result<NaiveDate, ArrowError> {
+    let out_of_range = || ArrowError::InvalidArgumentError(format!("day {day} since 1970 is beyond the calendar"));
+    let day = i32::try_from(day).map_err(|_| out_of_range())?;
+    NaiveDate::from_epoch_days(day).ok_or_else(out_of_range)
+}

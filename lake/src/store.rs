@@ -1,0 +1,197 @@
+//! The place where the lake lies: a local folder today, a bucket through the same `object_store` interface later.
+//!
+//! In: a location as the operator writes it; bytes to keep. Out: bytes; a put of which every part is on the disk
+//! before it returns. `object_store` itself never calls `fsync`, so a loss of power could leave a log entry without
+//! its data file, or an empty log entry; for local folders this module adds the calls.
+
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use url::Url;
+use uuid::Uuid;
+
+use crate::error::LakeError;
+
+/// Where a new file lies until it is complete and may take its name.
+pub(crate) const STAGING: &str = "_plimsoll/staging";
+
+/// The root of a lake.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Its URL, ending in a slash.
+    pub(crate) url: Url,
+    /// The folder, when it is a local one.
+    folder: Option<PathBuf>,
+}
+
+impl Store {
+    /// The store at a path or a `file://` URL. With `create`, the folder is made when it is missing.
+    ///
+    /// # Errors
+    /// `Invalid` for another scheme, a file or a missing folder; `Unavailable` when the folder cannot be made.
+    pub(crate) fn open(location: &str, create: bool) -> Result<Store, LakeError> {
+        let folder = local_folder(location)?;
+        if folder.is_file() {
+            return Err(LakeError::Invalid(format!("{} is a file; name a folder for the lake", folder.display())));
+        }
+        if create {
+            std::fs::create_dir_all(&folder)
+                .map_err(|error| unavailable(&format!("create the folder {}", folder.display()), &error, &error))?;
+        } else if !folder.is_dir() {
+            return Err(no_lake(location));
+        }
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| unavailable(&format!("open the folder {}", folder.display()), &error, &error))?;
+        let url = Url::from_directory_path(&folder)
+            .map_err(|()| LakeError::Invalid(format!("{} cannot be written as a URL", folder.display())))?;
+        let objects = LocalFileSystem::new_with_prefix(&folder)
+            .map_err(|error| failed(&format!("open the folder {}", folder.display()), &error))?;
+        Ok(Store { objects: Arc::new(objects), url, folder: Some(folder) })
+    }
+
+    /// The bytes at a path; `None` when nothing is there.
+    pub(crate) async fn get(&self, path: &StorePath) -> Result<Option<Bytes>, LakeError> {
+        let read = async { self.objects.get(path).await?.bytes().await };
+        match read.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(&format!("read {path}"), &error)),
+        }
+    }
+
+    /// Everything below a folder, whose path sorts after `after` when that is given; in the order of the paths.
+    pub(crate) async fn list(
+        &self,
+        folder: &StorePath,
+        after: Option<&StorePath>,
+    ) -> Result<Vec<ObjectMeta>, LakeError> {
+        let found = match after {
+            Some(after) => self.objects.list_with_offset(Some(folder), after),
+            None => self.objects.list(Some(folder)),
+        };
+        let mut found: Vec<_> =
+            found.try_collect().await.map_err(|error| failed(&format!("list the folder {folder}"), &error))?;
+        found.sort_by(|one, other| one.location.cmp(&other.location));
+        Ok(found)
+    }
+
+    /// Writes a whole file, in place of an older one of that name. A reader sees the old one or the new one.
+    pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
+        self.objects.put(path, bytes.into()).await.map_err(|error| failed(&format!("write {path}"), &error))?;
+        self.sync(path).await
+    }
+
+    /// Writes a whole file if the name is free; false when it is taken. Of several writers exactly one gets true.
+    pub(crate) async fn put_if_absent(&self, path: &StorePath, bytes: Bytes) -> Result<bool, LakeError> {
+        let result = if self.folder.is_some() {
+            // The bytes reach the disk before the name does, so a name never stands for half a file.
+            let staging = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
+            self.put(&staging, bytes).await?;
+            let result = self.objects.rename_if_not_exists(&staging, path).await;
+            if result.is_err() {
+                self.delete(&staging).await?;
+            }
+            result
+        } else {
+            self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await.map(|_| ())
+        };
+        match result {
+            Ok(()) => self.sync(path).await.map(|()| true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(failed(&format!("write {path}"), &error)),
+        }
+    }
+
+    /// Removes a file; one that is gone already is no error.
+    pub(crate) async fn delete(&self, path: &StorePath) -> Result<(), LakeError> {
+        match self.objects.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failed(&format!("delete {path}"), &error)),
+        }
+    }
+
+    /// Waits until a file and the folders that lead to it are on the disk. Object stores do so by themselves.
+    async fn sync(&self, path: &StorePath) -> Result<(), LakeError> {
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let file = folder.join(path.as_ref());
+        let synced = tokio::task::spawn_blocking(move || sync_to_disk(&folder, &file)).await;
+        match synced {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(&format!("write {path} to the disk"), &error, &error)),
+            Err(error) => Err(LakeError::Internal(format!("writing {path} to the disk was aborted: {error}"))),
+        }
+    }
+}
+
+/// The error for a place where no lake is.
+pub(crate) fn no_lake(location: &str) -> LakeError {
+    LakeError::Invalid(format!("there is no lake at {location}; check the path, or let `plimsoll run` create one"))
+}
+
+fn local_folder(location: &str) -> Result<PathBuf, LakeError> {
+    if location.is_empty() {
+        return Err(LakeError::Invalid("the location of the lake is empty; name a folder".to_owned()));
+    }
+    if !location.contains("://") {
+        return Ok(PathBuf::from(location));
+    }
+    let url = Url::parse(location)
+        .map_err(|error| LakeError::Invalid(format!("the location {location} is no URL: {error}; name a folder")))?;
+    match url.scheme() {
+        "file" => url
+            .to_file_path()
+            .map_err(|()| LakeError::Invalid(format!("the location {location} is no local folder; name one"))),
+        // Buckets come in here: an `object_store` for the scheme, and no folder to sync.
+        scheme => Err(LakeError::Invalid(format!(
+            "the location {location} has the scheme {scheme}, which this version cannot store to; name a local folder"
+        ))),
+    }
+}
+
+fn sync_to_disk(root: &Path, file: &Path) -> io::Result<()> {
+    File::open(file)?.sync_all()?;
+    if cfg!(unix) {
+        for folder in file.ancestors().skip(1).take_while(|folder| folder.starts_with(root)) {
+            File::open(folder)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
+/// An error of the store, as a line that says what to do.
+pub(crate) fn failed(action: &str, error: &object_store::Error) -> LakeError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(error_of_system) = current.downcast_ref::<io::Error>() {
+            return unavailable(action, error_of_system, error);
+        }
+        cause = current.source();
+    }
+    LakeError::Unavailable(format!("cannot {action}: {error}"))
+}
+
+fn unavailable(action: &str, error_of_system: &io::Error, whole: &dyn Error) -> LakeError {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    LakeError::Unavailable(match error_of_system.kind() {
+        StorageFull | QuotaExceeded => {
+            format!("cannot {action}: the disk is full; free some space, nothing is half-written")
+        }
+        PermissionDenied => {
+            format!("cannot {action}: no permission; give the user that runs plimsoll access to the lake's folder")
+        }
+        ReadOnlyFilesystem => {
+            format!("cannot {action}: the file system is read-only; mount it writable or name another folder")
+        }
+        _ => format!("cannot {action}: {whole}"),
+    })
+}

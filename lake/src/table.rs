@@ -1,0 +1,165 @@
+//! What a Delta table of the lake looks like: its schema, its first log entry, and whether one that was found still
+//! fits this version.
+
+use arrow_schema::{DataType, Field};
+use chrono::Utc;
+use plimsoll_schemas::table::Table;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::error::LakeError;
+
+/// The partition column, derived from the table's partition time; it stands in the paths, not in the files.
+pub(crate) const DATE: &str = "date";
+
+/// The newest protocol this version reads and writes: no table features, so that every Delta reader can follow.
+const READER_VERSION: i32 = 1;
+const WRITER_VERSION: i32 = 2;
+
+/// The `protocol` action: what a reader and a writer must be able to do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Protocol {
+    min_reader_version: i32,
+    min_writer_version: i32,
+}
+
+/// The `metaData` action: the columns.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metadata {
+    schema_string: String,
+    #[serde(default)]
+    partition_columns: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct DeltaSchema {
+    fields: Vec<DeltaField>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct DeltaField {
+    name: String,
+    #[serde(rename = "type")]
+    data_type: Value,
+    nullable: bool,
+}
+
+/// Log entry 0 of a table: protocol and metadata, one JSON action a line.
+pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
+    let now_ms = Utc::now().timestamp_millis();
+    let schema = json!({"type": "struct", "fields": delta_fields(table)?});
+    let actions = [
+        json!({"commitInfo": {
+            "timestamp": now_ms,
+            "operation": "CREATE TABLE",
+            "operationParameters": {},
+            "engineInfo": engine_info(),
+        }}),
+        json!({"protocol": {"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}}),
+        json!({"metaData": {
+            "id": Uuid::new_v4(),
+            "name": table.name(),
+            "description": table.comment(),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": schema.to_string(),
+            "partitionColumns": partition_columns(table),
+            "createdTime": now_ms,
+            "configuration": {},
+        }}),
+    ];
+    Ok(actions.map(|action| action.to_string()).join("\n") + "\n")
+}
+
+/// Who wrote a log entry.
+pub(crate) fn engine_info() -> &'static str {
+    concat!("plimsoll/", env!("CARGO_PKG_VERSION"))
+}
+
+/// The columns that the table is partitioned by.
+pub(crate) fn partition_columns(table: Table) -> &'static [&'static str] {
+    if table.partition_time().is_some() { &[DATE] } else { &[] }
+}
+
+/// Whether the table that was found can be read and appended to by this version. It may have columns more, if they may
+/// be null.
+///
+/// # Errors
+/// `Invalid`, naming the first difference.
+pub(crate) fn check(table: Table, protocol: &Protocol, metadata: &Metadata) -> Result<(), LakeError> {
+    let name = table.name();
+    if protocol.min_reader_version > READER_VERSION || protocol.min_writer_version > WRITER_VERSION {
+        return Err(LakeError::Invalid(format!(
+            "table {name} needs a Delta reader of version {} and a writer of version {}, this version knows \
+             {READER_VERSION} and {WRITER_VERSION}; remove the table features that were added to it",
+            protocol.min_reader_version, protocol.min_writer_version
+        )));
+    }
+    if metadata.partition_columns != partition_columns(table) {
+        return Err(LakeError::Invalid(format!(
+            "table {name} is partitioned by {:?}, this version expects {:?}; use the version that created the lake, or \
+             another folder",
+            metadata.partition_columns,
+            partition_columns(table)
+        )));
+    }
+    let found: DeltaSchema = serde_json::from_str(&metadata.schema_string)
+        .map_err(|error| LakeError::Corrupt(format!("the schema of table {name} cannot be read: {error}")))?;
+    let expected: Vec<DeltaField> = serde_json::from_value(Value::Array(delta_fields(table)?))
+        .map_err(|error| LakeError::Internal(format!("the schema of table {name} is none: {error}")))?;
+    let missing = expected.iter().find(|field| !found.fields.contains(field));
+    let unknown =
+        found.fields.iter().find(|field| !field.nullable && expected.iter().all(|known| known.name != field.name));
+    match missing.or(unknown) {
+        None => Ok(()),
+        Some(field) => Err(LakeError::Invalid(format!(
+            "table {name} was written by another version: column {} ({}{}) does not fit; use the version that created \
+             the lake, or another folder",
+            field.name,
+            field.data_type,
+            if field.nullable { "" } else { ", not null" }
+        ))),
+    }
+}
+
+fn delta_fields(table: Table) -> Result<Vec<Value>, LakeError> {
+    let schema = table.schema();
+    let mut fields = schema.fields().iter().map(|field| delta_field(table, field)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(time) = table.partition_time() {
+        fields.push(json!({
+            "name": DATE,
+            "type": "date",
+            "nullable": true,
+            "metadata": {"comment": format!("UTC date of {time}; the partition")},
+        }));
+    }
+    Ok(fields)
+}
+
+fn delta_field(table: Table, field: &Field) -> Result<Value, LakeError> {
+    let data_type = match field.data_type() {
+        DataType::Utf8 => "string".to_owned(),
+        DataType::Dictionary(_, value) if **value == DataType::Utf8 => "string".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Int64 => "long".to_owned(),
+        DataType::Int32 => "integer".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Binary => "binary".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+        other => {
+            return Err(LakeError::Internal(format!(
+                "column {} of table {} has the type {other}, which has no Delta type here",
+                field.name(),
+                table.name()
+            )));
+        }
+    };
+    Ok(json!({
+        "name": field.name(),
+        "type": data_type,
+        "nullable": field.is_nullable(),
+        "metadata": field.metadata(),
+    }))
+}

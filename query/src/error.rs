@@ -1,0 +1,105 @@
+//! What can go wrong with a question, and who has to act.
+//!
+//! In come errors of DataFusion and the lake; out go one-line messages with a coarse kind, which the HTTP doors turn
+//! into a status and the command line into an exit code.
+
+use arrow_schema::ArrowError;
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::parser::ParserError;
+use plimsoll_lake::LakeError;
+
+/// Why a question got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The question makes no sense: bad syntax, an unknown table, column or parameter. Whoever asks must change it.
+    #[error("{0}")]
+    Invalid(String),
+    /// The question would change something or leave the lake. It is never answered here.
+    #[error("{0}")]
+    Refused(String),
+    /// The question needs more time, memory or rows than `Limits` allows. Narrow it, or raise the limit.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The lake cannot be read. The operator must look at the store; asking again later may help.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A defect of this program.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl QueryError {
+    /// One word for the kind of error, as metrics and HTTP problems carry it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            QueryError::Invalid(_) => "invalid",
+            QueryError::Refused(_) => "refused",
+            QueryError::Exhausted(_) => "exhausted",
+            QueryError::Unavailable(_) => "unavailable",
+            QueryError::Internal(_) => "internal",
+        }
+    }
+
+    /// Every word that `kind` says.
+    pub const KINDS: [&'static str; 5] = ["invalid", "refused", "exhausted", "unavailable", "internal"];
+}
+
+impl From<LakeError> for QueryError {
+    fn from(error: LakeError) -> QueryError {
+        QueryError::Unavailable(one_line(&error.to_string()))
+    }
+}
+
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> QueryError {
+        let root = match error.find_root() {
+            // Several errors at once: people mend the first one first.
+            DataFusionError::Collection(errors) => errors.first().map_or(&error, DataFusionError::find_root),
+            root => root,
+        };
+        let text = one_line(&root.message());
+        match root {
+            // Arrow itself writes and reads only what does not fit into memory.
+            DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
+                QueryError::Exhausted(text)
+            }
+            DataFusionError::SQL(error, _) => QueryError::Invalid(syntax_error(error)),
+            DataFusionError::Plan(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::Configuration(_)
+            | DataFusionError::Execution(_)
+            | DataFusionError::ArrowError(..) => QueryError::Invalid(text),
+            DataFusionError::NotImplemented(_) => QueryError::Invalid(format!("not supported: {text}")),
+            DataFusionError::ResourcesExhausted(_) => QueryError::Exhausted(text),
+            DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
+                QueryError::Unavailable(format!("cannot read the lake: {text}"))
+            }
+            DataFusionError::External(error) => match error.downcast_ref::<QueryError>() {
+                Some(error) => error.clone(),
+                None => QueryError::Unavailable(text),
+            },
+            _ => QueryError::Internal(text),
+        }
+    }
+}
+
+impl From<QueryError> for DataFusionError {
+    fn from(error: QueryError) -> DataFusionError {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+/// The parser's own words without their wrapping.
+fn syntax_error(error: &ParserError) -> String {
+    match error {
+        ParserError::TokenizerError(text) | ParserError::ParserError(text) => {
+            format!("syntax error: {}", one_line(text))
+        }
+        ParserError::RecursionLimitExceeded => "syntax error: the statement is nested too deeply".to_owned(),
+    }
+}
+
+/// The same words in one line, because logs and terminals show an error as a line.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

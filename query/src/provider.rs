@@ -1,0 +1,183 @@
+//! One table of the lake as DataFusion sees it.
+//!
+//! In come a projection and filters; out goes a Parquet scan over the files that are active at that moment. The list of
+//! files is taken afresh by each scan, so every question sees the newest committed version, and a question that is
+//! already running keeps reading the files it began with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::types::Date32Type;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DFSchema, ScalarValue, Statistics};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use plimsoll_lake::{ActiveFile, Lake};
+use plimsoll_schemas::table::Table;
+
+use crate::error::QueryError;
+
+/// Name of the partition column of tables that are partitioned by day.
+const DATE: &str = "date";
+/// Microseconds of a UTC day.
+const DAY_US: i64 = 86_400_000_000;
+/// Bytes fetched from the end of a file at once: a footer with the page index of one row group fits, so that opening a
+/// file on object storage costs one request.
+const FOOTER_BYTES: usize = 64 * 1024;
+
+/// One table of the lake, every row of it.
+pub(crate) struct LakeTable {
+    lake: Lake,
+    store: ObjectStoreUrl,
+    table: Table,
+    schema: TableSchema,
+}
+
+impl LakeTable {
+    /// The table, whose files the session finds under `store`.
+    pub(crate) fn new(lake: Lake, store: ObjectStoreUrl, table: Table) -> LakeTable {
+        let partition_columns = match table.partition_time() {
+            Some(_) => vec![Arc::new(Field::new(DATE, DataType::Date32, false))],
+            None => Vec::new(),
+        };
+        let schema =
+            TableSchema::builder(query_schema(&table.schema())).with_table_partition_cols(partition_columns).build();
+        LakeTable { lake, store, table, schema }
+    }
+
+    /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the scan
+    /// itself skips row groups and pages.
+    fn prune(&self, session: &dyn Session, filters: &[Expr], files: &[Arc<ActiveFile>]) -> Vec<PartitionedFile> {
+        let schema = self.schema();
+        let days: Vec<_> = files.iter().map(|file| Arc::new(self.day_statistics(file))).collect();
+        let kept = conjunction(filters.iter().cloned()).and_then(|filter| {
+            let columns = DFSchema::try_from(schema.clone()).ok()?;
+            let predicate = session.create_physical_expr(filter, &columns).ok()?;
+            let predicate = PruningPredicate::try_new(predicate, schema.clone()).ok()?;
+            predicate.prune(&PrunableStatistics::new(days, schema)).ok()
+        });
+        // A filter that makes no sense here is an error later, where all rows are at hand; here it keeps every file.
+        let kept = kept.unwrap_or_else(|| vec![true; files.len()]);
+        files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| partitioned_file(file)).collect()
+    }
+
+    /// What a file's date says of its rows: the date itself, and that their times lie within that day.
+    fn day_statistics(&self, file: &ActiveFile) -> Statistics {
+        let schema = self.schema();
+        let mut statistics = Statistics::new_unknown(&schema);
+        let (Some(time), Some(date)) = (self.table.partition_time(), file.date) else {
+            return statistics;
+        };
+        let day = Date32Type::from_naive_date(date);
+        let start = i64::from(day) * DAY_US;
+        let instant = |micros| ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
+        let bounds = [
+            (time, instant(start), instant(start + DAY_US - 1)),
+            (DATE, ScalarValue::Date32(Some(day)), ScalarValue::Date32(Some(day))),
+        ];
+        for (name, low, high) in bounds {
+            if let Some((column, _)) = schema.column_with_name(name) {
+                statistics.column_statistics[column] = ColumnStatistics::new_unknown()
+                    .with_min_value(Precision::Exact(low))
+                    .with_max_value(Precision::Exact(high));
+            }
+        }
+        statistics
+    }
+}
+
+/// A file as the scan wants it: where it is, and its partition value.
+fn partitioned_file(file: &ActiveFile) -> PartitionedFile {
+    let values = file.date.map(|date| ScalarValue::Date32(Some(Date32Type::from_naive_date(date))));
+    PartitionedFile::new(file.path.clone(), file.size_bytes).with_partition_values(values.into_iter().collect())
+}
+
+impl fmt::Debug for LakeTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LakeTable").field("table", &self.table).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.table_schema().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters only skip files, row groups and pages, hence inexact; the physical optimizer hands them to the scan.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let active = self.lake.files(self.table).await.map_err(QueryError::from)?;
+        let files = FileGroup::new(self.prune(session, filters, &active.files));
+        if files.is_empty() {
+            let columns: Vec<_> = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
+            return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema().project(&columns)?))));
+        }
+        // Counting all rows needs no file to be opened, if each says how many it has. With filters it is an estimate.
+        let rows: Option<u64> = active.files.iter().map(|file| file.rows).sum();
+        let rows = rows.and_then(|rows| usize::try_from(rows).ok());
+        let rows_known = if filters.is_empty() { Precision::Exact } else { Precision::Inexact };
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        statistics.num_rows = rows.map_or(Precision::Absent, rows_known);
+
+        // Files never change, so their footers are kept from one question to the next.
+        let runtime = session.runtime_env();
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
+        let options = TableParquetOptions {
+            global: session.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        let source = ParquetSource::new(self.schema.clone())
+            .with_table_parquet_options(options)
+            .with_metadata_size_hint(FOOTER_BYTES)
+            .with_parquet_file_reader_factory(Arc::new(reader));
+        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
+            .with_file_groups(files.split_files(session.config().target_partitions()))
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+}
+
+/// A table's columns as questions see them. Strings are views, whatever the files hold: DataFusion reads, compares and
+/// groups them without copying, and a query's columns do not depend on how a writer chose to encode them.
+fn query_schema(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8 | DataType::Dictionary(..) => field.as_ref().clone().with_data_type(DataType::Utf8View),
+        DataType::Binary => field.as_ref().clone().with_data_type(DataType::BinaryView),
+        _ => field.as_ref().clone(),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

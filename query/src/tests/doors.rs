@@ -1,0 +1,164 @@
+//! The HTTP doors, asked without a network; and once with one.
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, Response, StatusCode, header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::ServiceExt;
+
+use super::*;
+use crate::{Readiness, router, serve};
+
+async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
+    let readiness: Readiness = Arc::new(|| Err("no epoch was committed yet".to_owned()));
+    router(service.clone(), readiness).oneshot(request).await.expect("infallible")
+}
+
+async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) {
+    let response = send(service, Request::get(address).body(Body::empty()).expect("request")).await;
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.expect("body");
+    (status, serde_json::from_slice(&body).expect("JSON"))
+}
+
+/// The values of some members of each row.
+fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
+    let rows = rows.as_array().expect("rows").iter();
+    rows.map(|row| names.iter().map(|name| row.get(*name).cloned().expect("member")).collect()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_doors_filter_order_and_limit() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let cases: [(&str, &[&str], Value); 12] = [
+        (
+            "/v1/attainment?service=web",
+            &["window_start", "verdict"],
+            json!([["2026-02-01T00:00:00Z", "met"], ["2026-01-01T00:00:00Z", "breached"]]),
+        ),
+        (
+            "/v1/attainment?verdict=breached&verdict=no_data&until=2026-02-01",
+            &["agreement", "attainment_ratio"],
+            json!([["acme", 0.998571428], ["beta", null]]),
+        ),
+        ("/v1/attainment?from=2026-02-01T01:00:00%2B01:00&limit=1", &["agreement"], json!([["acme"]])),
+        ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
+        ("/v1/agreements?agreement=acme", &["name"], json!([["ACME's \"web\", shop"]])),
+        ("/v1/breaches", &["ticket", "at"], json!([[null, "2026-01-21T00:00:00Z"], ["INC9", "2026-01-07T12:00:00Z"]])),
+        ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"]])),
+        ("/v1/clocks?priority=P1", &["ticket", "verdict"], json!([["INC1", "met"]])),
+        ("/v1/clocks?from=2026-01-06", &["ticket"], json!([])),
+        ("/v1/outages?service=web", &["duration_us"], json!([[1_800_000_000]])),
+        // January: only ACME was measured. February: (1.000 + 0.999) / 2 = 0.9995 on average, 999 + 500 us good.
+        (
+            "/v1/trend?offering=gold&window_kind=month",
+            &["window_start", "attainment_count", "breached_count", "no_data_count", "attainment_min_ratio", "good_us"],
+            json!([
+                ["2026-01-01T00:00:00Z", 2, 1, 1, 0.998571428, 998_571_428],
+                ["2026-02-01T00:00:00Z", 2, 0, 0, 0.999, 1499]
+            ]),
+        ),
+        (
+            "/v1/trend?from=2026-02-01",
+            &["attainment_mean_ratio", "window_end"],
+            json!([[0.9995, "2026-03-01T00:00:00Z"]]),
+        ),
+    ];
+    for (address, names, expected) in cases {
+        let (status, rows) = get(&service, address).await;
+        assert_eq!(status, StatusCode::OK, "{address}: {rows}");
+        assert_eq!(json!(pick(&rows, names)), expected, "{address}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_requests_are_problems() {
+    let (_folder, _lake, service) = service(limits()).await;
+    for (address, status, part) in [
+        ("/v1/outages?colour=red", 400, "found parameter colour, allowed are service, from, until, limit"),
+        ("/v1/agreements?from=2026-01-01", 400, "found parameter from, allowed are agreement"),
+        ("/v1/attainment?from=yesterday", 400, "found from=yesterday, expected 2026-01-31T08:00:00Z or 2026-01-31"),
+        ("/v1/attainment?limit=0", 400, "found limit=0, allowed are 1 to 10000"),
+        ("/v1/attainment?limit=10001", 400, "found limit=10001"),
+        ("/v1/nothing", 404, "no such address"),
+        ("/v1/sql", 405, "another method"),
+        ("/readyz", 503, "no epoch was committed yet"),
+    ] {
+        let (found, problem) = get(&service, address).await;
+        assert_eq!((found.as_u16(), &problem["status"]), (status, &json!(status)), "{address}: {problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{address}: {problem}");
+    }
+    let request = Request::get("/v1/outages").header(header::ACCEPT, "image/png").body(Body::empty()).expect("request");
+    let response = send(&service, request).await;
+    assert_eq!(response.status(), StatusCode::NOT_ACCEPTABLE);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_posted() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let long = format!("SELECT '{}'", "x".repeat(1 << 20));
+    let cases: [(&str, &str, &str, u16, &str, &str); 10] = [
+        ("application/json", r#"{"sql": "SELECT 1 AS one"}"#, "*/*", 200, "application/json", "[{\"one\":1}]\n"),
+        (
+            "application/json; charset=utf-8",
+            r#"{"sql": "SELECT 1 AS one"}"#,
+            "text/csv",
+            200,
+            "text/csv; charset=utf-8",
+            "one\n1\n",
+        ),
+        ("text/plain", "SELECT 1 AS one", "application/x-ndjson", 200, "application/x-ndjson", "{\"one\":1}\n"),
+        (
+            "application/x-www-form-urlencoded",
+            "SELECT 1 AS one",
+            "text/plain",
+            200,
+            "text/plain; charset=utf-8",
+            "| one |",
+        ),
+        ("text/plain", "SELEC 1", "text/csv", 400, "application/problem+json", "syntax error"),
+        ("text/plain", "SELECT 1 / 0", "text/csv", 400, "application/problem+json", "ivide by zero"),
+        (
+            "application/json",
+            r#"{"query": "SELECT 1"}"#,
+            "*/*",
+            400,
+            "application/problem+json",
+            "unknown field `query`",
+        ),
+        ("text/plain", "DROP VIEW clocks", "*/*", 403, "application/problem+json", "tables are only read here"),
+        ("text/plain", long.as_str(), "*/*", 413, "application/problem+json", ""),
+        ("image/png", "SELECT 1", "*/*", 415, "application/problem+json", "found content type image/png"),
+    ];
+    for (content_type, body, accept, status, answered, part) in cases {
+        let request =
+            Request::post("/v1/sql").header(header::CONTENT_TYPE, content_type).header(header::ACCEPT, accept);
+        let response = send(&service, request.body(Body::from(body.to_owned())).expect("request")).await;
+        let case = &body[..body.len().min(40)];
+        assert_eq!(response.status().as_u16(), status, "{case}");
+        assert_eq!(response.headers()[header::CONTENT_TYPE], answered, "{case}");
+        let body = to_bytes(response.into_body(), 1 << 21).await.expect("body");
+        let text = String::from_utf8(body.to_vec()).expect("UTF-8");
+        assert!(text.contains(part), "{case}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_until_it_is_told_to_stop() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let address = listener.local_addr().expect("address");
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let doors = router(service, Arc::new(|| Ok(())));
+    let server = tokio::spawn(serve(listener, doors, async { stopped.await.unwrap_or_default() }));
+    for (path, part) in [("/healthz", "\r\n\r\nok\n"), ("/readyz", "ready\n"), ("/", "GET  /v1/trend?agreement=")] {
+        let mut connection = tokio::net::TcpStream::connect(address).await.expect("connection");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.expect("request");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.expect("answer");
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(part), "{path}: {answer}");
+    }
+    stop.send(()).expect("server is there");
+    server.await.expect("no panic").expect("no error");
+}

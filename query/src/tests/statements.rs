@@ -1,0 +1,187 @@
+//! What may be asked in SQL, what is answered, and what is refused.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r22_views_show_what_is_current_and_history_shows_all() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let cases = [
+        (
+            "SELECT agreement, window_start, finality, verdict, attainment_ratio, revision FROM attainment ORDER BY 1, 2",
+            "agreement,window_start,finality,verdict,attainment_ratio,revision\n\
+             acme,2026-01-01T00:00:00Z,final,breached,0.998571428,2\n\
+             acme,2026-02-01T00:00:00Z,provisional,met,1.000000000,0\n\
+             beta,2026-01-01T00:00:00Z,provisional,no_data,,0\n\
+             beta,2026-02-01T00:00:00Z,provisional,at_risk,0.999000000,0\n",
+        ),
+        ("SELECT count(*) AS n FROM history.attainment", "n\n7\n"),
+        ("SELECT ticket, verdict, elapsed_us FROM clocks", "ticket,verdict,elapsed_us\nINC1,met,3600000000\n"),
+        (
+            "SELECT started_at, ended_at, duration_us, causes FROM outages",
+            "started_at,ended_at,duration_us,causes\n\
+             2026-01-10T10:00:00Z,2026-01-10T10:30:00Z,1800000000,\"INC1,ping\"\n",
+        ),
+        ("SELECT at, state FROM transitions", "at,state\n2026-01-10T10:00:00Z,down\n"),
+        (
+            "SELECT good_us, bad_us, bucket_end FROM measures",
+            "good_us,bad_us,bucket_end\n3540000000,60000000,2026-01-11T00:00:00Z\n",
+        ),
+        (
+            "SELECT scope, ticket, at FROM breaches ORDER BY at",
+            "scope,ticket,at\nticket,INC9,2026-01-07T12:00:00Z\nobjective,,2026-01-21T00:00:00Z\n",
+        ),
+        ("SELECT reason, before, after FROM corrections", "reason,before,after\nlate_event,met,breached\n"),
+        ("SELECT name FROM agreements", "name\n\"ACME's \"\"web\"\", shop\"\n"),
+        ("SELECT name FROM services", "name\nWeb shop\n"),
+        ("SELECT definition FROM calendars", "definition\nalways\n"),
+        ("SELECT reason, payload_bytes FROM dead_letters", "reason,payload_bytes\nnot_json,1\n"),
+        ("SELECT count(*) AS n FROM epochs", "n\n0\n"),
+        (
+            "SELECT date, id, status FROM events ORDER BY id",
+            "date,id,status\n2026-01-10,e1,down\n2026-01-11,e2,up\n2026-01-11,e3,up\n",
+        ),
+        ("SELECT id FROM events WHERE time >= '2026-01-11T00:00:00Z' AND service = 'mail'", "id\ne3\n"),
+        ("SELECT count(*) AS n FROM events WHERE date = '2026-01-10'", "n\n1\n"),
+    ];
+    for (statement, expected) in cases {
+        assert_eq!(ask(&service, statement, Format::Csv).await.as_deref(), Ok(expected), "{statement}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_question_sees_the_newest_version() {
+    let (_folder, lake, service) = service(limits()).await;
+    let names = "SELECT name FROM services ORDER BY name";
+    assert_eq!(ask(&service, names, Format::Csv).await.as_deref(), Ok("name\nWeb shop\n"));
+    append(&lake, Table::Services, 3, r#"{"service":"mail","name":"Mail"}"#).await;
+    assert_eq!(ask(&service, names, Format::Csv).await.as_deref(), Ok("name\nMail\nWeb shop\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_have_the_columns_of_their_tables() {
+    let (_folder, _lake, service) = service(limits()).await;
+    for table in Table::ALL {
+        let rows = service.sql(&format!("SELECT * FROM {} LIMIT 0", table.name())).await.expect("view").schema();
+        let mut expected: Vec<_> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+        expected.retain(|name| name != "retracted");
+        expected.extend(table.partition_time().map(|_| "date".to_owned()));
+        let mut found: Vec<_> = rows.fields().iter().map(|field| field.name().clone()).collect();
+        if table == Table::Measures {
+            expected.sort();
+            found.sort();
+        }
+        assert_eq!(found, expected, "{}", table.name());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lake_can_be_explored() {
+    let (_folder, _lake, service) = service(limits()).await;
+    for (statement, part) in [
+        ("SHOW TABLES", "plimsoll,public,attainment,VIEW"),
+        ("SHOW TABLES", "plimsoll,history,attainment,BASE TABLE"),
+        ("DESCRIBE outages", "started_at,\"Timestamp(µs, \"\"UTC\"\")\",NO"),
+        ("SHOW COLUMNS FROM outages", "duration_us"),
+        ("EXPLAIN SELECT * FROM outages WHERE service = 'web'", "DataSourceExec"),
+        ("EXPLAIN ANALYZE SELECT * FROM outages", "output_rows"),
+        ("SELECT column_name FROM information_schema.columns WHERE table_name = 'clocks'", "paused_us"),
+        ("SELECT 1 AS one;", "one\n1"),
+    ] {
+        let answer = ask(&service, statement, Format::Csv).await.expect(statement);
+        assert!(answer.contains(part), "{statement}: {part} is not in\n{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn days_outside_a_filter_are_not_read() {
+    let (_folder, _lake, service) = service(limits()).await;
+    for (filter, days) in [
+        ("true", &["10", "11"] as &[&str]),
+        ("time < '2026-01-11'", &["10"]),
+        ("time <= '2026-01-11'", &["10", "11"]),
+        ("time > '2026-01-10T23:59:59Z' AND service = 'web'", &["10", "11"]),
+        ("date = '2026-01-11' AND status = 'up'", &["11"]),
+        ("date IN ('2026-01-10', '2026-01-12')", &["10"]),
+        ("time > '2026-01-12'", &[]),
+    ] {
+        let plan =
+            ask(&service, &format!("EXPLAIN SELECT * FROM events WHERE {filter}"), Format::Csv).await.expect("plan");
+        let read: Vec<_> =
+            ["10", "11"].into_iter().filter(|day| plan.contains(&format!("date=2026-01-{day}/"))).collect();
+        assert_eq!(read, days, "{filter}: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_more_than_a_question_is_refused() {
+    let (folder, _lake, service) = service(limits()).await;
+    let target = folder.path().join("out.csv");
+    let copy = format!("COPY (SELECT 1) TO '{}'", target.display());
+    for statement in [
+        copy.as_str(),
+        &format!("EXPLAIN ANALYZE {copy}"),
+        "CREATE EXTERNAL TABLE passwords STORED AS CSV LOCATION '/etc/passwd'",
+        "CREATE TABLE mine AS SELECT 1",
+        "CREATE VIEW mine AS SELECT 1",
+        "CREATE SCHEMA mine",
+        "DROP VIEW attainment",
+        "DROP TABLE history.attainment",
+        "INSERT INTO history.services SELECT * FROM history.services",
+        "SET datafusion.execution.batch_size = 1",
+        "PREPARE plan AS SELECT 1",
+    ] {
+        let error = service.sql(statement).await.err().expect(statement);
+        assert_eq!(error.kind(), "refused", "{statement}: {error}");
+    }
+    assert!(!target.exists());
+    assert!(service.sql("SELECT count(*) FROM attainment").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistakes_get_one_clear_line() {
+    let (_folder, _lake, service) = service(limits()).await;
+    for (statement, part) in [
+        ("SELEC 1", "syntax error: Expected: an SQL statement, found: SELEC at Line: 1, Column: 1"),
+        ("SELECT 1; SELECT 2", "found more than one statement; send them one by one"),
+        ("", "found no statement"),
+        ("-- nothing", "found no statement"),
+        ("SELECT verdct FROM attainment", "'attainment.verdict'"),
+        ("SELECT * FROM attainmet", "table 'plimsoll.public.attainmet' not found"),
+        ("SELECT * FROM '/etc/passwd'", "not found"),
+        ("SELECT * FROM 'file:///etc/passwd'", "not found"),
+        ("BEGIN", "not supported"),
+        ("SELECT nosuch(1)", "nosuch"),
+        ("SELECT 1/0", "Divide by zero"),
+        ("UPDATE history.services SET name = 'x'", ""),
+        ("DELETE FROM history.services", ""),
+    ] {
+        let error = ask(&service, statement, Format::Csv).await.expect_err(statement);
+        let text = error.to_string();
+        assert!(matches!(error.kind(), "invalid" | "refused"), "{statement}: {error:?}");
+        assert!(text.contains(part) && !text.contains('\n'), "{statement}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold() {
+    let (_folder, _lake, service) = service(Limits { rows_max: 3, ..limits() }).await;
+    assert!(ask(&service, "SELECT * FROM generate_series(1, 3)", Format::Csv).await.is_ok());
+    let error = ask(&service, "SELECT * FROM generate_series(1, 4)", Format::Csv).await.expect_err("rows");
+    assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or raise the row limit");
+
+    // Ten trillion pairs cannot be summed in a tenth of a second, nor can their query be awaited by the next one.
+    let limits = Limits { time_max: Duration::from_millis(100), concurrent_max: 1, ..limits() };
+    let service = QueryService::open(_lake.clone(), limits).await.expect("service");
+    let endless = "SELECT sum(a.value + b.value) FROM generate_series(1, 10000000) a, generate_series(1, 1000000) b";
+    let error = ask(&service, endless, Format::Csv).await.expect_err("time");
+    assert_eq!(error.kind(), "exhausted", "{error}");
+    assert!(error.to_string().starts_with("no complete answer within 0.1 s"), "{error}");
+    assert!(service.metrics().contains("plimsoll_query_errors_total{kind=\"exhausted\"} 1\n"), "{}", service.metrics());
+    assert!(service.metrics().contains("plimsoll_query_running 0\n"), "{}", service.metrics());
+
+    let limits = Limits { memory_bytes_max: 1 << 20, spill_bytes_max: 0, ..super::limits() };
+    let service = QueryService::open(_lake, limits).await.expect("service");
+    let wide = "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value ORDER BY 2 LIMIT 1";
+    let error = ask(&service, wide, Format::Csv).await.expect_err("memory");
+    assert_eq!(error.kind(), "exhausted", "{error}");
+}

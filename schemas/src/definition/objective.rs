@@ -1,0 +1,223 @@
+//! Objectives, whether of an offering or of an agreement: document in, checked value out.
+
+use crate::event::EventKind;
+use crate::ratio::Share;
+use crate::time::Micros;
+
+use super::document::Node;
+use super::index::{Index, Kind};
+use super::model::{
+    AROUND_THE_CLOCK, Attribution, ClockRule, CountRule, ExcludedPolicy, Indicator, Objective, PriorityChange,
+    RatioRule, Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
+};
+use super::problem::Problems;
+use super::scalar::{self, word};
+
+/// The objectives that a spec lists, and where each stands. Only what cannot even be guessed at is left out, and then
+/// a problem has been told.
+pub(super) fn objectives<'a>(spec: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Vec<Objective> {
+    let mut ids: Vec<(&str, Node<'a>)> = Vec::new();
+    let mut objectives = Vec::new();
+    for node in spec.list("objectives") {
+        if let Some(id_node) = node.get("id") {
+            let id = id_node.text().unwrap_or_default();
+            match ids.iter().find(|(known, _)| *known == id) {
+                Some((_, first)) => {
+                    let allowed = format!("an id of its own; {} has this one already", first.place());
+                    problems.found(&id_node, format!("\"{id}\" again"), allowed);
+                }
+                None => ids.push((id, id_node)),
+            }
+        }
+        objectives.extend(objective(&node, index, problems));
+    }
+    objectives
+}
+
+fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Option<Objective> {
+    let warn_at = warn_at(node, problems);
+    let windows = [
+        ("day", WindowKind::Day),
+        ("week", WindowKind::Week),
+        ("month", WindowKind::Month),
+        ("quarter", WindowKind::Quarter),
+        ("year", WindowKind::Year),
+    ];
+    let window = word(node.path(&["window", "calendar"]), &windows, WindowKind::Month, problems);
+    let coverage = node.get("min_coverage").and_then(|node| scalar::share(&node, problems));
+    let min_sample = scalar::integer(node.get("min_sample"), 0, 0, problems);
+    let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
+    let indicator = indicator(&node.get("indicator")?, index, problems);
+    let target = target(&node.get("target")?, indicator.as_ref(), problems);
+    Some(Objective {
+        id: scalar::optional_text(node.get("id"))?,
+        indicator: indicator?,
+        target: target?,
+        window,
+        warn_at,
+        min_coverage: coverage.unwrap_or(Objective::MIN_COVERAGE),
+        min_sample,
+        met_when_empty,
+    })
+}
+
+fn warn_at(node: &Node<'_>, problems: &mut Problems) -> Vec<Share> {
+    let Some(list) = node.get("warn_at") else { return Objective::WARN_AT.to_vec() };
+    let mut shares: Vec<Share> = Vec::new();
+    for node in list.items() {
+        let Some(share) = scalar::positive_share(&node, problems) else { continue };
+        match shares.last() {
+            Some(last) if *last >= share => problems.wrong(&node, format!("rising shares: more than {last} here")),
+            _ => shares.push(share),
+        }
+    }
+    shares
+}
+
+fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Option<Indicator> {
+    let calendar = match node.get("calendar") {
+        Some(calendar) => index.reference(&calendar, Kind::Calendar, problems),
+        None => Some(AROUND_THE_CLOCK.to_owned()),
+    };
+    let signal = match node.get("signal")?.text()? {
+        "availability" => Signal::Availability(state_policy(node, problems)),
+        "downtime" => Signal::Downtime(state_policy(node, problems)),
+        "longest_outage" => Signal::LongestOutage(state_policy(node, problems)),
+        "outage_count" => Signal::OutageCount(state_policy(node, problems)),
+        "response_time" => Signal::ResponseTime(clock_rule(node, problems)),
+        "resolution_time" => Signal::ResolutionTime(clock_rule(node, problems)),
+        "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
+        "change_success" => Signal::ChangeSuccess,
+        "satisfaction" => Signal::Satisfaction {
+            good_from: scalar::integer(node.get("good_from"), i64::MIN, Signal::GOOD_FROM, problems),
+        },
+        _ => return None,
+    };
+    Some(Indicator { signal, calendar: calendar? })
+}
+
+fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
+    let default = StatePolicy::default();
+    let unknown = [
+        ("remove", UnknownPolicy::Remove),
+        ("good", UnknownPolicy::Good),
+        ("bad", UnknownPolicy::Bad),
+        ("hold", UnknownPolicy::Hold),
+    ];
+    let excluded = [
+        ("remove", ExcludedPolicy::Remove),
+        ("count_good", ExcludedPolicy::CountGood),
+        ("count_actual", ExcludedPolicy::CountActual),
+    ];
+    StatePolicy {
+        unknown: word(node.get("unknown"), &unknown, default.unknown, problems),
+        excluded: word(node.get("excluded"), &excluded, default.excluded, problems),
+        degraded_good: node.get("degraded").map_or(default.degraded_good, |node| degraded_good(&node, problems)),
+    }
+}
+
+fn degraded_good(node: &Node<'_>, problems: &mut Problems) -> Share {
+    let text = node.scalar().unwrap_or_default();
+    match text.as_str() {
+        "up" => Share(Share::WHOLE),
+        "down" => Share(0),
+        _ => Share::parse(&text).filter(|share| share.0 <= Share::WHOLE).unwrap_or_else(|| {
+            problems.wrong(node, "up, down or a share from 0 % to 100 %");
+            Share(Share::WHOLE)
+        }),
+    }
+}
+
+fn clock_rule(node: &Node<'_>, problems: &mut Problems) -> ClockRule {
+    let default = ClockRule::default();
+    let priority_change = [("retarget", PriorityChange::Retarget), ("restart", PriorityChange::Restart)];
+    let reopening = [
+        ("same_cycle", Reopening::SameCycle),
+        ("new_cycle", Reopening::NewCycle),
+        ("first_only", Reopening::FirstOnly),
+        ("largest", Reopening::Largest),
+    ];
+    let attribution =
+        [("outcome", Attribution::Outcome), ("opened", Attribution::Opened), ("closed", Attribution::Closed)];
+    let within = node.get("within").and_then(|within| scalar::positive_duration(&within, problems));
+    ClockRule {
+        priorities: node.list("priorities").iter().filter_map(|node| Some(node.text()?.to_owned())).collect(),
+        within: within.unwrap_or(default.within),
+        priority_change: word(node.get("priority_change"), &priority_change, default.priority_change, problems),
+        reopening: word(node.get("reopening"), &reopening, default.reopening, problems),
+        attribution: word(node.get("attribution"), &attribution, default.attribution, problems),
+    }
+}
+
+fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
+    use crate::event::Vocabulary;
+    let counts =
+        [("each_event", CountRule::EachEvent), ("once_per_ticket_at_closing", CountRule::OncePerTicketAtClosing)];
+    let kind = word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems);
+    let count = word(node.get("count"), &counts, CountRule::EachEvent, problems);
+    let has_tickets = matches!(kind, EventKind::Incident | EventKind::Change);
+    if let (CountRule::OncePerTicketAtClosing, false, Some(count)) = (count, has_tickets, node.get("count")) {
+        let allowed = format!("each_event, because {} events have no ticket that closes", kind.as_str());
+        problems.wrong(&count, allowed);
+    }
+    RatioRule { kind, count }
+}
+
+/// What a signal is measured in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Share,
+    Time,
+    Count,
+}
+
+impl Unit {
+    fn of(signal: &Signal) -> Unit {
+        match signal {
+            Signal::Downtime(_) | Signal::LongestOutage(_) => Unit::Time,
+            Signal::OutageCount(_) => Unit::Count,
+            Signal::Availability(_)
+            | Signal::ResponseTime(_)
+            | Signal::ResolutionTime(_)
+            | Signal::GoodRatio(_)
+            | Signal::ChangeSuccess
+            | Signal::Satisfaction { .. } => Unit::Share,
+        }
+    }
+
+    /// The target that can be measured in this unit.
+    fn target(self) -> &'static str {
+        match self {
+            Unit::Share => "at_least with a share such as 99.9 %",
+            Unit::Time => "at_most with a duration such as 4h",
+            Unit::Count => "at_most with a whole number such as 3",
+        }
+    }
+}
+
+/// The target, which must be in the unit of the signal: any other cannot be measured. `indicator` is `None` when it is
+/// not known; then only the value is checked.
+fn target(node: &Node<'_>, indicator: Option<&Indicator>, problems: &mut Problems) -> Option<Target> {
+    let (at, target) = if let Some(at) = node.get("at_least") {
+        let share = scalar::positive_share(&at, problems)?;
+        (at, Target::AtLeast(share))
+    } else {
+        let at = node.get("at_most")?;
+        let target = match at.text() {
+            Some(_) => Target::AtMostTime(scalar::duration(&at, problems)?),
+            None => Target::AtMostCount(at.value().as_i64().filter(|count| *count >= 0)?),
+        };
+        (at, target)
+    };
+    let unit = match target {
+        Target::AtLeast(_) => Unit::Share,
+        Target::AtMostTime(Micros(_)) => Unit::Time,
+        Target::AtMostCount(_) => Unit::Count,
+    };
+    if let Some(indicator) = indicator.filter(|indicator| Unit::of(&indicator.signal) != unit) {
+        let signal = indicator.signal.as_str();
+        let allowed = format!("{}: {signal} cannot be measured otherwise", Unit::of(&indicator.signal).target());
+        problems.wrong(&at, allowed);
+    }
+    Some(target)
+}

@@ -1,0 +1,121 @@
+//! What is wrong with a definition: where it stands, what was found, what is allowed.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::document::Node;
+
+/// One thing that is wrong with the definitions.
+///
+/// It reads `agreements/acme.yaml:17: spec.target.at_least: found "102 %", expected a share from 0 % to 100 %`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file, as the caller named it; empty when the folder as a whole is meant.
+    pub file: String,
+    /// The line, 1 for the first; for a missing field, the line of what should hold it.
+    pub line: usize,
+    /// The path of the field, e.g. `spec.objectives[1].target.at_least`; empty for a whole document.
+    pub field: String,
+    /// What stands there.
+    pub found: String,
+    /// What may stand there, or what to do.
+    pub allowed: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.file.is_empty() {
+            write!(formatter, "{}:{}: ", self.file, self.line)?;
+        }
+        if !self.field.is_empty() {
+            write!(formatter, "{}: ", self.field)?;
+        }
+        write!(formatter, "found {}, expected {}", self.found, self.allowed)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Problems as they are found. Of several at one field the first stays: the checks run from form to meaning, and what
+/// has the wrong form has no meaning worth a second complaint.
+#[derive(Default)]
+pub(super) struct Problems {
+    list: Vec<Problem>,
+    places: HashSet<(String, usize, String)>,
+}
+
+impl Problems {
+    /// Adds a problem, unless its field already has one.
+    pub(super) fn add(&mut self, problem: Problem) {
+        if self.places.insert((problem.file.clone(), problem.line, problem.field.clone())) {
+            self.list.push(problem);
+        }
+    }
+
+    /// Says that this node's value is not what is allowed.
+    pub(super) fn wrong(&mut self, node: &Node<'_>, allowed: impl Into<String>) {
+        self.found(node, node.found(), allowed);
+    }
+
+    /// Says what was found at this node, where its value alone would not tell.
+    pub(super) fn found(&mut self, node: &Node<'_>, found: impl Into<String>, allowed: impl Into<String>) {
+        self.add(Problem {
+            file: node.file().to_owned(),
+            line: node.line(),
+            field: node.field(),
+            found: found.into(),
+            allowed: allowed.into(),
+        });
+    }
+
+    /// Says that this node lacks a field.
+    pub(super) fn missing(&mut self, parent: &Node<'_>, name: &str, allowed: impl Into<String>) {
+        self.add(Problem {
+            file: parent.file().to_owned(),
+            line: parent.line(),
+            field: field_below(&parent.field(), name),
+            found: "nothing".to_owned(),
+            allowed: allowed.into(),
+        });
+    }
+
+    /// True when nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All of them, by file, line and field.
+    pub(super) fn into_sorted(mut self) -> Vec<Problem> {
+        self.list.sort();
+        self.list
+    }
+}
+
+/// The path of a field of a mapping whose own path is given.
+pub(super) fn field_below(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
+}
+
+/// The allowed words, with the one that was perhaps meant in front: `"gold"? (one of bronze, gold, silver)`.
+pub(super) fn one_of<'a>(found: &str, words: impl IntoIterator<Item = &'a str>, what: &str) -> String {
+    /// A list that is longer no longer helps; the description or the suggestion alone does.
+    const WORDS_SHOWN_MAX: usize = 30;
+    let words: Vec<&str> = words.into_iter().collect();
+    let list = match words.as_slice() {
+        [] => format!("{what}, of which there is none"),
+        [word] => format!("{what}: {word}"),
+        _ if words.len() > WORDS_SHOWN_MAX => what.to_owned(),
+        _ => format!("{what}: one of {}", words.join(", ")),
+    };
+    match nearest(found, &words) {
+        Some(word) => format!("{list}; perhaps \"{word}\" is meant"),
+        None => list,
+    }
+}
+
+/// The word that is most like the one found, if any is like it at all: at most a third of its letters differ.
+fn nearest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
+    let distance = |word: &str| strsim::damerau_levenshtein(&found.to_lowercase(), &word.to_lowercase());
+    let (distance, word) = words.iter().map(|word| (distance(word), *word)).min()?;
+    (distance <= word.chars().count().div_ceil(3)).then_some(word)
+}

@@ -1,0 +1,86 @@
+//! From files to definitions, or to everything that is wrong with them.
+
+use super::agreement::{agreement, in_order, offering};
+use super::catalogue::{calendar, customer, service};
+use super::index::{Index, Kind, check_cycles};
+use super::mapping::{check_claims, source};
+use super::model::Definitions;
+use super::problem::{Problem, Problems};
+use super::{schema, yaml};
+
+/// A file of definitions, read by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// Its name, as problems are to show it.
+    pub name: &'a str,
+    /// Its text: YAML, with several documents if you like.
+    pub text: &'a str,
+}
+
+/// Parses, checks and resolves a whole folder.
+///
+/// # Errors
+/// Every problem of every file, sorted by file and line; also when there is no definition at all.
+pub fn load(files: &[File<'_>]) -> Result<Definitions, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let mut documents = Vec::new();
+    for file in files {
+        documents.extend(yaml::parse(file, &mut problems));
+    }
+    if files.is_empty() || (documents.is_empty() && problems.is_empty()) {
+        problems.add(Problem {
+            file: String::new(),
+            line: 1,
+            field: String::new(),
+            found: "no definitions".to_owned(),
+            allowed:
+                "at least one YAML file (.yaml or .yml) with a Service, Customer, Calendar, Offering, Agreement or \
+                      Source"
+                    .to_owned(),
+        });
+    }
+    for document in &documents {
+        schema::check(document, &mut problems);
+    }
+    let index = Index::collect(&documents, &mut problems);
+    let definitions = read(&index, &mut problems);
+    let problems = problems.into_sorted();
+    if problems.is_empty() { Ok(definitions) } else { Err(problems) }
+}
+
+/// Reads every document, those with problems as far as they go.
+fn read(index: &Index<'_>, problems: &mut Problems) -> Definitions {
+    let mut definitions = Definitions::default();
+    for root in index.of(Kind::Customer) {
+        let customer = customer(root);
+        definitions.customers.insert(customer.id.clone(), customer);
+    }
+    let mut dependencies = Vec::new();
+    for root in index.of(Kind::Service) {
+        let service = service(root, index, &mut dependencies, problems);
+        definitions.services.insert(service.id.clone(), service);
+    }
+    check_cycles(&dependencies, "depends on", problems);
+    for root in index.of(Kind::Calendar) {
+        let calendar = calendar(root, problems);
+        definitions.calendars.insert(calendar.id.clone(), calendar);
+    }
+    for root in index.of(Kind::Offering) {
+        let offering = offering(root, index, problems);
+        definitions.offerings.insert(offering.id.clone(), offering);
+    }
+    let mut supports = Vec::new();
+    let mut versions = Vec::new();
+    for root in index.of(Kind::Agreement) {
+        let version = agreement(root, index, &definitions.offerings, &mut supports, problems);
+        versions.extend(version.map(|version| (root.clone(), version)));
+    }
+    check_cycles(&supports, "rests on", problems);
+    definitions.agreements = in_order(versions, problems);
+    for root in index.of(Kind::Source) {
+        let source = source(root, problems);
+        definitions.sources.insert(source.id.clone(), source);
+    }
+    check_claims(index, problems);
+    definitions
+}

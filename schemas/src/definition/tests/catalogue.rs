@@ -1,0 +1,200 @@
+//! Services, customers, calendars and references among them.
+
+use chrono::{NaiveDate, NaiveTime, Weekday};
+use chrono_tz::Tz;
+
+use super::{check, document, good};
+use crate::definition::{AROUND_THE_CLOCK, Cost, DownWhen, Evidence, StateRule};
+use crate::time::Micros;
+
+#[test]
+fn a_service_means_what_it_says() {
+    let text = document(
+        "Service",
+        "
+tier: gold
+owner: team-web
+customers: [acme]
+depends_on: [network]
+costs: {gold: {amount: 1200.50, currency: EUR}, bronze: {amount: 300, currency: JPY}}
+state: {from: incidents, down_when: {at_least: 2}, stale_after: 90s}
+",
+    );
+    let service = good(&text).services.remove("tested").expect("there");
+    assert_eq!(service.name, "tested");
+    assert_eq!((service.customers, service.depends_on), (vec!["acme".to_owned()], vec!["network".to_owned()]));
+    assert_eq!(service.costs["gold"], Cost { amount_hundredths: 120_050, currency: "EUR".to_owned() });
+    assert_eq!(service.costs["bronze"], Cost { amount_hundredths: 30_000, currency: "JPY".to_owned() });
+    let state = StateRule {
+        evidence: Evidence::Incidents,
+        down_when: DownWhen::AtLeast(2),
+        stale_after: Micros(90 * Micros::SECOND.0),
+    };
+    assert_eq!(service.state, state);
+    assert_eq!(good("").services["web"].state, StateRule::default());
+}
+
+#[test]
+fn ids_are_unique_in_their_kind() {
+    let text = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: acme}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+{apiVersion: plimsoll/v1, kind: Calendar, metadata: {id: 24x7}, spec: {time_zone: UTC, hours: [{days: mon, from: 08:00, until: 09:00}]}}
+";
+    check(
+        text,
+        &[
+            "4: metadata.id: found \"acme\" again, expected an id of its own; base.yaml:2 has this one already",
+            "6: metadata.id: found \"24x7\", expected another id: this calendar is built in",
+        ],
+    );
+}
+
+#[test]
+fn references_must_lead_somewhere() {
+    check(
+        &document("Service", "customers: [acne, umbrella]\ndepends_on: [netwrk]\n"),
+        &[
+            "5: spec.customers[0]: found \"acne\", expected the id of a customer that is defined: acme; perhaps \
+             \"acme\" is meant",
+            "5: spec.customers[1]: found \"umbrella\", expected the id of a customer that is defined: acme",
+            "6: spec.depends_on[0]: found \"netwrk\", expected the id of a service that is defined: one of network, \
+             tested, web; perhaps \"network\" is meant",
+        ],
+    );
+}
+
+#[test]
+fn circles_of_dependencies_are_named() {
+    let text = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: a}, spec: {depends_on: [b]}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: b}, spec: {depends_on: [web, c]}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: c}, spec: {depends_on: [a]}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: self}, spec: {depends_on: [self]}}
+";
+    check(
+        text,
+        &[
+            "6: spec.depends_on[0]: found the circle a -> b -> c -> a, expected nothing that depends on itself",
+            "8: spec.depends_on[0]: found the circle self -> self",
+        ],
+    );
+}
+
+#[test]
+fn costs_are_amounts_in_a_known_currency() {
+    check(
+        &document(
+            "Service",
+            "costs:\n  a: {amount: 1.005, currency: EUR}\n  b: {amount: -1, currency: EUX}\n  c: {amount: x}\n",
+        ),
+        &[
+            "6: spec.costs.a.amount: found 1.005, expected an amount with at most two decimals",
+            "7: spec.costs.b.amount: found -1, expected 0 or more",
+            "7: spec.costs.b.currency: found \"EUX\", expected an ISO 4217 currency code such as EUR; perhaps",
+            "8: spec.costs.c.amount: found \"x\", expected a number",
+            "8: spec.costs.c.currency: found nothing, expected an ISO 4217 currency code",
+        ],
+    );
+    check(
+        &document("Service", "state: {stale_after: 0s}"),
+        &["5: spec.state.stale_after: found \"0s\", expected a duration longer than 0s"],
+    );
+}
+
+#[test]
+fn r2_hours_are_sorted_spans_of_civil_time() {
+    let text = document(
+        "Calendar",
+        "
+time_zone: America/New_York
+hours:
+  - {days: sat-mon, from: '22:00', until: '06:00'}
+  - {days: [wed], from: '00:00', until: '24:00'}
+holidays: [2026-12-25, 2026-01-01, 2026-01-01]
+",
+    );
+    let definitions = good(&text);
+    let calendar = &definitions.calendars["tested"];
+    assert_eq!(calendar.time_zone, Tz::America__New_York);
+    let at = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("valid");
+    let spans: Vec<_> = calendar.hours.iter().map(|(day, span)| (*day, span.from, span.until)).collect();
+    assert_eq!(
+        spans,
+        [
+            (Weekday::Mon, at(22), at(6)),
+            (Weekday::Wed, at(0), at(0)),
+            (Weekday::Sat, at(22), at(6)),
+            (Weekday::Sun, at(22), at(6)),
+        ]
+    );
+    let date = |month, day| NaiveDate::from_ymd_opt(2026, month, day).expect("valid");
+    assert_eq!(calendar.holidays, [date(1, 1), date(12, 25)]);
+    assert_eq!(definitions.calendars[AROUND_THE_CLOCK].hours.len(), 7);
+}
+
+#[test]
+fn calendars_are_sound() {
+    check(
+        &document(
+            "Calendar",
+            "
+time_zone: Europe/Berln
+hours:
+  - {days: [mon, tus], from: '8:00', until: '17:00'}
+  - {days: mon-fry, from: '08:00', until: '25:00'}
+  - {days: tue, from: '08:00', until: '08:00'}
+  - {days: wed, from: '24:00', until: '08:00'}
+holidays: [2026-02-30, 25.12.2026, 2026-12-25]
+",
+        ),
+        &[
+            "5: spec.time_zone: found \"Europe/Berln\", expected an IANA time zone such as Europe/Berlin or UTC; \
+             perhaps \"Europe/Berlin\" is meant",
+            "7: spec.hours[0].days[1]: found \"tus\", expected a weekday: one of mon, tue, wed, thu, fri, sat, sun; \
+             perhaps",
+            "7: spec.hours[0].from: found \"8:00\", expected a time of day from 00:00 to 24:00",
+            "8: spec.hours[1].days: found \"mon-fry\", expected weekdays: one of mon, tue",
+            "8: spec.hours[1].until: found \"25:00\", expected a time of day",
+            "9: spec.hours[2].until: found \"08:00\", expected an end that differs from the start",
+            "10: spec.hours[3].from: found \"24:00\", expected a time of day before 24:00",
+            "11: spec.holidays[0]: found \"2026-02-30\", expected a date that exists",
+            "11: spec.holidays[1]: found \"25.12.2026\", expected a date such as 2026-01-31",
+        ],
+    );
+    check(
+        &document("Calendar", "hours: []"),
+        &[
+            "4: spec.time_zone: found nothing, expected the IANA time zone in which",
+            "5: spec.hours: found an empty list, expected at least one entry",
+        ],
+    );
+}
+
+#[test]
+fn hours_do_not_overlap_even_across_the_end_of_the_week() {
+    check(
+        &document(
+            "Calendar",
+            "
+time_zone: UTC
+hours:
+  - {days: mon-fri, from: '08:00', until: '12:00'}
+  - {days: mon-fri, from: '12:00', until: '17:00'}
+  - {days: fri, from: '16:00', until: '18:00'}
+  - {days: sun, from: '22:00', until: '08:30'}
+",
+        ),
+        &[
+            "9: spec.hours[2]: found hours on fri that overlap, expected hours apart from those of spec.hours[1] \
+             (test.yaml:8)",
+            "10: spec.hours[3]: found hours on sun that overlap, expected hours apart from those of spec.hours[0] \
+             (test.yaml:7)",
+        ],
+    );
+}

@@ -1,0 +1,154 @@
+//! The consumer against a real broker: what the mock cluster of its own tests cannot show.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plimsoll_ingest::IngestError;
+use plimsoll_ingest::kafka::{KafkaEvent, KafkaSettings, KafkaSource, start};
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::event::EventColumn;
+use plimsoll_tests::broker::Broker;
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+fn source(topics: &[&str]) -> Arc<Source> {
+    Arc::new(Source { topics: topics.iter().map(|topic| topic.to_string()).collect(), ..Source::plain("plain") })
+}
+
+fn events(ids: std::ops::Range<i32>) -> impl Iterator<Item = String> {
+    ids.map(|id| {
+        format!(r#"{{"id":"{id}","time":"2026-01-31T08:00:00Z","kind":"monitoring","service":"shop","status":"up"}}"#)
+    })
+}
+
+fn consume(broker: &Broker, topics: &[&str], starts: &[(&str, i32, i64)]) -> KafkaSource {
+    let partition = |topic: &str, partition| PartitionId { topic: topic.into(), partition };
+    let starts = starts.iter().map(|(topic, number, offset)| (partition(topic, *number), *offset)).collect();
+    start(KafkaSettings::new(broker.bootstrap(), "group"), &[source(topics)], starts).expect("settings are right")
+}
+
+/// The next event for which `wanted` has an answer.
+fn wait_for<T>(kafka: &KafkaSource, mut wanted: impl FnMut(KafkaEvent) -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "the event did not come");
+        if let Some(found) = kafka.events().receive(Duration::from_secs(1)).and_then(&mut wanted) {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn a_missing_topic_is_announced_and_read_once_it_exists() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let kafka = consume(&broker, &["later"], &[]);
+    let why = wait_for(&kafka, |event| match event {
+        KafkaEvent::Unavailable { why, .. } => Some(why),
+        _ => None,
+    });
+    assert_eq!(why, "topic later does not exist; create it, or correct the topics of its source");
+    broker.create_topic("later", 1).expect("topic");
+    broker.produce("later", 0, events(0..3)).expect("records");
+    let mut recovered = false;
+    let mut rows_count = 0;
+    wait_for(&kafka, |event| {
+        match event {
+            KafkaEvent::Recovered => recovered = true,
+            KafkaEvent::Delivery(delivery) => rows_count += delivery.events.num_rows(),
+            _ => {}
+        }
+        (recovered && rows_count == 3).then_some(())
+    });
+}
+
+#[test]
+fn r20_members_of_a_group_share_the_partitions_and_lose_no_record() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("shared", 4).expect("topic");
+    for partition in 0..4 {
+        broker.produce("shared", partition, events(partition * 1_000..partition * 1_000 + 500)).expect("records");
+    }
+    let first = consume(&broker, &["shared"], &[]);
+    wait_for(&first, |event| matches!(event, KafkaEvent::Assigned(ids) if ids.len() == 4).then_some(()));
+    let second = consume(&broker, &["shared"], &[]);
+    for partition in 0..4 {
+        broker
+            .produce("shared", partition, events(partition * 1_000 + 500..partition * 1_000 + 1_000))
+            .expect("records");
+    }
+    // Each member's deliveries must stand between the partition's `Assigned` and `Revoked`, and cover offsets in order.
+    let mut ids = HashSet::new();
+    let mut positions: [HashMap<PartitionId, Option<i64>>; 2] = Default::default();
+    let deadline = Instant::now() + PATIENCE;
+    while ids.len() < 4_000 || positions.iter().any(|positions| positions.len() != 2) {
+        assert!(Instant::now() < deadline, "only {} events came, assigned: {positions:?}", ids.len());
+        for (kafka, positions) in [&first, &second].into_iter().zip(&mut positions) {
+            match kafka.events().receive(Duration::from_millis(20)) {
+                // The first member's first assignment was seen above.
+                Some(KafkaEvent::Assigned(gained)) => positions.extend(gained.into_iter().map(|id| (id, None))),
+                Some(KafkaEvent::Revoked(lost)) => positions.retain(|id, _| !lost.contains(id)),
+                Some(KafkaEvent::Delivery(delivery)) => {
+                    let position = positions.entry(delivery.partition.clone()).or_default();
+                    assert!(position.is_none_or(|position| position == delivery.from_offset));
+                    *position = Some(delivery.until_offset);
+                    ids.extend(delivery.events.text(EventColumn::Id).iter().flatten().map(str::to_owned));
+                }
+                Some(other) => panic!("unexpected: {other:?}"),
+                None => {}
+            }
+        }
+    }
+    // The member that stops leaves at once: the other reads all four without waiting for a session to time out.
+    second.stop();
+    let mut assigned: HashSet<PartitionId> = positions[0].keys().cloned().collect();
+    wait_for(&first, |event| {
+        match event {
+            KafkaEvent::Assigned(gained) => assigned.extend(gained),
+            KafkaEvent::Revoked(lost) => assigned.retain(|id| !lost.contains(id)),
+            _ => {}
+        }
+        (assigned.len() == 4).then_some(())
+    });
+}
+
+#[test]
+fn records_that_retention_deleted_unread_end_the_source() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("short", 1).expect("topic");
+    broker.produce("short", 0, events(0..10)).expect("records");
+    broker.delete_records("short", 0, 5).expect("deleted");
+    // From its beginning a partition is read from what is there.
+    let kafka = consume(&broker, &["short"], &[]);
+    let (from, until) = wait_for(&kafka, |event| match event {
+        KafkaEvent::Delivery(delivery) => Some((delivery.from_offset, delivery.until_offset)),
+        _ => None,
+    });
+    assert_eq!((from, until), (5, 10));
+    kafka.stop();
+    let kafka = consume(&broker, &["short"], &[("short", 0, 3)]);
+    let error = wait_for(&kafka, |event| match event {
+        KafkaEvent::Fatal(error) => Some(error),
+        _ => None,
+    });
+    assert!(matches!(error, IngestError::KafkaOffset { offset: 3, .. }), "{error}");
+}
+
+#[test]
+fn commits_are_a_hint_for_lag_monitors_and_lag_is_measured() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("hinted", 1).expect("topic");
+    broker.produce("hinted", 0, events(0..10)).expect("records");
+    let kafka = consume(&broker, &["hinted"], &[]);
+    wait_for(&kafka, |event| matches!(event, KafkaEvent::Delivery(delivery) if delivery.caught_up).then_some(()));
+    let id = PartitionId { topic: "hinted".into(), partition: 0 };
+    let deadline = Instant::now() + PATIENCE;
+    while kafka.metrics().lag_count != BTreeMap::from([(id.clone(), 0)]) {
+        assert!(Instant::now() < deadline, "lag: {:?}", kafka.metrics().lag_count);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    kafka.commit(HashMap::from([(id, 7)]));
+    kafka.stop();
+    assert_eq!(broker.committed_offset("group", "hinted", 0).expect("answer"), Some(7));
+}

@@ -1,0 +1,302 @@
+//! A real Kafka broker for as long as a value lives: its own process, free ports, a temporary folder.
+//!
+//! The jars come from `tests/fetch-broker.sh`. Where they are absent, tests that need them are skipped with one line;
+//! where `CI=true` they fail instead, because a skipped test is no proof there.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tempfile::TempDir;
+
+/// How long a broker may take to answer: it takes 4 s on two idle cores, and tests share theirs with a compiler.
+const START_WAIT_MAX: Duration = Duration::from_secs(90);
+
+/// How often a broker is started anew when it ends at once, which happens when another process takes its port first.
+const START_ATTEMPTS_MAX: usize = 3;
+
+/// How long one request to a running broker may take.
+const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Any 16 bytes in URL-safe base64: a broker wants its folder formatted for a cluster id.
+const CLUSTER_ID: &str = "UGxpbXNvbGwtdGVzdHMtMQ";
+
+/// A running broker. Dropping it, also while a test panics, ends its process and removes its folder.
+#[derive(Debug)]
+pub struct Broker {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+}
+
+/// Where the broker's jars are: `$PLIMSOLL_BROKER_DIR`, or `broker` in the target folder.
+pub fn jars_folder() -> PathBuf {
+    if let Some(folder) = std::env::var_os("PLIMSOLL_BROKER_DIR") {
+        return PathBuf::from(folder);
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("broker")
+}
+
+impl Broker {
+    /// Starts a broker and waits until it answers.
+    ///
+    /// # Errors
+    /// When the jars or Java are absent, or when it does not answer in time; the end of its log is in the message.
+    pub fn start() -> Result<Broker> {
+        let jars = jars_folder();
+        ensure!(
+            jars.join("complete").exists(),
+            "the broker's jars are not in {}; run tests/fetch-broker.sh",
+            jars.display()
+        );
+        let mut failure = None;
+        for _ in 0..START_ATTEMPTS_MAX {
+            match Broker::start_once(&jars) {
+                Ok(broker) => return Ok(broker),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| anyhow::anyhow!("the broker was never started")))
+    }
+
+    /// Starts a broker for a test; `None`, after one line that says so, where its jars are absent and `CI` is not
+    /// `true`.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_or_skip() -> Result<Option<Broker>> {
+        let jars = jars_folder();
+        if !jars.join("complete").exists() && std::env::var("CI").as_deref() != Ok("true") {
+            eprintln!("skipped: the broker's jars are not in {}; run tests/fetch-broker.sh", jars.display());
+            return Ok(None);
+        }
+        Broker::start().map(Some)
+    }
+
+    fn start_once(jars: &Path) -> Result<Broker> {
+        let folder = tempfile::Builder::new().prefix("plimsoll-broker-").tempdir()?;
+        let [port, controller_port] = free_ports()?;
+        let properties = folder.path().join("server.properties");
+        fs::write(&properties, server_properties(port, controller_port, &folder.path().join("data")))?;
+        let log = folder.path().join("broker.log");
+        let formatted = java(jars, &log)?
+            .args(["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
+            .arg(&properties)
+            .status()
+            .context("java cannot be started; install Java 17 or later")?;
+        ensure!(formatted.success(), "the broker's folder cannot be formatted: {}", log_end(&log));
+        let process = java(jars, &log)?.arg("kafka.Kafka").arg(&properties).spawn()?;
+        let mut broker = Broker { process, port, folder };
+        broker.wait_until_ready(&log)?;
+        Ok(broker)
+    }
+
+    fn wait_until_ready(&mut self, log: &Path) -> Result<()> {
+        let deadline = Instant::now() + START_WAIT_MAX;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait()? {
+                bail!("the broker ended with {status}: {}", log_end(log));
+            }
+            // A connection is tried first, because a client that is refused one waits longer and longer.
+            if std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+                && self.admin()?.inner().fetch_metadata(None, Duration::from_secs(2)).is_ok()
+            {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the broker did not answer within {} s: {}", START_WAIT_MAX.as_secs(), log_end(log))
+    }
+
+    /// `host:port`, for clients.
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The broker's process id, for measuring it.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder that goes with the broker.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Creates an empty topic.
+    ///
+    /// # Errors
+    /// When it exists already or the broker does not answer.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_WAIT_MAX));
+        let admin = self.admin()?;
+        let results = block_on(admin.create_topics([&topic], &options))?
+            .with_context(|| format!("topic {name} cannot be created"))?;
+        for result in results {
+            result.map_err(|(topic, code)| anyhow::anyhow!("topic {topic} cannot be created: {code}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of a partition before `offset`, as retention does.
+    ///
+    /// # Errors
+    /// When the partition does not exist or the broker does not answer.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_WAIT_MAX));
+        let admin = self.admin()?;
+        block_on(admin.delete_records(&list, &options))??;
+        Ok(())
+    }
+
+    /// Appends records without keys to one partition, in order, and waits until all are stored.
+    ///
+    /// # Errors
+    /// When a record is refused or the broker does not answer.
+    pub fn produce<R: AsRef<[u8]>>(
+        &self,
+        topic: &str,
+        partition: i32,
+        records: impl IntoIterator<Item = R>,
+    ) -> Result<()> {
+        let receipts = Arc::new(Receipts::default());
+        let mut config = self.client_config();
+        config.set("enable.idempotence", "true").set("linger.ms", "5").set("compression.type", "lz4");
+        let producer: BaseProducer<_> = config.create_with_context(ReceiptsContext(receipts.clone()))?;
+        let mut sent_count = 0;
+        for record in records {
+            let mut next = BaseRecord::<(), [u8]>::to(topic).partition(partition).payload(record.as_ref());
+            while let Err((error, unsent)) = producer.send(next) {
+                if error != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                    return Err(error).with_context(|| format!("a record cannot be sent to {topic}/{partition}"));
+                }
+                producer.poll(Duration::from_millis(10));
+                next = unsent;
+            }
+            sent_count += 1;
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(REQUEST_WAIT_MAX)?;
+        let stored_count = receipts.stored_count.load(Ordering::Relaxed);
+        ensure!(stored_count == sent_count, "only {stored_count} of {sent_count} records of {topic} were stored");
+        Ok(())
+    }
+
+    /// The offset that a consumer group has committed for a partition.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Result<Option<i64>> {
+        let consumer: BaseConsumer = self.client_config().set("group.id", group).create()?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let committed = consumer.committed_offsets(list, REQUEST_WAIT_MAX)?;
+        Ok(committed.find_partition(topic, partition).and_then(|found| match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }))
+    }
+
+    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        Ok(self.client_config().create()?)
+    }
+
+    fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.bootstrap());
+        config
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        // An error means that the process has ended already. Its folder is removed after this, when nobody writes there.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// How many records the broker confirmed.
+#[derive(Default)]
+struct Receipts {
+    stored_count: AtomicU64,
+}
+
+struct ReceiptsContext(Arc<Receipts>);
+
+impl ClientContext for ReceiptsContext {}
+
+impl ProducerContext for ReceiptsContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _opaque: ()) {
+        if result.is_ok() {
+            self.0.stored_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(future))
+}
+
+/// Two ports that were free a moment ago.
+fn free_ports() -> Result<[u16; 2]> {
+    let [one, other] = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
+    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+}
+
+/// Java on the broker's jars, in a small heap, with everything it says in `log`.
+fn java(jars: &Path, log: &Path) -> Result<Command> {
+    let log = File::options().create(true).append(true).open(log)?;
+    let mut command = Command::new("java");
+    command.args(["-Xmx512m", "-cp"]).arg(jars.join("*"));
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    Ok(command)
+}
+
+fn log_end(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+/// One node that is broker and controller, without the delays that only a cluster needs.
+fn server_properties(port: u16, controller_port: u16, data: &Path) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+# Test records may be years old; none is to be deleted for its age.
+log.retention.ms=-1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+",
+        data = data.display()
+    )
+}
