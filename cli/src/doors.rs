@@ -10,8 +10,7 @@ use axum::routing::get;
 use plimsoll_aggregate::Live;
 use plimsoll_aggregate::metrics::{family, labelled, render};
 use plimsoll_ingest::kafka::KafkaSource;
-use plimsoll_query::QueryService;
-use plimsoll_query::http::{Readiness, router, serve};
+use plimsoll_query::{QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 

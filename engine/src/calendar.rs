@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{Datelike, Days, NaiveDate};
-use plimsoll_schemas::definition;
-use plimsoll_schemas::{Instant, Micros};
+use plimsoll_schemas::{Instant, Micros, definition};
 
 pub mod civil;
 #[cfg(test)]

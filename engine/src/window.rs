@@ -37,8 +37,8 @@ impl Window {
     }
 }
 
-/// The day, ISO week (from Monday), month, quarter or year of `zone` that contains `t`. An instant outside the years 1
-/// to 9999 gets the first or last window of these years.
+/// The day, ISO week (from Monday), month, quarter or year of `zone` that contains `t`. Beyond the years 1 to 9999,
+/// where no event can lie, the answer is a window at the edge of these years.
 ///
 /// It costs three look-ups in the zone's table; ask [`Window::contains`] of the last answer first where instants come
 /// in order.

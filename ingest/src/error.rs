@@ -61,6 +61,9 @@ pub enum IngestError {
     /// librdkafka refuses to work.
     #[error("the kafka client cannot work: {0}")]
     KafkaClient(String),
+    /// The consumer's thread ended in a panic.
+    #[error("the kafka poll thread ended in a panic; please report it with the lines above")]
+    KafkaPanic,
     /// Kafka no longer has the records that the tables need next.
     #[error(
         "partition {partition} of topic {topic} cannot be read from offset {offset}: {detail}; its records were deleted \
@@ -90,7 +93,7 @@ impl IngestError {
             IngestError::Format { .. } | IngestError::KafkaSetting(_) => ErrorKind::Invalid,
             IngestError::KafkaClient(_) => ErrorKind::Unavailable,
             IngestError::KafkaOffset { .. } => ErrorKind::Corrupt,
-            IngestError::Offsets { .. } | IngestError::Columns(_) => ErrorKind::Internal,
+            IngestError::Offsets { .. } | IngestError::Columns(_) | IngestError::KafkaPanic => ErrorKind::Internal,
         }
     }
 }

@@ -16,7 +16,9 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::{Array, RecordBatch, make_array};
 use arrow_json::writer::{LineDelimited, WriterBuilder};
+use arrow_schema::{ArrowError, DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::definition::source::{Format, Origin, Source};
@@ -224,7 +226,7 @@ impl<'f> Opened<'f> {
         let mut rows = 0;
         let mut text = Vec::new();
         for batch in reader.map_err(|error| damaged(&error))? {
-            let batch = batch.map_err(|error| damaged(&error))?;
+            let batch = batch.and_then(|batch| with_numeric_zones(&batch)).map_err(|error| damaged(&error))?;
             text.clear();
             let mut writer = WriterBuilder::new().with_explicit_nulls(false).build::<_, LineDelimited>(&mut text);
             writer.write(&batch).and_then(|()| writer.finish()).map_err(|error| damaged(&error))?;
@@ -237,6 +239,25 @@ impl<'f> Opened<'f> {
         }
         deliveries.finish(rows + 1)
     }
+}
+
+/// The same batch with `+00:00` in place of its time zones' names, which the JSON writer need not know: the instants
+/// stay the same.
+fn with_numeric_zones(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        if let DataType::Timestamp(unit, Some(_)) = field.data_type() {
+            let data_type = DataType::Timestamp(*unit, Some("+00:00".into()));
+            let data = column.to_data().into_builder().data_type(data_type.clone()).build()?;
+            fields.push(field.as_ref().clone().with_data_type(data_type));
+            columns.push(make_array(data));
+        } else {
+            fields.push(field.as_ref().clone());
+            columns.push(column.clone());
+        }
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// Hands decoded records on whenever a batch is full.

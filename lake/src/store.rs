@@ -4,11 +4,12 @@
 //! before it returns. `object_store` itself never calls `fsync`, so a loss of power could leave a log entry without
 //! its data file, or an empty log entry; for local folders this module adds the calls.
 
+use std::collections::HashSet;
 use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -29,8 +30,15 @@ pub(crate) struct Store {
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// Its URL, ending in a slash.
     pub(crate) url: Url,
-    /// The folder, when it is a local one.
-    folder: Option<PathBuf>,
+    /// The disk below, when the lake lies in a local folder.
+    disk: Option<Arc<Disk>>,
+}
+
+/// A local folder, and which of the folders in it are known to be on the disk themselves.
+#[derive(Debug)]
+struct Disk {
+    folder: PathBuf,
+    durable: Mutex<HashSet<PathBuf>>,
 }
 
 impl Store {
@@ -56,7 +64,8 @@ impl Store {
             .map_err(|()| LakeError::Invalid(format!("{} cannot be written as a URL", folder.display())))?;
         let objects = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|error| failed(&format!("open the folder {}", folder.display()), &error))?;
-        Ok(Store { objects: Arc::new(objects), url, folder: Some(folder) })
+        let durable = Mutex::new(HashSet::from([folder.clone()]));
+        Ok(Store { objects: Arc::new(objects), url, disk: Some(Arc::new(Disk { folder, durable })) })
     }
 
     /// The bytes at a path; `None` when nothing is there.
@@ -88,15 +97,18 @@ impl Store {
     /// Writes a whole file, in place of an older one of that name. A reader sees the old one or the new one.
     pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
         self.objects.put(path, bytes.into()).await.map_err(|error| failed(&format!("write {path}"), &error))?;
-        self.sync(path).await
+        self.on_disk(path, Disk::sync_file).await?;
+        self.on_disk(path, Disk::sync_name).await
     }
 
     /// Writes a whole file if the name is free; false when it is taken. Of several writers exactly one gets true.
     pub(crate) async fn put_if_absent(&self, path: &StorePath, bytes: Bytes) -> Result<bool, LakeError> {
-        let result = if self.folder.is_some() {
+        let result = if self.disk.is_some() {
             // The bytes reach the disk before the name does, so a name never stands for half a file.
             let staging = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
-            self.put(&staging, bytes).await?;
+            let staged = self.objects.put(&staging, bytes.into()).await;
+            staged.map_err(|error| failed(&format!("write {path}"), &error))?;
+            self.on_disk(&staging, Disk::sync_file).await?;
             let result = self.objects.rename_if_not_exists(&staging, path).await;
             if result.is_err() {
                 self.delete(&staging).await?;
@@ -106,7 +118,7 @@ impl Store {
             self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await.map(|_| ())
         };
         match result {
-            Ok(()) => self.sync(path).await.map(|()| true),
+            Ok(()) => self.on_disk(path, Disk::sync_name).await.map(|()| true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(failed(&format!("write {path}"), &error)),
         }
@@ -120,16 +132,37 @@ impl Store {
         }
     }
 
-    /// Waits until a file and the folders that lead to it are on the disk. Object stores do so by themselves.
-    async fn sync(&self, path: &StorePath) -> Result<(), LakeError> {
-        let Some(folder) = self.folder.clone() else { return Ok(()) };
-        let file = folder.join(path.as_ref());
-        let synced = tokio::task::spawn_blocking(move || sync_to_disk(&folder, &file)).await;
-        match synced {
+    /// Waits until the disk has done a step for a file; object stores wait by themselves.
+    async fn on_disk(&self, path: &StorePath, step: fn(&Disk, &Path) -> io::Result<()>) -> Result<(), LakeError> {
+        let Some(disk) = self.disk.clone() else { return Ok(()) };
+        let file = disk.folder.join(path.as_ref());
+        match tokio::task::spawn_blocking(move || step(&disk, &file)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(unavailable(&format!("write {path} to the disk"), &error, &error)),
             Err(error) => Err(LakeError::Internal(format!("writing {path} to the disk was aborted: {error}"))),
         }
+    }
+}
+
+impl Disk {
+    /// A file's bytes reach the disk.
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        File::open(file)?.sync_all()
+    }
+
+    /// A file's name reaches the disk, and so do the names of the folders that lead to it.
+    fn sync_name(&self, file: &Path) -> io::Result<()> {
+        // Only Unix opens folders as files; elsewhere the file system sees to names.
+        if !cfg!(unix) {
+            return Ok(());
+        }
+        for folder in file.ancestors().skip(1) {
+            File::open(folder)?.sync_all()?;
+            if !self.durable.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned()) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -156,16 +189,6 @@ fn local_folder(location: &str) -> Result<PathBuf, LakeError> {
             "the location {location} has the scheme {scheme}, which this version cannot store to; name a local folder"
         ))),
     }
-}
-
-fn sync_to_disk(root: &Path, file: &Path) -> io::Result<()> {
-    File::open(file)?.sync_all()?;
-    if cfg!(unix) {
-        for folder in file.ancestors().skip(1).take_while(|folder| folder.starts_with(root)) {
-            File::open(folder)?.sync_all()?;
-        }
-    }
-    Ok(())
 }
 
 /// An error of the store, as a line that says what to do.

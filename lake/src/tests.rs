@@ -173,6 +173,25 @@ async fn a_lake_is_created_once_and_opened_twice() {
     assert_eq!(reader.files(Table::Events).await.expect("files").version, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_may_run_on_any_thread() {
+    let folder = tempfile::tempdir().expect("folder");
+    let location = folder.path().to_str().expect("UTF-8").to_owned();
+    let work = tokio::spawn(async move {
+        let lake = Lake::open(&location).await?;
+        lake.record_intent(GROUP, 1, &[intent(1)]).await?;
+        lake.commit_epoch(GROUP, 1, vec![(Table::Services, Lake::encode(Table::Services, &[services(&["web"], 1)])?)])
+            .await?;
+        lake.put_snapshot(GROUP, 1, "state".into()).await?;
+        lake.maintain().await?;
+        let reader = Lake::open_existing(&location).await?;
+        Ok::<_, LakeError>((reader.newest_snapshot(GROUP).await?, reader.epochs_after(GROUP, 0).await?))
+    });
+    assert_eq!(work.await.expect("task").expect("lake"), (Some((1, "state".into())), vec![intent(1)]));
+    let staged = folder.path().join(store::STAGING);
+    assert_eq!(std::fs::read_dir(staged).expect("folder").count(), 0);
+}
+
 #[tokio::test]
 async fn a_wrong_location_is_one_clear_line() {
     let folder = tempfile::tempdir().expect("folder");

@@ -93,14 +93,14 @@ pub fn encode(
 ) -> impl Stream<Item = Result<Bytes, QueryError>> + Send + 'static {
     enum Step {
         Begin(SendableRecordBatchStream),
-        Rows(SendableRecordBatchStream, Encoder),
+        Rows(SendableRecordBatchStream, Box<Encoder>),
         Done,
     }
     futures::stream::try_unfold(Step::Begin(answer), move |step| async move {
         let (chunk, step) = match step {
             Step::Begin(answer) => {
                 let mut encoder = Encoder::new(format, &answer.schema()).map_err(unwritable)?;
-                (encoder.take(), Step::Rows(answer, encoder))
+                (encoder.take(), Step::Rows(answer, Box::new(encoder)))
             }
             Step::Rows(mut answer, mut encoder) => match answer.try_next().await? {
                 Some(batch) => {
@@ -114,6 +114,18 @@ pub fn encode(
         Ok(Some((Bytes::from(chunk), step)))
     })
     .try_filter(|chunk| std::future::ready(!chunk.is_empty()))
+}
+
+/// Writes rows that are at hand in a format, as one complete document.
+///
+/// # Errors
+/// When a value cannot be written in the format.
+pub fn encode_batch(batch: &RecordBatch, format: Format) -> Result<Vec<u8>, QueryError> {
+    let mut encoder = Encoder::new(format, &batch.schema()).map_err(unwritable)?;
+    encoder.write(batch).map_err(unwritable)?;
+    let mut written = encoder.take();
+    written.extend(encoder.finish().map_err(unwritable)?);
+    Ok(written)
 }
 
 /// The writer of one format, with what it has written since it was last emptied.

@@ -3,7 +3,6 @@
 //! A GET door is one view, the columns it filters by, and an order; `Door` holds these, and one function serves all of
 //! them. Values of parameters become literals of a plan and never SQL text. `POST /v1/sql` is the door for the rest.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -178,7 +177,6 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }
 

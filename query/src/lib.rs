@@ -26,6 +26,6 @@ mod tests;
 pub use datafusion::execution::SendableRecordBatchStream;
 
 pub use crate::error::QueryError;
-pub use crate::format::{Format, encode};
+pub use crate::format::{Format, encode, encode_batch};
 pub use crate::http::{Readiness, router, serve};
 pub use crate::session::{Limits, QueryService};

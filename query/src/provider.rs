@@ -25,7 +25,7 @@ use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use plimsoll_lake::{ActiveFile, Lake};
@@ -69,7 +69,7 @@ impl LakeTable {
         let kept = conjunction(filters.iter().cloned()).and_then(|filter| {
             let columns = DFSchema::try_from(schema.clone()).ok()?;
             let predicate = session.create_physical_expr(filter, &columns).ok()?;
-            let predicate = PruningPredicate::try_new(predicate, schema.clone()).ok()?;
+            let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).build(predicate)?;
             predicate.prune(&PrunableStatistics::new(days, schema)).ok()
         });
         // A filter that makes no sense here is an error later, where all rows are at hand; here it keeps every file.

@@ -71,7 +71,7 @@ impl Default for Limits {
 
 /// Answers questions about one lake. Cheap to share behind an `Arc`; keeps no state of its own but file footers.
 pub struct QueryService {
-    pub(crate) context: SessionContext,
+    context: SessionContext,
     limits: Limits,
     gate: Arc<Semaphore>,
     counters: Arc<Counters>,

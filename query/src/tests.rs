@@ -2,7 +2,6 @@
 
 mod doors;
 mod formats;
-mod measure;
 mod statements;
 
 use std::sync::Arc;
@@ -94,7 +93,8 @@ const ROWS: &[(Table, i64, &str)] = &[
         2,
         r#"{"service":"web","signal":"availability","calendar":"24x7","time_zone":"UTC","bucket_start":"2026-01-10T00:00:00Z","bucket_end":"2026-01-11T00:00:00Z","good_us":-60000000,"bad_us":60000000}"#,
     ),
-    // January was missed, was not, and was after all, at another instant; the ticket's breach was taken back for good.
+    // January was missed, was not, and was after all, at another instant; INC2 and INC8 were not (INC8
+    // within one epoch), though INC8 was warned of; INC9 was.
     (
         Table::Breaches,
         1,
@@ -107,6 +107,9 @@ const ROWS: &[(Table, i64, &str)] = &[
         2,
         r#"{"event":"retraction","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z"}
 {"event":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-21T00:00:00Z"}
+{"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z"}
+{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z"}
+{"event":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:00:00Z"}
 {"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z"}"#,
     ),
     (

@@ -65,16 +65,21 @@ pub(crate) const VIEWS: &[View] = &[
               FROM history.measures
               GROUP BY service, signal, calendar, time_zone, bucket_start",
     },
-    // A retraction takes back what was said about the same promise in earlier epochs; what the same epoch says anew
-    // (missed after all, at another instant) stands.
+    // Breaches and retractions of one promise alternate, also within one epoch: it is missed now when there is one breach
+    // more than retractions, and then the newest breach says when and by how much. Warnings stay: they were given.
     View {
         name: "breaches",
-        sql: "SELECT * EXCEPT (retracted_epoch) FROM (
-                  SELECT *, max(CASE WHEN event = 'retraction' THEN epoch END) OVER (
-                      PARTITION BY scope, agreement, agreement_version, service, objective, ticket, cycle, window_start
-                  ) AS retracted_epoch
+        sql: "SELECT * EXCEPT (place, balance) FROM (
+                  SELECT *,
+                      row_number() OVER (
+                          PARTITION BY scope, agreement, agreement_version, service, objective, ticket, cycle,
+                              window_start, event
+                          ORDER BY epoch DESC, at DESC) AS place,
+                      sum(CASE event WHEN 'breach' THEN 1 WHEN 'retraction' THEN -1 END) OVER (
+                          PARTITION BY scope, agreement, agreement_version, service, objective, ticket, cycle,
+                              window_start) AS balance
                   FROM history.breaches)
-              WHERE event <> 'retraction' AND (retracted_epoch IS NULL OR epoch >= retracted_epoch)",
+              WHERE event = 'warning' OR (event = 'breach' AND place <= 1 AND balance > 0)",
     },
     // Every correction is a fact of its own.
     View { name: "corrections", sql: "SELECT * FROM history.corrections" },

@@ -91,8 +91,9 @@ def ask(path, seed, calendars):
                 start = near + rng.randrange(-5 * DAY_US, 3 * DAY_US) * MICROSECOND
                 until = start + rng.choice([rng.randrange(10 * DAY_US), rng.randrange(300) * DAY_US]) * MICROSECOND
                 amount = rng.choice([rng.randrange(1, 100) * HALF_HOUR_US, rng.randrange(1, 40 * DAY_US)])
-                row = [calendar * QUESTIONS_PER_CALENDAR + question, name, ";".join(hours), ";".join(map(str, holidays))]
-                writer.writerow(dict(zip(QUESTION, row + [micros(start), micros(until), amount])))
+                number, days_off = calendar * QUESTIONS_PER_CALENDAR + question, ";".join(map(str, holidays))
+                span = [micros(start), micros(until), amount]
+                writer.writerow(dict(zip(QUESTION, [number, name, ";".join(hours), days_off, *span])))
     questions = calendars * QUESTIONS_PER_CALENDAR
     print(f"seed {seed}: {questions} questions about {calendars} calendars, zones of {zone_version()}")
 

@@ -15,6 +15,7 @@ use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::Portfolio;
 use plimsoll_engine::stage::Facts;
 use plimsoll_ingest::file::read_file;
+use plimsoll_query::{Format as AnswerFormat, encode_batch};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
@@ -206,7 +207,7 @@ fn print_tables(tables: &[(Table, RecordBatch)]) -> Result<()> {
         let places = names.iter().map(|name| batch.schema().index_of(name)).collect::<Result<Vec<_>, _>>()?;
         writeln!(output, "{}: {}", table.name(), definitions::counted(batch.num_rows(), "row"))?;
         if batch.num_rows() > 0 {
-            writeln!(output, "{}", plimsoll_query::format::table(&[batch.project(&places)?])?)?;
+            output.write_all(&encode_batch(&batch.project(&places)?, AnswerFormat::Table)?)?;
         }
     }
     Ok(())
@@ -217,7 +218,7 @@ fn print_json(tables: &[(Table, RecordBatch)]) -> Result<()> {
     write!(output, "{{")?;
     for (index, (table, batch)) in tables.iter().enumerate() {
         write!(output, "{}\n\"{}\": ", if index == 0 { "" } else { "," }, table.name())?;
-        plimsoll_query::format::json(&[batch.clone()], &mut output)?;
+        output.write_all(encode_batch(batch, AnswerFormat::Json)?.trim_ascii_end())?;
     }
     writeln!(output, "\n}}")?;
     Ok(())
@@ -225,7 +226,7 @@ fn print_json(tables: &[(Table, RecordBatch)]) -> Result<()> {
 
 fn print_csv(tables: &[(Table, RecordBatch)]) -> Result<()> {
     for (_, batch) in tables {
-        plimsoll_query::format::csv(&[batch.clone()], &mut std::io::stdout().lock())?;
+        std::io::stdout().lock().write_all(&encode_batch(batch, AnswerFormat::Csv)?)?;
     }
     Ok(())
 }

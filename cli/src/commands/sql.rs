@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use futures::TryStreamExt;
 use plimsoll_lake::Lake;
-use plimsoll_query::format::{Format, encode};
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Format, Limits, QueryService, encode};
 
 /// Ask the tables.
 #[derive(clap::Args)]

@@ -327,6 +327,16 @@ impl PollThread {
     }
 }
 
+impl Drop for PollThread {
+    /// Whatever ends the thread, the receiver must not wait for ever.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.events.push(KafkaEvent::Fatal(IngestError::KafkaPanic), 0, SEND_WAIT);
+        }
+        self.events.close();
+    }
+}
+
 impl Reading {
     fn new(sources: BTreeMap<String, Arc<Source>>, starts: HashMap<PartitionId, i64>) -> Reading {
         Reading {

@@ -173,7 +173,9 @@ fn stopping_is_prompt_while_the_receiver_stalls() {
     produce(&bootstrap, 0..100);
     let settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
     let kafka = start(settings, &[source()], HashMap::new()).expect("settings are right");
+    let deadline = Moment::now() + PATIENCE;
     while kafka.metrics().queue_depth_count == 0 {
+        assert!(Moment::now() < deadline, "nothing came");
         std::thread::sleep(Duration::from_millis(10));
     }
     let events = kafka.events().clone();

@@ -44,7 +44,7 @@ async fn get_doors_filter_order_and_limit() {
         ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
         ("/v1/agreements?agreement=acme", &["name"], json!([["ACME's \"web\", shop"]])),
         ("/v1/breaches", &["ticket", "at"], json!([[null, "2026-01-21T00:00:00Z"], ["INC9", "2026-01-07T12:00:00Z"]])),
-        ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"]])),
+        ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"], ["INC8"]])),
         ("/v1/clocks?priority=P1", &["ticket", "verdict"], json!([["INC1", "met"]])),
         ("/v1/clocks?from=2026-01-06", &["ticket"], json!([])),
         ("/v1/outages?service=web", &["duration_us"], json!([[1_800_000_000]])),

@@ -27,8 +27,8 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
             "good_us,bad_us,bucket_end\n3540000000,60000000,2026-01-11T00:00:00Z\n",
         ),
         (
-            "SELECT scope, ticket, at FROM breaches ORDER BY at",
-            "scope,ticket,at\nticket,INC9,2026-01-07T12:00:00Z\nobjective,,2026-01-21T00:00:00Z\n",
+            "SELECT event, ticket, at FROM breaches ORDER BY at",
+            "event,ticket,at\nwarning,INC8,2026-01-06T11:00:00Z\nbreach,INC9,2026-01-07T12:00:00Z\nbreach,,2026-01-21T00:00:00Z\n",
         ),
         ("SELECT reason, before, after FROM corrections", "reason,before,after\nlate_event,met,breached\n"),
         ("SELECT name FROM agreements", "name\n\"ACME's \"\"web\"\", shop\"\n"),
@@ -164,14 +164,14 @@ async fn mistakes_get_one_clear_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold() {
-    let (_folder, _lake, service) = service(Limits { rows_max: 3, ..limits() }).await;
+    let (_folder, lake, service) = service(Limits { rows_max: 3, ..limits() }).await;
     assert!(ask(&service, "SELECT * FROM generate_series(1, 3)", Format::Csv).await.is_ok());
     let error = ask(&service, "SELECT * FROM generate_series(1, 4)", Format::Csv).await.expect_err("rows");
     assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or raise the row limit");
 
     // Ten trillion pairs cannot be summed in a tenth of a second, nor can their query be awaited by the next one.
     let limits = Limits { time_max: Duration::from_millis(100), concurrent_max: 1, ..limits() };
-    let service = QueryService::open(_lake.clone(), limits).await.expect("service");
+    let service = QueryService::open(lake.clone(), limits).await.expect("service");
     let endless = "SELECT sum(a.value + b.value) FROM generate_series(1, 10000000) a, generate_series(1, 1000000) b";
     let error = ask(&service, endless, Format::Csv).await.expect_err("time");
     assert_eq!(error.kind(), "exhausted", "{error}");
@@ -180,7 +180,7 @@ async fn limits_hold() {
     assert!(service.metrics().contains("plimsoll_query_running 0\n"), "{}", service.metrics());
 
     let limits = Limits { memory_bytes_max: 1 << 20, spill_bytes_max: 0, ..super::limits() };
-    let service = QueryService::open(_lake, limits).await.expect("service");
+    let service = QueryService::open(lake, limits).await.expect("service");
     let wide = "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value ORDER BY 2 LIMIT 1";
     let error = ask(&service, wide, Format::Csv).await.expect_err("memory");
     assert_eq!(error.kind(), "exhausted", "{error}");

@@ -1,0 +1,6 @@
+//! The generated month: `generator` makes it up, `broker` is the Kafka in this process, `summary` is what a service
+//! level manager wants to see at its end.
+
+pub mod broker;
+pub mod generator;
+pub mod summary;
