@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use plimsoll_ingest::{BATCH_ROWS_MAX, Decoder, Record};
-use plimsoll_schemas::Micros;
-use plimsoll_schemas::definition::source::{Field, Format, Mapping, Origin, Source, TimeFormat};
+use plimsoll_schemas::definition::source::{Field, Mapping, Origin, Source, TimeFormat};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::EventColumn;
 
@@ -35,7 +34,7 @@ struct Raw<'a> {
 
 fn record(number: usize) -> String {
     let second = number % 86_400;
-    let state = if number % 97 == 0 { "CRITICAL" } else { "OK" };
+    let state = if number.is_multiple_of(97) { "CRITICAL" } else { "OK" };
     format!(
         "{{\"uuid\":\"{:08x}-7c1b-4f0e-9d52-{:012x}\",\"ts\":\"2026-03-{:02}T{:02}:{:02}:{:02}.{:03}Z\",\
          \"serviceName\":\"svc-{:04}\",\"checkName\":\"http-{}\",\"host\":\"node-{:03}.eu-central.example.net\",\
@@ -58,15 +57,7 @@ fn record(number: usize) -> String {
 }
 
 fn source() -> Source {
-    let field = |origin| Field {
-        origin,
-        missing: Vec::new(),
-        values: BTreeMap::new(),
-        otherwise: None,
-        time_format: TimeFormat::Rfc3339,
-        time_zone: chrono_tz::Tz::UTC,
-    };
-    let pointer = |name: &str| field(Origin::Pointer(vec![name.to_owned()]));
+    let pointer = |name: &str| Field { origin: Origin::Pointer(vec![name.to_owned()]), ..Field::constant("") };
     let mut status = pointer("state");
     status.values = [("OK", "up"), ("WARNING", "degraded"), ("CRITICAL", "down"), ("UNKNOWN", "unknown")]
         .map(|(raw, word)| (raw.to_owned(), word.to_owned()))
@@ -76,20 +67,13 @@ fn source() -> Source {
     let fields = BTreeMap::from([
         (EventColumn::Id, pointer("uuid")),
         (EventColumn::Time, pointer("ts")),
-        (EventColumn::Kind, field(Origin::Constant("monitoring".to_owned()))),
+        (EventColumn::Kind, Field::constant("monitoring")),
         (EventColumn::Service, pointer("serviceName")),
         (EventColumn::Check, pointer("checkName")),
         (EventColumn::Status, status),
         (EventColumn::LatencyUs, latency),
     ]);
-    Source {
-        id: "blackbox".to_owned(),
-        topics: vec!["checks".to_owned()],
-        files: Vec::new(),
-        format: Format::Json,
-        lateness: Micros::MINUTE,
-        mapping: Mapping { fields, csv_columns: Vec::new() },
-    }
+    Source { mapping: Mapping { fields, csv_columns: Vec::new() }, ..Source::plain("blackbox") }
 }
 
 /// Runs `round` so many times and reports the fastest, which is the one that nobody else on the machine disturbed.

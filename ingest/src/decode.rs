@@ -11,6 +11,7 @@
 //! A record costs no allocation in the usual case: raw values borrow from its bytes, the list that holds them is used
 //! again, and cells go straight into the growing columns.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use plimsoll_schemas::Instant;
@@ -82,7 +83,7 @@ pub struct Decoder {
 /// How a record's text becomes raw values.
 enum Syntax {
     Json(json::Node),
-    Csv(CsvReader),
+    Csv(Box<CsvReader>),
 }
 
 /// What was decoded since the last delivery.
@@ -144,7 +145,7 @@ impl Decoder {
         }
         let syntax = match format {
             Format::Json => Syntax::Json(json::Node::new(pointers.iter().map(Vec::as_slice))),
-            Format::Csv => Syntax::Csv(CsvReader::new(csv_columns, &pointers)),
+            Format::Csv => Syntax::Csv(Box::new(CsvReader::new(csv_columns, &pointers))),
         };
         Decoder {
             id_prefix: format!("{}/{}/", partition.topic, partition.partition),
@@ -236,7 +237,6 @@ impl Decoder {
         }
         row.check()?;
         if !row.has(EventColumn::Id) {
-            use std::fmt::Write;
             self.scratch.text.clear();
             self.scratch.text.push_str(&self.id_prefix);
             // Writing into a text cannot fail.

@@ -53,39 +53,9 @@ pub fn read_file<E: From<IngestError>>(
     }
 }
 
-/// The first of `sources` that maps files called `name` (without the folder). In a source's `files`, `*` stands for
-/// any characters and `?` for one.
+/// The first of `sources` that maps files called `name` (without the folder).
 pub fn source_for_file<'a, S: Borrow<Source>>(sources: impl IntoIterator<Item = &'a S>, name: &str) -> Option<&'a S> {
-    sources.into_iter().find(|source| (*source).borrow().files.iter().any(|pattern| matches(pattern, name)))
-}
-
-/// Whether `name` fits `pattern`. On a mismatch only the last `*` needs to take one character more, so the cost is
-/// bounded by the product of the lengths.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut place) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while place < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                last_star = Some((at, place));
-                at += 1;
-            }
-            Some(&sign) if sign == '?' || sign == name[place] => {
-                at += 1;
-                place += 1;
-            }
-            _ => match last_star {
-                Some((star, taken)) => {
-                    last_star = Some((star, taken + 1));
-                    at = star + 1;
-                    place = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|sign| *sign == '*')
+    sources.into_iter().find(|source| (*source).borrow().fits_file(name))
 }
 
 /// A file with its source.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::generator::Generator;
+use super::mock::MockCluster;
 
 /// How much a partition gets: three quarters of what the mock keeps, which leaves room for Kafka's own framing.
 const PARTITION_BYTES_MAX: usize = 5 * 1024 * 1024 * 3 / 4;
@@ -23,7 +23,7 @@ const PARTITIONS_MAX: usize = 128;
 
 /// A broker with all records in it.
 pub struct DemoBroker {
-    cluster: MockCluster<'static, DefaultProducerContext>,
+    cluster: MockCluster,
     /// How many records it holds.
     pub records: usize,
 }
@@ -37,13 +37,13 @@ impl DemoBroker {
     /// # Errors
     /// When the cluster cannot be started or takes no records.
     pub fn start(generator: &Generator, mut progress: impl FnMut(usize)) -> Result<DemoBroker> {
-        let cluster = MockCluster::new(1).context("cannot start the broker in this process")?;
+        let cluster = MockCluster::start().context("cannot start the broker in this process")?;
         let (topics, places) = lay_out(generator)?;
         for (topic, partitions) in topics {
-            cluster.create_topic(topic, partitions, 1).with_context(|| format!("cannot create the topic {topic}"))?;
+            cluster.create_topic(topic, partitions).with_context(|| format!("cannot create the topic {topic}"))?;
         }
         let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("bootstrap.servers", cluster.bootstrap())
             .set("queue.buffering.max.messages", "500000")
             .set("linger.ms", "5")
             .create()
@@ -75,7 +75,7 @@ impl DemoBroker {
 
     /// Where it listens.
     pub fn bootstrap(&self) -> String {
-        self.cluster.bootstrap_servers()
+        self.cluster.bootstrap()
     }
 }
 

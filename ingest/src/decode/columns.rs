@@ -7,7 +7,8 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use arrow_array::types::{Int8Type, Int32Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{
     ArrayRef, BooleanArray, DictionaryArray, Int8Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray, new_null_array,
@@ -267,8 +268,6 @@ fn strings(ends: &[usize], bytes: Vec<u8>, nulls: Option<NullBuffer>) -> Result<
 
 /// `array`, which has one row, as `rows` equal rows.
 fn repeat(array: &ArrayRef, column: EventColumn, rows: usize) -> Result<ArrayRef, ArrowError> {
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::{Int64Type, TimestampMicrosecondType};
     Ok(match column.column_type() {
         ColumnType::Interned => {
             let values = array.as_dictionary::<Int32Type>().values().clone();

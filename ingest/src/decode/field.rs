@@ -93,7 +93,7 @@ impl FieldReader {
     /// What every record holds in this column, when it is a constant.
     pub(super) fn constant(&self) -> Option<Reading<'_>> {
         match &self.place {
-            Place::Constant(text) => Some(self.interpret(text, Written::AsText)),
+            Place::Constant(text) => Some(self.interpret(text, Written::Text)),
             Place::Slot(_) | Place::Joined(..) => None,
         }
     }
@@ -107,7 +107,7 @@ impl FieldReader {
                 Raw::Nested => Err(self.reject(DeadLetterReason::WrongType, "an object or a list", &self.expects())),
                 raw => raw.scalar().map_or(Ok(None), |(text, written)| self.interpret(text, written)),
             },
-            Place::Constant(text) => self.interpret(text, Written::AsText),
+            Place::Constant(text) => self.interpret(text, Written::Text),
             Place::Joined(parts, separator) => {
                 joined.clear();
                 for (place, part) in parts.iter().enumerate() {
@@ -120,7 +120,7 @@ impl FieldReader {
                         _ => return Ok(None),
                     }
                 }
-                self.interpret(joined, Written::AsText)
+                self.interpret(joined, Written::Text)
             }
         }
     }
@@ -136,14 +136,14 @@ impl FieldReader {
         }
         match self.meanings.values.get(text) {
             Some(Meaning::Word(key)) => return Ok(Some(Cell::Word(*key))),
-            Some(Meaning::Text(meaning)) => return self.convert(meaning, Written::AsText),
+            Some(Meaning::Text(meaning)) => return self.convert(meaning, Written::Text),
             None if text.is_empty() => return Ok(None),
             None => {}
         }
         match &self.meanings.otherwise {
             Some(Otherwise::Missing) => Ok(None),
             Some(Otherwise::Keep) => self.convert(text, written),
-            Some(Otherwise::Value(meaning)) => self.convert(meaning, Written::AsText),
+            Some(Otherwise::Value(meaning)) => self.convert(meaning, Written::Text),
             None => Err(self.reject(self.unknown(), &excerpt(text), &self.expects())),
         }
     }
@@ -156,12 +156,12 @@ impl FieldReader {
         }
         let wrong = |reason| Err(self.reject(reason, &excerpt(text), &self.expects()));
         match &self.reader {
-            TypeReader::Text if written == Written::AsBoolean => wrong(DeadLetterReason::WrongType),
+            TypeReader::Text if written == Written::Boolean => wrong(DeadLetterReason::WrongType),
             TypeReader::Text if text.len() > TEXT_BYTES_MAX => wrong(DeadLetterReason::OutOfRange),
             TypeReader::Text => Ok(Some(Cell::Text(text))),
             TypeReader::Word(words) => match key(words, text) {
                 Some(key) => Ok(Some(Cell::Word(key))),
-                None if written != Written::AsText => wrong(DeadLetterReason::WrongType),
+                None if written != Written::Text => wrong(DeadLetterReason::WrongType),
                 None => wrong(self.unknown()),
             },
             TypeReader::Time(reader) => match reader.read(text, written) {
@@ -172,7 +172,7 @@ impl FieldReader {
                     &format!("a time from 1970 to 2200 as {}", reader.expects()),
                 )),
                 Err(TimeFault::WrongType) => wrong(DeadLetterReason::WrongType),
-                Err(TimeFault::Unreadable) if written == Written::AsBoolean => wrong(DeadLetterReason::WrongType),
+                Err(TimeFault::Unreadable) if written == Written::Boolean => wrong(DeadLetterReason::WrongType),
                 Err(TimeFault::Unreadable) => wrong(DeadLetterReason::BadTime),
             },
             TypeReader::Duration(power) => self.number(scale(text, *power), true, 0, text),

@@ -24,21 +24,21 @@ pub(super) enum Raw<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// As a text.
-    AsText,
+    Text,
     /// As a number.
-    AsNumber,
+    Number,
     /// As true or false.
-    AsBoolean,
+    Boolean,
 }
 
 impl Raw<'_> {
     /// The value as text, with how it was written; `None` when there is none or when it is nested.
     pub(super) fn scalar(&self) -> Option<(&str, Written)> {
         match self {
-            Raw::Text(text) => Some((text, Written::AsText)),
-            Raw::Number(text) => Some((text, Written::AsNumber)),
-            Raw::Boolean(true) => Some(("true", Written::AsBoolean)),
-            Raw::Boolean(false) => Some(("false", Written::AsBoolean)),
+            Raw::Text(text) => Some((text, Written::Text)),
+            Raw::Number(text) => Some((text, Written::Number)),
+            Raw::Boolean(true) => Some(("true", Written::Boolean)),
+            Raw::Boolean(false) => Some(("false", Written::Boolean)),
             Raw::Absent | Raw::Null | Raw::Nested => None,
         }
     }

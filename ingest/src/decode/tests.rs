@@ -1,13 +1,9 @@
 //! The decoder as a whole: every reason for a dead letter, every way to fill a column, and what must hold for any bytes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::Array;
-use chrono_tz::Tz;
-use plimsoll_schemas::Micros;
-use plimsoll_schemas::definition::source::{Field, Mapping, Otherwise, TimeFormat};
-use plimsoll_schemas::definition::source::{Format, Origin, Source};
+use plimsoll_schemas::definition::source::{Field, Format, Mapping, Origin, Otherwise, Source, TimeFormat};
 use plimsoll_schemas::delivery::DeadLetterReason::*;
 use plimsoll_schemas::event::EventColumn::*;
 use plimsoll_schemas::event::{EventBatch, Vocabulary};
@@ -22,42 +18,22 @@ pub(crate) fn at(pointer: &str) -> Field {
 
 /// A field that is always this text.
 pub(crate) fn constant(text: &str) -> Field {
-    field(Origin::Constant(text.to_owned()))
+    Field::constant(text)
 }
 
 fn field(origin: Origin) -> Field {
-    Field {
-        origin,
-        missing: Vec::new(),
-        values: BTreeMap::new(),
-        otherwise: None,
-        time_format: TimeFormat::Rfc3339,
-        time_zone: Tz::UTC,
-    }
+    Field { origin, ..Field::constant("") }
 }
 
 /// A source called `test` of these fields.
 pub(crate) fn source(fields: impl IntoIterator<Item = (EventColumn, Field)>) -> Source {
-    Source {
-        id: "test".to_owned(),
-        topics: Vec::new(),
-        files: Vec::new(),
-        format: Format::Json,
-        lateness: Micros::MINUTE,
-        mapping: Mapping { fields: fields.into_iter().collect(), csv_columns: Vec::new() },
-    }
+    let mapping = Mapping { fields: fields.into_iter().collect(), csv_columns: Vec::new() };
+    Source { mapping, ..Source::plain("test") }
 }
 
-/// The plain form: each field is called like its column.
+/// The source called `test` of events in their plain form.
 pub(crate) fn plain() -> Source {
-    let mut source = source(EventColumn::ALL.into_iter().filter(|column| *column >= Source).map(|column| {
-        let name = format!("/{}", column.field_name());
-        (column, at(&name))
-    }));
-    if let Some(latency) = source.mapping.fields.get_mut(&LatencyUs) {
-        latency.time_format = TimeFormat::Milliseconds;
-    }
-    source
+    Source::plain("test")
 }
 
 fn decoder(source: &Source) -> Decoder {

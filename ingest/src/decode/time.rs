@@ -69,7 +69,7 @@ impl TimeReader {
                 Scaled::OutOfRange => return Err(TimeFault::Absurd),
                 Scaled::NotANumber => return Err(TimeFault::Unreadable),
             },
-            TimeReader::Rfc3339(_) if written != Written::AsText => return Err(TimeFault::WrongType),
+            TimeReader::Rfc3339(_) if written != Written::Text => return Err(TimeFault::WrongType),
             TimeReader::Rfc3339(zone) => read_rfc3339(text, *zone).ok_or(TimeFault::Unreadable)?,
             TimeReader::Pattern(items, zone) => {
                 let items = items.as_deref().ok_or(TimeFault::Unreadable)?;
@@ -146,10 +146,9 @@ fn read_fraction(bytes: &[u8]) -> Option<(i64, &[u8])> {
         return Some((0, bytes));
     };
     let count = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut micros = 0;
-    for place in 0..6 {
-        micros = micros * 10 + if place < count { i64::from(fraction[place] - b'0') } else { 0 };
-    }
+    let kept = &fraction[..count.min(6)];
+    let shown = kept.iter().fold(0, |micros, digit| micros * 10 + i64::from(digit - b'0'));
+    let micros = shown * [1_000_000, 100_000, 10_000, 1_000, 100, 10, 1][kept.len()];
     (count > 0).then_some((micros, &fraction[count..]))
 }
 
@@ -243,7 +242,7 @@ mod tests {
     use super::*;
 
     fn check(format: TimeFormat, zone: Tz, text: &str, expected: &str) {
-        let micros = TimeReader::new(&format, zone).read(text, Written::AsText);
+        let micros = TimeReader::new(&format, zone).read(text, Written::Text);
         let read = match micros {
             Ok(micros) => Instant(micros).to_string(),
             Err(fault) => format!("{fault:?}"),
@@ -325,7 +324,7 @@ mod tests {
             check(format, zone, text, expected);
         }
         assert_eq!(
-            TimeReader::new(&TimeFormat::Rfc3339, Tz::UTC).read("5", Written::AsNumber),
+            TimeReader::new(&TimeFormat::Rfc3339, Tz::UTC).read("5", Written::Number),
             Err(TimeFault::WrongType)
         );
     }

@@ -43,7 +43,11 @@ async fn get_doors_filter_order_and_limit() {
         ("/v1/attainment?from=2026-02-01T01:00:00%2B01:00&limit=1", &["agreement"], json!([["acme"]])),
         ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
         ("/v1/agreements?agreement=acme", &["name"], json!([["ACME's \"web\", shop"]])),
-        ("/v1/breaches", &["ticket", "at"], json!([[null, "2026-01-21T00:00:00Z"], ["INC9", "2026-01-07T12:00:00Z"]])),
+        (
+            "/v1/breaches?event=breach",
+            &["ticket", "at"],
+            json!([[null, "2026-01-21T00:00:00Z"], ["INC9", "2026-01-07T12:00:00Z"]]),
+        ),
         ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"], ["INC8"]])),
         ("/v1/clocks?priority=P1", &["ticket", "verdict"], json!([["INC1", "met"]])),
         ("/v1/clocks?from=2026-01-06", &["ticket"], json!([])),

@@ -162,7 +162,8 @@ fn objective(id: &str, indicator: &str, at_least: &str, window: &str) -> String 
 /// One document for each version: agreements that are tightened have two.
 fn agreement_documents(month: &Month, agreement: &Agreement, catalogue: &Catalogue) -> Vec<String> {
     let tightened_from = month.first.with_day(TIGHTENED_FROM_DAY).filter(|_| agreement.tightened);
-    let since = NaiveDate::from_ymd_opt(month.first.year() - 1, 1, 1).unwrap_or(month.first);
+    // Measuring begins with the month, so that no window before it stands empty.
+    let since = month.first;
     match tightened_from {
         None => vec![agreement_document(agreement, catalogue, 1, &format!("from: {since}"), "")],
         Some(change) => {
