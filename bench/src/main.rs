@@ -4,6 +4,7 @@
 //! processor time for each event, peak memory, and the share of the raw limit that it reaches.
 
 mod measure;
+mod pipeline;
 mod raw_limit;
 mod workload;
 
@@ -66,6 +67,7 @@ fn main() -> Result<()> {
     );
 
     let limit = raw_limit::measure(&broker.bootstrap(), TOPIC, &workload, threads_count)?;
-    measure::report(&[limit]);
+    let whole_way = pipeline::measure(&broker.bootstrap(), TOPIC, &workload)?;
+    measure::report(&[limit, whole_way]);
     Ok(())
 }

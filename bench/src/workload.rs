@@ -60,7 +60,12 @@ impl Workload {
         let time = DateTime::from_timestamp_millis(time_ms as i64).context("the time is in range")?.naive_utc();
         write!(record, r#"{{"ts":"{}T"#, time.date())?;
         write!(record, "{:02}:{:02}:{:02}.{:03}Z", time.hour(), time.minute(), time.second(), time_ms % 1_000)?;
-        write!(record, r#"","host":"node-{:04}.eu-central.example.net","svc":"svc-{service:05}""#, service / 8)?;
+        write!(
+            record,
+            r#"","host":"node-{:04}.eu-central.example.net","svc":"{}""#,
+            service / 8,
+            Workload::service(service as u32)
+        )?;
         write!(
             record,
             r#","probe":"https-{}","state":"{state}","rtt_ms":{}.{:03}"#,
@@ -73,6 +78,11 @@ impl Workload {
             r#","uid":"{chance:016x}{number:016x}","zone":"eu-c1-a","attempt":1,"agent":"probe/2.4.1","msg":"{message}"}}"#
         )?;
         Ok((service % self.partitions_count as u64) as i32)
+    }
+
+    /// The id of a service.
+    pub fn service(number: u32) -> String {
+        format!("svc-{number:05}")
     }
 
     /// State, message and round-trip time in microseconds of a service at a time.

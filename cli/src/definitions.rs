@@ -52,7 +52,11 @@ pub fn read(folder: &Path) -> Result<Definitions> {
             for problem in &problems {
                 eprintln!("{problem}");
             }
-            bail!("{} in {}; mend them, `plimsoll check` shows what is left", counted(problems.len(), "problem"), folder.display())
+            bail!(
+                "{} in {}; mend them, `plimsoll check` shows what is left",
+                counted(problems.len(), "problem"),
+                folder.display()
+            )
         }
     }
 }

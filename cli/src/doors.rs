@@ -24,9 +24,9 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// # Errors
 /// When the port is taken, or the address is not of this machine.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; give a free one with --listen, e.g. --listen 127.0.0.1:0"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; give a free one with --listen, e.g. --listen 127.0.0.1:0")
+    })
 }
 
 /// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`.
@@ -52,7 +52,12 @@ pub fn pipeline_metrics(live: &Live, source: &KafkaSource, now: Instant) -> Stri
     let metrics = source.metrics();
     family(&mut text, "plimsoll_kafka_records_total", "counter", "Records decoded, dead letters included.");
     labelled(&mut text, "plimsoll_kafka_records_total", &[("role", "ingest")], metrics.records_count);
-    family(&mut text, "plimsoll_kafka_lag_records", "gauge", "Records between the position and the end of the partition.");
+    family(
+        &mut text,
+        "plimsoll_kafka_lag_records",
+        "gauge",
+        "Records between the position and the end of the partition.",
+    );
     for (id, lag) in &metrics.lag_count {
         let labels = [("partition", &*id.partition.to_string()), ("topic", &*id.topic)];
         labelled(&mut text, "plimsoll_kafka_lag_records", &labels, lag);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use plimsoll_aggregate::{Input, Live, Progress, Worker, WorkerSettings};
-use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaMetrics, KafkaSettings, KafkaSource};
+use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
@@ -60,11 +60,15 @@ impl Pipeline {
     pub fn start(settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
         let live = Arc::new(Live::default());
         let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
-        let worker =
-            Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
+        let worker = Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
         let source = Arc::new(kafka::start(settings.kafka, &sources, worker.start_offsets())?);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
-        let feeding = Feeder { source: source.clone(), inputs, shutdown: shutdown.clone(), until_caught_up: settings.until_caught_up };
+        let feeding = Feeder {
+            source: source.clone(),
+            inputs,
+            shutdown: shutdown.clone(),
+            until_caught_up: settings.until_caught_up,
+        };
         let feeder = std::thread::Builder::new().name("feeder".to_owned()).spawn(move || feeding.run());
         let committing = source.clone();
         let work = move || {
@@ -80,11 +84,6 @@ impl Pipeline {
             feeder: feeder.context("cannot start a thread")?,
             worker: worker.context("cannot start a thread")?,
         })
-    }
-
-    /// The consumer's own numbers.
-    pub fn source_metrics(&self) -> KafkaMetrics {
-        self.source.metrics()
     }
 
     /// A handle on the consumer's own numbers that outlives this value.

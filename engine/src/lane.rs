@@ -134,7 +134,8 @@ impl LaneGroup {
             self.lanes[lane].services.derive(&self.portfolio, event);
         }
         for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let mine = |service: ServiceIndex| lanes == 1 || lane_of(&self.portfolio.service(service).id, lanes) == number;
+            let mine =
+                |service: ServiceIndex| lanes == 1 || lane_of(&self.portfolio.service(service).id, lanes) == number;
             lane.services.close(&self.portfolio, &step, mine, &mut facts);
         }
         facts.sort();

@@ -220,7 +220,13 @@ fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judge
     let (good, total) = (measured.good_count, measured.total_count);
     let Target::AtLeast(share) = objective.target else {
         // Only shares can be promised of counts; definitions that promise anything else are refused.
-        return Judged { verdict: Verdict::NoData, attainment: None, budget: None, budget_left: None, budget_left_share: None };
+        return Judged {
+            verdict: Verdict::NoData,
+            attainment: None,
+            budget: None,
+            budget_left: None,
+            budget_left_share: None,
+        };
     };
     let verdict = match share.compare(good, total) {
         None if objective.met_when_empty => Verdict::Met,
@@ -257,7 +263,13 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 ///
 /// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch takes the
 /// state before it (R4). An outage is a maximal stretch of `down` with any agreed time in the segment.
-pub fn measure_states(states: &[Segment], policy: &StatePolicy, calendar: &Calendar, segment: Window, now: Instant) -> Measured {
+pub fn measure_states(
+    states: &[Segment],
+    policy: &StatePolicy,
+    calendar: &Calendar,
+    segment: Window,
+    now: Instant,
+) -> Measured {
     let mut measured = Measured { agreed: calendar.elapsed(segment.start, segment.end), ..Measured::default() };
     let mut outage = Micros::ZERO;
     for (state, start, end) in effective_states(states, policy, segment, now) {

@@ -59,7 +59,7 @@ impl Lake {
     ///
     /// # Errors
     /// `Fenced` when another worker moves the group's epoch past this one meanwhile; `Unavailable` when the storage does
-    /// not take it: then the table is as it was, and the same commit may be tried again; `Invalid` for rows of another
+    /// not take it: the same commit may be tried again, its rows are written once at most; `Invalid` for rows of another
     /// table, a group or an epoch that cannot be, or a table that this version does not know.
     pub async fn commit(
         &self,

@@ -20,7 +20,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let texts = definitions::read_folder(&arguments.definitions)?;
     match definitions::parse(&texts) {
         Ok(found) => {
-            let objectives: usize = found.agreements.iter().map(|agreement| agreement.objectives.len() * agreement.services.len()).sum();
+            let objectives: usize =
+                found.agreements.iter().map(|agreement| agreement.objectives.len() * agreement.services.len()).sum();
             println!(
                 "{}: {}, {}, {}, {}, {}: no problems",
                 arguments.definitions.display(),

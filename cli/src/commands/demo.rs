@@ -45,9 +45,14 @@ pub struct Arguments {
 }
 
 fn month(text: &str) -> Result<NaiveDate, String> {
-    let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(|_| "expected a month such as 2026-10")?;
+    let first =
+        NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(|_| "expected a month such as 2026-10")?;
     let years = NaiveDate::from_ymd_opt(2000, 1, 1)..NaiveDate::from_ymd_opt(2100, 1, 1);
-    if years.contains(&Some(first)) { Ok(first) } else { Err("expected a month between 2000-01 and 2099-12".to_owned()) }
+    if years.contains(&Some(first)) {
+        Ok(first)
+    } else {
+        Err("expected a month between 2000-01 and 2099-12".to_owned())
+    }
 }
 
 /// Marks a folder as one that a demo may remove.
@@ -80,7 +85,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     );
     let told = Teller::new();
     let broker = DemoBroker::start(&generator, |records| told.tell(&format!("produced {records} records")))?;
-    told.done(&format!("produced {} records into the broker of this process ({:.1} s)", broker.records, started.elapsed().as_secs_f64()));
+    told.done(&format!(
+        "produced {} records into the broker of this process ({:.1} s)",
+        broker.records,
+        started.elapsed().as_secs_f64()
+    ));
 
     let lake = runtime.block_on(Lake::open(&arguments.folder.join("lake").to_string_lossy()))?;
     let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
@@ -102,7 +111,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let metrics = move || doors::pipeline_metrics(&scraped, &source, end);
     // The worker's end is not the end of the doors, so they have a shutdown of their own.
     let closing = Shutdown::default();
-    let answering = runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, closing.clone()));
+    let answering =
+        runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, closing.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));
@@ -138,7 +148,9 @@ fn write_folder(folder: &Path, texts: &[(String, String)]) -> Result<()> {
     }
     let definitions = folder.join("definitions");
     let written = std::fs::create_dir_all(&definitions)
-        .and_then(|()| std::fs::write(folder.join(MARKER), "made by plimsoll demo, which removes it when it runs again\n"))
+        .and_then(|()| {
+            std::fs::write(folder.join(MARKER), "made by plimsoll demo, which removes it when it runs again\n")
+        })
         .and_then(|()| texts.iter().try_for_each(|(name, text)| std::fs::write(definitions.join(name), text)));
     written.with_context(|| format!("cannot write to {}; give another --folder", folder.display()))
 }
@@ -146,14 +158,24 @@ fn write_folder(folder: &Path, texts: &[(String, String)]) -> Result<()> {
 fn progress(counts: &Counts, of: usize) -> String {
     let events: u64 = counts.events.values().sum();
     let dead: u64 = counts.dead_letters.values().sum();
-    let until = counts.watermark.map_or(String::new(), |watermark| format!(", up to {}", watermark.to_utc().format("%d %b %H:%M")));
-    format!("read {} of {of} records{until}, {} committed", events + dead + counts.duplicates, definitions::counted(counts.committed.0 as usize, "epoch"))
+    let until = counts
+        .watermark
+        .map_or(String::new(), |watermark| format!(", up to {}", watermark.to_utc().format("%d %b %H:%M")));
+    format!(
+        "read {} of {of} records{until}, {} committed",
+        events + dead + counts.duplicates,
+        definitions::counted(counts.committed.0 as usize, "epoch")
+    )
 }
 
 fn print_counts(counts: &Counts) {
     let topics: Vec<_> = counts.events.iter().map(|(topic, count)| format!("{topic} {count}")).collect();
     println!("\nEvents: {} accepted ({})", counts.events.values().sum::<u64>(), topics.join(", "));
-    println!("        {} sent twice and counted once, {} set aside (above)", counts.duplicates, counts.dead_letters.values().sum::<u64>());
+    println!(
+        "        {} sent twice and counted once, {} set aside (above)",
+        counts.duplicates,
+        counts.dead_letters.values().sum::<u64>()
+    );
 }
 
 fn print_addresses(address: SocketAddr, folder: &Path) {
@@ -161,8 +183,13 @@ fn print_addresses(address: SocketAddr, folder: &Path) {
     println!("\nStill up; Ctrl-C ends it. Try:");
     println!("  curl 'http://{address}/v1/attainment?verdict=breached&window_kind=month&limit=5'");
     println!("  curl http://{address}/metrics | grep error_budget");
-    println!("  curl http://{address}/v1/sql -d 'SELECT service, sum(duration_us) / 60000000 AS minutes_down FROM outages GROUP BY service ORDER BY 2 DESC LIMIT 5'");
-    println!("  cargo run -- sql --lake {} \"SELECT verdict, count(*) FROM attainment GROUP BY verdict\"", lake.display());
+    println!(
+        "  curl http://{address}/v1/sql -d 'SELECT service, sum(duration_us) / 60000000 AS minutes_down FROM outages GROUP BY service ORDER BY 2 DESC LIMIT 5'"
+    );
+    println!(
+        "  cargo run -- sql --lake {} \"SELECT verdict, count(*) FROM attainment GROUP BY verdict\"",
+        lake.display()
+    );
     println!("  cargo run -- check --definitions {}", definitions.display());
 }
 

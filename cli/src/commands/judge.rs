@@ -164,7 +164,10 @@ impl Judging {
             eprintln!("  {}:{}: {}: {}", letter.topic, letter.offset, letter.reason, letter.detail);
         }
         if self.dead_letters.len() > DEAD_LETTERS_TOLD_MAX {
-            eprintln!("  and {} more; --show dead_letters has them all", self.dead_letters.len() - DEAD_LETTERS_TOLD_MAX);
+            eprintln!(
+                "  and {} more; --show dead_letters has them all",
+                self.dead_letters.len() - DEAD_LETTERS_TOLD_MAX
+            );
         }
         let Facts { transitions, outages, clocks, attainment, breaches, .. } = facts;
         let batch = |shown: &Shown| match shown {
@@ -186,15 +189,40 @@ const DEAD_LETTERS_TOLD_MAX: usize = 10;
 fn columns_for_people(table: Table) -> &'static [&'static str] {
     match table {
         Table::Attainment => &[
-            "agreement", "service", "objective", "window_start", "finality", "verdict", "target", "attainment_ratio", "good_us",
-            "bad_us", "unknown_us", "good_count", "total_count", "outage_count", "budget_left_us",
+            "agreement",
+            "service",
+            "objective",
+            "window_start",
+            "finality",
+            "verdict",
+            "target",
+            "attainment_ratio",
+            "good_us",
+            "bad_us",
+            "unknown_us",
+            "good_count",
+            "total_count",
+            "outage_count",
+            "budget_left_us",
         ],
         Table::Clocks => &[
-            "agreement", "objective", "service", "ticket", "priority", "started_at", "stopped_at", "due_at", "elapsed_us", "paused_us",
-            "target_us", "verdict",
+            "agreement",
+            "objective",
+            "service",
+            "ticket",
+            "priority",
+            "started_at",
+            "stopped_at",
+            "due_at",
+            "elapsed_us",
+            "paused_us",
+            "target_us",
+            "verdict",
         ],
         Table::Outages => &["service", "started_at", "ended_at", "duration_us", "causes"],
-        Table::Breaches => &["event", "scope", "agreement", "service", "objective", "ticket", "window_start", "at", "detail"],
+        Table::Breaches => {
+            &["event", "scope", "agreement", "service", "objective", "ticket", "window_start", "at", "detail"]
+        }
         Table::Transitions => &["service", "at", "state", "causes"],
         _ => &["topic", "offset", "reason", "detail"],
     }

@@ -66,7 +66,9 @@ fn property(text: &str) -> Result<(String, String), String> {
 /// A duration as definitions write it: `500ms`, `1m 30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let micros = parse_duration(text).ok_or("expected a duration such as 500ms, 10s or 1m 30s")?;
-    u64::try_from(micros.0).map(Duration::from_micros).map_err(|_| "expected a duration that is not negative".to_owned())
+    u64::try_from(micros.0)
+        .map(Duration::from_micros)
+        .map_err(|_| "expected a duration that is not negative".to_owned())
 }
 
 /// Runs until it is told to end.
@@ -92,7 +94,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     };
     let settings = Settings { kafka, worker, definitions, lake, until_caught_up: arguments.until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
-    println!("reading {} from {}, answering on http://{}", definitions::counted(topics, "topic"), arguments.bootstrap, listener.local_addr()?);
+    println!(
+        "reading {} from {}, answering on http://{}",
+        definitions::counted(topics, "topic"),
+        arguments.bootstrap,
+        listener.local_addr()?
+    );
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let metrics = move || doors::pipeline_metrics(&live, &source, Instant::from(chrono::Utc::now()));
     let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));

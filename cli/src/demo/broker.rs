@@ -93,7 +93,9 @@ fn lay_out(generator: &Generator) -> Result<(BTreeMap<&'static str, i32>, Places
         let mut heaviest: Vec<_> = keys.into_iter().collect();
         heaviest.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         let Some((count, placed)) = (1..=PARTITIONS_MAX).find_map(|count| Some((count, fit(&heaviest, count)?))) else {
-            bail!("the records of topic {topic} do not fit into {PARTITIONS_MAX} partitions of the broker in this process");
+            bail!(
+                "the records of topic {topic} do not fit into {PARTITIONS_MAX} partitions of the broker in this process"
+            );
         };
         topics.insert(topic, count as i32);
         places.extend(heaviest.into_iter().zip(placed).map(|((key, _), place)| ((topic, key), place as i32)));

@@ -37,7 +37,8 @@ use changes::Change;
 use payload::DayLabels;
 use tickets::Ticket;
 
-pub use faults::FaultCounts;
+#[cfg(test)]
+use faults::FaultCounts;
 
 /// One minute in the unit in which the generator plans: seconds.
 const MINUTE: i64 = 60;
@@ -54,6 +55,7 @@ pub struct Generator {
     changes: Vec<Change>,
     /// Everything that arrives, in the order of arrival.
     plan: Vec<Planned>,
+    #[cfg(test)]
     faults: FaultCounts,
     day_labels: DayLabels,
 }
@@ -71,9 +73,6 @@ pub struct DemoRecord {
     pub arrival: Instant,
 }
 
-/// The topics that the records go to.
-pub const DEMO_TOPICS: [&str; 5] = ["monitoring", "probes", "incidents", "changes", "feedback"];
-
 impl Generator {
     /// Plans the UTC month that `month` lies in.
     pub fn new(seed: u64, month: NaiveDate) -> Generator {
@@ -87,12 +86,21 @@ impl Generator {
         monitoring::schedule(seed, &month, &catalogue, &outages, &mut plan);
         changes::schedule(&month, &changes, &mut plan);
         tickets::schedule(&month, &tickets, &mut plan);
-        let faults = faults::spoil(seed, &month, &mut plan);
+        let _faults = faults::spoil(seed, &month, &mut plan);
         // Stable, so that records of one second keep the order in which they were planned.
         plan.sort_by_key(|planned| planned.arrival);
 
         let day_labels = DayLabels::new(month.first);
-        Generator { month, catalogue, tickets, changes, plan, faults, day_labels }
+        Generator {
+            month,
+            catalogue,
+            tickets,
+            changes,
+            plan,
+            #[cfg(test)]
+            faults: _faults,
+            day_labels,
+        }
     }
 
     /// The definitions as YAML files: name and text of each.
@@ -106,11 +114,13 @@ impl Generator {
     }
 
     /// How many records `records` gives.
+    #[cfg(test)]
     pub fn records_count(&self) -> usize {
         self.plan.len()
     }
 
     /// How many of the records are faulty, by kind of fault.
+    #[cfg(test)]
     pub fn faults(&self) -> FaultCounts {
         self.faults
     }

@@ -1,0 +1,259 @@
+//! Laws of the whole group: order, duplication, cutting, lanes and restarts do not matter (R21).
+
+use arrow_array::builder::{
+    BooleanBuilder, Int64Builder, StringBuilder, StringDictionaryBuilder, TimestampMicrosecondBuilder,
+};
+use arrow_array::types::{Int8Type, Int32Type};
+use arrow_array::{ArrayRef, DictionaryArray, Int8Array, Int32Array, RecordBatch, StringArray, new_null_array};
+use plimsoll_schemas::definition::{File, load};
+use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Status, event_schema};
+use proptest::prelude::*;
+
+use super::*;
+
+const DEFINITIONS: &str = "
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: web}
+spec: {state: {stale_after: 2h}}
+---
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: mail}
+spec: {state: {from: incidents}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: ola}
+spec:
+  type: ola
+  services: [web, mail]
+  effective: {from: 1970-01-01, until: 1970-01-08}
+  objectives:
+    - {id: availability, indicator: {signal: availability}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: outages, indicator: {signal: outage_count, unknown: hold}, target: {at_most: 1}, window: {calendar: week}}
+    - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
+---
+apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: plain}
+spec: {topics: [t], lateness: 1h}
+";
+
+const HOUR: i64 = 3_600_000_000;
+
+/// An event of the small world: what happens in which half hour.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Probe(i64, Status),
+    Ticket(i64, u8, Action),
+    Score(i64, i64),
+}
+
+fn portfolio() -> Arc<Portfolio> {
+    let definitions = load(&[File { name: "world.yaml", text: DEFINITIONS }]).expect("no problems");
+    Arc::new(Portfolio::new(&definitions))
+}
+
+fn words(column: EventColumn, keys: Vec<Option<i8>>) -> ArrayRef {
+    Arc::new(DictionaryArray::<Int8Type>::new(Int8Array::from(keys), Arc::new(StringArray::from(column.words()))))
+}
+
+/// Events with their numbers as ids, in this order, as one delivery of partition 0 from this offset on.
+fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) -> Delivery {
+    let rows = events.len();
+    let mut columns: Vec<ArrayRef> =
+        event_schema().fields().iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+    let (mut ids, mut times, mut services) =
+        (StringBuilder::new(), TimestampMicrosecondBuilder::new(), StringDictionaryBuilder::<Int32Type>::new());
+    let (mut tickets, mut outages, mut scores) = (StringBuilder::new(), BooleanBuilder::new(), Int64Builder::new());
+    let (mut kinds, mut states, mut actions) = (Vec::new(), Vec::new(), Vec::new());
+    for &(number, happening) in events {
+        ids.append_value(number.to_string());
+        let (time, service, kind) = match happening {
+            Happening::Probe(time, _) => (time, "web", EventKind::Monitoring),
+            Happening::Ticket(time, ticket, _) => {
+                (time, if ticket % 2 == 0 { "web" } else { "mail" }, EventKind::Incident)
+            }
+            Happening::Score(time, _) => (time, "mail", EventKind::Feedback),
+        };
+        times.append_value(time * HOUR / 2);
+        services.append_value(service);
+        kinds.push(Some(kind as i8));
+        states.push(if let Happening::Probe(_, status) = happening { Some(status as i8) } else { None });
+        actions.push(if let Happening::Ticket(_, _, action) = happening { Some(action as i8) } else { None });
+        tickets.append_option(if let Happening::Ticket(_, ticket, _) = happening {
+            Some(format!("T{ticket}"))
+        } else {
+            None
+        });
+        outages.append_option(if let Happening::Ticket(_, ticket, _) = happening {
+            Some(ticket % 2 == 1)
+        } else {
+            None
+        });
+        scores.append_option(if let Happening::Score(_, score) = happening { Some(score) } else { None });
+    }
+    let text = |value: &str| {
+        let keys = Int32Array::from(vec![0; rows]);
+        Arc::new(DictionaryArray::<Int32Type>::new(keys, Arc::new(StringArray::from(vec![value])))) as ArrayRef
+    };
+    for (column, array) in [
+        (EventColumn::Topic, text("t")),
+        (EventColumn::Partition, Arc::new(Int32Array::from(vec![0; rows])) as ArrayRef),
+        (EventColumn::Offset, Arc::new(Int64Array::from_iter_values(from_offset..from_offset + rows as i64))),
+        (EventColumn::Source, text("plain")),
+        (EventColumn::Id, Arc::new(ids.finish())),
+        (EventColumn::Time, Arc::new(times.finish().with_timezone("UTC"))),
+        (EventColumn::Kind, words(EventColumn::Kind, kinds)),
+        (EventColumn::Service, Arc::new(services.finish())),
+        (EventColumn::Check, text("http")),
+        (EventColumn::Status, words(EventColumn::Status, states)),
+        (EventColumn::Ticket, Arc::new(tickets.finish())),
+        (EventColumn::Action, words(EventColumn::Action, actions)),
+        (EventColumn::Outage, Arc::new(outages.finish())),
+        (EventColumn::Score, Arc::new(scores.finish())),
+    ] {
+        columns[column as usize] = array;
+    }
+    for column in [EventColumn::State, EventColumn::Outcome] {
+        columns[column as usize] = words(column, vec![None; rows]);
+    }
+    let batch = RecordBatch::try_new(event_schema(), columns).expect("the event schema");
+    Delivery {
+        partition: PartitionId { topic: "t".into(), partition: 0 },
+        from_offset,
+        until_offset: from_offset + rows as i64,
+        events: EventBatch::try_new(batch).expect("vocabularies"),
+        dead_letters: Vec::new(),
+        caught_up,
+    }
+}
+
+/// The day after the week in which everything happens.
+const NOW: Instant = Instant(8 * 24 * HOUR);
+
+/// What is current after everything: the last row written under each key that was not taken back, as text without the
+/// bookkeeping of when and how often it was written.
+fn current(all: &[Facts]) -> Vec<String> {
+    let mut rows = std::collections::BTreeMap::new();
+    for facts in all {
+        for row in &facts.attainment {
+            let key = format!("attainment {} {} {}", row.service, row.objective, row.window_start);
+            let told = plimsoll_schemas::table::AttainmentRow {
+                revision: 0,
+                epoch: 0,
+                recorded_at: Instant(0),
+                ..row.clone()
+            };
+            rows.insert(key, Some(format!("{told:?}")));
+        }
+        for row in &facts.clocks {
+            let told =
+                plimsoll_schemas::table::ClockRow { revision: 0, epoch: 0, recorded_at: Instant(0), ..row.clone() };
+            rows.insert(
+                format!("clock {} {}", row.objective, row.ticket),
+                (!row.retracted).then(|| format!("{told:?}")),
+            );
+        }
+        for row in &facts.outages {
+            let told = format!("{} {:?} {}", row.started_at, row.ended_at, row.causes);
+            rows.insert(format!("outage {} {}", row.service, row.started_at), (!row.retracted).then_some(told));
+        }
+        for row in &facts.transitions {
+            let told = format!("{} {} {}", row.at, row.state, row.causes);
+            rows.insert(format!("transition {} {}", row.service, row.at), (!row.retracted).then_some(told));
+        }
+    }
+    rows.into_iter().filter_map(|(key, row)| row.map(|row| format!("{key}: {row}"))).collect()
+}
+
+/// Everything in one delivery and one step.
+fn at_once(events: &[Happening]) -> Vec<String> {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+    group.fold(&delivery(&numbered, 0, true), NOW);
+    current(&[group.close(1, NOW, true)])
+}
+
+/// The events in another order, some twice, cut into steps, over several lanes, with a restart after each step.
+fn bit_by_bit(events: &[(usize, Happening)], cut: usize, lanes: usize, restart: bool) -> Vec<String> {
+    let mut group = LaneGroup::new(portfolio(), lanes);
+    let (mut all, mut offset) = (Vec::new(), 0);
+    let parts: Vec<_> = events.chunks(cut).collect();
+    for (number, part) in parts.iter().enumerate() {
+        group.fold(&delivery(part, offset, number + 1 == parts.len()), NOW);
+        offset += part.len() as i64;
+        all.push(group.close(number as i64 + 1, NOW, number % 2 == 0));
+        if restart {
+            let bytes = group.snapshot().expect("a snapshot");
+            group = LaneGroup::restore(portfolio(), lanes, &bytes).expect("restored");
+        }
+    }
+    all.push(group.close(parts.len() as i64 + 1, NOW, true));
+    current(&all)
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let status =
+        prop::sample::select(vec![Status::Up, Status::Up, Status::Up, Status::Down, Status::Degraded, Status::Unknown]);
+    let action = prop::sample::select(vec![
+        Action::Opened,
+        Action::Acknowledged,
+        Action::Paused,
+        Action::Resumed,
+        Action::Resolved,
+        Action::Reopened,
+        Action::Closed,
+        Action::Cancelled,
+    ]);
+    prop_oneof![
+        6 => (0..330_i64, status).prop_map(|(time, status)| Happening::Probe(time, status)),
+        3 => (0..330_i64, 0..6_u8, action).prop_map(|(time, ticket, action)| Happening::Ticket(time, ticket, action)),
+        1 => (0..330_i64, 1..6_i64).prop_map(|(time, score)| Happening::Score(time, score)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn r21_order_duplication_cuts_lanes_and_restarts_do_not_matter(
+        events in prop::collection::vec(happening(), 1..60),
+        order in any::<prop::sample::Index>(),
+        repeated in any::<prop::sample::Index>(),
+        cut in 1..20_usize,
+        lanes in 1..4_usize,
+        restart in any::<bool>(),
+    ) {
+        let expected = at_once(&events);
+        let mut shuffled: Vec<_> = events.iter().copied().enumerate().collect();
+        shuffled.rotate_left(order.index(events.len()));
+        let again = shuffled[repeated.index(events.len())];
+        shuffled.push(again);
+        prop_assert_eq!(bit_by_bit(&shuffled, cut, lanes, restart), expected);
+    }
+
+    #[test]
+    fn the_parts_add_up_to_the_agreed_time_that_has_passed(events in prop::collection::vec(happening(), 1..60)) {
+        let mut group = LaneGroup::new(portfolio(), 1);
+        let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+        group.fold(&delivery(&numbered, 0, true), NOW);
+        for row in group.close(1, NOW, true).attainment {
+            if row.signal == "availability" {
+                prop_assert_eq!(row.good_us + row.bad_us + row.degraded_us + row.excluded_us + row.unknown_us, row.agreed_us);
+            }
+        }
+    }
+}
+
+#[test]
+fn r20_what_was_read_before_counts_neither_again_nor_as_a_duplicate() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    let events = [(0, Happening::Score(1, 5)), (1, Happening::Score(2, 1)), (0, Happening::Score(1, 5))];
+    let first = group.fold(&delivery(&events, 10, false), NOW);
+    assert_eq!((first.accepted, first.duplicates, first.already_read), (Some(vec![0, 1]), 1, 0));
+    let again = group.fold(&delivery(&events, 10, false), NOW);
+    assert_eq!((again.accepted, again.duplicates, again.already_read), (Some(vec![]), 0, 3));
+}

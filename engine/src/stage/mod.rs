@@ -105,7 +105,11 @@ pub struct Contribution {
 
 /// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added.
 pub fn contribution_changes(before: &[Contribution], now: &[Contribution]) -> Vec<Contribution> {
-    let gone = before.iter().filter(|one| !now.contains(one)).map(|one| Contribution { good: -one.good, total: -one.total, ..*one });
+    let gone = before.iter().filter(|one| !now.contains(one)).map(|one| Contribution {
+        good: -one.good,
+        total: -one.total,
+        ..*one
+    });
     let new = now.iter().filter(|one| !before.contains(one)).copied();
     gone.chain(new).collect()
 }

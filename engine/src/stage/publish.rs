@@ -101,7 +101,10 @@ impl ObjectiveState {
 
     /// The earliest instant whose states are needed to state the results anew; `None` when none can differ.
     pub fn next_from(&self, plan: &ObjectivePlan, step: &Step) -> Option<Instant> {
-        let from = self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start)).max(plan.agreement.in_force.start);
+        let from = self
+            .touched_from
+            .map_or(self.next_start, |touched| touched.min(self.next_start))
+            .max(plan.agreement.in_force.start);
         let window = window_containing(plan.window_kind(), plan.agreement.time_zone, from);
         let segment = window.clip(plan.agreement.in_force)?;
         (segment.start < step.watermark).then_some(segment.start)
@@ -129,7 +132,15 @@ impl ObjectiveState {
         }
     }
 
-    fn find(&self, plan: &ObjectivePlan, window: Window, segment: Window, last: bool, now: Instant, states: &[Segment]) -> Found {
+    fn find(
+        &self,
+        plan: &ObjectivePlan,
+        window: Window,
+        segment: Window,
+        last: bool,
+        now: Instant,
+        states: &[Segment],
+    ) -> Found {
         let over = segment.end <= now;
         let Feed::State(policy) = plan.feed() else {
             let (good_count, total_count) = self.counts.get(&window.start).copied().unwrap_or_default();
@@ -143,7 +154,9 @@ impl ObjectiveState {
         let measured = measure_states(relevant, &policy, &plan.calendar, segment, now);
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = match judged.verdict {
-            Verdict::Breached => breached_at(&plan.objective, &policy, &measured, relevant, &plan.calendar, segment, now),
+            Verdict::Breached => {
+                breached_at(&plan.objective, &policy, &measured, relevant, &plan.calendar, segment, now)
+            }
             _ => None,
         };
         Found { window, segment, measured, judged, breached_at, last }
@@ -201,8 +214,16 @@ impl Written {
     fn describe(&self) -> String {
         format!(
             "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {}, total_count {}, outage_count {}, longest_outage_us {}",
-            self.verdict.as_str(), self.good.0, self.bad.0, self.degraded.0, self.excluded.0, self.unknown.0,
-            self.counts.0, self.counts.1, self.outages.0, self.outages.1.0,
+            self.verdict.as_str(),
+            self.good.0,
+            self.bad.0,
+            self.degraded.0,
+            self.excluded.0,
+            self.unknown.0,
+            self.counts.0,
+            self.counts.1,
+            self.outages.0,
+            self.outages.1.0,
         )
     }
 }

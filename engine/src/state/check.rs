@@ -97,7 +97,11 @@ impl CheckHistory {
         }
         let first_kept = self.kept.first().map_or(Instant(i64::MAX), |first| first.time());
         if observation.time() < first_kept && self.frozen.last().is_some_and(|run| observation.time() <= run.last) {
-            return match self.frozen.iter().any(|run| run.status == observation.status() && covers(run, observation.time())) {
+            return match self
+                .frozen
+                .iter()
+                .any(|run| run.status == observation.status() && covers(run, observation.time()))
+            {
                 true => Observed::Extended,
                 false => Observed::BeyondHistory,
             };

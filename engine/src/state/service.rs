@@ -14,9 +14,9 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{DownWhen, Evidence, StateRule};
 use plimsoll_schemas::event::Status;
-use plimsoll_schemas::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::State;
@@ -76,7 +76,8 @@ impl ServiceHistory {
     /// Replaces the outages that a ticket declares.
     pub fn claim(&mut self, ticket: &Name, claims: Vec<Claim>) {
         let before = self.claims.get(ticket).map_or(&[][..], Vec::as_slice);
-        let first_difference = (0..before.len().max(claims.len())).find(|&index| before.get(index) != claims.get(index));
+        let first_difference =
+            (0..before.len().max(claims.len())).find(|&index| before.get(index) != claims.get(index));
         let Some(index) = first_difference else { return };
         let from = before.get(index).into_iter().chain(claims.get(index)).map(|claim| claim.0).min();
         if claims.is_empty() {
@@ -101,7 +102,8 @@ impl ServiceHistory {
 
     /// Says that states were read up to `watermark`; what was observed beyond it stays to be read.
     pub fn read_until(&mut self, watermark: Instant) {
-        self.changed = self.changed.filter(|(_, last)| *last >= watermark).map(|(first, last)| (first.max(watermark), last));
+        self.changed =
+            self.changed.filter(|(_, last)| *last >= watermark).map(|(first, last)| (first.max(watermark), last));
     }
 
     /// How many observations came too late to be applied.
@@ -136,7 +138,9 @@ impl ServiceHistory {
             let end = sweep.next_change().min(until);
             let (state, causes) = sweep.combine(rule);
             match segments.last_mut() {
-                Some(Segment { end: previous_end, state: previous, causes: same, .. }) if *previous == state && *same == causes => {
+                Some(Segment { end: previous_end, state: previous, causes: same, .. })
+                    if *previous == state && *same == causes =>
+                {
                     *previous_end = end;
                 }
                 _ => segments.push(Segment { start, end, state, causes }),
@@ -167,13 +171,20 @@ impl<'a> Sweep<'a> {
         let mut sweep = Sweep { checks: Vec::new(), claims: Vec::new() };
         if rule.evidence != Evidence::Incidents {
             for (cause, check) in &history.checks {
-                sweep.checks.push(Track { cause, changes: check_changes(check, rule, from, until), next: 0, current: None });
+                sweep.checks.push(Track {
+                    cause,
+                    changes: check_changes(check, rule, from, until),
+                    next: 0,
+                    current: None,
+                });
             }
         }
         if rule.evidence != Evidence::Checks {
             for (cause, claims) in &history.claims {
                 let mut changes = Vec::new();
-                for &(start, end) in claims.iter().filter(|claim| claim.0 < until && claim.1.is_none_or(|end| end > from)) {
+                for &(start, end) in
+                    claims.iter().filter(|claim| claim.0 < until && claim.1.is_none_or(|end| end > from))
+                {
                     changes.push((start, Some(Status::Down)));
                     changes.extend(end.map(|end| (end, None)));
                 }
@@ -243,7 +254,12 @@ impl<'a> Sweep<'a> {
 }
 
 /// When a check's status changes within `[from, until)`; it goes unknown `stale_after` after an unrepeated observation.
-fn check_changes(check: &CheckHistory, rule: &StateRule, from: Instant, until: Instant) -> Vec<(Instant, Option<Status>)> {
+fn check_changes(
+    check: &CheckHistory,
+    rule: &StateRule,
+    from: Instant,
+    until: Instant,
+) -> Vec<(Instant, Option<Status>)> {
     let mut changes: Vec<(Instant, Option<Status>)> = Vec::new();
     let mut runs = check.runs_from(from).peekable();
     while let Some(run) = runs.next() {
@@ -269,7 +285,12 @@ mod tests {
     }
 
     /// Observations are (check, time, status); claims are (ticket, from, until).
-    fn check(rule: StateRule, observations: &[(&str, i64, Status)], claims: &[(&str, i64, Option<i64>)], expected: &str) {
+    fn check(
+        rule: StateRule,
+        observations: &[(&str, i64, Status)],
+        claims: &[(&str, i64, Option<i64>)],
+        expected: &str,
+    ) {
         let mut history = ServiceHistory::default();
         for &(name, time, status) in observations {
             let place = history.check(name);
@@ -284,7 +305,9 @@ mod tests {
             .iter()
             .map(|segment| {
                 let causes = segment.causes.iter().map(|cause| cause.as_ref()).collect::<Vec<_>>().join("+");
-                format!("{} {}-{} {causes}", segment.state.as_str(), segment.start.0, segment.end.0).trim_end().to_owned()
+                format!("{} {}-{} {causes}", segment.state.as_str(), segment.start.0, segment.end.0)
+                    .trim_end()
+                    .to_owned()
             })
             .collect();
         assert_eq!(found.join(", "), expected);
@@ -310,18 +333,34 @@ mod tests {
 
     #[test]
     fn r3_an_outage_is_down_whatever_the_checks_say_and_causes_are_a_union() {
-        let observations = [("a", 0, Status::Up), ("a", 10, Status::Down), ("a", 20, Status::Up), ("a", 30, Status::Up)];
+        let observations =
+            [("a", 0, Status::Up), ("a", 10, Status::Down), ("a", 20, Status::Up), ("a", 30, Status::Up)];
         let claims = [("T1", 5, Some(15)), ("T2", 12, Some(25))];
         let expected = "up 0-5, down 5-10 T1, down 10-12 T1+a, down 12-15 T1+T2+a, down 15-20 T2+a, down 20-25 T2, up 25-40, unknown 40-100";
         check(rule(Evidence::Both, DownWhen::AnyDown), &observations, &claims, expected);
-        check(rule(Evidence::Checks, DownWhen::AnyDown), &observations, &claims, "up 0-10, down 10-20 a, up 20-40, unknown 40-100");
-        check(rule(Evidence::Incidents, DownWhen::AnyDown), &observations, &claims, "up 0-5, down 5-12 T1, down 12-15 T1+T2, down 15-25 T2, up 25-100");
+        check(
+            rule(Evidence::Checks, DownWhen::AnyDown),
+            &observations,
+            &claims,
+            "up 0-10, down 10-20 a, up 20-40, unknown 40-100",
+        );
+        check(
+            rule(Evidence::Incidents, DownWhen::AnyDown),
+            &observations,
+            &claims,
+            "up 0-5, down 5-12 T1, down 12-15 T1+T2, down 15-25 T2, up 25-100",
+        );
     }
 
     #[test]
     fn a_degraded_check_degrades_and_the_checks_own_doubt_is_unknown() {
         let observations = [("a", 0, Status::Degraded), ("a", 10, Status::Unknown), ("a", 20, Status::Up)];
-        check(rule(Evidence::Checks, DownWhen::AnyDown), &observations, &[], "degraded 0-10 a, unknown 10-20, up 20-30, unknown 30-100");
+        check(
+            rule(Evidence::Checks, DownWhen::AnyDown),
+            &observations,
+            &[],
+            "degraded 0-10 a, unknown 10-20, up 20-30, unknown 30-100",
+        );
     }
 
     #[test]

@@ -4,8 +4,11 @@ use plimsoll_schemas::definition::{Indicator, WindowKind};
 
 use super::*;
 
-const POLICY: StatePolicy =
-    StatePolicy { unknown: UnknownPolicy::Remove, excluded: ExcludedPolicy::Remove, degraded_good: Share(Share::WHOLE) };
+const POLICY: StatePolicy = StatePolicy {
+    unknown: UnknownPolicy::Remove,
+    excluded: ExcludedPolicy::Remove,
+    degraded_good: Share(Share::WHOLE),
+};
 
 fn objective(signal: Signal, target: Target) -> Objective {
     Objective {
@@ -25,7 +28,13 @@ fn at_least(text: &str) -> Target {
 }
 
 fn measured(good: i64, bad: i64, unknown: i64, agreed: i64) -> Measured {
-    Measured { good: Micros(good), bad: Micros(bad), unknown: Micros(unknown), agreed: Micros(agreed), ..Measured::default() }
+    Measured {
+        good: Micros(good),
+        bad: Micros(bad),
+        unknown: Micros(unknown),
+        agreed: Micros(agreed),
+        ..Measured::default()
+    }
 }
 
 #[test]
@@ -44,7 +53,9 @@ fn r12_exactly_on_target_is_met_and_a_microsecond_less_is_not() {
 fn r27_an_open_window_is_judged_against_the_budget_of_the_whole() {
     let promise = objective(Signal::Availability(POLICY), at_least("90 %"));
     // Budget 100 of 1,000; 300 have passed.
-    for (bad, verdict) in [(0, Verdict::Met), (89, Verdict::Met), (90, Verdict::AtRisk), (100, Verdict::AtRisk), (101, Verdict::Breached)] {
+    for (bad, verdict) in
+        [(0, Verdict::Met), (89, Verdict::Met), (90, Verdict::AtRisk), (100, Verdict::AtRisk), (101, Verdict::Breached)]
+    {
         assert_eq!(judge(&promise, &measured(300 - bad, bad, 0, 1_000), false).verdict, verdict, "{bad} bad");
     }
 }
@@ -59,7 +70,10 @@ fn r4_unknown_is_removed_counted_or_too_much() {
     let counted = |unknown| objective(Signal::Availability(StatePolicy { unknown, ..POLICY }), at_least("90 %"));
     // 5 unknown of 100: as good 90/100, as bad 85/100.
     assert_eq!(judge(&counted(UnknownPolicy::Good), &measured(85, 10, 5, 100), true).verdict, Verdict::Met);
-    assert_eq!(judge(&counted(UnknownPolicy::Bad), &measured(85, 10, 5, 100), true).attainment, Some(Share(850_000_000)));
+    assert_eq!(
+        judge(&counted(UnknownPolicy::Bad), &measured(85, 10, 5, 100), true).attainment,
+        Some(Share(850_000_000))
+    );
 }
 
 #[test]
@@ -68,11 +82,19 @@ fn r8_degraded_time_has_a_weight() {
     let found = Measured { good: Micros(60), degraded: Micros(40), agreed: Micros(100), ..Measured::default() };
     // 60 + 40 x 0.25 = 70 of 100.
     assert_eq!(judge(&objective(Signal::Availability(policy), at_least("70 %")), &found, true).verdict, Verdict::Met);
-    assert_eq!(judge(&objective(Signal::Availability(policy), at_least("70.0000001 %")), &found, true).verdict, Verdict::Breached);
+    assert_eq!(
+        judge(&objective(Signal::Availability(policy), at_least("70.0000001 %")), &found, true).verdict,
+        Verdict::Breached
+    );
 }
 
 fn states(stretches: &[(State, i64, i64)]) -> Vec<Segment> {
-    let segment = |&(state, start, end): &(State, i64, i64)| Segment { start: Instant(start), end: Instant(end), state, causes: Vec::new() };
+    let segment = |&(state, start, end): &(State, i64, i64)| Segment {
+        start: Instant(start),
+        end: Instant(end),
+        state,
+        causes: Vec::new(),
+    };
     stretches.iter().map(segment).collect()
 }
 
@@ -89,7 +111,10 @@ fn r10_outages_downtime_and_the_longest() {
         (State::Up, 340, 400),
     ]);
     let sums = measure_states(&found, &POLICY, &Calendar::always(), month, Instant(400));
-    assert_eq!((sums.bad, sums.outage_count, sums.longest_outage, sums.agreed), (Micros(80), 3, Micros(50), Micros(1_000)));
+    assert_eq!(
+        (sums.bad, sums.outage_count, sums.longest_outage, sums.agreed),
+        (Micros(80), 3, Micros(50), Micros(1_000))
+    );
     assert_eq!(sums.passed(), Micros(400), "the parts add up to the time that has passed");
     for (signal, target, verdict, at) in [
         (Signal::Downtime(POLICY), Target::AtMostTime(Micros(80)), Verdict::AtRisk, None),
@@ -115,7 +140,13 @@ fn r10_outages_downtime_and_the_longest() {
 fn r4_hold_takes_the_state_before() {
     let policy = StatePolicy { unknown: UnknownPolicy::Hold, ..POLICY };
     let window = Window { start: Instant(0), end: Instant(100) };
-    let found = states(&[(State::Unknown, 0, 10), (State::Up, 10, 20), (State::Unknown, 20, 50), (State::Down, 50, 60), (State::Unknown, 60, 100)]);
+    let found = states(&[
+        (State::Unknown, 0, 10),
+        (State::Up, 10, 20),
+        (State::Unknown, 20, 50),
+        (State::Down, 50, 60),
+        (State::Unknown, 60, 100),
+    ]);
     let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(100));
     assert_eq!((sums.unknown, sums.good, sums.bad, sums.outage_count), (Micros(10), Micros(40), Micros(50), 1));
 }

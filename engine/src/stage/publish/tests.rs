@@ -32,7 +32,15 @@ fn step(epoch: i64, watermark: i64, publish: bool) -> Step {
 
 fn said(facts: &Facts) -> Vec<String> {
     let rows = facts.attainment.iter().map(|row| {
-        format!("day {} {} {} {}/{} r{}", row.window_start.0 / DAY, row.finality, row.verdict, row.good_count, row.total_count, row.revision)
+        format!(
+            "day {} {} {} {}/{} r{}",
+            row.window_start.0 / DAY,
+            row.finality,
+            row.verdict,
+            row.good_count,
+            row.total_count,
+            row.revision
+        )
     });
     let corrections = facts.corrections.iter().map(|row| format!("correction r{}", row.revision));
     let breaches = facts.breaches.iter().map(|row| format!("{} at {}", row.event, row.at.0));
@@ -45,7 +53,7 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     let plan = &portfolio.objectives()[0];
     let objective = portfolio.services()[0].event_objectives[0];
     let mut state = ObjectiveState::new(plan);
-    let mut close = |state: &mut ObjectiveState, step: Step| {
+    let close = |state: &mut ObjectiveState, step: Step| {
         let mut facts = Facts::default();
         state.publish(plan, portfolio.grace(), &step, &[], &mut facts);
         said(&facts)
@@ -58,10 +66,17 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     state.contribute(plan, count(20, 0, 10));
     assert_eq!(close(&mut state, step(3, 300, false)), ["day 0 provisional at_risk 95/110 r0"], "the verdict changed");
     state.contribute(plan, count(30, 5, 5));
-    assert_eq!(close(&mut state, step(4, 400, false)), Vec::<String>::new(), "the verdict is the same and nothing is published");
+    assert_eq!(
+        close(&mut state, step(4, 400, false)),
+        Vec::<String>::new(),
+        "the verdict is the same and nothing is published"
+    );
     // The day is over, but not its grace of a minute: 100 of 115 are 86.9 %, below 90 %.
     let over = close(&mut state, step(5, DAY + 59_000_000, false));
-    assert_eq!(over, ["day 0 provisional breached 100/115 r0", "day 1 provisional no_data 0/0 r0", &format!("breach at {DAY}")]);
+    assert_eq!(
+        over,
+        ["day 0 provisional breached 100/115 r0", "day 1 provisional no_data 0/0 r0", &format!("breach at {DAY}")]
+    );
     assert!(state.is_due(&step(6, DAY + 60_000_000, false), portfolio.grace()));
     assert_eq!(close(&mut state, step(6, DAY + 60_000_000, false)), ["day 0 final breached 100/115 r1"]);
     state.contribute(plan, count(40, 50, 50));
@@ -76,6 +91,9 @@ fn r11_nothing_measured_is_no_data() {
     let plan = &portfolio.objectives()[0];
     let mut facts = Facts::default();
     ObjectiveState::new(plan).publish(plan, portfolio.grace(), &step(1, 3 * DAY, true), &[], &mut facts);
-    assert_eq!(said(&facts), ["day 0 final no_data 0/0 r1", "day 1 final no_data 0/0 r1", "day 2 final no_data 0/0 r1"]);
+    assert_eq!(
+        said(&facts),
+        ["day 0 final no_data 0/0 r1", "day 1 final no_data 0/0 r1", "day 2 final no_data 0/0 r1"]
+    );
     assert!(facts.attainment.iter().all(|row| row.attainment_ratio.is_none()));
 }

@@ -1,0 +1,86 @@
+//! The rules of the house, read off the manifests and the sources.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::repository;
+
+/// Which of the house's crates each crate may use.
+const MAY_USE: [(&str, &[&str]); 7] = [
+    ("schemas", &[]),
+    ("engine", &["schemas"]),
+    ("lake", &["engine", "schemas"]),
+    ("ingest", &["schemas"]),
+    ("aggregate", &["lake", "engine", "schemas"]),
+    ("query", &["lake", "engine", "schemas"]),
+    ("cli", &["query", "aggregate", "ingest", "lake", "engine", "schemas"]),
+];
+
+/// What the pure crates must not pull in, however indirectly.
+const FORBIDDEN_IN_PURE: [&str; 8] =
+    ["tokio", "rdkafka", "deltalake", "deltalake-core", "datafusion", "object_store", "axum", "rdkafka-sys"];
+
+/// Lines of a source file, so that one can be read in one sitting.
+const FILE_LINES_MAX: usize = 800;
+
+#[test]
+fn crates_use_only_what_lies_before_them() {
+    for (name, allowed) in MAY_USE {
+        let manifest = std::fs::read_to_string(repository(name).join("Cargo.toml")).expect("a manifest");
+        let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for (other, _) in MAY_USE {
+            let used = dependencies.contains(&format!("\nplimsoll-{other}.workspace"));
+            assert!(!used || allowed.contains(&other), "{name} uses {other}, which it must not");
+        }
+    }
+}
+
+#[test]
+fn the_pure_crates_stay_pure() {
+    for name in ["plimsoll-schemas", "plimsoll-engine"] {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none", "--package", name])
+            .current_dir(repository("."))
+            .output()
+            .expect("cargo starts");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8_lossy(&tree.stdout);
+        let crates: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(crates.contains(&name), "cargo tree prints the crate itself");
+        for forbidden in FORBIDDEN_IN_PURE {
+            assert!(!crates.contains(&forbidden), "{name} pulls in {forbidden}");
+        }
+    }
+}
+
+#[test]
+fn there_is_one_arrow() {
+    let lock = std::fs::read_to_string(repository("Cargo.lock")).expect("Cargo.lock");
+    for name in ["arrow-array", "arrow-schema", "parquet", "datafusion", "object_store"] {
+        assert_eq!(lock.matches(&format!("\nname = \"{name}\"\n")).count(), 1, "{name} is in the lock file once");
+    }
+}
+
+#[test]
+fn no_source_file_is_too_long_to_read() {
+    let mut files = Vec::new();
+    for folder in ["schemas", "engine", "lake", "ingest", "aggregate", "query", "cli", "bench", "tests"] {
+        rust_files(&repository(folder), &mut files);
+    }
+    assert!(files.len() > 50, "the sources were found");
+    for path in files {
+        let lines = std::fs::read_to_string(&path).expect("a source file").lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines; which two things is it?", path.display());
+    }
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").map_while(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Running the program, and comparing what it says.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use plimsoll_tests::broker::Broker;
+
+/// How long a run of the program may take.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The program.
+pub fn plimsoll() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+    command.env_remove("PLIMSOLL_LAKE").env_remove("PLIMSOLL_BOOTSTRAP").stdin(Stdio::null());
+    command
+}
+
+/// A path of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    plimsoll().args(arguments).output().expect("the program starts")
+}
+
+/// Runs the program to its end, which must be a good one, and returns its standard output.
+pub fn output(arguments: &[&str]) -> String {
+    let done = run(arguments);
+    let (out, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "plimsoll {} ended with {}: {out}{errors}", arguments.join(" "), done.status);
+    out.into_owned()
+}
+
+/// Reads everything that the definitions' topics hold into the tables, and ends.
+pub fn run_until_caught_up(broker: &Broker, definitions: &Path, lake: &Path, more: &[&str]) -> String {
+    let (bootstrap, definitions, lake) = (broker.bootstrap(), definitions.to_string_lossy(), lake.to_string_lossy());
+    let mut arguments = vec!["run", "--until-caught-up", "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap];
+    arguments.extend(["--definitions", &definitions, "--lake", &lake]);
+    arguments.extend(more);
+    output(&arguments)
+}
+
+/// A program that keeps running until it is stopped; killed when the test ends in whatever way.
+pub struct Running {
+    pub process: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Running {
+        let mut process = plimsoll()
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let (sender, lines) = std::sync::mpsc::channel();
+        let pipes: [Box<dyn Read + Send>; 2] =
+            [Box::new(process.stdout.take().expect("piped")), Box::new(process.stderr.take().expect("piped"))];
+        for pipe in pipes {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Running { process, lines }
+    }
+
+    /// The next line, of either stream, that contains this text.
+    pub fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            if line.contains(text) {
+                return line;
+            }
+        }
+        panic!("the program did not say {text:?}")
+    }
+
+    /// Sends a signal by number and process id.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();
+        assert!(sent.expect("kill starts").success());
+    }
+
+    /// Waits for its end.
+    pub fn end(&mut self) -> std::process::ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.process.try_wait().expect("it can be waited for") {
+                Some(status) => return status,
+                None if Instant::now() > deadline => panic!("the program did not end"),
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The columns that say when and how often something was said, not what: they depend on how the input was cut.
+const BOOKKEEPING: [&str; 4] = ["revision", "recorded_at", "epoch", "retracted"];
+
+/// A CSV's rows without the bookkeeping, as a set: each row with how often it stands there.
+pub fn rows(csv: &str) -> BTreeMap<String, usize> {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let names: Vec<String> = reader.headers().expect("a line of names").iter().map(str::to_owned).collect();
+    let mut rows = BTreeMap::new();
+    for record in reader.records() {
+        let record = record.expect("a row");
+        let told = names.iter().zip(record.iter()).filter(|(name, _)| !BOOKKEEPING.contains(&name.as_str()));
+        let row = told.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        *rows.entry(row).or_default() += 1;
+    }
+    rows
+}
+
+/// The current rows of a table.
+pub fn table(lake: &Path, name: &str) -> BTreeMap<String, usize> {
+    let question = format!("SELECT * FROM {name}");
+    rows(&output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", &question]))
+}
+
+/// What `judge` says of one table.
+pub fn judged(definitions: &Path, events: &[PathBuf], name: &str) -> BTreeMap<String, usize> {
+    let definitions = definitions.to_string_lossy();
+    let events: Vec<_> = events.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+    let mut arguments = vec!["judge", "--definitions", &definitions, "--format", "csv", "--show", name, "--events"];
+    arguments.extend(events.iter().map(String::as_str));
+    rows(&output(&arguments))
+}
+
+/// Fails with the first differences when two sets of rows are not the same.
+pub fn assert_same(what: &str, one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>) {
+    let missing: Vec<_> = one.iter().filter(|(row, count)| other.get(*row) != Some(count)).take(5).collect();
+    let more: Vec<_> = other.iter().filter(|(row, count)| one.get(*row) != Some(count)).take(5).collect();
+    assert!(
+        missing.is_empty() && more.is_empty(),
+        "{what} differ: only in the first {missing:#?}, only in the second {more:#?}"
+    );
+    assert!(!one.is_empty(), "{what}: nothing was compared");
+}
