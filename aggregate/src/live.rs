@@ -74,6 +74,8 @@ pub struct Pipeline {
     pub clamped: u64,
     /// Observations that came too late to be applied to a state.
     pub beyond_history: u64,
+    /// Tickets whose service the catalogue does not know (R38).
+    pub unassigned: usize,
     /// The watermark; `None` before every partition was heard from.
     pub watermark: Option<Instant>,
     /// Epochs folded, and the time that took.
@@ -159,6 +161,7 @@ impl Live {
         }
         state.due = nearest.into_iter().collect();
         state.pipeline.beyond_history = group.beyond_history();
+        state.pipeline.unassigned = group.unassigned();
         let watermark = group.watermarks().watermark();
         state.pipeline.watermark = (watermark.0 != i64::MIN).then_some(watermark.min(tick));
     }

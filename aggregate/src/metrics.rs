@@ -84,6 +84,8 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
         "Observations that came too late to be applied to a state.",
     );
     let _ = writeln!(text, "plimsoll_observations_beyond_history {}", pipeline.beyond_history);
+    family(text, "plimsoll_unassigned_tickets", "gauge", "Tickets whose service the catalogue does not know.");
+    let _ = writeln!(text, "plimsoll_unassigned_tickets {}", pipeline.unassigned);
     if let Some(watermark) = pipeline.watermark {
         let delay = "plimsoll_watermark_delay_seconds";
         family(text, delay, "gauge", "How far the watermark is behind the clock.");

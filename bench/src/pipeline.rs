@@ -61,7 +61,7 @@ pub fn measure(bootstrap: &str, topic: &str, workload: &Workload) -> Result<Meas
         Ok(read)
     })?;
     let files = runtime.block_on(lake.files(Table::Events))?;
-    let stored: u64 = files.files.iter().map(|file| file.rows).sum();
+    let stored: u64 = files.files.iter().map(|file| file.rows.unwrap_or(0)).sum();
     ensure!(stored == workload.events_count, "{stored} of {} events are in the tables", workload.events_count);
     let bytes: u64 = files.files.iter().map(|file| file.size_bytes).sum();
     println!("events table: {} files, {:.1} bytes an event", files.files.len(), bytes as f64 / stored as f64);

@@ -154,7 +154,7 @@ impl LaneGroup {
 
     /// How many tickets have no service that the catalogue knows (R38).
     pub fn unassigned(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.tickets.unassigned(&self.portfolio, self.watermarks.watermark())).sum()
+        self.lanes.iter().map(|lane| lane.tickets.unassigned()).sum()
     }
 
     /// The whole state as bytes.

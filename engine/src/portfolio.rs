@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::NaiveTime;
 use hashbrown::HashMap;
 use plimsoll_schemas::definition::{
-    Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, WindowKind,
+    Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
@@ -264,6 +264,11 @@ impl ObjectivePlan {
     /// How it is fed.
     pub fn feed(&self) -> Feed {
         feed(&self.objective.indicator.signal)
+    }
+
+    /// True when unknown time takes the state before it (R4), so that states before a window matter within it.
+    pub fn holds_unknown(&self) -> bool {
+        matches!(self.feed(), Feed::State(StatePolicy { unknown: UnknownPolicy::Hold, .. }))
     }
 
     /// The kind of its windows.

@@ -262,7 +262,7 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 /// What the states of a service amount to in the agreed time of `segment` up to `now`.
 ///
 /// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch takes the
-/// state before it (R4). An outage is a maximal stretch of `down` with any agreed time in the segment.
+/// state before it (R4), which may lie before the segment. An outage is a maximal stretch of `down` with any agreed time in the segment.
 pub fn measure_states(
     states: &[Segment],
     policy: &StatePolicy,

@@ -7,7 +7,8 @@
 //!     epoch n = ranges of offsets + tick ────────▶ 1. intent      epochs/_delta_log: txn(group, n)
 //!                                                     (exactly one worker gets n; any other is fenced)
 //!   apply: (state, events, tick)
-//!            -> (state, rows)                      2. apply       no I/O, no clock: replaying gives the same bytes
+//!            -> (state, rows)                      2. apply       no I/O, no clock: replaying gives the same bytes;
+//!                                                                   it may run before 1 is there, 3 may not
 //!
 //!     rows, encoded ─────────────────────────────▶ 3. commit      for each table with rows, in the order of Table::ALL:
 //!                                                       put  TABLE/[date=D/]GROUP-n-PART-HASH.parquet

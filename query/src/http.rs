@@ -337,7 +337,9 @@ fn index() -> String {
         let parameters = [door.filters, times, &["limit"]].concat();
         text.push_str(&format!("GET  {}?{}=\n", door.path, parameters.join("=&")));
     }
-    text.push_str("POST /v1/sql      a statement as text, or {\"sql\": \"...\"}\nGET  /healthz\nGET  /readyz\n");
+    text.push_str(
+        "POST /v1/sql      a statement as text, or {\"sql\": \"...\"}\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
+    );
     text
 }
 

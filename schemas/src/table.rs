@@ -226,6 +226,7 @@ impl From<Micros> for i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Instant;
 
     #[test]
     fn rows_survive_the_way_through_columns() {

@@ -115,14 +115,18 @@ impl Drop for Running {
 /// The columns that say when and how often something was said, not what: they depend on how the input was cut.
 const BOOKKEEPING: [&str; 4] = ["revision", "recorded_at", "epoch", "retracted"];
 
-/// A CSV's rows without the bookkeeping, as a set: each row with how often it stands there.
+/// A CSV's rows without the bookkeeping, as a set: each row with how often it stands there. The elapsed time of a clock
+/// that has not stopped is left out too: it says how much had passed when the row was written.
 pub fn rows(csv: &str) -> BTreeMap<String, usize> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let names: Vec<String> = reader.headers().expect("a line of names").iter().map(str::to_owned).collect();
     let mut rows = BTreeMap::new();
     for record in reader.records() {
         let record = record.expect("a row");
-        let told = names.iter().zip(record.iter()).filter(|(name, _)| !BOOKKEEPING.contains(&name.as_str()));
+        let stopped = names.iter().zip(record.iter()).any(|(name, value)| name == "stopped_at" && !value.is_empty());
+        let grows = |name: &str| !stopped && (name == "elapsed_us" || name == "paused_us");
+        let told = names.iter().zip(record.iter());
+        let told = told.filter(|(name, _)| !BOOKKEEPING.contains(&name.as_str()) && !grows(name));
         let row = told.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
         *rows.entry(row).or_default() += 1;
     }

@@ -1,10 +1,10 @@
 """What the oracles of real logs share: the form of expected rows, windows, and the verdicts of counts and shares.
 
-An oracle writes one CSV file. Its first column `table` names the table a row belongs to: attainment, clocks or outages.
-The other columns are called as in that table. The row must have exactly these values in every column that the table
-has; a column of the file that the table lacks is empty and means nothing. Instants are RFC 3339 in UTC, amounts are
-whole numbers, `attainment_ratio` has nine decimals, rounded down, and an empty value is null. The rows of each table are
-all that there are: another one is a difference. Columns that the file lacks are not compared.
+An oracle writes one CSV file. Its first column `table` names the table a row belongs to: attainment, clocks or
+outages. The other columns are called as in that table. The row must have exactly these values in every column that
+the table has; a column of the file that the table lacks is empty and means nothing. Instants are RFC 3339 in UTC,
+amounts are whole numbers, `attainment_ratio` has nine decimals, rounded down, and an empty value is null. The rows of
+each table are all that there are: another one is a difference. Columns that the file lacks are not compared.
 
 Inside an oracle an instant is a whole number of microseconds since 1970.
 """

@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
                 definitions::counted(texts.len(), "file"),
                 definitions::counted(found.services.len(), "service"),
                 definitions::counted(found.agreements.len(), "agreement"),
-                definitions::counted(objectives, "objective to judge").replace("judges", "judge"),
+                definitions::counted(objectives, "judged objective"),
                 definitions::counted(found.sources.len(), "source"),
             );
             Ok(ExitCode::SUCCESS)

@@ -85,10 +85,10 @@ fn instant(text: &str) -> Result<Instant, String> {
 /// Reads, judges, prints. Records that cannot be used are counted on standard error.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.format == Format::Csv && arguments.show.len() != 1 {
-        bail!("csv holds one table; choose it with --show, e.g. --show attainment");
+        return Ok(usage("csv holds one table; choose it with --show, e.g. --show attainment"));
     }
     if arguments.format == Format::Parquet && arguments.output.is_none() {
-        bail!("parquet goes to files; name their folder with --output");
+        return Ok(usage("parquet goes to files; name their folder with --output"));
     }
     let definitions = definitions::read(&arguments.definitions)?;
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
@@ -104,6 +104,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         Format::Parquet => write_parquet(&tables, arguments.output.as_deref().unwrap_or(Path::new(".")))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong with the arguments.
+fn usage(what: &str) -> ExitCode {
+    eprintln!("error: {what}");
+    ExitCode::from(2)
 }
 
 struct Judging {
@@ -131,7 +137,6 @@ impl Judging {
             None => Source::plain("file"),
         };
         read_file::<anyhow::Error>(path, &Arc::new(source), &mut |delivery| self.fold(delivery))
-            .with_context(|| format!("reading {}", path.display()))
     }
 
     fn fold(&mut self, mut delivery: Delivery) -> Result<()> {
@@ -139,7 +144,10 @@ impl Judging {
         let known: BooleanArray = times.values().iter().map(|time| Some(*time <= self.as_of.0)).collect();
         if known.true_count() < known.len() {
             self.later += known.len() - known.true_count();
-            delivery.events = EventBatch::try_new(filter_record_batch(delivery.events.record_batch(), &known)?)?;
+            delivery.events = match known.true_count() {
+                0 => EventBatch::empty(),
+                _ => EventBatch::try_new(filter_record_batch(delivery.events.record_batch(), &known)?)?,
+            };
         }
         let folded = self.group.fold(&delivery, self.as_of);
         self.accepted += folded.accepted.as_ref().map_or(delivery.events.num_rows(), Vec::len);

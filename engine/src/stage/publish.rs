@@ -150,7 +150,9 @@ impl ObjectiveState {
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
             return Found { window, segment, measured, judged, breached_at, last };
         };
-        let relevant = &states[states.partition_point(|state| state.end <= segment.start)..];
+        // Under `hold` the states before the segment say what an unknown start takes.
+        let first = if plan.holds_unknown() { 0 } else { states.partition_point(|state| state.end <= segment.start) };
+        let relevant = &states[first..];
         let measured = measure_states(relevant, &policy, &plan.calendar, segment, now);
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = match judged.verdict {

@@ -175,13 +175,17 @@ impl ServiceStage {
             for index in &plan.state_objectives {
                 self.objectives[index.0 as usize].touch(from);
             }
-            entry.history.read_until(step.watermark);
         }
+        entry.history.read_until(step.watermark);
         let objectives_from = plan
             .state_objectives
             .iter()
             .filter_map(|&index| self.objectives[index.0 as usize].next_from(portfolio.objective(index), step));
         let Some(from) = objectives_from.chain(anchor).min() else { return };
+        let holds = |index: &ObjectiveIndex| portfolio.objective(*index).holds_unknown();
+        let held_from =
+            plan.state_objectives.iter().any(holds).then(|| entry.history.last_known_before(&plan.rule, from));
+        let from = held_from.flatten().map_or(from, |held| held.min(from));
         let states = entry.history.segments(&plan.rule, from, step.watermark);
         if let Some(anchor) = anchor {
             entry.state_changes(&plan.id, &states, anchor, step, facts);

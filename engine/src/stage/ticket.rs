@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Contribution, Derived, Facts, Step, contribution_changes};
 use crate::Name;
 use crate::ledger::{Ledger, Writing};
-use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio};
+use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::state::service::Claim;
 use crate::ticket::{Attributes, ClockKind, ClockResult, ClockVerdict, TicketHistory, TicketLog, TicketRecord, clocks};
 
@@ -31,6 +31,8 @@ struct TicketEntry {
     claimed: BTreeSet<Name>,
     /// When it is to be read again though nothing arrives.
     wake_at: Option<Instant>,
+    /// True when it never had a service that the catalogue knows (R38).
+    unassigned: bool,
 }
 
 /// Every ticket of a lane.
@@ -39,6 +41,7 @@ pub struct TicketStage {
     tickets: BTreeMap<Name, TicketEntry>,
     touched: BTreeSet<Name>,
     waking: BTreeSet<(Instant, Name)>,
+    unassigned: usize,
     /// Running clocks that have a due instant, by that instant.
     due: BTreeSet<(Instant, ObjectiveKey, Name)>,
 }
@@ -63,16 +66,8 @@ impl TicketStage {
     }
 
     /// How many tickets have no service that the catalogue knows (R38).
-    pub fn unassigned(&self, portfolio: &Portfolio, now: Instant) -> usize {
-        let assigned = |history: TicketHistory| {
-            let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
-            services.into_iter().any(|service| portfolio.service_place(service).is_some())
-        };
-        self.tickets
-            .values()
-            .filter_map(|entry| entry.log.history(now))
-            .filter(|history| !assigned(history.clone()))
-            .count()
+    pub fn unassigned(&self) -> usize {
+        self.unassigned
     }
 
     /// Says what changed up to the watermark.
@@ -116,6 +111,8 @@ impl TicketStage {
                 self.due.insert((due, key.0.clone(), name.clone()));
             }
         }
+        self.unassigned = self.unassigned - usize::from(entry.unassigned) + usize::from(found.unassigned);
+        entry.unassigned = found.unassigned;
         entry.wake_at = found.wake_at(&entry.log, step.watermark);
         if let Some(at) = entry.wake_at {
             self.waking.insert((at, name.clone()));
@@ -130,6 +127,8 @@ struct Found {
     clocks: Vec<(ClockKey, ClockResult)>,
     counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
     claims: BTreeMap<Name, Vec<Claim>>,
+    /// True when no service of it is in the catalogue.
+    unassigned: bool,
     /// When a running clock is breached if nothing arrives: the first agreed microsecond after it is due.
     breaches: Vec<Instant>,
 }
@@ -142,6 +141,7 @@ impl Found {
         for outage in outages {
             found.claims.entry(outage.service.clone()).or_default().push((outage.started_at, outage.ended_at));
         }
+        found.unassigned = services_of(portfolio, history).next().is_none();
         for objective in objectives_of(portfolio, history) {
             found.measure(portfolio.objective(objective), history, now);
         }
@@ -196,11 +196,17 @@ impl Found {
     }
 }
 
+/// The services of the catalogue that the ticket ever was about.
+fn services_of<'a>(portfolio: &'a Portfolio, history: &'a TicketHistory) -> impl Iterator<Item = ServiceIndex> + 'a {
+    let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
+    services.filter_map(|service| portfolio.service_place(service))
+}
+
 /// The objectives of every service that the ticket ever was about, once each.
 fn objectives_of(portfolio: &Portfolio, history: &TicketHistory) -> BTreeSet<ObjectiveIndex> {
-    let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
-    let places = services.filter_map(|service| portfolio.service_place(service));
-    places.flat_map(|place| portfolio.service(place).ticket_objectives.iter().copied()).collect()
+    services_of(portfolio, history)
+        .flat_map(|place| portfolio.service(place).ticket_objectives.iter().copied())
+        .collect()
 }
 
 impl TicketEntry {
@@ -225,9 +231,9 @@ impl TicketEntry {
             self.tell(portfolio, name, found.counts, found.claims, derived);
             return;
         };
-        // The elapsed time of a running clock grows by itself; a row is written again only when something happened.
-        let still_running = |key: &ClockKey, clock: &mut ClockResult| {
-            let Some(before) = self.clocks.get(key).filter(|_| clock.verdict == ClockVerdict::Running) else { return };
+        // The elapsed time of a clock that has not stopped grows by itself; a row is written again only when something happened.
+        let not_stopped = |key: &ClockKey, clock: &mut ClockResult| {
+            let Some(before) = self.clocks.get(key).filter(|_| clock.stopped_at.is_none()) else { return };
             let grown = ClockResult { elapsed: before.elapsed, paused: before.paused, ..clock.clone() };
             if grown == *before {
                 *clock = grown;
@@ -235,7 +241,7 @@ impl TicketEntry {
         };
         let mut clocks = found.clocks;
         for (key, clock) in &mut clocks {
-            still_running(key, clock);
+            not_stopped(key, clock);
         }
         let before: BTreeMap<ClockKey, ClockVerdict> =
             self.clocks.iter().map(|(key, clock)| (key.clone(), clock.verdict)).collect();

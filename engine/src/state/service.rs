@@ -48,6 +48,8 @@ pub struct ServiceHistory {
     claims: BTreeMap<Name, Vec<Claim>>,
     /// The first and the last instant at which states may differ from what was last read.
     changed: Option<(Instant, Instant)>,
+    /// How far states were read and results may have been stated.
+    read_until: Option<Instant>,
     /// Observations that came too late to be applied.
     beyond_history: u64,
 }
@@ -67,6 +69,8 @@ impl ServiceHistory {
     /// Takes one observation of the check at `place`.
     pub fn observe(&mut self, place: usize, time: Instant, status: Status, rule: &StateRule) {
         match self.checks[place].1.observe(time, status, rule.stale_after) {
+            // What came late may fill a stretch that was read as unknown, even if it says nothing new.
+            Observed::Extended if self.read_until.is_some_and(|read| time < read) => self.touch(time, time),
             Observed::Extended => {}
             Observed::ChangedFrom(from) => self.touch(from, time),
             Observed::BeyondHistory => self.beyond_history += 1,
@@ -102,6 +106,7 @@ impl ServiceHistory {
 
     /// Says that states were read up to `watermark`; what was observed beyond it stays to be read.
     pub fn read_until(&mut self, watermark: Instant) {
+        self.read_until = self.read_until.max(Some(watermark));
         self.changed =
             self.changed.filter(|(_, last)| *last >= watermark).map(|(first, last)| (first.max(watermark), last));
     }
@@ -116,6 +121,13 @@ impl ServiceHistory {
         let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
         let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
         first_seen.into_iter().chain(first_claimed).min()
+    }
+
+    /// The start of the last stretch before `time` in which the state was known; `None` when there is none. Under
+    /// `unknown: hold` (R4) that state holds on, however long ago it was.
+    pub fn last_known_before(&self, rule: &StateRule, time: Instant) -> Option<Instant> {
+        let before = self.segments(rule, self.known_from()?, time);
+        before.iter().rev().find(|segment| segment.state != State::Unknown).map(|segment| segment.start)
     }
 
     /// Puts late observations in their place; to be called before `segments`.

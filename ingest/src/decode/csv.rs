@@ -41,20 +41,24 @@ impl CsvReader {
         let wrong = |what: String| Rejection::new(DeadLetterReason::Malformed, what);
         unquoted.resize(text.len().max(unquoted.len()), 0);
         self.reader.reset();
-        let (result, read, written, mut count) = self.reader.read_record(text.as_bytes(), unquoted, &mut self.ends);
+        let (result, read, mut written, mut count) = self.reader.read_record(text.as_bytes(), unquoted, &mut self.ends);
         if result == ReadRecordResult::Record && !text[read..].trim_ascii().is_empty() {
             return Err(wrong("more than one line, where a record is one".to_owned()));
         }
         if result == ReadRecordResult::InputEmpty {
             // An empty input says that the text is over, which ends its last column.
-            count += self.reader.read_record(&[], &mut unquoted[written..], &mut self.ends[count..]).3;
+            let (_, _, last_written, last_count) =
+                self.reader.read_record(&[], &mut unquoted[written..], &mut self.ends[count..]);
+            written += last_written;
+            count += last_count;
         }
         if count != self.slots.len() {
             let at_least = if count > self.slots.len() { "at least " } else { "" };
             let expected = self.slots.len();
             return Err(wrong(format!("{at_least}{count} columns, expected {expected}, one for each column's name")));
         }
-        let Ok(unquoted) = std::str::from_utf8(unquoted) else {
+        // Beyond that stand the ends of earlier, longer records.
+        let Ok(unquoted) = std::str::from_utf8(&unquoted[..written]) else {
             return Err(wrong("a quote splits a character".to_owned()));
         };
         let mut start = 0;

@@ -341,6 +341,22 @@ fn csv_records_of_one_line() {
 }
 
 #[test]
+fn what_a_longer_csv_record_left_behind_is_not_read() {
+    let mut csv =
+        source([(Time, at("/when")), (Kind, constant("monitoring")), (Service, at("/who")), (Status, constant("up"))]);
+    csv.format = Format::Csv;
+    csv.mapping.csv_columns = ["when", "who", "note"].map(str::to_owned).to_vec();
+    let mut decoder = decoder(&csv);
+    // The second record ends within the bytes of the first one's last character.
+    for (offset, note) in ["\u{e9}\u{e9}\u{e9}", "a", ""].into_iter().enumerate() {
+        let record = format!("2026-01-31T08:00:00Z,s,{note}");
+        decoder.decode(Record { offset: offset as i64, payload: Some(record.as_bytes()), record_time: None });
+    }
+    let delivery = decoder.take(0, 3, false).expect("a delivery");
+    assert_eq!((delivery.events.num_rows(), delivery.dead_letters), (3, Vec::new()));
+}
+
+#[test]
 fn keys_stay_until_there_are_too_many() {
     let record = |service: usize| {
         format!(r#"{{"time":"2026-01-31T08:00:00Z","kind":"monitoring","service":"s{service}","status":"up"}}"#)

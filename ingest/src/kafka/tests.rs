@@ -52,8 +52,9 @@ fn produce(bootstrap: &str, numbers: std::ops::Range<i32>) {
 fn consume(bootstrap: &str, starts: &[(i32, i64)]) -> KafkaSource {
     let mut settings = KafkaSettings::new(bootstrap, "group");
     settings.caught_up_interval = Duration::from_millis(200);
-    // The mock cluster lets a group that was left by its last member wait for a session timeout; a real broker does not.
-    for (property, value) in [("session.timeout.ms", "2000"), ("heartbeat.interval.ms", "500")] {
+    // The mock cluster lets a group that was left by its last member wait for a session timeout, which a real broker
+    // does not; and a timeout below its 3 s for the first rebalance would never let anybody in.
+    for (property, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
         settings.properties.insert(property.to_owned(), value.to_owned());
     }
     start(settings, &[source()], starts.iter().map(|(partition, offset)| (id(*partition), *offset)).collect())

@@ -12,7 +12,7 @@ pub(super) const REVISION: Column = (
     "revision",
     SmallInteger,
     REQUIRED,
-    "0 while provisional, 1 when first final, then one more for each correction (R22)",
+    "one more for each time the row was written anew; of attainment: 0 while provisional, 1 when first final (R22)",
 );
 pub(super) const RETRACTED: Column = ("retracted", Boolean, REQUIRED, "true when later facts took this row back");
 pub(super) const SERVICE: Column = ("service", Text, REQUIRED, "id of the service");
@@ -176,7 +176,7 @@ pub(super) const CLOCKS: &[Column] = &[
         "elapsed_us",
         Integer,
         REQUIRED,
-        "agreed time used, without pauses, in microseconds (R14); for a running clock, up to recorded_at",
+        "agreed time used, without pauses, in microseconds (R14); for a clock that has not stopped, until this row was written",
     ),
     ("paused_us", Integer, REQUIRED, "agreed time spent in pauses, in microseconds"),
     ("target_us", Integer, REQUIRED, "agreed time allowed, in microseconds"),
