@@ -6,6 +6,8 @@
 //! a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by its partition and offset,
 //! at any distance.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use hashbrown::HashSet;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -14,17 +16,57 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 /// How long a duplicate is recognised, in event time: a day covers a producer's retries and a nightly re-run.
 pub const DUPLICATE_HORIZON: Micros = Micros(24 * 3_600 * 1_000_000);
 
+/// What is remembered of an event: the hash of its source and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventHash(u128);
+
+impl EventHash {
+    /// The hash of an event's id, under the seed of its source.
+    pub fn new(source_seed: u64, id: &str) -> EventHash {
+        EventHash(xxh3_128_with_seed(id.as_bytes(), source_seed))
+    }
+}
+
+impl std::hash::Hash for EventHash {
+    /// It is uniform already, so half of it is as good a hash as any made from it.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 as u64);
+    }
+}
+
+/// Passes an `EventHash` on as it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        // Only `write_u64` is called; folding keeps the trait's promise for any other use.
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type EventHashes = HashSet<EventHash, BuildHasherDefault<AsItIs>>;
+
 /// The events seen lately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SeenEvents {
-    current: HashSet<u128>,
-    previous: HashSet<u128>,
+    current: EventHashes,
+    previous: EventHashes,
     rotated_at: Instant,
 }
 
 impl Default for SeenEvents {
     fn default() -> SeenEvents {
-        SeenEvents { current: HashSet::new(), previous: HashSet::new(), rotated_at: Instant(i64::MIN) }
+        SeenEvents { current: EventHashes::default(), previous: EventHashes::default(), rotated_at: Instant(i64::MIN) }
     }
 }
 
@@ -35,12 +77,8 @@ pub fn source_seed(source: &str) -> u64 {
 
 impl SeenEvents {
     /// Remembers an event; `false` when it was already seen.
-    pub fn insert(&mut self, source_seed: u64, id: &str) -> bool {
-        let hash = xxh3_128_with_seed(id.as_bytes(), source_seed);
-        if self.previous.contains(&hash) {
-            return false;
-        }
-        self.current.insert(hash)
+    pub fn insert(&mut self, event: EventHash) -> bool {
+        !self.previous.contains(&event) && self.current.insert(event)
     }
 
     /// Forgets what lies more than two horizons behind the watermark.
@@ -49,6 +87,8 @@ impl SeenEvents {
             self.rotated_at = watermark;
         } else if watermark - self.rotated_at >= DUPLICATE_HORIZON {
             self.previous = std::mem::take(&mut self.current);
+            // The next horizon will bring about as many; growing by doubling would move them all again and again.
+            self.current.reserve(self.previous.len());
             self.rotated_at = watermark;
         }
     }
@@ -72,14 +112,14 @@ mod tests {
     fn r20_an_event_counts_once_within_the_horizon() {
         let (first, other) = (source_seed("a"), source_seed("b"));
         let mut seen = SeenEvents::default();
-        assert!(seen.insert(first, "1"));
-        assert!(!seen.insert(first, "1"));
-        assert!(seen.insert(other, "1"), "the same id of another source is another event");
+        assert!(seen.insert(EventHash::new(first, "1")));
+        assert!(!seen.insert(EventHash::new(first, "1")));
+        assert!(seen.insert(EventHash::new(other, "1")), "the same id of another source is another event");
         seen.advance(Instant(0));
         seen.advance(Instant(DUPLICATE_HORIZON.0));
-        assert!(!seen.insert(first, "1"), "one horizon later it is still known");
+        assert!(!seen.insert(EventHash::new(first, "1")), "one horizon later it is still known");
         seen.advance(Instant(2 * DUPLICATE_HORIZON.0));
-        assert!(seen.insert(first, "1"), "two horizons later it is forgotten");
+        assert!(seen.insert(EventHash::new(first, "1")), "two horizons later it is forgotten");
         assert_eq!(seen.len(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Three logs that nobody of this project wrote, through Kafka and through `judge`, beside computations in Python that
 //! share no code with Plimsoll. Skipped, with a line that says so, where the logs are absent.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,8 +47,13 @@ fn through_kafka_and_judge(log: &str, topic: &str, files: &[PathBuf], tables: &[
     let definitions = repository("tests/real").join(log).join("definitions");
     let lake = tempfile::tempdir().expect("a folder").keep();
     run_until_caught_up(&broker, &definitions, &lake, &[]);
+    // A window that is open now differs from one moment to the next.
+    let closed = |rows: BTreeMap<String, usize>| -> BTreeMap<String, usize> {
+        rows.into_iter().filter(|(row, _)| !row.contains("finality=provisional")).collect()
+    };
     for name in tables {
-        assert_same(&format!("{log}: {name}"), &table(&lake, name), &judged(&definitions, files, name));
+        let (found, expected) = (closed(table(&lake, name)), closed(judged(&definitions, files, name)));
+        assert_same(&format!("{log}: {name}"), &found, &expected);
     }
     Some(lake)
 }

@@ -3,42 +3,51 @@
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{BooleanArray, DictionaryArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow_array::{BooleanArray, DictionaryArray, Int8Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, Vocabulary};
 
 use super::{FUTURE_TOLERANCE, Folded, Lane, LaneGroup, lane_of};
 use crate::Name;
-use crate::dedup::source_seed;
+use crate::dedup::{EventHash, source_seed};
 use crate::portfolio::{Portfolio, ServiceIndex};
 use crate::stage::change::ChangeRecord;
 use crate::stage::service::Counts;
 use crate::ticket::TicketRecord;
 
 /// Takes a delivery into the state of its lanes; see `LaneGroup::fold`.
+///
+/// In three passes, each a tight loop: which rows are new by offset, which of them are new by id, and what they say. The
+/// second pass looks up one random place in a large table per row; on its own, many of these wait for memory at once.
 pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded {
-    let mut folded = Folded::default();
-    let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);
     let mut rows = Rows::new(&delivery.events);
+    let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);
     let total = delivery.events.num_rows();
-    let mut accepted = Vec::new();
-    let mut newest = None;
-    let latest = tick + FUTURE_TOLERANCE;
-    for row in 0..total {
+    let unread = rows.offsets.values().partition_point(|offset| *offset < read_until);
+    let mut folded = Folded { already_read: unread as u64, ..Folded::default() };
+
+    let hashes: Vec<EventHash> = (unread..total).map(|row| rows.hash(row)).collect();
+    let mut accepted: Vec<u32> = Vec::with_capacity(hashes.len());
+    let lanes = group.lanes.len();
+    for (row, hash) in (unread..total).zip(hashes) {
+        let lane = rows.lane(row, lanes);
+        if group.lanes[lane].seen.insert(hash) {
+            accepted.push(row as u32);
+        }
+    }
+    folded.duplicates = (total - unread - accepted.len()) as u64;
+
+    let (mut newest, latest) = (None, tick + FUTURE_TOLERANCE);
+    for &row in &accepted {
+        let row = row as usize;
         let mut time = Instant(rows.times.value(row));
         if time > latest {
             time = tick;
             folded.clamped += 1;
         }
-        if rows.offsets.value(row) < read_until {
-            folded.already_read += 1;
-        } else if rows.hand_over(&group.portfolio, &mut group.lanes, row, time) {
-            newest = newest.max(Some(time));
-            accepted.push(row as u32);
-        } else {
-            folded.duplicates += 1;
-        }
+        newest = newest.max(Some(time));
+        rows.hand_over(&group.portfolio, &mut group.lanes, row, time);
     }
     if accepted.len() < total {
         folded.accepted = Some(accepted);
@@ -58,6 +67,8 @@ struct Rows<'a> {
     service_names: Interned<'a, Name>,
     customers: Interned<'a, Name>,
     priorities: Interned<'a, Name>,
+    kinds: &'a Int8Array,
+    statuses: &'a Int8Array,
     checks: &'a DictionaryArray<Int32Type>,
     check_names: &'a StringArray,
 }
@@ -75,26 +86,37 @@ impl<'a> Rows<'a> {
             service_names: Interned::new(batch, EventColumn::Service),
             customers: Interned::new(batch, EventColumn::Customer),
             priorities: Interned::new(batch, EventColumn::Priority),
+            kinds: batch.words(EventColumn::Kind).keys(),
+            statuses: batch.words(EventColumn::Status).keys(),
             checks,
             check_names: checks.values().as_string(),
         }
     }
 
-    /// Gives a row to its lane; `false` when the lane has seen the event before.
-    fn hand_over(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], row: usize, time: Instant) -> bool {
-        let kind = word::<EventKind>(self.batch, EventColumn::Kind, row);
-        let by_ticket = matches!(kind, Some(EventKind::Incident | EventKind::Change));
-        let number = lanes.len();
-        let lane = match by_ticket {
-            _ if number == 1 => 0,
-            true => lane_of(text(self.batch.text(EventColumn::Ticket), row).unwrap_or_default(), number),
-            false => lane_of(self.service_names.text(row).unwrap_or_default(), number),
-        };
+    fn hash(&mut self, row: usize) -> EventHash {
         let seed = self.sources.get(row, source_seed).unwrap_or_default();
-        if !lanes[lane].seen.insert(seed, self.ids.value(row)) {
-            return false;
+        EventHash::new(seed, self.ids.value(row))
+    }
+
+    fn kind(&self, row: usize) -> Option<EventKind> {
+        EventKind::from_key(self.kinds.value(row))
+    }
+
+    /// The lane of a row: tickets go by ticket, everything else by service.
+    fn lane(&self, row: usize, lanes: usize) -> usize {
+        if lanes == 1 {
+            return 0;
         }
-        match kind {
+        let by_ticket = matches!(self.kind(row), Some(EventKind::Incident | EventKind::Change));
+        let key =
+            if by_ticket { text(self.batch.text(EventColumn::Ticket), row) } else { self.service_names.text(row) };
+        lane_of(key.unwrap_or_default(), lanes)
+    }
+
+    /// Gives a row to its lane.
+    fn hand_over(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], row: usize, time: Instant) {
+        let lane = self.lane(row, lanes.len());
+        match self.kind(row) {
             Some(EventKind::Monitoring) => self.monitoring(portfolio, lanes, lane, row, time),
             Some(EventKind::Feedback) => self.count(portfolio, lanes, lane, row, EventKind::Feedback, time),
             Some(EventKind::Incident) => {
@@ -113,7 +135,6 @@ impl<'a> Rows<'a> {
             }
             None => {}
         }
-        true
     }
 
     fn service(&mut self, portfolio: &Portfolio, row: usize) -> Option<ServiceIndex> {
@@ -123,7 +144,9 @@ impl<'a> Rows<'a> {
     fn monitoring(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], lane: usize, row: usize, time: Instant) {
         let Some(service) = self.service(portfolio, row) else { return };
         let plan = portfolio.service(service);
-        if let Some(status) = word::<Status>(self.batch, EventColumn::Status, row) {
+        if !self.statuses.is_null(row)
+            && let Some(status) = Status::from_key(self.statuses.value(row))
+        {
             let check = self.checks.key(row).map_or("", |key| self.check_names.value(key));
             lanes[lane].services.observe(plan, service, check, time, status);
         }

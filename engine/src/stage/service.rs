@@ -186,6 +186,8 @@ impl ServiceStage {
         let held_from =
             plan.state_objectives.iter().any(holds).then(|| entry.history.last_known_before(&plan.rule, from));
         let from = held_from.flatten().map_or(from, |held| held.min(from));
+        // What holds just before the anchor says whether the state at the anchor is a change.
+        let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
         let states = entry.history.segments(&plan.rule, from, step.watermark);
         if let Some(anchor) = anchor {
             entry.state_changes(&plan.id, &states, anchor, step, facts);
@@ -205,12 +207,14 @@ impl ServiceStage {
 impl ServiceEntry {
     /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may
     /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while nothing
-    /// is known of the service.
+    /// is known of the service and nothing was said.
     fn anchor(&self, changed_from: Instant) -> Option<Instant> {
         let before = Instant(changed_from.0.saturating_sub(1));
-        let known_from = self.history.known_from()?;
-        let settled = self.transitions.last_where(&before, |(state, _)| *state != State::Down);
-        Some(settled.map_or(known_from.min(changed_from), |(&at, _)| at))
+        let settled = self.transitions.last_where(&before, |(state, _)| *state != State::Down).map(|(&at, _)| at);
+        let said = self.transitions.iter().next().map(|(&at, _)| at);
+        let known_from = self.history.known_from();
+        let first = known_from.into_iter().chain(said).min()?;
+        Some(settled.unwrap_or(first.min(changed_from)))
     }
 
     /// Writes the transitions and outages from `anchor` on that are new, differ or no longer hold.

@@ -129,8 +129,9 @@ struct Found {
     claims: BTreeMap<Name, Vec<Claim>>,
     /// True when no service of it is in the catalogue.
     unassigned: bool,
-    /// When a running clock is breached if nothing arrives: the first agreed microsecond after it is due.
-    breaches: Vec<Instant>,
+    /// When something else would be found though nothing arrives: a running clock is breached, in the first agreed
+    /// microsecond after it is due; or another version comes into force.
+    changes: Vec<Instant>,
 }
 
 impl Found {
@@ -171,7 +172,11 @@ impl Found {
             _ => return,
         };
         for clock in clocks(history, kind, rule, &applies, &plan.calendar, now) {
-            if !plan.agreement.in_force.contains(clock.attributed_at.or(clock.stopped_at).unwrap_or(now)) {
+            let decided_at = clock.attributed_at.or(clock.stopped_at);
+            if decided_at.is_none() {
+                self.changes.extend([plan.agreement.in_force.start, plan.agreement.in_force.end]);
+            }
+            if !plan.agreement.in_force.contains(decided_at.unwrap_or(now)) {
                 continue;
             }
             if let Some(at) = clock.attributed_at {
@@ -183,7 +188,7 @@ impl Found {
                 self.counts.extend(good.map(|good| (plan.key.clone(), at, good, 1)));
             }
             if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
-                self.breaches.extend(plan.calendar.due(due, Micros(1)));
+                self.changes.extend(plan.calendar.due(due, Micros(1)));
             }
             self.clocks.push(((plan.key.clone(), clock.cycle), clock));
         }
@@ -192,7 +197,7 @@ impl Found {
     /// The next instant at which reading the ticket again would give something else.
     fn wake_at(&self, log: &TicketLog, now: Instant) -> Option<Instant> {
         let ahead = log.records().iter().map(|record| record.time);
-        self.breaches.iter().copied().chain(ahead).filter(|at| *at > now).min()
+        self.changes.iter().copied().chain(ahead).filter(|at| *at > now).min()
     }
 }
 
