@@ -62,6 +62,7 @@ impl EpochOutput {
         self.rows(&facts.transitions)?;
         self.rows(&facts.outages)?;
         self.rows(&facts.clocks)?;
+        self.rows(&facts.measures)?;
         self.rows(&facts.attainment)?;
         self.rows(&facts.breaches)?;
         self.rows(&facts.corrections)

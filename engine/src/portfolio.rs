@@ -51,6 +51,29 @@ pub struct ObjectivePlan {
     pub service: ServiceIndex,
     /// The time that counts.
     pub calendar: Arc<Calendar>,
+    /// The place of its indicator among those of its service.
+    pub indicator: usize,
+}
+
+/// What is measured of one service, whoever promises it: many objectives may share it.
+#[derive(Clone, Debug)]
+pub struct IndicatorPlan {
+    /// What is measured and by which rule; `state` for everything that follows from the service's state.
+    pub name: String,
+    /// The id of the calendar.
+    pub calendar_id: String,
+    /// The time that counts.
+    pub calendar: Arc<Calendar>,
+    /// The zone of its days.
+    pub time_zone: chrono_tz::Tz,
+    /// Whose things are counted; `None` for everybody's, and for state.
+    pub customer: Option<Name>,
+    /// True when it follows from the service's state, false when it is counted.
+    pub is_state: bool,
+    /// From the first instant at which any of its objectives is in force until the last.
+    pub in_force: Window,
+    /// The objectives that share it, in order.
+    pub objectives: Vec<ObjectiveIndex>,
 }
 
 /// What all objectives of one version of an agreement share.
@@ -89,6 +112,8 @@ pub struct ServicePlan {
     pub change_objectives: Vec<ObjectiveIndex>,
     /// Objectives over counts that single events carry.
     pub event_objectives: Vec<ObjectiveIndex>,
+    /// What is measured of it.
+    pub indicators: Vec<IndicatorPlan>,
 }
 
 /// How an objective is fed.
@@ -132,6 +157,7 @@ impl Portfolio {
                 ticket_objectives: Vec::new(),
                 change_objectives: Vec::new(),
                 event_objectives: Vec::new(),
+                indicators: Vec::new(),
             });
         }
         let mut calendars: BTreeMap<&str, Arc<Calendar>> = definitions
@@ -175,6 +201,7 @@ impl Portfolio {
                     Feed::Changes => service_plan.change_objectives.push(index),
                     Feed::Events => service_plan.event_objectives.push(index),
                 }
+                let indicator = service_plan.indicator(objective, &plan, calendar, index);
                 self.objective_places.insert(key.clone(), index);
                 self.objectives.push(ObjectivePlan {
                     key,
@@ -182,6 +209,7 @@ impl Portfolio {
                     objective: objective.clone(),
                     service: service_index,
                     calendar: calendar.clone(),
+                    indicator,
                 });
             }
         }
@@ -220,6 +248,60 @@ impl Portfolio {
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any source.
     pub fn grace(&self) -> Micros {
         self.grace
+    }
+}
+
+impl ServicePlan {
+    /// The place of the indicator that this objective measures, which is made when it is new.
+    fn indicator(
+        &mut self,
+        objective: &Objective,
+        agreement: &AgreementPlan,
+        calendar: &Arc<Calendar>,
+        index: ObjectiveIndex,
+    ) -> usize {
+        let is_state = matches!(feed(&objective.indicator.signal), Feed::State(_));
+        let name = if is_state { "state".to_owned() } else { counted_name(&objective.indicator.signal) };
+        let customer = if is_state { None } else { agreement.customer.clone() };
+        let place = self.indicators.iter().position(|known| {
+            (&known.name, &known.calendar_id, known.time_zone, &known.customer)
+                == (&name, &objective.indicator.calendar, agreement.time_zone, &customer)
+        });
+        let place = place.unwrap_or_else(|| {
+            self.indicators.push(IndicatorPlan {
+                name,
+                calendar_id: objective.indicator.calendar.clone(),
+                calendar: calendar.clone(),
+                time_zone: agreement.time_zone,
+                customer,
+                is_state,
+                in_force: agreement.in_force,
+                objectives: Vec::new(),
+            });
+            self.indicators.len() - 1
+        });
+        let indicator = &mut self.indicators[place];
+        indicator.in_force.start = indicator.in_force.start.min(agreement.in_force.start);
+        indicator.in_force.end = indicator.in_force.end.max(agreement.in_force.end);
+        indicator.objectives.push(index);
+        place
+    }
+}
+
+/// A counted signal with its rule, so that two rules never share a name: `resolution_time P1,P2 within 4h (...)`.
+fn counted_name(signal: &Signal) -> String {
+    let name = signal.as_str();
+    match signal {
+        Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) => {
+            let priorities = if rule.priorities.is_empty() { "all".to_owned() } else { rule.priorities.join(",") };
+            let modes = format!("{:?}, {:?}, {:?}", rule.priority_change, rule.reopening, rule.attribution);
+            format!("{name} {priorities} within {} ({})", rule.within, modes.to_lowercase())
+        }
+        Signal::GoodRatio(rule) => {
+            format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
+        }
+        Signal::Satisfaction { good_from } => format!("{name} from {good_from}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -57,13 +57,13 @@ pub(crate) const VIEWS: &[View] = &[
     // Measures are signed parts: the rows of one bucket add up.
     View {
         name: "measures",
-        sql: "SELECT service, signal, calendar, time_zone, bucket_start, max(bucket_end) AS bucket_end,
+        sql: "SELECT service, indicator, calendar, time_zone, customer, bucket_start, max(bucket_end) AS bucket_end,
                   sum(good_us) AS good_us, sum(bad_us) AS bad_us, sum(degraded_us) AS degraded_us,
                   sum(excluded_us) AS excluded_us, sum(unknown_us) AS unknown_us,
                   sum(good_count) AS good_count, sum(total_count) AS total_count,
                   max(recorded_at) AS recorded_at, max(epoch) AS epoch
               FROM history.measures
-              GROUP BY service, signal, calendar, time_zone, bucket_start",
+              GROUP BY service, indicator, calendar, time_zone, customer, bucket_start",
     },
     // Breaches and retractions of one promise alternate, also within one epoch: it is missed now when there is one breach
     // more than retractions, and then the newest breach says when and by how much. Warnings stay: they were given.

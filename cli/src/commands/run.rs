@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_ingest::kafka::KafkaSettings;
@@ -38,6 +38,9 @@ pub struct Arguments {
     /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
     #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
     properties: Vec<(String, String)>,
+    /// A file of such properties, one NAME=VALUE a line, for passwords that no process list may show; # begins a comment
+    #[arg(long, value_name = "FILE")]
+    properties_file: Option<PathBuf>,
     /// How many lanes share the state
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     lanes: u16,
@@ -63,6 +66,15 @@ fn property(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
+/// The properties of a file, as Kafka's own tools read them.
+fn properties_of(path: &Path) -> Result<BTreeMap<String, String>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
+    let told = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    told.map(|(line, number)| property(line).map_err(|expected| anyhow!("{}:{number}: {expected}", path.display())))
+        .collect()
+}
+
 /// A duration as definitions write it: `500ms`, `1m 30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let micros = parse_duration(text).ok_or("expected a duration such as 500ms, 10s or 1m 30s")?;
@@ -82,7 +94,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
     let mut kafka = KafkaSettings::new(&arguments.bootstrap, &arguments.group);
-    kafka.properties = arguments.properties.into_iter().collect::<BTreeMap<_, _>>();
+    if let Some(path) = &arguments.properties_file {
+        kafka.properties = properties_of(path)?;
+    }
+    kafka.properties.extend(arguments.properties);
     let worker = WorkerSettings {
         group: arguments.group.clone(),
         lanes: arguments.lanes.into(),

@@ -172,6 +172,15 @@ fn current(all: &[Facts]) -> Vec<String> {
             rows.insert(format!("transition {} {}", row.service, row.at), (!row.retracted).then_some(told));
         }
     }
+    let mut measures = std::collections::BTreeMap::<String, [i64; 6]>::new();
+    for row in all.iter().flat_map(|facts| &facts.measures) {
+        let sums =
+            measures.entry(format!("measure {} {} {}", row.service, row.indicator, row.bucket_start)).or_default();
+        let parts = [row.good_us, row.bad_us, row.degraded_us, row.unknown_us, row.good_count, row.total_count];
+        (0..6).for_each(|place| sums[place] += parts[place]);
+    }
+    measures.retain(|_, sums| *sums != [0; 6]);
+    rows.extend(measures.into_iter().map(|(key, sums)| (key, Some(format!("{sums:?}")))));
     rows.into_iter().filter_map(|(key, row)| row.map(|row| format!("{key}: {row}"))).collect()
 }
 

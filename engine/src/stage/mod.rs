@@ -8,12 +8,15 @@
 //! ```
 
 pub mod change;
+pub mod measure;
 pub mod publish;
 pub mod service;
 pub mod ticket;
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::table::{AttainmentRow, BreachRow, ClockRow, CorrectionRow, OutageRow, TransitionRow};
+use plimsoll_schemas::table::{
+    AttainmentRow, BreachRow, ClockRow, CorrectionRow, MeasureRow, OutageRow, TransitionRow,
+};
 
 use crate::Name;
 use crate::portfolio::{ObjectiveIndex, ServiceIndex};
@@ -39,6 +42,7 @@ pub struct Facts {
     pub transitions: Vec<TransitionRow>,
     pub outages: Vec<OutageRow>,
     pub clocks: Vec<ClockRow>,
+    pub measures: Vec<MeasureRow>,
     pub attainment: Vec<AttainmentRow>,
     pub breaches: Vec<BreachRow>,
     pub corrections: Vec<CorrectionRow>,
@@ -50,6 +54,7 @@ impl Facts {
         self.transitions.extend(other.transitions);
         self.outages.extend(other.outages);
         self.clocks.extend(other.clocks);
+        self.measures.extend(other.measures);
         self.attainment.extend(other.attainment);
         self.breaches.extend(other.breaches);
         self.corrections.extend(other.corrections);
@@ -60,6 +65,7 @@ impl Facts {
         self.transitions.sort_unstable();
         self.outages.sort_unstable();
         self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
+        self.measures.sort_unstable();
         self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
         self.breaches.sort_unstable();
         self.corrections.sort_unstable();

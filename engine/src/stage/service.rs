@@ -1,16 +1,19 @@
 //! The second stage: services, their states, and the counts of the objectives that are judged on them.
 
+use std::collections::BTreeMap;
+
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{CountRule, Signal};
 use plimsoll_schemas::event::{EventKind, Status};
 use plimsoll_schemas::table::{OutageRow, TransitionRow};
 use serde::{Deserialize, Serialize};
 
+use super::measure::IndicatorState;
 use super::publish::ObjectiveState;
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
 use crate::ledger::Ledger;
-use crate::portfolio::{ObjectiveIndex, ObjectiveKey, Portfolio, ServiceIndex, ServicePlan};
+use crate::portfolio::{IndicatorPlan, ObjectiveIndex, ObjectiveKey, Portfolio, ServiceIndex, ServicePlan};
 use crate::state::State;
 use crate::state::service::{Segment, ServiceHistory};
 
@@ -22,6 +25,15 @@ struct ServiceEntry {
     transitions: Ledger<Instant, (State, Vec<Name>)>,
     /// By the start of the outage: its end, its causes.
     outages: Ledger<Instant, (Option<Instant>, Vec<Name>)>,
+    /// By the indicator's name for good.
+    indicators: BTreeMap<IndicatorKey, IndicatorState>,
+}
+
+/// What names an indicator of a service for good: its name, calendar, zone and customer.
+type IndicatorKey = (String, String, String, Option<Name>);
+
+fn indicator_key(plan: &IndicatorPlan) -> IndicatorKey {
+    (plan.name.clone(), plan.calendar_id.clone(), plan.time_zone.name().to_owned(), plan.customer.clone())
 }
 
 /// What a single event counts.
@@ -107,8 +119,7 @@ impl ServiceStage {
                 _ => continue,
             };
             if plan.agreement.concerns(event.customer) {
-                self.objectives[objective.0 as usize]
-                    .contribute(plan, Contribution { objective, at: event.time, good, total });
+                self.contribute(portfolio, Contribution { objective, at: event.time, good, total });
             }
         }
     }
@@ -119,10 +130,22 @@ impl ServiceStage {
             Derived::Claims { service, ticket, claims } => {
                 self.services[service.0 as usize].history.claim(&ticket, claims)
             }
-            Derived::Contribution(contribution) => {
-                let plan = portfolio.objective(contribution.objective);
-                self.objectives[contribution.objective.0 as usize].contribute(plan, contribution);
-            }
+            Derived::Contribution(contribution) => self.contribute(portfolio, contribution),
+        }
+    }
+
+    /// Counts something for an objective, and once for the indicator that it shares with others: the first of them that
+    /// is in force speaks for it.
+    fn contribute(&mut self, portfolio: &Portfolio, contribution: Contribution) {
+        let plan = portfolio.objective(contribution.objective);
+        self.objectives[contribution.objective.0 as usize].contribute(plan, contribution);
+        let indicator = &portfolio.service(plan.service).indicators[plan.indicator];
+        let in_force =
+            |index: &&ObjectiveIndex| portfolio.objective(**index).agreement.in_force.contains(contribution.at);
+        if indicator.objectives.iter().find(in_force) == Some(&contribution.objective) {
+            let indicators = &mut self.services[plan.service.0 as usize].indicators;
+            let state = indicators.entry(indicator_key(indicator)).or_default();
+            state.count(indicator, contribution.at, contribution.good, contribution.total);
         }
     }
 
@@ -166,6 +189,13 @@ impl ServiceStage {
                 state.publish(portfolio.objective(index), portfolio.grace(), step, &[], facts);
             }
         }
+        if step.publish {
+            for indicator in plan.indicators.iter().filter(|indicator| !indicator.is_state) {
+                if let Some(state) = entry.indicators.get_mut(&indicator_key(indicator)) {
+                    state.write_counts(plan, indicator, step, facts);
+                }
+            }
+        }
         if !(step.publish || changed_from.is_some() || due(&plan.state_objectives, &self.objectives)) {
             return;
         }
@@ -175,13 +205,19 @@ impl ServiceStage {
             for index in &plan.state_objectives {
                 self.objectives[index.0 as usize].touch(from);
             }
+            entry.indicators.values_mut().for_each(|indicator| indicator.touch(from));
         }
+        let indicators = || plan.indicators.iter().filter(|indicator| indicator.is_state);
+        let indicators_from = indicators().filter_map(|indicator| {
+            entry.indicators.entry(indicator_key(indicator)).or_default().next_from(indicator, step)
+        });
+        let indicators_from = indicators_from.min();
         entry.history.read_until(step.watermark);
         let objectives_from = plan
             .state_objectives
             .iter()
             .filter_map(|&index| self.objectives[index.0 as usize].next_from(portfolio.objective(index), step));
-        let Some(from) = objectives_from.chain(anchor).min() else { return };
+        let Some(from) = objectives_from.chain(anchor).chain(indicators_from).min() else { return };
         let holds = |index: &ObjectiveIndex| portfolio.objective(*index).holds_unknown();
         let held_from =
             plan.state_objectives.iter().any(holds).then(|| entry.history.last_known_before(&plan.rule, from));
@@ -189,6 +225,10 @@ impl ServiceStage {
         // What holds just before the anchor says whether the state at the anchor is a change.
         let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
         let states = entry.history.segments(&plan.rule, from, step.watermark);
+        for indicator in indicators() {
+            let state = entry.indicators.entry(indicator_key(indicator)).or_default();
+            state.write_states(plan, indicator, step, portfolio.grace(), &states, facts);
+        }
         if let Some(anchor) = anchor {
             entry.state_changes(&plan.id, &states, anchor, step, facts);
         }

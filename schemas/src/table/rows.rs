@@ -230,9 +230,10 @@ pub(super) const TOTAL_COUNT: Column = ("total_count", Integer, REQUIRED, "thing
 
 pub(super) const MEASURES: &[Column] = &[
     SERVICE,
-    SIGNAL,
+    ("indicator", Text, REQUIRED, "what is measured and by which rule (R10): state, or a counted signal with its rule"),
     ("calendar", Text, REQUIRED, "id of the calendar whose time counts"),
     ("time_zone", Text, REQUIRED, "zone of the bucket's edges"),
+    ("customer", Text, OPTIONAL, "customer whose tickets, changes and scores count; null for everybody's"),
     ("bucket_start", Time, REQUIRED, "first instant of the day bucket, UTC"),
     ("bucket_end", Time, REQUIRED, "first instant after it, UTC"),
     GOOD_US,
@@ -246,14 +247,15 @@ pub(super) const MEASURES: &[Column] = &[
     EPOCH,
 ];
 
-/// A row of `measures`; rows with the same key (service, signal, calendar, time_zone, bucket_start) add up.
+/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of MEASURES, described there")]
 pub struct MeasureRow {
     pub service: String,
-    pub signal: String,
+    pub indicator: String,
     pub calendar: String,
     pub time_zone: String,
+    pub customer: Option<String>,
     pub bucket_start: Instant,
     pub bucket_end: Instant,
     pub good_us: i64,

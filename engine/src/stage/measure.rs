@@ -1,0 +1,136 @@
+//! Measures: what each indicator measured, a day at a time, for trends that no objective's window answers.
+//!
+//! A row carries a sign: rows of one day add up, so a correction is one more row. Days are stored sparsely. Of a
+//! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it was
+//! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what came
+//! since the last time.
+
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::definition::{StatePolicy, WindowKind};
+use plimsoll_schemas::table::MeasureRow;
+use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
+
+use super::{Facts, Step};
+use crate::portfolio::{IndicatorPlan, ServicePlan};
+use crate::state::service::Segment;
+use crate::verdict::{Measured, measure_states};
+use crate::window::{Window, window_containing, windows_between};
+
+/// What is remembered of one indicator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndicatorState {
+    /// Counts that were not written yet, by the start of the day: (good, total), signed.
+    pending: BTreeMap<Instant, (i64, i64)>,
+    /// The parts of the days that were written, by the start of the day.
+    written: BTreeMap<Instant, Parts>,
+    /// The start of the first day that is not over; `None` before any day was looked at.
+    next_day: Option<Instant>,
+    /// Days that reach beyond this instant may differ from what was written.
+    touched_from: Option<Instant>,
+}
+
+/// Time in each state, in the order good, bad, degraded, excluded, unknown.
+type Parts = [Micros; 5];
+
+const NOTHING: Parts = [Micros::ZERO; 5];
+
+impl IndicatorState {
+    /// Counts something at an instant.
+    pub fn count(&mut self, plan: &IndicatorPlan, at: Instant, good: i64, total: i64) {
+        let day = window_containing(WindowKind::Day, plan.time_zone, at).start;
+        let pending = self.pending.entry(day).or_default();
+        *pending = (pending.0 + good, pending.1 + total);
+    }
+
+    /// Says that states from this instant on may differ.
+    pub fn touch(&mut self, from: Instant) {
+        self.touched_from = Some(self.touched_from.map_or(from, |earlier| earlier.min(from)));
+    }
+
+    /// The earliest instant whose states are needed; `None` when no day can be over.
+    pub fn next_from(&self, plan: &IndicatorPlan, step: &Step) -> Option<Instant> {
+        let next = self.next_day.unwrap_or(plan.in_force.start);
+        let from = self.touched_from.map_or(next, |touched| touched.min(next)).max(plan.in_force.start);
+        let day = window_containing(WindowKind::Day, plan.time_zone, from);
+        (plan.is_state && day.start < step.watermark && from < plan.in_force.end).then_some(day.start)
+    }
+
+    /// Writes the days that are over and were not written, or differ from what was.
+    pub fn write_states(
+        &mut self,
+        service: &ServicePlan,
+        plan: &IndicatorPlan,
+        step: &Step,
+        grace: Micros,
+        states: &[Segment],
+        facts: &mut Facts,
+    ) {
+        let Some(from) = self.next_from(plan, step) else { return };
+        self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
+        for day in windows_between(WindowKind::Day, plan.time_zone, from, step.watermark) {
+            let Some(segment) = day.clip(plan.in_force) else { break };
+            if day.end + grace > step.watermark {
+                break;
+            }
+            let relevant = &states[states.partition_point(|state| state.end <= segment.start)..];
+            let found = measure_states(relevant, &StatePolicy::default(), &plan.calendar, segment, step.watermark);
+            let now =
+                if found.good == found.passed() || found.unknown == found.passed() { NOTHING } else { parts(&found) };
+            let before = self.written.insert(day.start, now).unwrap_or(NOTHING);
+            if now == NOTHING && before == NOTHING {
+                self.written.remove(&day.start);
+            } else if now != before {
+                facts.measures.push(row(service, plan, day, difference(&now, &before), (0, 0), step));
+            }
+            self.next_day = self.next_day.max(Some(day.end));
+        }
+    }
+
+    /// Writes what was counted since the last time.
+    pub fn write_counts(&mut self, service: &ServicePlan, plan: &IndicatorPlan, step: &Step, facts: &mut Facts) {
+        for (day, counts) in std::mem::take(&mut self.pending) {
+            if counts != (0, 0) {
+                let day = window_containing(WindowKind::Day, plan.time_zone, day);
+                facts.measures.push(row(service, plan, day, NOTHING, counts, step));
+            }
+        }
+    }
+}
+
+fn parts(found: &Measured) -> Parts {
+    [found.good, found.bad, found.degraded, found.excluded, found.unknown]
+}
+
+fn difference(now: &Parts, before: &Parts) -> Parts {
+    std::array::from_fn(|place| now[place] - before[place])
+}
+
+fn row(
+    service: &ServicePlan,
+    plan: &IndicatorPlan,
+    day: Window,
+    parts: Parts,
+    counts: (i64, i64),
+    step: &Step,
+) -> MeasureRow {
+    MeasureRow {
+        service: service.id.to_string(),
+        indicator: plan.name.clone(),
+        calendar: plan.calendar_id.clone(),
+        time_zone: plan.time_zone.name().to_owned(),
+        customer: plan.customer.as_deref().map(str::to_owned),
+        bucket_start: day.start,
+        bucket_end: day.end,
+        good_us: parts[0].0,
+        bad_us: parts[1].0,
+        degraded_us: parts[2].0,
+        excluded_us: parts[3].0,
+        unknown_us: parts[4].0,
+        good_count: counts.0,
+        total_count: counts.1,
+        recorded_at: step.tick,
+        epoch: step.epoch,
+    }
+}
