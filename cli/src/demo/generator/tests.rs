@@ -57,7 +57,7 @@ fn fingerprint(generator: &Generator) -> u64 {
 fn the_same_seed_gives_the_same_bytes() {
     assert!(JANUARY.records().eq(Generator::new(SEED, january()).records()));
     // Taken down once: every machine must come to it.
-    assert_eq!(fingerprint(&JANUARY), 9_238_053_149_534_167_132);
+    assert_eq!(fingerprint(&JANUARY), 5_682_685_442_961_342_356);
     assert_ne!(fingerprint(&Generator::new(SEED + 1, january())), fingerprint(&JANUARY));
 }
 
