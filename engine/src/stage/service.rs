@@ -24,10 +24,13 @@ struct ServiceEntry {
     /// By the instant of the change.
     transitions: Ledger<Instant, (State, Vec<Name>)>,
     /// By the start of the outage: its end, its causes.
-    outages: Ledger<Instant, (Option<Instant>, Vec<Name>)>,
+    outages: Ledger<Instant, Outage>,
     /// By the indicator's name for good.
     indicators: BTreeMap<IndicatorKey, IndicatorState>,
 }
+
+/// The end of an outage, if it has one, and its causes.
+type Outage = (Option<Instant>, Vec<Name>);
 
 /// What names an indicator of a service for good: its name, calendar, zone and customer.
 type IndicatorKey = (String, String, String, Option<Name>);
@@ -294,11 +297,8 @@ impl ServiceEntry {
 }
 
 /// Maximal stretches of `down`: (start, (end, causes)); one that reaches `now` is still open.
-fn outages<'a>(
-    states: impl Iterator<Item = &'a Segment>,
-    now: Instant,
-) -> Vec<(Instant, (Option<Instant>, Vec<Name>))> {
-    let mut outages: Vec<(Instant, (Option<Instant>, Vec<Name>))> = Vec::new();
+fn outages<'a>(states: impl Iterator<Item = &'a Segment>, now: Instant) -> Vec<(Instant, Outage)> {
+    let mut outages: Vec<(Instant, Outage)> = Vec::new();
     let mut down_until = None;
     for segment in states.filter(|segment| segment.state == State::Down) {
         match outages.last_mut() {
