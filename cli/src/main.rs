@@ -63,6 +63,11 @@ fn main() -> ExitCode {
     }
 }
 
+/// The runtime of everything that waits: as many threads as processors, with stacks for the deepest statement.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(plimsoll_query::STACK_BYTES).build()
+}
+
 /// An error and its causes; a cause that the line names already is not repeated.
 fn in_one_line(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.contains(&cause) {

@@ -13,18 +13,23 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use plimsoll_aggregate::{Input, Live, Progress, Worker, WorkerSettings};
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::shutdown::Shutdown;
 
 /// How many inputs may wait for the worker. The bytes are bounded before, by the source's own queue.
 const INPUTS_MAX: usize = 16;
+
+/// How long the broker may take to say which partitions there are.
+const METADATA_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How often the feeder looks whether it is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -61,14 +66,13 @@ impl Pipeline {
         let live = Arc::new(Live::default());
         let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
         let worker = Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
+        let expected = match settings.until_caught_up {
+            true => Some(partitions_of(&settings.kafka, &sources)?),
+            false => None,
+        };
         let source = Arc::new(kafka::start(settings.kafka, &sources, worker.start_offsets())?);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
-        let feeding = Feeder {
-            source: source.clone(),
-            inputs,
-            shutdown: shutdown.clone(),
-            until_caught_up: settings.until_caught_up,
-        };
+        let feeding = Feeder { source: source.clone(), inputs, shutdown: shutdown.clone(), expected };
         let feeder = std::thread::Builder::new().name("feeder".to_owned()).spawn(move || feeding.run());
         let committing = source.clone();
         let work = move || {
@@ -109,35 +113,52 @@ impl Pipeline {
     }
 }
 
+/// Every partition of the sources' topics. While a member that died is still in the group, this one is given only some
+/// of them, so what was assigned does not say what there is to read.
+fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BTreeSet<PartitionId>> {
+    let mut config = ClientConfig::new();
+    config.extend(settings.properties.clone());
+    config.set("bootstrap.servers", &settings.bootstrap);
+    let client: BaseConsumer = config.create().context("cannot make a kafka client")?;
+    let mut partitions = BTreeSet::new();
+    for topic in sources.iter().flat_map(|source| &source.topics) {
+        let metadata = client
+            .fetch_metadata(Some(topic), METADATA_WAIT_MAX)
+            .with_context(|| format!("cannot ask {} which partitions topic {topic} has", settings.bootstrap))?;
+        let known = metadata.topics().iter().filter(|found| found.error().is_none());
+        for partition in known.flat_map(|found| found.partitions()) {
+            partitions.insert(PartitionId { topic: topic.as_str().into(), partition: partition.id() });
+        }
+    }
+    ensure!(!partitions.is_empty(), "none of the sources' topics exists at {}; create them first", settings.bootstrap);
+    Ok(partitions)
+}
+
 /// Hands the source's events to the worker, and says on standard error what an operator has to know.
 struct Feeder {
     source: Arc<KafkaSource>,
     inputs: SyncSender<Input>,
     shutdown: Shutdown,
-    until_caught_up: bool,
+    /// When to end by itself: once all of these were read to their end.
+    expected: Option<BTreeSet<PartitionId>>,
 }
 
 impl Feeder {
     fn run(self) -> Result<()> {
-        let mut behind: BTreeSet<PartitionId> = BTreeSet::new();
-        let mut assigned = false;
+        let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         while !self.shutdown.is_requested() {
             let input = match self.source.events().receive(LOOK_EVERY) {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
                 Some(KafkaEvent::Delivery(delivery)) => {
                     if delivery.caught_up {
-                        behind.remove(&delivery.partition);
+                        caught_up.insert(delivery.partition.clone());
                     } else {
-                        behind.insert(delivery.partition.clone());
+                        caught_up.remove(&delivery.partition);
                     }
                     Input::Delivery(delivery)
                 }
-                Some(KafkaEvent::Assigned(partitions)) => {
-                    assigned = true;
-                    behind.extend(partitions.iter().cloned());
-                    Input::Assigned(partitions)
-                }
+                Some(KafkaEvent::Assigned(partitions)) => Input::Assigned(partitions),
                 Some(KafkaEvent::Revoked(partitions)) => {
                     eprintln!(
                         "warning: {} of this group were given to another member; one lane group has one worker: stop the other or give it another --group",
@@ -162,7 +183,7 @@ impl Feeder {
                 // The worker ended; it says why.
                 return Ok(());
             }
-            if self.until_caught_up && assigned && behind.is_empty() {
+            if self.expected.as_ref().is_some_and(|expected| expected.is_subset(&caught_up)) {
                 return Ok(());
             }
         }

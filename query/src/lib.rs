@@ -28,4 +28,4 @@ pub use datafusion::execution::SendableRecordBatchStream;
 pub use crate::error::QueryError;
 pub use crate::format::{Format, encode, encode_batch};
 pub use crate::http::{Readiness, router, serve};
-pub use crate::session::{Limits, QueryService};
+pub use crate::session::{Limits, QueryService, STACK_BYTES};

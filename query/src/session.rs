@@ -40,6 +40,13 @@ const STORE: &str = "plimsoll://lake";
 /// How many of the greediest operators an out-of-memory error names.
 const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(2);
 
+/// Length of a statement at most, in bytes. Parser and planner recurse along chains such as `1+1+1+...`, about 7 kB of
+/// stack for each two bytes; `STACK_BYTES` holds the longest.
+const STATEMENT_BYTES_MAX: usize = 8 * 1024;
+
+/// The stack that a thread needs to plan any statement, in bytes: give it to the runtime that answers questions.
+pub const STACK_BYTES: usize = 128 << 20;
+
 /// What one service spends on questions at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -116,6 +123,12 @@ impl QueryService {
     /// `Exhausted` beyond a limit, `Unavailable` when the lake cannot be read. Later errors end the stream; they are
     /// a `QueryError` inside `DataFusionError::External` or convert into one.
     pub async fn sql(&self, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
+        if statement.len() > STATEMENT_BYTES_MAX {
+            let length = statement.len();
+            return Err(QueryError::Invalid(format!(
+                "the statement has {length} bytes, allowed are {STATEMENT_BYTES_MAX}; shorten it, or ask in parts"
+            )));
+        }
         self.answer(async {
             let plan = self.context.state().create_logical_plan(statement).await.map_err(more_than_one)?;
             SQLOptions::new()

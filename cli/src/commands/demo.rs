@@ -64,7 +64,7 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 /// Runs the month, prints the summary and stays up.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let started = Moment::now();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = crate::runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let address = listener.local_addr()?;

@@ -1,6 +1,7 @@
 //! `plimsoll judge`: definitions and event files in, results out. The same decoder and the same engine as the server,
 //! with no server and no table.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -113,6 +114,7 @@ fn usage(what: &str) -> ExitCode {
 }
 
 struct Judging {
+    names: BTreeSet<String>,
     group: LaneGroup,
     as_of: Instant,
     later: usize,
@@ -124,11 +126,24 @@ struct Judging {
 impl Judging {
     fn new(definitions: &Definitions, as_of: Instant) -> Judging {
         let group = LaneGroup::new(Arc::new(Portfolio::new(definitions)), 1);
-        Judging { group, as_of, later: 0, folded: Folded::default(), accepted: 0, dead_letters: Vec::new() }
+        Judging {
+            names: BTreeSet::new(),
+            group,
+            as_of,
+            later: 0,
+            folded: Folded::default(),
+            accepted: 0,
+            dead_letters: Vec::new(),
+        }
     }
 
     fn read(&mut self, definitions: &Definitions, path: &Path) -> Result<()> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if !self.names.insert(name.clone()) {
+            bail!(
+                "two event files are called {name}, and their records could not be told apart; give one another name"
+            );
+        }
         let source = match definitions.source_of_file(&name) {
             Some(source) => source.clone(),
             None if name.contains(".csv") => bail!(

@@ -24,7 +24,7 @@ pub struct Arguments {
 
 /// Serves until it is told to end.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = crate::runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     runtime.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;

@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let definitions = Arc::new(definitions::read(&arguments.definitions)?);
     let topics = definitions.sources.values().map(|source| source.topics.len()).sum::<usize>();
     ensure!(topics > 0, "no Source in {} names a topic; nothing can be read", arguments.definitions.display());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = crate::runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
     let listener = runtime.block_on(doors::listen(arguments.listen))?;

@@ -9,7 +9,7 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode};
 
 /// Ask the tables.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct Arguments {
     /// The question, e.g. "SELECT verdict, count(*) FROM attainment GROUP BY verdict"
     statement: String,
@@ -23,16 +23,20 @@ pub struct Arguments {
 
 /// Prints the answer.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let lake = Lake::open_existing(&arguments.lake).await?;
-        let service = QueryService::open(lake, Limits::default()).await?;
-        let answer = service.sql(&arguments.statement).await?;
-        let mut chunks = Box::pin(encode(answer, arguments.format));
-        let mut output = std::io::stdout().lock();
-        while let Some(chunk) = chunks.try_next().await? {
-            output.write_all(&chunk)?;
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let runtime = crate::runtime()?;
+    let arguments = arguments.clone();
+    // On a thread of the runtime, whose stack is deep enough for any statement.
+    runtime.block_on(runtime.spawn(answer(arguments)))??;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn answer(arguments: Arguments) -> Result<()> {
+    let lake = Lake::open_existing(&arguments.lake).await?;
+    let service = QueryService::open(lake, Limits::default()).await?;
+    let answer = service.sql(&arguments.statement).await?;
+    let mut chunks = Box::pin(encode(answer, arguments.format));
+    while let Some(chunk) = chunks.try_next().await? {
+        std::io::stdout().write_all(&chunk)?;
+    }
+    Ok(())
 }

@@ -41,7 +41,7 @@ impl IndicatorState {
     pub fn count(&mut self, plan: &IndicatorPlan, at: Instant, good: i64, total: i64) {
         let day = window_containing(WindowKind::Day, plan.time_zone, at).start;
         let pending = self.pending.entry(day).or_default();
-        *pending = (pending.0 + good, pending.1 + total);
+        *pending = (pending.0.saturating_add(good), pending.1.saturating_add(total));
     }
 
     /// Says that states from this instant on may differ.

@@ -109,13 +109,33 @@ pub struct Contribution {
     pub total: i64,
 }
 
-/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added.
+/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added. Equal contributions
+/// are told apart by their number: a ticket may have several.
 pub fn contribution_changes(before: &[Contribution], now: &[Contribution]) -> Vec<Contribution> {
-    let gone = before.iter().filter(|one| !now.contains(one)).map(|one| Contribution {
-        good: -one.good,
-        total: -one.total,
-        ..*one
-    });
-    let new = now.iter().filter(|one| !before.contains(one)).copied();
+    let mut gone = before.to_vec();
+    let mut new = Vec::new();
+    for one in now {
+        match gone.iter().position(|known| known == one) {
+            Some(place) => {
+                gone.remove(place);
+            }
+            None => new.push(*one),
+        }
+    }
+    let gone = gone.into_iter().map(|one| Contribution { good: -one.good, total: -one.total, ..one });
     gone.chain(new).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r21_equal_contributions_of_one_ticket_count_each() {
+        let one = Contribution { objective: ObjectiveIndex(0), at: Instant(5), good: 1, total: 1 };
+        let taken = Contribution { good: -1, total: -1, ..one };
+        assert_eq!(contribution_changes(&[one], &[one, one]), [one]);
+        assert_eq!(contribution_changes(&[one, one], &[one]), [taken]);
+        assert_eq!(contribution_changes(&[one], &[one]), []);
+    }
 }

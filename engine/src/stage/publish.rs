@@ -83,8 +83,9 @@ impl ObjectiveState {
             self.last_window = window_containing(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
         let (good, total) = self.counts.entry(self.last_window.start).or_default();
-        *good += contribution.good;
-        *total += contribution.total;
+        // A sum beyond i64 stays at its end: a defective producer must not stop everybody else.
+        *good = good.saturating_add(contribution.good);
+        *total = total.saturating_add(contribution.total);
         self.touch(contribution.at);
     }
 
