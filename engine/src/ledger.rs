@@ -82,11 +82,6 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Row)> {
         self.entries.iter().filter(|(_, entry)| !entry.retracted).map(|(key, entry)| (key, &entry.row))
     }
-
-    /// Forgets keys before `until`.
-    pub fn forget(&mut self, until: &Key) {
-        self.entries = self.entries.split_off(until);
-    }
 }
 
 #[cfg(test)]

@@ -49,17 +49,6 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Adds the facts of another lane.
-    pub fn append(&mut self, other: Facts) {
-        self.transitions.extend(other.transitions);
-        self.outages.extend(other.outages);
-        self.clocks.extend(other.clocks);
-        self.measures.extend(other.measures);
-        self.attainment.extend(other.attainment);
-        self.breaches.extend(other.breaches);
-        self.corrections.extend(other.corrections);
-    }
-
     /// Puts the rows in the order of their tables, which does not depend on the number of lanes.
     pub fn sort(&mut self) {
         self.transitions.sort_unstable();
