@@ -9,6 +9,17 @@ pub enum AggregateError {
     /// The tables could not be read or written; the lake's message says what to do.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// Another lane group keeps these tables.
+    #[error(
+        "these tables are kept by group {found}; group {group} would store every event a second time: go on as group \
+         {found}, or choose another lake"
+    )]
+    OtherGroup {
+        /// The group of this worker.
+        group: String,
+        /// The group whose epochs are in the lake.
+        found: String,
+    },
     /// The state could not be restored; the message says what to do.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -77,7 +77,7 @@ impl Worker {
     /// Restores the state of the lane group from the lake, and starts its writer thread, which waits on `runtime`.
     ///
     /// # Errors
-    /// When the lake or the snapshot cannot be read.
+    /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.
     pub fn open(
         settings: WorkerSettings,
         lake: Lake,
@@ -85,6 +85,10 @@ impl Worker {
         live: Arc<Live>,
         runtime: tokio::runtime::Handle,
     ) -> Result<Worker, AggregateError> {
+        let others = runtime.block_on(lake.groups())?;
+        if let Some(found) = others.into_iter().find(|other| *other != settings.group) {
+            return Err(AggregateError::OtherGroup { group: settings.group, found });
+        }
         let portfolio = Arc::new(Portfolio::new(&definitions));
         let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
         let (snapshot_epoch, group) = match snapshot {

@@ -146,6 +146,7 @@ struct Feeder {
 impl Feeder {
     fn run(self) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
+        let mut is_sharing_known = false;
         while !self.shutdown.is_requested() {
             let input = match self.source.events().receive(LOOK_EVERY) {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
@@ -160,10 +161,14 @@ impl Feeder {
                 }
                 Some(KafkaEvent::Assigned(partitions)) => Input::Assigned(partitions),
                 Some(KafkaEvent::Revoked(partitions)) => {
-                    eprintln!(
-                        "warning: {} of this group were given to another member; one lane group has one worker: stop the other or give it another --group",
-                        crate::definitions::counted(partitions.len(), "partition")
-                    );
+                    if !is_sharing_known {
+                        let count = crate::definitions::counted(partitions.len(), "partition");
+                        eprintln!(
+                            "warning: {count} of this group were given to another member of it; a group is one process: \
+                             stop the other"
+                        );
+                    }
+                    is_sharing_known = true;
                     continue;
                 }
                 Some(KafkaEvent::Unavailable { why, .. }) => {

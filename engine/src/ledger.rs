@@ -44,27 +44,27 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
     /// Takes the rows that hold now for all keys from `from` on, and returns those to be written, in key order.
     /// Keys before `from` stay as they are.
     pub fn restate(&mut self, from: &Key, now: Vec<(Key, Row)>) -> Vec<Writing<Key, Row>> {
-        let mut writings = Vec::new();
-        let mut holding: BTreeMap<Key, Row> = now.into_iter().collect();
-        for (key, entry) in self.entries.range_mut(from..) {
-            match holding.remove(key) {
-                Some(row) if row == entry.row && !entry.retracted => continue,
-                Some(row) => *entry = Entry { row, revision: entry.revision + 1, retracted: false },
-                None if entry.retracted => continue,
-                None => {
-                    entry.revision += 1;
-                    entry.retracted = true;
-                }
-            }
-            writings.push(Writing { key: key.clone(), entry: entry.clone() });
+        let mut holding: BTreeMap<Key, Option<Row>> = now.into_iter().map(|(key, row)| (key, Some(row))).collect();
+        for (key, _) in self.entries.range(from..) {
+            holding.entry(key.clone()).or_insert(None);
         }
-        for (key, row) in holding {
-            let entry = Entry { row, revision: 0, retracted: false };
-            self.entries.insert(key.clone(), entry.clone());
-            writings.push(Writing { key, entry });
-        }
-        writings.sort_by(|one, other| one.key.cmp(&other.key));
-        writings
+        let put = |(key, row): (Key, Option<Row>)| self.put(key.clone(), row).map(|entry| Writing { key, entry });
+        holding.into_iter().filter_map(put).collect()
+    }
+
+    /// Takes the row that holds now under one key, if any, and returns what is to be written.
+    pub fn put(&mut self, key: Key, now: Option<Row>) -> Option<Entry<Row>> {
+        let before = self.entries.get(&key);
+        let entry = match (before, now) {
+            (None, None) => return None,
+            (None, Some(row)) => Entry { row, revision: 0, retracted: false },
+            (Some(before), Some(row)) if before.row == row && !before.retracted => return None,
+            (Some(before), None) if before.retracted => return None,
+            (Some(before), Some(row)) => Entry { row, revision: before.revision + 1, retracted: false },
+            (Some(before), None) => Entry { revision: before.revision + 1, retracted: true, ..before.clone() },
+        };
+        self.entries.insert(key, entry.clone());
+        Some(entry)
     }
 
     /// The row that holds under a key.
@@ -106,6 +106,11 @@ mod tests {
             [(1, "A", 1, false), (2, "b", 2, false)]
         );
         assert_eq!(ledger.get(&1), Some(&"A"));
+        assert_eq!(ledger.put(1, Some("A")), None);
+        assert_eq!(ledger.put(1, None), Some(Entry { row: "A", revision: 2, retracted: true }));
+        assert_eq!(ledger.put(1, None), None);
+        assert_eq!(ledger.put(7, None), None);
+        assert_eq!(ledger.put(1, Some("A")), Some(Entry { row: "A", revision: 3, retracted: false }));
         assert_eq!(ledger.last_where(&9, |row| *row != "c"), Some((&2, &"b")));
     }
 }

@@ -2,6 +2,7 @@
 //! each agreement laid out for each service that it covers.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use chrono::NaiveTime;
@@ -12,6 +13,7 @@ use plimsoll_schemas::definition::{
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Name;
 use crate::calendar::{Calendar, instant_of_local};
@@ -53,6 +55,10 @@ pub struct ObjectivePlan {
     pub calendar: Arc<Calendar>,
     /// The place of its indicator among those of its service.
     pub indicator: usize,
+    /// The same objective of the version that ends when this one's starts.
+    pub continues: Option<ObjectiveIndex>,
+    /// Tells whether anything that results depend on was defined differently when they were made.
+    pub digest: u64,
 }
 
 /// What is measured of one service, whoever promises it: many objectives may share it.
@@ -104,6 +110,8 @@ pub struct ServicePlan {
     pub id: Name,
     /// How its state follows from what is known.
     pub rule: StateRule,
+    /// Tells whether the rule was another one when states were read.
+    pub digest: u64,
     /// Objectives over its state.
     pub state_objectives: Vec<ObjectiveIndex>,
     /// Objectives over its tickets: clocks, and ratios counted once a ticket.
@@ -139,6 +147,14 @@ pub struct Portfolio {
     grace: Micros,
 }
 
+/// Calendars by id, each with a digest of its definition.
+type Calendars<'a> = BTreeMap<&'a str, (Arc<Calendar>, u64)>;
+
+/// A number that differs when a definition does.
+fn digest(definition: &impl Debug) -> u64 {
+    xxh3_64(format!("{definition:?}").as_bytes())
+}
+
 impl Portfolio {
     /// Lays out checked definitions. Cost is proportional to objectives x services covered.
     pub fn new(definitions: &Definitions) -> Portfolio {
@@ -153,6 +169,7 @@ impl Portfolio {
             portfolio.services.push(ServicePlan {
                 id,
                 rule: service.state,
+                digest: digest(&service.state),
                 state_objectives: Vec::new(),
                 ticket_objectives: Vec::new(),
                 change_objectives: Vec::new(),
@@ -160,19 +177,24 @@ impl Portfolio {
                 indicators: Vec::new(),
             });
         }
-        let mut calendars: BTreeMap<&str, Arc<Calendar>> = definitions
+        let mut calendars: Calendars<'_> = definitions
             .calendars
             .iter()
-            .map(|(id, calendar)| (id.as_str(), Arc::new(Calendar::compile(calendar))))
+            .map(|(id, calendar)| (id.as_str(), (Arc::new(Calendar::compile(calendar)), digest(calendar))))
             .collect();
-        calendars.entry(ALWAYS).or_insert_with(|| Arc::new(Calendar::always()));
+        calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), 0));
+        // Sorted by id and day, so the version that this one follows stands just before it.
+        let mut before: Option<&Agreement> = None;
         for agreement in &definitions.agreements {
-            portfolio.add_agreement(agreement, &calendars);
+            let follows = before
+                .filter(|before| before.id == agreement.id && before.effective_until == Some(agreement.effective_from));
+            portfolio.add_agreement(agreement, follows, &calendars);
+            before = Some(agreement);
         }
         portfolio
     }
 
-    fn add_agreement(&mut self, agreement: &Agreement, calendars: &BTreeMap<&str, Arc<Calendar>>) {
+    fn add_agreement(&mut self, agreement: &Agreement, follows: Option<&Agreement>, calendars: &Calendars<'_>) {
         let plan = Arc::new(AgreementPlan {
             id: agreement.id.as_str().into(),
             version: agreement.version,
@@ -181,12 +203,14 @@ impl Portfolio {
             customer: agreement.customer.as_deref().map(Name::from),
             offering: agreement.offering.as_deref().map(Name::from),
             time_zone: agreement.time_zone,
-            in_force: in_force(agreement),
+            in_force: in_force(agreement, follows),
         });
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
             for objective in &agreement.objectives {
-                let Some(calendar) = calendars.get(objective.indicator.calendar.as_str()) else { continue };
+                let Some((calendar, calendar_digest)) = calendars.get(objective.indicator.calendar.as_str()) else {
+                    continue;
+                };
                 let key = ObjectiveKey {
                     agreement: plan.id.clone(),
                     version: plan.version,
@@ -202,6 +226,8 @@ impl Portfolio {
                     Feed::Events => service_plan.event_objectives.push(index),
                 }
                 let indicator = service_plan.indicator(objective, &plan, calendar, index);
+                let continues = follows
+                    .and_then(|before| self.objective_place(&ObjectiveKey { version: before.version, ..key.clone() }));
                 self.objective_places.insert(key.clone(), index);
                 self.objectives.push(ObjectivePlan {
                     key,
@@ -210,6 +236,15 @@ impl Portfolio {
                     service: service_index,
                     calendar: calendar.clone(),
                     indicator,
+                    continues,
+                    digest: digest(&(
+                        objective,
+                        &plan.customer,
+                        plan.time_zone,
+                        plan.in_force,
+                        calendar_digest,
+                        self.services[service_index.0 as usize].digest,
+                    )),
                 });
             }
         }
@@ -323,12 +358,13 @@ pub fn feed(signal: &Signal) -> Feed {
     }
 }
 
-/// When a version is in force: from local midnight of its first day until local midnight of the first day after it.
-fn in_force(agreement: &Agreement) -> Window {
-    let midnight = |date: chrono::NaiveDate| instant_of_local(agreement.time_zone, date.and_time(NaiveTime::MIN));
+/// When a version is in force: from local midnight of its first day, or from the end of the version that it follows if
+/// that is in another zone, until local midnight of the first day after it.
+fn in_force(agreement: &Agreement, follows: Option<&Agreement>) -> Window {
+    let midnight = |zone, date: chrono::NaiveDate| instant_of_local(zone, date.and_time(NaiveTime::MIN));
     Window {
-        start: midnight(agreement.effective_from),
-        end: agreement.effective_until.map_or(Instant(i64::MAX), midnight),
+        start: midnight(follows.map_or(agreement.time_zone, |before| before.time_zone), agreement.effective_from),
+        end: agreement.effective_until.map_or(Instant(i64::MAX), |date| midnight(agreement.time_zone, date)),
     }
 }
 

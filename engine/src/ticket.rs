@@ -5,7 +5,7 @@
 //! objective ([`clocks`]). Pure functions; nothing later than the `now` they are given is known to them.
 //!
 //! ```text
-//! TicketRecord --insert--> TicketLog --history(now)--> TicketHistory --clocks(rule, calendar, now)--> ClockResult
+//! TicketRecord --insert--> TicketLog --history(now)--> TicketHistory --clocks(rule, term, calendar, now)--> ClockResult
 //! ```
 //!
 //! How records are read (`history`), where the rules leave a choice:
@@ -32,6 +32,10 @@
 //!   applies again, it is the same clock, as if it had never left. All clocks of a cancelled ticket are cancelled
 //!   (R17), but for those that had moved.
 //! - Cancelled and moved clocks belong to no window.
+//! - Of an agreement's versions (R13, R24) one alone has a clock's result: the first that is in force at the instant to
+//!   which the result belongs by its own target. What is open when a version ends has moved there and goes on under the version that follows, as
+//!   after a change of priority: the start stays, the new target applies. A version that finds a clock overdue by its
+//!   own target counts the breach from its first instant on, for it never touches the time before.
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::event::{Action, TicketState};
@@ -44,7 +48,7 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{ClockKind, ClockResult, ClockVerdict, clocks};
+pub use clock::{ClockKind, ClockResult, ClockVerdict, Passed, Term, clocks};
 pub use history::{Attributes, Closing, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
 
 /// One record about one ticket, as it came. The derived order of its fields is the order in which records are read.

@@ -63,6 +63,8 @@ pub struct Measured {
     pub excluded: Micros,
     /// Agreed time unknown.
     pub unknown: Micros,
+    /// Unknown time that takes the state before it under `unknown: hold`: up, down, degraded, excluded.
+    pub held: [Micros; 4],
     /// Agreed time of the whole segment, also what is still to come.
     pub agreed: Micros,
     /// Good things counted.
@@ -118,12 +120,13 @@ impl Measured {
 
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
     fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
+        let [up, down, degraded, excluded] = self.held;
         let parts = [
-            (State::Up, self.good),
-            (State::Down, self.bad),
-            (State::Degraded, self.degraded),
-            (State::Excluded, self.excluded),
-            (State::Unknown, self.unknown),
+            (State::Up, self.good + up),
+            (State::Down, self.bad + down),
+            (State::Degraded, self.degraded + degraded),
+            (State::Excluded, self.excluded + excluded),
+            (State::Unknown, self.unknown - up - down - degraded - excluded),
         ];
         let (mut good, mut bad, mut removed) = (0, 0, Micros::ZERO);
         for (state, time) in parts {
@@ -147,11 +150,13 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     }
 }
 
-/// The verdict when too little is known of the service's state (R4, R11); `None` when enough is.
-fn too_little_known(objective: &Objective, measured: &Measured) -> Option<Verdict> {
+/// The verdict when too little is known of the service's state (R4, R11); `None` when enough is. Who asks for no coverage
+/// lets the policy alone speak for time of which nothing is known.
+fn too_little_known(objective: &Objective, policy: &StatePolicy, measured: &Measured) -> Option<Verdict> {
     let passed = measured.passed();
     let known = passed - measured.unknown;
-    if known.0 == 0 {
+    let (good, bad, _) = measured.weighed(policy);
+    if good + bad == 0 || (known.0 == 0 && objective.min_coverage.0 > 0) {
         return Some(if objective.met_when_empty { Verdict::Met } else { Verdict::NoData });
     }
     let covered = objective.min_coverage.compare(known.0, passed.0).is_some_and(|order| order.is_ge());
@@ -166,7 +171,7 @@ fn risk_share(objective: &Objective) -> i128 {
 fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, over: bool) -> Judged {
     let (good, bad, removed) = measured.weighed(policy);
     let allowance = allowance(objective, measured.agreed - removed);
-    let verdict = too_little_known(objective, measured).unwrap_or(if bad > allowance {
+    let verdict = too_little_known(objective, policy, measured).unwrap_or(if bad > allowance {
         Verdict::Breached
     } else if !over && bad > 0 && bad * WHOLE >= allowance * risk_share(objective) {
         Verdict::AtRisk
@@ -200,7 +205,7 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
         // A share cannot be promised of outages; definitions that do are refused.
         Target::AtLeast(_) => (0, 0),
     };
-    let verdict = too_little_known(objective, measured).unwrap_or(if value > limit {
+    let verdict = too_little_known(objective, policy, measured).unwrap_or(if value > limit {
         Verdict::Breached
     } else if !over && value > 0 && i128::from(value) * WHOLE >= i128::from(limit) * risk_share(objective) {
         Verdict::AtRisk
@@ -261,8 +266,8 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 
 /// What the states of a service amount to in the agreed time of `segment` up to `now`.
 ///
-/// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch takes the
-/// state before it (R4), which may lie before the segment. An outage is a maximal stretch of `down` with any agreed time in the segment.
+/// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch counts as the
+/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage is a maximal stretch of `down` with any agreed time in the segment.
 pub fn measure_states(
     states: &[Segment],
     policy: &StatePolicy,
@@ -272,14 +277,23 @@ pub fn measure_states(
 ) -> Measured {
     let mut measured = Measured { agreed: calendar.elapsed(segment.start, segment.end), ..Measured::default() };
     let mut outage = Micros::ZERO;
-    for (state, start, end) in effective_states(states, policy, segment, now) {
+    for (known, state, start, end) in effective_states(states, policy, segment, now) {
         let time = calendar.elapsed(start, end);
-        match state {
+        match known {
             State::Up => measured.good += time,
             State::Down => measured.bad += time,
             State::Degraded => measured.degraded += time,
             State::Excluded => measured.excluded += time,
             State::Unknown => measured.unknown += time,
+        }
+        if known != state {
+            match state {
+                State::Up => measured.held[0] += time,
+                State::Down => measured.held[1] += time,
+                State::Degraded => measured.held[2] += time,
+                State::Excluded => measured.held[3] += time,
+                State::Unknown => {}
+            }
         }
         if state == State::Down {
             measured.outage_count += i64::from(outage.0 == 0 && time.0 > 0);
@@ -292,20 +306,20 @@ pub fn measure_states(
     measured
 }
 
-/// The states that count, clipped to the segment and to `now`.
+/// The states as they are known and as they count, clipped to the segment and to `now`. They differ under `hold` alone.
 fn effective_states<'a>(
     states: &'a [Segment],
     policy: &'a StatePolicy,
     segment: Window,
     now: Instant,
-) -> impl Iterator<Item = (State, Instant, Instant)> + 'a {
+) -> impl Iterator<Item = (State, State, Instant, Instant)> + 'a {
     let end = segment.end.min(now);
     let mut held = State::Unknown;
     states.iter().filter_map(move |stretch| {
         let hold = policy.unknown == UnknownPolicy::Hold && stretch.state == State::Unknown;
         held = if hold { held } else { stretch.state };
         let (from, until) = (stretch.start.max(segment.start), stretch.end.min(end));
-        (from < until).then_some((held, from, until))
+        (from < until).then_some((stretch.state, held, from, until))
     })
 }
 
@@ -324,7 +338,7 @@ pub fn breached_at(
     let allowance = allowance(objective, measured.agreed - removed);
     let by_outage = matches!(objective.indicator.signal, Signal::LongestOutage(_) | Signal::OutageCount(_));
     let (mut spent, mut outages, mut in_outage) = (0_i128, 0, false);
-    for (state, start, end) in effective_states(states, policy, segment, now) {
+    for (_, state, start, end) in effective_states(states, policy, segment, now) {
         let time = calendar.elapsed(start, end);
         let down = state == State::Down;
         if by_outage && !down {

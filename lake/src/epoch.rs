@@ -32,6 +32,8 @@
 //! A reader between two commits of an epoch sees the earlier tables ahead of the later ones for some milliseconds:
 //! facts first, results after them.
 
+use std::collections::BTreeSet;
+
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch, to_batch};
 
@@ -106,6 +108,16 @@ impl Lake {
         }
         rows.sort_by_key(|row| row.epoch);
         Ok(rows)
+    }
+
+    /// The lane groups whose epochs are recorded here.
+    ///
+    /// # Errors
+    /// Those of `files`.
+    pub async fn groups(&self) -> Result<BTreeSet<String>, LakeError> {
+        let files = self.files(Table::Epochs).await?;
+        let groups = files.files.iter().filter_map(|file| group_and_epoch(&file.path));
+        Ok(groups.map(|(group, _)| group.to_owned()).collect())
     }
 
     async fn epoch_rows(&self, file: &ActiveFile) -> Result<Vec<EpochRow>, LakeError> {

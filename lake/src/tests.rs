@@ -487,6 +487,8 @@ async fn intents_are_those_of_the_group_in_order() {
     let found: Vec<_> = found.iter().map(|row| (row.epoch, row.partition.expect("partition"))).collect();
     assert_eq!(found, [(10, 0), (10, 1), (11, 0), (11, 1), (12, 0), (12, 1)]);
     assert_eq!(lake.epochs_after("lanes-1", 22).await.expect("intents"), [intent(24)]);
+    let groups = lake.groups().await.expect("groups");
+    assert_eq!(groups.iter().map(String::as_str).collect::<Vec<_>>(), [GROUP, "lanes-1"]);
     assert!(matches!(lake.record_intent(GROUP, 13, &[]).await, Err(LakeError::Invalid(_))));
     assert!(matches!(lake.record_intent(GROUP, 13, &[intent(12)]).await, Err(LakeError::Invalid(_))));
 }

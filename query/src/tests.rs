@@ -94,23 +94,24 @@ const ROWS: &[(Table, i64, &str)] = &[
         r#"{"service":"web","signal":"availability","calendar":"24x7","time_zone":"UTC","bucket_start":"2026-01-10T00:00:00Z","bucket_end":"2026-01-11T00:00:00Z","good_us":-60000000,"bad_us":60000000}"#,
     ),
     // January was missed, was not, and was after all, at another instant; INC2 and INC8 were not (INC8
-    // within one epoch), though INC8 was warned of; INC9 was.
+    // within one epoch), though INC8 was warned of; INC9 was, half an hour earlier than first said.
     (
         Table::Breaches,
         1,
         r#"{"event":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z"}
 {"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z"}
-{"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC9","cycle":0,"at":"2026-01-07T12:00:00Z"}"#,
+{"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC9","cycle":0,"at":"2026-01-07T12:30:00Z"}"#,
     ),
     (
         Table::Breaches,
         2,
-        r#"{"event":"retraction","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z"}
-{"event":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-21T00:00:00Z"}
+        r#"{"event":"retraction","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z","revision":1}
+{"event":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-21T00:00:00Z","revision":2}
 {"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z"}
-{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z"}
+{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}
+{"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC9","cycle":0,"at":"2026-01-07T12:00:00Z","revision":1}
 {"event":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:00:00Z"}
-{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z"}"#,
+{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}"#,
     ),
     (
         Table::Corrections,

@@ -65,21 +65,17 @@ pub(crate) const VIEWS: &[View] = &[
               FROM history.measures
               GROUP BY service, indicator, calendar, time_zone, customer, bucket_start",
     },
-    // Breaches and retractions of one promise alternate, also within one epoch: it is missed now when there is one breach
-    // more than retractions, and then the newest breach says when and by how much. Warnings stay: they were given.
+    // Promises that are missed now: of each the newest word, unless that takes the breach back. Warnings stay: they were
+    // given.
     View {
         name: "breaches",
-        sql: "SELECT * EXCEPT (place, balance) FROM (
-                  SELECT *,
-                      row_number() OVER (
-                          PARTITION BY scope, agreement, agreement_version, service, objective, ticket, cycle,
-                              window_start, event
-                          ORDER BY epoch DESC, at DESC) AS place,
-                      sum(CASE event WHEN 'breach' THEN 1 WHEN 'retraction' THEN -1 END) OVER (
-                          PARTITION BY scope, agreement, agreement_version, service, objective, ticket, cycle,
-                              window_start) AS balance
+        sql: "SELECT * EXCEPT (place) FROM (
+                  SELECT *, row_number() OVER (
+                      PARTITION BY event = 'warning', scope, agreement, agreement_version, service, objective, ticket,
+                          cycle, window_start
+                      ORDER BY revision DESC, epoch DESC) AS place
                   FROM history.breaches)
-              WHERE event = 'warning' OR (event = 'breach' AND place <= 1 AND balance > 0)",
+              WHERE event = 'warning' OR (event = 'breach' AND place <= 1)",
     },
     // Every correction is a fact of its own.
     View { name: "corrections", sql: "SELECT * FROM history.corrections" },

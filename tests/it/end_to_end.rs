@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_tests::broker::Broker;
 
-use crate::support::{Running, assert_same, judged, output, run_until_caught_up, table};
+use crate::support::{Running, assert_same, judged, output, run, run_until_caught_up, table};
 
 const DEFINITIONS: &str = "
 apiVersion: plimsoll/v1
@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-const TABLES: [&str; 4] = ["attainment", "clocks", "outages", "transitions"];
+const TABLES: [&str; 5] = ["attainment", "breaches", "clocks", "outages", "transitions"];
 
 fn assert_as_judged(world: &World, lake: &Path, what: &str) {
     for name in TABLES {
@@ -183,6 +183,13 @@ fn a_restart_goes_on_where_the_tables_are() {
         run_until_caught_up(&broker, &world.definitions, &lake, &["--snapshot-every", "2"]);
     }
     assert_as_judged(&world, &lake, "three runs");
+    let (bootstrap, definitions, location) =
+        (broker.bootstrap(), world.definitions.to_string_lossy(), lake.to_string_lossy());
+    let settings = ["--bootstrap", &bootstrap, "--definitions", &definitions, "--lake", &location];
+    let other = run(&[&["run", "--listen", "127.0.0.1:0", "--group", "other"], settings.as_slice()].concat());
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert_eq!(other.status.code(), Some(1), "{told}");
+    assert!(told.contains("these tables are kept by group plimsoll; group other would store every event"), "{told}");
 }
 
 #[test]

@@ -84,17 +84,35 @@ def measure(pieces, frame):
     return frame.assign(degraded_us=0, excluded_us=0, good_count=0, total_count=0), pieces
 
 
+def under_policy(pieces, frame, unknown):
+    """Adds to a frame of windows the parts as they are known, and the good, bad and removed time by the policy."""
+    known, cut = measure(pieces, frame)
+    if unknown == "hold":
+        counted, cut = measure(hold(pieces), frame)
+        known[["outage_count", "longest_outage_us"]] = counted[["outage_count", "longest_outage_us"]]
+    else:
+        counted = known
+    as_bad = counted.unknown_us if unknown == "bad" else 0
+    frame = known.assign(
+        counted_good_us=counted.good_us, counted_bad_us=counted.bad_us + as_bad, removed_us=counted.unknown_us - as_bad
+    )
+    return frame, cut
+
+
 def judge(row, unknown, signal, promised, pieces):
     """(verdict, ratio, budget, budget left, instant of the breach) of one window, by whole numbers."""
-    bad = row.bad_us + (row.unknown_us if unknown == "bad" else 0)
+    # Coverage asks for what is known; attainment for what counts by the policy.
     known = row.good_us + row.bad_us
-    measurable = row.agreed_us - (row.unknown_us if unknown != "bad" else 0)
+    bad = row.counted_bad_us
+    measurable = row.agreed_us - row.removed_us
     # The allowance is in billionths of what is promised, so that shares stay whole.
     allowance = (BILLIONTHS - promised) * measurable if signal == "availability" else promised * BILLIONTHS
     spent = {"longest_outage": row.longest_outage_us, "outage_count": row.outage_count}.get(signal, bad) * BILLIONTHS
-    if known == 0:
+    # Who holds the last state asks for no coverage in these definitions.
+    coverage = 0 if unknown == "hold" else MIN_COVERAGE
+    if row.counted_good_us + bad == 0 or (known == 0 and coverage > 0):
         verdict = "no_data"
-    elif known * BILLIONTHS < MIN_COVERAGE * (known + row.unknown_us):
+    elif known * BILLIONTHS < coverage * (known + row.unknown_us):
         verdict = "insufficient_data"
     elif spent > allowance:
         verdict = "breached"
@@ -106,7 +124,7 @@ def judge(row, unknown, signal, promised, pieces):
     budgeted = signal in ("availability", "downtime")
     budget = allowance // BILLIONTHS if budgeted else None
     left = (allowance - spent) // BILLIONTHS if budgeted else None
-    return verdict, ratio(row.good_us, row.good_us + bad), budget, left, breached_at
+    return verdict, ratio(row.counted_good_us, row.counted_good_us + bad), budget, left, breached_at
 
 
 def breach(pieces, unknown, signal, allowance):
@@ -135,11 +153,12 @@ def main():
         pieces = pieces_of(seen.get(slug, nothing), day_edges, given.as_of)
         outages.append(outages_of(pieces, given.as_of).assign(service=slug))
         for objective, kind, unknown, signal, promised in OBJECTIVES:
-            frame, cut = measure(hold(pieces) if unknown == "hold" else pieces, kinds[kind])
+            frame, cut = under_policy(pieces, kinds[kind], unknown)
             by_window = dict(list(cut.groupby("window")))
             judged = [judge(row, unknown, signal, promised, by_window[row.window_start]) for row in frame.itertuples()]
             columns = ["verdict", "attainment_ratio", "budget_us", "budget_left_us", "breached_at"]
             frame[columns] = pd.DataFrame(judged, index=frame.index, columns=columns, dtype=object)
+            frame = frame.drop(columns=["counted_good_us", "counted_bad_us", "removed_us"])
             attainment.append(frame.assign(service=slug, objective=objective))
     tables = {"attainment": pd.concat(attainment).assign(agreement="sites"), "outages": pd.concat(outages)}
     write(given.out, tables)

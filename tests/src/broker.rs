@@ -32,11 +32,17 @@ const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Any 16 bytes in URL-safe base64: a broker wants its folder formatted for a cluster id.
 const CLUSTER_ID: &str = "UGxpbXNvbGwtdGVzdHMtMQ";
 
+/// Who may come in where the broker asks who is there.
+pub const USER: &str = "plimsoll";
+/// The user's password, and that of the broker's keystore.
+pub const PASSWORD: &str = "load-line";
+
 /// A running broker. Dropping it, also while a test panics, ends its process and removes its folder.
 #[derive(Debug)]
 pub struct Broker {
     process: Child,
     port: u16,
+    secured_port: Option<u16>,
     folder: TempDir,
 }
 
@@ -55,6 +61,18 @@ impl Broker {
     /// # Errors
     /// When the jars or Java are absent, or when it does not answer in time; the end of its log is in the message.
     pub fn start() -> Result<Broker> {
+        Broker::start_with(false)
+    }
+
+    /// Starts a broker that also listens with TLS and asks for `USER` and `PASSWORD` by SCRAM-SHA-512 or PLAIN.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_secured() -> Result<Broker> {
+        Broker::start_with(true)
+    }
+
+    fn start_with(secured: bool) -> Result<Broker> {
         let jars = jars_folder();
         ensure!(
             jars.join("complete").exists(),
@@ -63,7 +81,7 @@ impl Broker {
         );
         let mut failure = None;
         for _ in 0..START_ATTEMPTS_MAX {
-            match Broker::start_once(&jars) {
+            match Broker::start_once(&jars, secured) {
                 Ok(broker) => return Ok(broker),
                 Err(error) => failure = Some(error),
             }
@@ -85,20 +103,26 @@ impl Broker {
         Broker::start().map(Some)
     }
 
-    fn start_once(jars: &Path) -> Result<Broker> {
+    fn start_once(jars: &Path, secured: bool) -> Result<Broker> {
         let folder = tempfile::Builder::new().prefix("plimsoll-broker-").tempdir()?;
-        let [port, controller_port] = free_ports()?;
+        let [port, controller_port, secured_port] = free_ports()?;
         let properties = folder.path().join("server.properties");
-        fs::write(&properties, server_properties(port, controller_port, &folder.path().join("data")))?;
+        let mut text = server_properties(port, controller_port, &folder.path().join("data"));
+        if secured {
+            make_certificate(folder.path())?;
+            text = with_secured_listener(&text, secured_port, folder.path());
+        }
+        fs::write(&properties, text)?;
         let log = folder.path().join("broker.log");
-        let formatted = java(jars, &log)?
-            .args(["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
-            .arg(&properties)
-            .status()
-            .context("java cannot be started; install Java 17 or later")?;
+        let mut format = java(jars, &log)?;
+        format.args(["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"]).arg(&properties);
+        if secured {
+            format.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]"));
+        }
+        let formatted = format.status().context("java cannot be started; install Java 17 or later")?;
         ensure!(formatted.success(), "the broker's folder cannot be formatted: {}", log_end(&log));
         let process = java(jars, &log)?.arg("kafka.Kafka").arg(&properties).spawn()?;
-        let mut broker = Broker { process, port, folder };
+        let mut broker = Broker { process, port, secured_port: secured.then_some(secured_port), folder };
         broker.wait_until_ready(&log)?;
         Ok(broker)
     }
@@ -123,6 +147,16 @@ impl Broker {
     /// `host:port`, for clients.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// `host:port` of the listener with TLS; `None` when there is none.
+    pub fn secured_bootstrap(&self) -> Option<String> {
+        self.secured_port.map(|port| format!("127.0.0.1:{port}"))
+    }
+
+    /// The certificate, in PEM, that the listener with TLS shows and that clients have to trust.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.path().join(CERTIFICATE)
     }
 
     /// The broker's process id, for measuring it.
@@ -255,10 +289,51 @@ fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
     Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(future))
 }
 
-/// Two ports that were free a moment ago.
-fn free_ports() -> Result<[u16; 2]> {
-    let [one, other] = [TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?];
-    Ok([one.local_addr()?.port(), other.local_addr()?.port()])
+/// Three ports that were free a moment ago.
+fn free_ports() -> Result<[u16; 3]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let [one, other, third] = [bind()?, bind()?, bind()?];
+    Ok([one.local_addr()?.port(), other.local_addr()?.port(), third.local_addr()?.port()])
+}
+
+const KEYSTORE: &str = "broker.p12";
+const CERTIFICATE: &str = "broker.pem";
+
+/// A key and a certificate that signs itself, for 127.0.0.1, by the keytool that comes with Java.
+fn make_certificate(folder: &Path) -> Result<()> {
+    let keytool = |arguments: &[&str]| {
+        let mut command = Command::new("keytool");
+        command.args(arguments).args(["-alias", "broker", "-keystore", KEYSTORE, "-storepass", PASSWORD]);
+        let output = command.current_dir(folder).stdin(Stdio::null()).output().context("keytool cannot be started")?;
+        ensure!(output.status.success(), "keytool failed: {}", String::from_utf8_lossy(&output.stdout));
+        Ok(())
+    };
+    let subject = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1", "-validity", "2"];
+    keytool(&[&["-genkeypair", "-keyalg", "RSA", "-storetype", "PKCS12"], subject.as_slice()].concat())?;
+    keytool(&["-exportcert", "-rfc", "-file", CERTIFICATE])
+}
+
+/// The properties with one more listener, which speaks TLS and asks who is there.
+fn with_secured_listener(properties: &str, port: u16, folder: &Path) -> String {
+    let listener = format!(",SECURED://127.0.0.1:{port}");
+    let lines = properties.lines().map(|line| match line.split('=').next() {
+        Some("listeners" | "advertised.listeners") => format!("{line}{listener}\n"),
+        Some("listener.security.protocol.map") => format!("{line},SECURED:SASL_SSL\n"),
+        _ => format!("{line}\n"),
+    });
+    let plain = "org.apache.kafka.common.security.plain.PlainLoginModule";
+    let scram = "org.apache.kafka.common.security.scram.ScramLoginModule";
+    format!(
+        "{}listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.secured.scram-sha-512.sasl.jaas.config={scram} required;
+listener.name.secured.plain.sasl.jaas.config={plain} required user_{USER}=\"{PASSWORD}\";
+ssl.keystore.type=PKCS12
+ssl.keystore.location={}
+ssl.keystore.password={PASSWORD}
+",
+        lines.collect::<String>(),
+        folder.join(KEYSTORE).display()
+    )
 }
 
 /// Java on the broker's jars, in a small heap, with everything it says in `log`.

@@ -7,6 +7,7 @@
 //! monitoring, feedback -------------------------------------------------------------------------------+
 //! ```
 
+pub mod breach;
 pub mod change;
 pub mod measure;
 pub mod publish;

@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::table::{AttainmentRow, BreachRow, CorrectionRow, Decimal};
+use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::breach::{Breach, Subject, breach_row};
 use super::{Contribution, Facts, Step};
+use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::service::Segment;
 use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states};
@@ -23,6 +25,8 @@ pub struct ObjectiveState {
     counts: BTreeMap<Instant, (i64, i64)>,
     /// What was last written, by the start of the window.
     written: BTreeMap<Instant, Written>,
+    /// What was last said of breaches, by the start of the window.
+    breaches: Ledger<Instant, Breach>,
     /// Results of windows that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
     /// The end of the earliest segment that is not final.
@@ -31,6 +35,8 @@ pub struct ObjectiveState {
     next_start: Instant,
     /// The window into which something was last counted; most counting happens in order.
     last_window: Window,
+    /// The digest of the definition by which results were last stated.
+    stated_by: u64,
 }
 
 /// A result as it was last written.
@@ -67,10 +73,12 @@ impl ObjectiveState {
         ObjectiveState {
             counts: BTreeMap::new(),
             written: BTreeMap::new(),
+            breaches: Ledger::default(),
             touched_from: None,
             next_end: first.end.min(plan.agreement.in_force.end),
             next_start: start,
             last_window: first,
+            stated_by: plan.digest,
         }
     }
 
@@ -87,6 +95,14 @@ impl ObjectiveState {
         *good = good.saturating_add(contribution.good);
         *total = total.saturating_add(contribution.total);
         self.touch(contribution.at);
+    }
+
+    /// Takes up a remembered state under a definition that may have changed since (R24): then every result is stated
+    /// anew.
+    pub fn resume(&mut self, plan: &ObjectivePlan) {
+        if self.stated_by != plan.digest {
+            self.touch(plan.agreement.in_force.start);
+        }
     }
 
     /// Says that results of windows that reach beyond `from` may differ.
@@ -131,6 +147,7 @@ impl ObjectiveState {
                 self.next_end = next.clip(plan.agreement.in_force).map_or(Instant(i64::MAX), |segment| segment.end);
             }
         }
+        self.stated_by = plan.digest;
     }
 
     fn find(
@@ -175,18 +192,15 @@ impl ObjectiveState {
                     return;
                 }
                 now.revision += 1;
-                facts.corrections.push(correction(plan, found, &before, &now, step));
+                let reason = if self.stated_by == plan.digest { "late_event" } else { "definition_change" };
+                facts.corrections.push(correction(plan, found, reason, &before, &now, step));
             }
             _ if found.last => now.revision = 1,
             Some(before) if now == before || (!step.publish && now.verdict == before.verdict) => return,
             _ => {}
         }
-        let was_breached = before.is_some_and(|before| before.verdict == Verdict::Breached);
-        let is_breached = found.judged.verdict == Verdict::Breached;
-        if was_breached != is_breached {
-            let event = if is_breached { "breach" } else { "retraction" };
-            let at = found.breached_at.or(before.and_then(|before| before.breached_at)).unwrap_or(found.segment.end);
-            facts.breaches.push(breach(plan, found, event, at, step));
+        if let Some(entry) = self.breaches.put(found.window.start, found.breach(plan, step)) {
+            facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), entry, step));
         }
         facts.attainment.push(row(plan, found, now.revision, step));
         self.written.insert(found.window.start, now);
@@ -210,6 +224,20 @@ impl Found {
             last: self.last,
         }
     }
+
+    /// The breach that this result is; `None` when it is none.
+    fn breach(&self, plan: &ObjectivePlan, step: &Step) -> Option<Breach> {
+        let measured = match self.judged.attainment {
+            // The share of an open window changes all the time, and what it is when a breach is said would be chance.
+            _ if self.segment.end > step.watermark => "can no longer be kept".to_owned(),
+            Some(share) => format!("attained {share}"),
+            None => "nothing measured".to_owned(),
+        };
+        (self.judged.verdict == Verdict::Breached).then(|| Breach {
+            at: self.breached_at.unwrap_or(self.segment.end),
+            detail: format!("promised {}, {measured}", plan.objective.target),
+        })
+    }
 }
 
 impl Written {
@@ -231,7 +259,14 @@ impl Written {
     }
 }
 
-fn correction(plan: &ObjectivePlan, found: &Found, before: &Written, now: &Written, step: &Step) -> CorrectionRow {
+fn correction(
+    plan: &ObjectivePlan,
+    found: &Found,
+    reason: &str,
+    before: &Written,
+    now: &Written,
+    step: &Step,
+) -> CorrectionRow {
     CorrectionRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
@@ -239,31 +274,9 @@ fn correction(plan: &ObjectivePlan, found: &Found, before: &Written, now: &Writt
         objective: plan.key.objective.to_string(),
         window_start: found.window.start,
         revision: now.revision,
-        reason: "late_event".to_owned(),
+        reason: reason.to_owned(),
         before: before.describe(),
         after: now.describe(),
-        recorded_at: step.tick,
-        epoch: step.epoch,
-    }
-}
-
-fn breach(plan: &ObjectivePlan, found: &Found, event: &str, at: Instant, step: &Step) -> BreachRow {
-    let measured = found.judged.attainment.map_or("nothing measured".to_owned(), |share| format!("attained {share}"));
-    BreachRow {
-        event: event.to_owned(),
-        scope: "objective".to_owned(),
-        agreement: plan.key.agreement.to_string(),
-        agreement_version: plan.key.version as i32,
-        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
-        customer: plan.agreement.customer.as_deref().map(str::to_owned),
-        service: plan.key.service.to_string(),
-        objective: plan.key.objective.to_string(),
-        signal: plan.objective.indicator.signal.as_str().to_owned(),
-        ticket: None,
-        cycle: None,
-        window_start: Some(found.window.start),
-        at,
-        detail: format!("promised {}, {measured}", plan.objective.target),
         recorded_at: step.tick,
         epoch: step.epoch,
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{CountRule, Signal};
 use plimsoll_schemas::event::{EventKind, Status};
 use plimsoll_schemas::table::{OutageRow, TransitionRow};
+use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::measure::IndicatorState;
@@ -21,6 +21,8 @@ use crate::state::service::{Segment, ServiceHistory};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct ServiceEntry {
     history: ServiceHistory,
+    /// The digest of the rule by which states were last read.
+    read_by: u64,
     /// By the instant of the change.
     transitions: Ledger<Instant, (State, Vec<Name>)>,
     /// By the start of the outage: its end, its causes.
@@ -72,7 +74,11 @@ impl ServiceStage {
     /// Nothing is known of any service.
     pub fn new(portfolio: &Portfolio) -> ServiceStage {
         ServiceStage {
-            services: vec![ServiceEntry::default(); portfolio.services().len()],
+            services: portfolio
+                .services()
+                .iter()
+                .map(|plan| ServiceEntry { read_by: plan.digest, ..ServiceEntry::default() })
+                .collect(),
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
         }
     }
@@ -85,16 +91,19 @@ impl ServiceStage {
         ServiceSnapshot { services: services.collect(), objectives: objectives.collect() }
     }
 
-    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped.
+    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped; what it defines in another way
+    /// is read anew.
     pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
-        for (id, entry) in snapshot.services {
+        for (id, mut entry) in snapshot.services {
             if let Some(place) = portfolio.service_place(&id) {
+                entry.resume(portfolio.service(place));
                 stage.services[place.0 as usize] = entry;
             }
         }
-        for (key, state) in snapshot.objectives {
+        for (key, mut state) in snapshot.objectives {
             if let Some(place) = portfolio.objective_place(&key) {
+                state.resume(portfolio.objective(place));
                 stage.objectives[place.0 as usize] = state;
             }
         }
@@ -233,7 +242,7 @@ impl ServiceStage {
             state.write_states(plan, indicator, step, portfolio.grace(), &states, facts);
         }
         if let Some(anchor) = anchor {
-            entry.state_changes(&plan.id, &states, anchor, step, facts);
+            entry.state_changes(plan, &states, anchor, step, facts);
         }
         for &index in &plan.state_objectives {
             self.objectives[index.0 as usize].publish(
@@ -248,6 +257,14 @@ impl ServiceStage {
 }
 
 impl ServiceEntry {
+    /// Takes up what is remembered under definitions that may have changed since.
+    fn resume(&mut self, plan: &ServicePlan) {
+        if self.read_by != plan.digest {
+            self.history.read_anew(&plan.rule);
+            self.read_by = plan.digest;
+        }
+    }
+
     /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may
     /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while nothing
     /// is known of the service and nothing was said.
@@ -261,14 +278,21 @@ impl ServiceEntry {
     }
 
     /// Writes the transitions and outages from `anchor` on that are new, differ or no longer hold.
-    fn state_changes(&mut self, service: &Name, states: &[Segment], anchor: Instant, step: &Step, facts: &mut Facts) {
+    fn state_changes(
+        &mut self,
+        plan: &ServicePlan,
+        states: &[Segment],
+        anchor: Instant,
+        step: &Step,
+        facts: &mut Facts,
+    ) {
         let known = states.iter().filter(|segment| segment.end > anchor);
         let transitions = known.clone().filter(|segment| segment.start >= anchor);
         let transitions = transitions.map(|segment| (segment.start, (segment.state, segment.causes.clone()))).collect();
         for writing in self.transitions.restate(&anchor, transitions) {
             let (state, causes) = writing.entry.row;
             facts.transitions.push(TransitionRow {
-                service: service.to_string(),
+                service: plan.id.to_string(),
                 at: writing.key,
                 state: state.as_str().to_owned(),
                 causes: join(&causes),
@@ -278,11 +302,14 @@ impl ServiceEntry {
                 epoch: step.epoch,
             });
         }
-        let outages = outages(known.filter(|segment| segment.start >= anchor), step.watermark);
+        // What is down until the watermark may be up from that very instant on.
+        let next = self.history.segments(&plan.rule, step.watermark, step.watermark + Micros(1));
+        let lasting = next.first().filter(|segment| segment.state == State::Down).map(|segment| segment.start);
+        let outages = outages(known.filter(|segment| segment.start >= anchor), lasting);
         for writing in self.outages.restate(&anchor, outages) {
             let (ended_at, causes) = writing.entry.row;
             facts.outages.push(OutageRow {
-                service: service.to_string(),
+                service: plan.id.to_string(),
                 started_at: writing.key,
                 ended_at,
                 duration_us: ended_at.map(|end| (end - writing.key).0),
@@ -296,8 +323,8 @@ impl ServiceEntry {
     }
 }
 
-/// Maximal stretches of `down`: (start, (end, causes)); one that reaches `now` is still open.
-fn outages<'a>(states: impl Iterator<Item = &'a Segment>, now: Instant) -> Vec<(Instant, Outage)> {
+/// Maximal stretches of `down`: (start, (end, causes)); one that reaches `lasting` is still open.
+fn outages<'a>(states: impl Iterator<Item = &'a Segment>, lasting: Option<Instant>) -> Vec<(Instant, Outage)> {
     let mut outages: Vec<(Instant, Outage)> = Vec::new();
     let mut down_until = None;
     for segment in states.filter(|segment| segment.state == State::Down) {
@@ -313,9 +340,7 @@ fn outages<'a>(states: impl Iterator<Item = &'a Segment>, now: Instant) -> Vec<(
     for (_, (end, causes)) in &mut outages {
         causes.sort_unstable();
         causes.dedup();
-        if *end == Some(now) {
-            *end = None;
-        }
+        *end = end.filter(|end| Some(*end) != lasting);
     }
     outages
 }

@@ -6,17 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_schemas::definition::{CountRule, Signal};
-use plimsoll_schemas::table::{BreachRow, ClockRow};
+use plimsoll_schemas::definition::{ClockRule, CountRule, RatioRule, Signal};
+use plimsoll_schemas::table::ClockRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::breach::{Breach, Subject, breach_row};
 use super::{Contribution, Derived, Facts, Step, contribution_changes};
 use crate::Name;
 use crate::ledger::{Ledger, Writing};
 use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::state::service::Claim;
-use crate::ticket::{Attributes, ClockKind, ClockResult, ClockVerdict, TicketHistory, TicketLog, TicketRecord, clocks};
+use crate::ticket::{
+    Attributes, ClockKind, ClockResult, ClockVerdict, Passed, Term, TicketHistory, TicketLog, TicketRecord, clocks,
+};
 
 /// A clock's name within its ticket: whose it is, and which run.
 type ClockKey = (ObjectiveKey, u32);
@@ -25,6 +28,7 @@ type ClockKey = (ObjectiveKey, u32);
 struct TicketEntry {
     log: TicketLog,
     clocks: Ledger<ClockKey, ClockResult>,
+    breaches: Ledger<ClockKey, Breach>,
     /// What the second stage was told to count: objective, instant, good, total.
     told: Vec<(ObjectiveKey, Instant, i64, i64)>,
     /// The services that were told of outages.
@@ -143,41 +147,52 @@ impl Found {
             found.claims.entry(outage.service.clone()).or_default().push((outage.started_at, outage.ended_at));
         }
         found.unassigned = services_of(portfolio, history).next().is_none();
+        // An agreement's versions stand in their order, so that each passes on to the next.
+        let mut passed: BTreeMap<ObjectiveIndex, Passed> = BTreeMap::new();
         for objective in objectives_of(portfolio, history) {
-            found.measure(portfolio.objective(objective), history, now);
+            let plan = portfolio.objective(objective);
+            let before = plan.continues.and_then(|before| passed.remove(&before)).unwrap_or_default();
+            if let Signal::GoodRatio(rule) = &plan.objective.indicator.signal {
+                found.count_at_closing(plan, rule, history);
+            } else if let Some((kind, rule)) = clock_rule(&plan.objective.indicator.signal) {
+                passed.insert(objective, found.run_clocks(plan, kind, rule, history, before, now));
+            }
         }
         found
     }
 
-    /// What the ticket amounts to under one objective. A result counts under the version in force at the instant that
-    /// it belongs to; while that is undecided, under the one in force now (R13).
-    fn measure(&mut self, plan: &ObjectivePlan, history: &TicketHistory, now: Instant) {
-        let applies = |attributes: &Attributes| {
-            attributes.service.as_ref() == Some(&plan.key.service)
-                && plan.agreement.concerns(attributes.customer.as_ref())
-        };
-        let (kind, rule) = match &plan.objective.indicator.signal {
-            Signal::ResponseTime(rule) => (ClockKind::Response, rule),
-            Signal::ResolutionTime(rule) => (ClockKind::Resolution, rule),
-            Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => {
-                let last = history.attributes.last().is_some_and(|(_, attributes)| applies(attributes));
-                if let (Some(closing), true) = (history.last_closing, last)
-                    && let Some(total) = closing.counts.total
-                    && plan.agreement.in_force.contains(closing.closed_at)
-                {
-                    self.counts.push((plan.key.clone(), closing.closed_at, closing.counts.good.unwrap_or(0), total));
-                }
-                return;
-            }
-            _ => return,
-        };
-        for clock in clocks(history, kind, rule, &applies, &plan.calendar, now) {
-            let decided_at = clock.attributed_at.or(clock.stopped_at);
-            if decided_at.is_none() {
-                self.changes.extend([plan.agreement.in_force.start, plan.agreement.in_force.end]);
-            }
-            if !plan.agreement.in_force.contains(decided_at.unwrap_or(now)) {
-                continue;
+    /// Counts what the ticket counted at its last closing, under the version in force then (R13).
+    fn count_at_closing(&mut self, plan: &ObjectivePlan, rule: &RatioRule, history: &TicketHistory) {
+        let last = history.attributes.last().is_some_and(|(_, attributes)| applies(plan, attributes));
+        if let (Some(closing), true) = (history.last_closing, last && rule.count == CountRule::OncePerTicketAtClosing)
+            && let Some(total) = closing.counts.total
+            && plan.agreement.in_force.contains(closing.closed_at)
+        {
+            self.counts.push((plan.key.clone(), closing.closed_at, closing.counts.good.unwrap_or(0), total));
+        }
+    }
+
+    /// Runs the ticket's clocks under one objective of one version; `before` is what became of them under the versions
+    /// before it. Returns what passes on to the next.
+    fn run_clocks(
+        &mut self,
+        plan: &ObjectivePlan,
+        kind: ClockKind,
+        rule: &ClockRule,
+        history: &TicketHistory,
+        before: Passed,
+        now: Instant,
+    ) -> Passed {
+        let in_force = plan.agreement.in_force;
+        if history.closed_at.is_none() {
+            self.changes.push(in_force.start);
+        }
+        let term = Term { in_force, before: &before };
+        let clocks = clocks(history, kind, rule, &|attributes| applies(plan, attributes), &plan.calendar, term, now);
+        let passed = before.after(&clocks);
+        for clock in clocks {
+            if clock.settled_at().is_none() {
+                self.changes.push(in_force.end);
             }
             if let Some(at) = clock.attributed_at {
                 let good = match clock.verdict {
@@ -192,13 +207,28 @@ impl Found {
             }
             self.clocks.push(((plan.key.clone(), clock.cycle), clock));
         }
+        passed
     }
 
     /// The next instant at which reading the ticket again would give something else.
     fn wake_at(&self, log: &TicketLog, now: Instant) -> Option<Instant> {
         let ahead = log.records().iter().map(|record| record.time);
-        self.changes.iter().copied().chain(ahead).filter(|at| *at > now).min()
+        self.changes.iter().copied().chain(ahead).filter(|at| *at > now && at.0 != i64::MAX).min()
     }
+}
+
+/// The clock that a signal asks for; `None` when it asks for none.
+fn clock_rule(signal: &Signal) -> Option<(ClockKind, &ClockRule)> {
+    match signal {
+        Signal::ResponseTime(rule) => Some((ClockKind::Response, rule)),
+        Signal::ResolutionTime(rule) => Some((ClockKind::Resolution, rule)),
+        _ => None,
+    }
+}
+
+/// Whether an objective applies to a ticket with these attributes, whatever its priority.
+fn applies(plan: &ObjectivePlan, attributes: &Attributes) -> bool {
+    attributes.service.as_ref() == Some(&plan.key.service) && plan.agreement.concerns(attributes.customer.as_ref())
 }
 
 /// The services of the catalogue that the ticket ever was about.
@@ -248,17 +278,20 @@ impl TicketEntry {
         for (key, clock) in &mut clocks {
             not_stopped(key, clock);
         }
-        let before: BTreeMap<ClockKey, ClockVerdict> =
-            self.clocks.iter().map(|(key, clock)| (key.clone(), clock.verdict)).collect();
+        let breach_of = |(key, clock): &(ClockKey, ClockResult)| {
+            let plan = portfolio.objective(portfolio.objective_place(&key.0)?);
+            Some((key.clone(), breach(plan, clock)?))
+        };
+        let breaches = clocks.iter().filter_map(breach_of).collect();
+        for writing in self.breaches.restate(&first, breaches) {
+            let (objective, cycle) = writing.key;
+            let Some(place) = portfolio.objective_place(&objective) else { continue };
+            let subject = Subject::Clock(name, cycle);
+            facts.breaches.push(breach_row(portfolio.objective(place), subject, writing.entry, step));
+        }
         for writing in self.clocks.restate(&first, clocks) {
             let Some(place) = portfolio.objective_place(&writing.key.0) else { continue };
-            let plan = portfolio.objective(place);
-            let was = before.get(&writing.key) == Some(&ClockVerdict::Breached);
-            let is = writing.entry.row.verdict == ClockVerdict::Breached && !writing.entry.retracted;
-            if was != is {
-                facts.breaches.push(breach_row(plan, name, &writing, is, step));
-            }
-            facts.clocks.push(clock_row(plan, name, writing, step));
+            facts.clocks.push(clock_row(portfolio.objective(place), name, writing, step));
         }
         self.tell(portfolio, name, found.counts, found.claims, derived);
     }
@@ -319,30 +352,15 @@ fn clock_row(plan: &ObjectivePlan, ticket: &Name, writing: Writing<ClockKey, Clo
     }
 }
 
-fn breach_row(
-    plan: &ObjectivePlan,
-    ticket: &Name,
-    writing: &Writing<ClockKey, ClockResult>,
-    is_breached: bool,
-    step: &Step,
-) -> BreachRow {
-    let clock = &writing.entry.row;
-    BreachRow {
-        event: if is_breached { "breach" } else { "retraction" }.to_owned(),
-        scope: "ticket".to_owned(),
-        agreement: plan.key.agreement.to_string(),
-        agreement_version: plan.key.version as i32,
-        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
-        customer: plan.agreement.customer.as_deref().map(str::to_owned),
-        service: plan.key.service.to_string(),
-        objective: plan.key.objective.to_string(),
-        signal: plan.objective.indicator.signal.as_str().to_owned(),
-        ticket: Some(ticket.to_string()),
-        cycle: Some(clock.cycle as i32),
-        window_start: None,
-        at: clock.due_at.or(clock.stopped_at).unwrap_or(clock.started_at),
-        detail: format!("allowed {}, used {}", clock.target, clock.elapsed),
-        recorded_at: step.tick,
-        epoch: step.epoch,
-    }
+/// The breach that a clock is; `None` when it is none. No version is breached before it is in force.
+fn breach(plan: &ObjectivePlan, clock: &ClockResult) -> Option<Breach> {
+    let used = match clock.stopped_at {
+        Some(_) => format!("used {}", clock.elapsed),
+        // It grows by itself, and how much it is when a breach is said would be chance.
+        None => "not stopped".to_owned(),
+    };
+    (clock.verdict == ClockVerdict::Breached).then(|| Breach {
+        at: clock.due_at.unwrap_or(clock.started_at).max(plan.agreement.in_force.start),
+        detail: format!("allowed {}, {used}", clock.target),
+    })
 }

@@ -120,12 +120,17 @@ impl CheckHistory {
             self.kept.reverse();
             self.kept.dedup_by_key(|observation| observation.time());
             self.kept.reverse();
-            self.runs.clear();
-            for &observation in &self.kept {
-                extend_runs(&mut self.runs, observation, stale_after);
-            }
+            self.read_anew(stale_after);
         }
         self.forget();
+    }
+
+    /// Makes the runs of the kept observations anew. Older runs stay as they are, by the `stale_after` of their time.
+    pub fn read_anew(&mut self, stale_after: Micros) {
+        self.runs.clear();
+        for &observation in &self.kept {
+            extend_runs(&mut self.runs, observation, stale_after);
+        }
     }
 
     /// Freezes whole runs that ended before the history kept, once they are at least half of what is kept.

@@ -137,6 +137,16 @@ impl ServiceHistory {
         }
     }
 
+    /// Takes up another rule: every state may differ.
+    pub fn read_anew(&mut self, rule: &StateRule) {
+        for (_, check) in &mut self.checks {
+            check.read_anew(rule.stale_after);
+        }
+        if let Some(from) = self.known_from() {
+            self.touch(from, from);
+        }
+    }
+
     /// The states of `[from, until)`: segments without gap or overlap, neighbours of different states or causes.
     pub fn segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
         if from >= until {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{Attributes, Cycle, Pause, TicketHistory, earliest};
 use crate::Name;
 use crate::calendar::Calendar;
+use crate::window::Window;
 
 /// What a clock waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub enum ClockKind {
 /// How a clock stands or ended. The order is that in which cycles are judged under `largest` (R16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ClockVerdict {
-    /// The objective ceased to apply before it was breached (R37).
+    /// The objective ceased to apply (R37), or its version ended (R13), before the clock was settled.
     Moved,
     /// The ticket was cancelled (R17).
     Cancelled,
@@ -70,18 +71,61 @@ pub struct ClockResult {
     pub verdict: ClockVerdict,
     /// The instant whose window it belongs to (R18); `None` while that is undecided, and when it belongs to none.
     pub attributed_at: Option<Instant>,
+    /// True when it moved because its version ended while it was open: the version that follows goes on with it.
+    pub handed_over: bool,
+}
+
+impl ClockResult {
+    /// The instant from which nothing more is expected of the clock: the one it belongs to, or, when it belongs to none,
+    /// its end.
+    pub fn settled_at(&self) -> Option<Instant> {
+        match self.verdict {
+            ClockVerdict::Cancelled | ClockVerdict::Moved => self.stopped_at,
+            ClockVerdict::Met | ClockVerdict::Breached | ClockVerdict::Running => self.attributed_at,
+        }
+    }
+}
+
+/// One version of an agreement, as far as clocks know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'a> {
+    /// When the version is in force.
+    pub in_force: Window,
+    /// What became of the ticket's clocks under the versions before it.
+    pub before: &'a Passed,
+}
+
+/// What became of a ticket's clocks under the versions of an agreement up to one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// The cycles that were still open when the last of these versions ended.
+    pub open: Vec<u32>,
+    /// The cycles whose result one of these versions has.
+    pub settled: Vec<u32>,
+}
+
+impl Passed {
+    /// What passes on to the version that follows the one with these clocks.
+    pub fn after(mut self, clocks: &[ClockResult]) -> Passed {
+        let cycles = |wanted: fn(&&ClockResult) -> bool| clocks.iter().filter(wanted).map(|clock| clock.cycle);
+        self.settled.extend(cycles(|clock| clock.attributed_at.is_some()));
+        self.open = cycles(|clock| clock.handed_over).collect();
+        self
+    }
 }
 
 /// The clocks of one ticket under one rule as they stand at `now`, by cycle; none if the objective never applied.
 ///
 /// `applies` says whether the objective applies to a ticket's service and customer; the rule's priorities are tested
-/// here. `now` is not before the one that `history` was read at.
+/// here. `term` says when the version is in force that the rule belongs to. `now` is not before the one that `history`
+/// was read at.
 pub fn clocks(
     history: &TicketHistory,
     kind: ClockKind,
     rule: &ClockRule,
     applies: &dyn Fn(&Attributes) -> bool,
     calendar: &Calendar,
+    term: Term<'_>,
     now: Instant,
 ) -> Vec<ClockResult> {
     let stop = |cycle: &Cycle| match kind {
@@ -99,13 +143,14 @@ pub fn clocks(
         _ => history.pauses.clone(),
     };
     let judge = Judge { history, rule, applies, calendar, pauses, now };
-    let results = spans.into_iter().zip(0..).filter_map(|((start, stop), cycle)| judge.clock(cycle, start, stop));
+    let results = spans.into_iter().zip(0..).filter_map(|(span, cycle)| Some((judge.clock(cycle, span)?, span)));
     if rule.reopening != Reopening::Largest {
-        return results.collect();
+        return results.filter_map(|(result, span)| judge.within(&term, result, span)).collect();
     }
     // Of equals the first counts; its number is 0, for it is the ticket's only result.
-    let largest = results.reduce(|best, next| if rank(&next) > rank(&best) { next } else { best });
-    largest.map(|result| ClockResult { cycle: 0, ..result }).into_iter().collect()
+    let largest = results.reduce(|best, next| if rank(&next.0) > rank(&best.0) { next } else { best });
+    let largest = largest.map(|(result, span)| (ClockResult { cycle: 0, ..result }, span));
+    largest.and_then(|(result, span)| judge.within(&term, result, span)).into_iter().collect()
 }
 
 /// What makes one cycle count before another under `largest`: a running one may still become larger than those met.
@@ -140,6 +185,9 @@ struct Stretch<'a> {
     priority: Option<&'a Name>,
 }
 
+/// From what starts a clock until what stops it, if anything did.
+type Span = (Instant, Option<Instant>);
+
 /// Everything that judging one ticket under one rule needs.
 struct Judge<'a> {
     history: &'a TicketHistory,
@@ -151,8 +199,8 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The clock that `start` starts and `stop` stops; `None` if the objective never applied.
-    fn clock(&self, cycle: u32, start: Instant, stop: Option<Instant>) -> Option<ClockResult> {
+    /// The clock of one cycle, were the version always in force; `None` if the objective never applied.
+    fn clock(&self, cycle: u32, (start, stop): Span) -> Option<ClockResult> {
         let stop = earliest(stop, self.history.cancelled_at);
         let mut stretches = self.stretches(start, stop);
         // A breach stands whatever the ticket becomes afterwards; otherwise what it became last decides.
@@ -173,19 +221,46 @@ impl Judge<'_> {
         } else {
             ClockVerdict::Running
         };
-        let due_at = self.due(&judged);
-        Some(ClockResult {
+        Some(self.result(cycle, &judged, verdict))
+    }
+
+    /// What of a result falls to a version (R13, R24): a clock is that of the version in force at the instant it
+    /// belongs to, and of the first for which this is so. One that is still open when a version ends has moved, and is handed over to the version that follows.
+    /// `None` when the result never was this version's.
+    fn within(&self, term: &Term<'_>, result: ClockResult, (start, stop): Span) -> Option<ClockResult> {
+        let Window { start: first, end } = term.in_force;
+        if self.now < first || start >= end || term.before.settled.contains(&result.cycle) {
+            return None;
+        }
+        let settled_at = result.settled_at();
+        if settled_at.is_some_and(|at| at < first) {
+            // The version finds a clock overdue that was open until now: so it is from the version's first instant on.
+            let attributed_at = result.attributed_at.filter(|_| term.before.open.contains(&result.cycle))?;
+            return Some(ClockResult { attributed_at: Some(attributed_at.max(first)), ..result });
+        }
+        if self.now < end || settled_at.is_some_and(|at| at < end) {
+            return Some(result);
+        }
+        let stop = earliest(earliest(stop, self.history.cancelled_at), Some(end));
+        let open = self.stretches(start, stop).pop()?;
+        Some(ClockResult { handed_over: true, ..self.result(result.cycle, &open, ClockVerdict::Moved) })
+    }
+
+    fn result(&self, cycle: u32, judged: &Stretch<'_>, verdict: ClockVerdict) -> ClockResult {
+        let due_at = self.due(judged);
+        ClockResult {
             cycle,
             priority: judged.priority.cloned(),
             started_at: judged.started_at,
             stopped_at: judged.until,
             due_at,
-            elapsed: self.elapsed(&judged),
-            paused: self.paused(&judged),
+            elapsed: self.elapsed(judged),
+            paused: self.paused(judged),
             target: self.rule.within,
             verdict,
             attributed_at: self.attributed_at(verdict, judged.until, due_at),
-        })
+            handed_over: false,
+        }
     }
 
     /// The times within `[start, stop)` in which the objective applied, with the start that R15 gives to each.

@@ -10,6 +10,7 @@ use plimsoll_schemas::{Instant, Micros};
 
 use super::*;
 use crate::calendar::Calendar;
+use crate::window::Window;
 
 mod laws;
 
@@ -24,6 +25,11 @@ static BUSINESS_HOURS: LazyLock<Calendar> = LazyLock::new(|| {
         holidays: Vec::new(),
     })
 });
+
+/// The term of a version that was and will always be in force.
+const ALWAYS: Term<'static> =
+    Term { in_force: Window { start: Instant(i64::MIN), end: Instant(i64::MAX) }, before: &NOTHING_PASSED };
+const NOTHING_PASSED: Passed = Passed { open: Vec::new(), settled: Vec::new() };
 
 fn rule(minutes: i64) -> ClockRule {
     ClockRule {
@@ -138,7 +144,8 @@ fn check_clocks(kind: ClockKind, rule: &ClockRule, calendar: &Calendar, lines: &
     let now = at(now.trim());
     let history = log(records).history(now).expect("at least one record");
     let on_web = |attributes: &Attributes| attributes.service.as_deref().is_none_or(|service| service == "web");
-    let shown: Vec<String> = clocks(&history, kind, rule, &on_web, calendar, now).iter().map(show_clock).collect();
+    let shown: Vec<String> =
+        clocks(&history, kind, rule, &on_web, calendar, ALWAYS, now).iter().map(show_clock).collect();
     assert_eq!(shown, expected, "{lines}");
 }
 
@@ -283,6 +290,82 @@ fn r19_what_makes_no_sense_changes_nothing() {
     // A cancellation that is withdrawn was a pause; after a resolution it ends in a reopening all the same.
     check_history("08:00 opened; 09:00 paused; 10:00 cancelled; 11:00 =active", "[08:00 ack 11:00] paused 09:00-11:00");
     check_history("08:00 opened; 09:00 resolved; 10:00 cancelled; 11:00 reopened", "[08:00 resolved 09:00] [11:00]");
+}
+
+/// The clocks of a ticket under two versions, the first of which ends when the second starts, each with the target in
+/// hours; those of the first version, then those of the second.
+fn check_versions(attribution: Attribution, [first, second]: [i64; 2], change: &str, lines: &str, expected: [&str; 2]) {
+    let (now, records) = lines.split_once('|').expect("now, a bar, records");
+    let (now, change) = (at(now.trim()), at(change));
+    let history = log(records).history(now).expect("at least one record");
+    let rule = |hours: i64| ClockRule { attribution, ..rule(hours * 60) };
+    let run = |hours, in_force, before: &Passed| {
+        let term = Term { in_force, before };
+        clocks(&history, ClockKind::Resolution, &rule(hours), &|_| true, &Calendar::always(), term, now)
+    };
+    let earlier = run(first, Window { end: change, ..ALWAYS.in_force }, &NOTHING_PASSED);
+    let passed = NOTHING_PASSED.after(&earlier);
+    let later = run(second, Window { start: change, ..ALWAYS.in_force }, &passed);
+    let shown = [earlier, later].map(|clocks| clocks.iter().map(show_clock).collect::<Vec<_>>().join("; "));
+    assert_eq!(shown, expected, "{lines}");
+}
+
+#[test]
+fn r13_r24_of_two_versions_one_alone_has_the_result() {
+    // Allowed 5 days by the first version, 1 day by the second, from the 7th on. Open from the 5th 12:00 to the 17th
+    // 12:00, 12 days. By the first it would be due on the 10th, when that is over; by the second it was due on the 6th,
+    // before that began: so it is breached from the second's first instant on. At its end, the first had run 36 h.
+    check_versions(
+        Attribution::Outcome,
+        [120, 24],
+        "7/00:00",
+        "20/00:00 | 12:00 opened; 17/12:00 resolved",
+        [
+            "0 - 12:00-7/00:00 due 10/12:00, 1d 12h, 0s paused, moved",
+            "0 - 12:00-17/12:00 due 6/12:00, 12d, 0s paused, breached @7/00:00",
+        ],
+    );
+    // The other way round: 1 day by the first, 5 days by the second. It was due on the 6th under the first: breached,
+    // whatever the second would have allowed.
+    check_versions(
+        Attribution::Outcome,
+        [24, 120],
+        "7/00:00",
+        "20/00:00 | 12:00 opened; 8/12:00 resolved",
+        ["0 - 12:00-8/12:00 due 6/12:00, 3d, 0s paused, breached @6/12:00", ""],
+    );
+    // Neither due nor stopped before the change, and stopped in time by the second version's own target of 3 days.
+    check_versions(
+        Attribution::Outcome,
+        [120, 72],
+        "7/00:00",
+        "20/00:00 | 12:00 opened; 7/06:00 resolved",
+        [
+            "0 - 12:00-7/00:00 due 10/12:00, 1d 12h, 0s paused, moved",
+            "0 - 12:00-7/06:00 due 8/12:00, 1d 18h, 0s paused, met @7/06:00",
+        ],
+    );
+    // Until the second is in force, it has no clock; a ticket that was settled before it never has one.
+    check_versions(
+        Attribution::Outcome,
+        [120, 24],
+        "7/00:00",
+        "6/18:00 | 12:00 opened",
+        ["0 - 12:00- due 10/12:00, 1d 6h, 0s paused, running", ""],
+    );
+    check_versions(
+        Attribution::Outcome,
+        [120, 24],
+        "7/00:00",
+        "20/00:00 | 12:00 opened; 6/18:00 resolved",
+        ["0 - 12:00-6/18:00 due 10/12:00, 1d 6h, 0s paused, met @6/18:00", ""],
+    );
+    // By the opening it is the first version's alone, by the closing the second's alone.
+    let lines = "20/00:00 | 12:00 opened; 6/06:00 resolved; 8/06:00 closed";
+    let met = |at: &str| format!("0 - 12:00-6/06:00 due 6/12:00, 18h, 0s paused, met @{at}");
+    check_versions(Attribution::Opened, [24, 24], "7/00:00", lines, [&met("12:00"), ""]);
+    let moved = "0 - 12:00-6/06:00 due 6/12:00, 18h, 0s paused, moved";
+    check_versions(Attribution::Closed, [24, 24], "7/00:00", lines, [moved, &met("8/06:00")]);
 }
 
 #[test]

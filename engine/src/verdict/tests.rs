@@ -137,6 +137,25 @@ fn r10_outages_downtime_and_the_longest() {
 }
 
 #[test]
+fn r11_an_unobserved_window_is_no_data_unless_no_coverage_is_asked_for() {
+    let window = Window { start: Instant(0), end: Instant(100) };
+    let found = states(&[(State::Unknown, 0, 100)]);
+    for (unknown, with_policy_alone) in [
+        (UnknownPolicy::Remove, Verdict::NoData),
+        (UnknownPolicy::Good, Verdict::Met),
+        (UnknownPolicy::Bad, Verdict::Breached),
+        (UnknownPolicy::Hold, Verdict::NoData),
+    ] {
+        let policy = StatePolicy { unknown, ..POLICY };
+        let promise = objective(Signal::Availability(policy), at_least("90 %"));
+        let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(100));
+        assert_eq!(judge(&promise, &sums, true).verdict, Verdict::NoData, "{unknown:?}");
+        let promise = Objective { min_coverage: Share(0), ..promise };
+        assert_eq!(judge(&promise, &sums, true).verdict, with_policy_alone, "{unknown:?}");
+    }
+}
+
+#[test]
 fn r4_hold_takes_the_state_before() {
     let policy = StatePolicy { unknown: UnknownPolicy::Hold, ..POLICY };
     let window = Window { start: Instant(0), end: Instant(100) };
@@ -148,7 +167,14 @@ fn r4_hold_takes_the_state_before() {
         (State::Unknown, 60, 100),
     ]);
     let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(100));
-    assert_eq!((sums.unknown, sums.good, sums.bad, sums.outage_count), (Micros(10), Micros(40), Micros(50), 1));
+    // 10 up, 10 down and 80 unknown, of which 20-50 counts as up and 60-100 as down.
+    assert_eq!((sums.good, sums.bad, sums.unknown), (Micros(10), Micros(10), Micros(80)));
+    assert_eq!((sums.held, sums.outage_count), ([Micros(30), Micros(40), Micros(0), Micros(0)], 1));
+    // 10 + 30 of 10 + 30 + 10 + 40 are 44.4 %. 20 of 100 known is too little, unless no coverage is asked for.
+    let promise = objective(Signal::Availability(policy), at_least("40 %"));
+    let judged = judge(&promise, &sums, true);
+    assert_eq!((judged.verdict, judged.attainment), (Verdict::InsufficientData, Some(Share(444_444_444))));
+    assert_eq!(judge(&Objective { min_coverage: Share(0), ..promise }, &sums, true).verdict, Verdict::Met);
 }
 
 #[test]

@@ -180,7 +180,7 @@ pub(super) const CLOCKS: &[Column] = &[
     ),
     ("paused_us", Integer, REQUIRED, "agreed time spent in pauses, in microseconds"),
     ("target_us", Integer, REQUIRED, "agreed time allowed, in microseconds"),
-    ("verdict", Text, REQUIRED, "running, met, breached, cancelled (R17) or moved (R37)"),
+    ("verdict", Text, REQUIRED, "running, met, breached, cancelled (R17) or moved (R13, R37)"),
     ("attributed_at", Time, OPTIONAL, "instant whose window the result belongs to (R18), UTC; null while undecided"),
     REVISION,
     RETRACTED,
@@ -387,6 +387,7 @@ pub(super) const BREACHES: &[Column] = &[
     ("window_start", Time, OPTIONAL, "window that was missed, UTC; null for scope ticket"),
     ("at", Time, REQUIRED, "instant at which the promise was missed, UTC"),
     ("detail", Text, REQUIRED, "what was promised and what was measured, for people"),
+    REVISION,
     RECORDED_AT,
     EPOCH,
 ];
@@ -409,6 +410,7 @@ pub struct BreachRow {
     pub window_start: Option<Instant>,
     pub at: Instant,
     pub detail: String,
+    pub revision: i32,
     pub recorded_at: Instant,
     pub epoch: i64,
 }
@@ -424,7 +426,7 @@ pub(super) const CORRECTIONS: &[Column] = &[
     OBJECTIVE,
     ("window_start", Time, REQUIRED, "window whose result changed, UTC"),
     REVISION,
-    ("reason", Text, REQUIRED, "why, e.g. late_event"),
+    ("reason", Text, REQUIRED, "why: late_event or definition_change"),
     ("before", Text, REQUIRED, "verdict and parts before"),
     ("after", Text, REQUIRED, "verdict and parts after"),
     RECORDED_AT,

@@ -47,14 +47,16 @@ spec:
       indicator: {{signal: availability, unknown: remove}}
       target: {{at_least: 99.5 %}}
       window: {{calendar: month}}
-    - id: day-hold                 # what was last seen is taken to last
+    - id: day-hold                 # what was last seen is taken to last, however much of the day nobody looked
       indicator: {{signal: availability, unknown: hold}}
       target: {{at_least: 99 %}}
       window: {{calendar: day}}
+      min_coverage: 0 %
     - id: month-hold
       indicator: {{signal: availability, unknown: hold}}
       target: {{at_least: 99.5 %}}
       window: {{calendar: month}}
+      min_coverage: 0 %
     - id: month-bad                # what nobody knows counts against the site
       indicator: {{signal: availability, unknown: bad}}
       target: {{at_least: 99.5 %}}

@@ -97,3 +97,38 @@ fn r11_nothing_measured_is_no_data() {
     );
     assert!(facts.attainment.iter().all(|row| row.attainment_ratio.is_none()));
 }
+
+#[test]
+fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
+    let portfolio = portfolio("good_ratio", 0);
+    let plan = &portfolio.objectives()[0];
+    let objective = portfolio.services()[0].event_objectives[0];
+    let mut state = ObjectiveState::new(plan);
+    for _ in 0..2 {
+        state.contribute(plan, Contribution { objective, at: Instant(10), good: 0, total: i64::MAX });
+    }
+    let mut facts = Facts::default();
+    state.publish(plan, portfolio.grace(), &step(1, 100, true), &[], &mut facts);
+    assert_eq!(said(&facts), [format!("day 0 provisional at_risk 0/{} r0", i64::MAX)]);
+}
+
+#[test]
+fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
+    let portfolio = portfolio("good_ratio", 60);
+    let plan = &portfolio.objectives()[0];
+    let objective = portfolio.services()[0].event_objectives[0];
+    let mut state = ObjectiveState::new(plan);
+    let mut close = |good, total, step: Step| {
+        let mut facts = Facts::default();
+        state.contribute(plan, Contribution { objective, at: Instant(10), good, total });
+        state.publish(plan, portfolio.grace(), &step, &[], &mut facts);
+        let shown =
+            |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);
+        facts.breaches.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(close(1, 2, step(1, DAY + 1, true)), ["breach r0: promised at least 90 %, attained 50 %"]);
+    // 3 of 4, then 28 of 30, then 28 of 40.
+    assert_eq!(close(2, 2, step(2, DAY + 2, true)), ["breach r1: promised at least 90 %, attained 75 %"]);
+    assert_eq!(close(25, 26, step(3, DAY + 3, true)), ["retraction r2: promised at least 90 %, attained 75 %"]);
+    assert_eq!(close(0, 10, step(4, DAY + 4, true)), ["breach r3: promised at least 90 %, attained 70 %"]);
+}

@@ -75,7 +75,7 @@ fn log_of(records: &[TicketRecord]) -> TicketLog {
 
 fn judged(log: &TicketLog, kind: ClockKind, rule: &ClockRule, calendar: &Calendar, now: Instant) -> Vec<ClockResult> {
     let on_web = |attributes: &Attributes| attributes.service.as_deref() != Some("shop");
-    log.history(now).map(|history| clocks(&history, kind, rule, &on_web, calendar, now)).unwrap_or_default()
+    log.history(now).map(|history| clocks(&history, kind, rule, &on_web, calendar, ALWAYS, now)).unwrap_or_default()
 }
 
 proptest! {
@@ -131,6 +131,41 @@ proptest! {
                 ClockVerdict::Running => prop_assert!(within && clock.stopped_at.is_none()),
                 ClockVerdict::Moved => prop_assert!(within && clock.stopped_at.is_some()),
                 ClockVerdict::Cancelled => prop_assert!(clock.stopped_at.is_some()),
+            }
+        }
+    }
+
+    #[test]
+    fn r13_each_result_is_one_versions_alone(
+        records in any_records(),
+        rules in proptest::array::uniform2(any_rule()),
+        kind in any_kind(),
+        change in 0..MINUTES,
+    ) {
+        // Versions of one agreement that differ in how much time they allow, as new versions do.
+        let (now, change) = (minute(2 * MINUTES), minute(change));
+        let [first, second] = [rules[0].clone(), ClockRule { within: rules[1].within, ..rules[0].clone() }];
+        let Some(history) = log_of(&records).history(now) else { return Ok(()) };
+        let calendar = Calendar::always();
+        let under = |rule: &ClockRule, term| clocks(&history, kind, rule, &|_| true, &calendar, term, now);
+        let earlier = under(&first, Term { in_force: Window { end: change, ..ALWAYS.in_force }, ..ALWAYS });
+        let passed = NOTHING_PASSED.after(&earlier);
+        let in_force = Window { start: change, ..ALWAYS.in_force };
+        let later = under(&second, Term { in_force, before: &passed });
+        prop_assert!(earlier.iter().all(|clock| clock.attributed_at.is_none_or(|at| at < change)));
+        prop_assert!(later.iter().all(|clock| clock.attributed_at.is_none_or(|at| at >= change)));
+        if rules[0].reopening == Reopening::Largest {
+            return Ok(()); // Which cycle is the largest depends on the target.
+        }
+        for alone in under(&second, ALWAYS) {
+            let counted = |clocks: &[ClockResult]| {
+                clocks.iter().filter(|clock| clock.cycle == alone.cycle && clock.attributed_at.is_some()).count()
+            };
+            if alone.stopped_at.is_some() && alone.attributed_at.is_some() {
+                prop_assert_eq!(counted(&earlier) + counted(&later), 1);
+            }
+            if alone.verdict == ClockVerdict::Cancelled {
+                prop_assert_eq!(counted(&earlier) + counted(&later), 0);
             }
         }
     }
