@@ -8,7 +8,7 @@
 //! when the shutdown is requested, the source fails, or everything is read and that was asked for.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,8 +20,9 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
-use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, ClientContext};
 
 use crate::shutdown::Shutdown;
 
@@ -113,18 +114,40 @@ impl Pipeline {
     }
 }
 
+/// What a client was last told to be wrong: a failed request says only that it failed.
+#[derive(Default)]
+struct LastWords(Mutex<Option<String>>);
+
+impl ClientContext for LastWords {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // "All brokers are down" follows every other reason and says less.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for LastWords {}
+
 /// Every partition of the sources' topics. While a member that died is still in the group, this one is given only some
 /// of them, so what was assigned does not say what there is to read.
 fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BTreeSet<PartitionId>> {
     let mut config = ClientConfig::new();
     config.extend(settings.properties.clone());
     config.set("bootstrap.servers", &settings.bootstrap);
-    let client: BaseConsumer = config.create().context("cannot make a kafka client")?;
+    let client: BaseConsumer<LastWords> =
+        config.create_with_context(LastWords::default()).context("cannot make a kafka client")?;
+    let why = || {
+        // Errors are told while the client is polled; there is no message to be had, for nothing is subscribed.
+        let _ = client.poll(Duration::ZERO);
+        let words = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        words.map(|words| format!(": {words}")).unwrap_or_default()
+    };
     let mut partitions = BTreeSet::new();
     for topic in sources.iter().flat_map(|source| &source.topics) {
         let metadata = client
             .fetch_metadata(Some(topic), METADATA_WAIT_MAX)
-            .with_context(|| format!("cannot ask {} which partitions topic {topic} has", settings.bootstrap))?;
+            .with_context(|| format!("cannot ask {} which partitions topic {topic} has{}", settings.bootstrap, why()))?;
         let known = metadata.topics().iter().filter(|found| found.error().is_none());
         for partition in known.flat_map(|found| found.partitions()) {
             partitions.insert(PartitionId { topic: topic.as_str().into(), partition: partition.id() });

@@ -35,10 +35,10 @@ mod time;
 
 use columns::{Cell, Columns};
 use csv::CsvReader;
-pub(crate) use csv::csv_fields;
+pub(crate) use csv::{BYTE_ORDER_MARK, Place, column_names};
 use field::FieldReader;
 use raw::{Raw, recycle};
-use rejection::Rejection;
+pub(crate) use rejection::Rejection;
 use rules::Row;
 
 /// The longest record that is decoded, in bytes: the default limit of a Kafka broker.
@@ -170,11 +170,11 @@ impl Decoder {
         }
     }
 
-    /// Sets a record aside that its reader did not hold as a whole because it is longer than `RECORD_BYTES_MAX`:
-    /// `record` has its beginning only, and `payload_bytes` is its whole length.
-    pub(crate) fn decode_too_large(&mut self, record: Record<'_>, payload_bytes: i64) {
+    /// Sets a record aside with which its reader found fault: `record` may have its beginning only, and
+    /// `payload_bytes` is its whole length.
+    pub(crate) fn reject(&mut self, record: Record<'_>, payload_bytes: i64, rejection: Rejection) {
         self.pending.add(record.offset, record.payload.unwrap_or_default().len());
-        self.set_aside(record, payload_bytes, too_large(payload_bytes));
+        self.set_aside(record, payload_bytes, rejection);
     }
 
     /// How many records were decoded since the last delivery.
@@ -294,7 +294,8 @@ fn text_of(payload: &[u8]) -> Result<&str, Box<Rejection>> {
     })
 }
 
-fn too_large(payload_bytes: i64) -> Rejection {
+/// Why a record of so many bytes is not decoded.
+pub(crate) fn too_large(payload_bytes: i64) -> Rejection {
     let detail = format!("the record has {payload_bytes} bytes, at most {RECORD_BYTES_MAX} are allowed");
     Rejection { reason: DeadLetterReason::TooLarge, detail }
 }

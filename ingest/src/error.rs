@@ -21,14 +21,27 @@ pub enum ErrorKind {
 /// What can stop ingest.
 #[derive(Debug, Error)]
 pub enum IngestError {
-    /// A file cannot be opened or read.
+    /// A file cannot be opened.
     #[error("cannot read {path}: {cause}; check the path and its permissions", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// A file cannot be read to its end. The records that stood before that place were handed on.
+    #[error("{path} cannot be read beyond line {line}: {cause}; {advice}", path = path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// The last line that was read as a whole; 0 if there is none.
+        line: i64,
         /// What the operating system or the decompressor said.
         #[source]
         cause: std::io::Error,
+        /// What to do.
+        advice: String,
     },
     /// A file is not what its first bytes or its source say.
     #[error("{path} cannot be used: {detail}", path = path.display())]
@@ -86,10 +99,14 @@ impl IngestError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             IngestError::File { cause, .. } => match cause.kind() {
-                std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => ErrorKind::Invalid,
+                std::io::ErrorKind::NotFound
+                | std::io::ErrorKind::PermissionDenied
+                | std::io::ErrorKind::IsADirectory => ErrorKind::Invalid,
                 _ => ErrorKind::Unavailable,
             },
+            // Only the operating system's errors have a number; the others are those of a decompressor.
+            IngestError::CutOff { cause, .. } if cause.raw_os_error().is_some() => ErrorKind::Unavailable,
+            IngestError::CutOff { .. } => ErrorKind::Corrupt,
             IngestError::Format { .. } | IngestError::KafkaSetting(_) => ErrorKind::Invalid,
             IngestError::KafkaClient(_) => ErrorKind::Unavailable,
             IngestError::KafkaOffset { .. } => ErrorKind::Corrupt,

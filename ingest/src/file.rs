@@ -7,34 +7,34 @@
 //! Packing and Parquet are recognised by a file's first bytes, whatever its name; the source says whether text is JSON
 //! or CSV. Memory is bounded by the batch and by `RECORD_BYTES_MAX`, whatever the file.
 //!
-//! A Parquet row goes the way of JSON: it is written as one JSON object, in which a null is a field that is not there
-//! and a time is RFC 3339, and decoded through the same mapping, so that the same facts give the same events.
+//! A file that cannot be read to its end is an error, after the records before that place were handed on.
+//!
+//! Modules in reading order: `lines` cuts a text into records; `rows` writes the rows of a Parquet file as records.
 
-use std::borrow::Borrow;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch, make_array};
-use arrow_json::writer::{LineDelimited, WriterBuilder};
-use arrow_schema::{ArrowError, DataType, Schema};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::definition::source::{Format, Origin, Source};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::event::EventColumn;
 
-use crate::decode::{Decoder, RECORD_BYTES_MAX, Record};
+use crate::decode::{BYTE_ORDER_MARK, Decoder, Record, Rejection, column_names};
 use crate::error::IngestError;
+
+mod lines;
+mod rows;
+
+use lines::Lines;
+use rows::Rows;
 
 /// How much of a file is read at once: large enough that system calls vanish.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Rows of a Parquet file that are turned into JSON at once. Their text must stay in cache, and a row may be wide.
-const PARQUET_BATCH_ROWS: usize = 1_024;
-
-/// What a text editor may put before the first line.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// How many characters of a first line a message repeats.
+const NAMES_CHARS_MAX: usize = 200;
 
 /// Reads a whole file through `source` and hands each delivery on before it reads further.
 ///
@@ -49,13 +49,8 @@ pub fn read_file<E: From<IngestError>>(
     let opened = Opened::new(path, source)?;
     match opened.content()? {
         Content::Parquet(file) => opened.read_parquet(file, on_delivery),
-        Content::Text(reader) => opened.read_text(reader, on_delivery),
+        Content::Text(text) => opened.read_text(text, on_delivery),
     }
-}
-
-/// The first of `sources` that maps files called `name` (without the folder).
-pub fn source_for_file<'a, S: Borrow<Source>>(sources: impl IntoIterator<Item = &'a S>, name: &str) -> Option<&'a S> {
-    sources.into_iter().find(|source| (*source).borrow().fits_file(name))
 }
 
 /// A file with its source.
@@ -68,7 +63,13 @@ struct Opened<'f> {
 /// What a file holds.
 enum Content {
     Parquet(File),
-    Text(Box<dyn BufRead>),
+    Text(Text),
+}
+
+/// A text and the program that packed it, if any did.
+struct Text {
+    reader: Box<dyn BufRead>,
+    packed_by: Option<&'static str>,
 }
 
 impl<'f> Opened<'f> {
@@ -80,94 +81,118 @@ impl<'f> Opened<'f> {
         Ok(Opened { path, source, partition })
     }
 
-    fn broken(&self, cause: io::Error) -> IngestError {
-        IngestError::File { path: self.path.to_owned(), cause }
-    }
-
     fn unusable(&self, detail: String) -> IngestError {
         IngestError::Format { path: self.path.to_owned(), detail }
+    }
+
+    /// A text that ends for `cause` after so many lines.
+    fn cut_off(&self, line: i64, packed_by: Option<&str>, cause: io::Error) -> IngestError {
+        let advice = match packed_by {
+            // Only the operating system's errors have a number; the others are those of the decompressor.
+            Some(program) if cause.raw_os_error().is_none() => {
+                format!(
+                    "its {program} data seems damaged or cut off: test it with {program} -t, and get an intact copy"
+                )
+            }
+            _ => "check the disk or the network, and try again".to_owned(),
+        };
+        IngestError::CutOff { path: self.path.to_owned(), line, cause, advice }
     }
 
     /// Opens the file and looks at its first bytes.
     fn content(&self) -> Result<Content, IngestError> {
         let open = || -> io::Result<(File, Vec<u8>)> {
             let mut file = File::open(self.path)?;
-            let mut magic = Vec::with_capacity(4);
-            file.by_ref().take(4).read_to_end(&mut magic)?;
+            let magic = first_bytes(&mut file)?;
             file.rewind()?;
             Ok((file, magic))
         };
-        let (file, magic) = open().map_err(|cause| self.broken(cause))?;
-        let buffered = |reader: Box<dyn Read>| Box::new(BufReader::with_capacity(READ_BYTES, reader));
-        let mut text = match magic.as_slice() {
+        let broken = |cause| IngestError::File { path: self.path.to_owned(), cause };
+        let (file, magic) = open().map_err(broken)?;
+        let (unpacked, packed_by): (Box<dyn Read>, _) = match magic.as_slice() {
             b"PAR1" => return Ok(Content::Parquet(file)),
-            [0x1f, 0x8b, ..] => buffered(Box::new(flate2::read::MultiGzDecoder::new(file))),
+            [0x1f, 0x8b, ..] => (Box::new(flate2::read::MultiGzDecoder::new(file)), Some("gzip")),
             [0x28, 0xb5, 0x2f, 0xfd] => {
-                let unpacked = zstd::stream::read::Decoder::new(file).map_err(|cause| self.broken(cause))?;
-                buffered(Box::new(unpacked))
+                (Box::new(zstd::stream::read::Decoder::new(file).map_err(broken)?), Some("zstd"))
             }
-            _ => buffered(Box::new(file)),
+            _ => (Box::new(file), None),
         };
-        let start = text.fill_buf().map_err(|cause| self.broken(cause))?;
-        if start.starts_with(b"PAR1") {
-            return Err(self.unusable("it is a packed Parquet file; unpack it first".to_owned()));
+        let mut reader = BufReader::with_capacity(READ_BYTES, unpacked);
+        let mut start = first_bytes(&mut reader).map_err(|cause| self.cut_off(0, packed_by, cause))?;
+        match start.as_slice() {
+            b"PAR1" => return Err(self.unusable("it is a packed Parquet file; unpack it first".to_owned())),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                return Err(self.unusable("it is UTF-16 text; save it as UTF-8".to_owned()));
+            }
+            _ if start.starts_with(BYTE_ORDER_MARK) => drop(start.drain(..BYTE_ORDER_MARK.len())),
+            _ => {}
         }
-        if start.starts_with(BYTE_ORDER_MARK) {
-            text.consume(BYTE_ORDER_MARK.len());
-        }
-        Ok(Content::Text(text))
+        Ok(Content::Text(Text { reader: Box::new(Cursor::new(start).chain(reader)), packed_by }))
     }
 
     fn read_text<E: From<IngestError>>(
         &self,
-        reader: Box<dyn BufRead>,
+        text: Text,
         on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
     ) -> Result<(), E> {
-        let csv = self.source.format == Format::Csv;
-        let mut lines = Lines { reader, quotes: csv, text: Vec::new(), bytes: 0, count: 0 };
-        let mut names = Vec::new();
-        if csv && lines.advance().map_err(|cause| self.broken(cause))?.is_some() {
-            names = self.column_names(&lines.text)?;
+        let format = self.source.format;
+        let mut lines = Lines::new(text.reader, format == Format::Csv);
+        let names = if format == Format::Csv { self.header(&mut lines)? } else { Vec::new() };
+        let decoder = Decoder::with_format(self.source, self.partition.clone(), format, &names);
+        deliver(&mut lines, decoder, on_delivery)?;
+        let line = lines.count();
+        match lines.into_failure() {
+            Some(cause) => Err(self.cut_off(line, text.packed_by, cause).into()),
+            None => Ok(()),
         }
-        let decoder = Decoder::with_format(self.source, self.partition.clone(), self.source.format, &names);
-        let mut deliveries = Deliveries { decoder, from_offset: 1, on_delivery };
-        while let Some(offset) = lines.advance().map_err(|cause| self.broken(cause))? {
-            let record = Record { offset, payload: Some(&lines.text), record_time: None };
-            if lines.bytes > RECORD_BYTES_MAX as i64 {
-                deliveries.decoder.decode_too_large(record, lines.bytes);
-            } else {
-                deliveries.decoder.decode(record);
-            }
-            deliveries.advance(lines.count + 1)?;
-        }
-        deliveries.finish(lines.count + 1)
     }
 
-    /// The names in the first line of a CSV file.
-    fn column_names(&self, line: &[u8]) -> Result<Vec<String>, IngestError> {
-        let names = crate::decode::csv_fields(line)
-            .ok_or_else(|| self.unusable("its first line is not UTF-8 text; save it as UTF-8".to_owned()))?;
-        let wanted = self.pointers();
-        if names.iter().any(|name| wanted.iter().any(|tokens| tokens.len() == 1 && tokens[0] == *name)) {
-            return Ok(names);
+    /// The names in the first line of a CSV file; none when the file is empty.
+    fn header(&self, lines: &mut Lines) -> Result<Vec<String>, IngestError> {
+        let unusable = |what: &str| self.unusable(format!("its first line {what}"));
+        let Some(found) = lines.advance() else { return Ok(Vec::new()) };
+        if let Some(fault) = found.fault {
+            return Err(unusable(&format!("does not name its columns: {}; correct that line", fault.detail)));
         }
-        let found = names.join(", ").chars().take(200).collect::<String>();
+        let names = column_names(lines.text()).map_err(unusable)?;
+        self.check_names(&names, "its first line does not name", "add that line, or correct the source")?;
+        let twice = names.iter().enumerate().find(|(place, name)| self.wants(name) && names[..*place].contains(name));
+        match twice {
+            Some((_, name)) => Err(unusable(&format!("names the column {name} twice; give one of them another name"))),
+            None => Ok(names),
+        }
+    }
+
+    /// Whether the columns of these names are those of the source: among them must be that of the time, without which
+    /// there is no event, or any of them when the time stands in none.
+    fn check_names(&self, names: &[String], complaint: &str, advice: &str) -> Result<(), IngestError> {
+        let is_named = |tokens: &&[String]| tokens.first().is_some_and(|token| names.contains(token));
+        let time = self.source.mapping.fields.get(&EventColumn::Time).map(|field| pointers(&field.origin));
+        let mut wanted = time.unwrap_or_default();
+        wanted.retain(|tokens| !is_named(tokens));
+        let pointers = self.pointers();
+        if wanted.is_empty() {
+            if pointers.iter().any(is_named) {
+                return Ok(());
+            }
+            wanted = pointers;
+        }
+        let wanted: Vec<_> = wanted.iter().filter_map(|tokens| tokens.first().cloned()).collect();
+        let excerpt = |names: &[String]| names.join(", ").chars().take(NAMES_CHARS_MAX).collect::<String>();
+        let (wanted, found) = (excerpt(&wanted), excerpt(names));
         let source = &self.source.id;
         Err(self.unusable(format!(
-            "its first line names none of the columns that source {source} maps, found: {found}; correct the source or \
-             add the line"
+            "{complaint} the columns that source {source} maps: expected {wanted} among them, found {found}; {advice}"
         )))
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.pointers().iter().any(|tokens| tokens.len() == 1 && tokens[0] == name)
     }
 
     /// Every pointer of the mapping.
     fn pointers(&self) -> Vec<&[String]> {
-        let origins = self.source.mapping.fields.values().map(|field| &field.origin);
-        let pointers = origins.flat_map(|origin| match origin {
-            Origin::Pointer(tokens) => vec![tokens.as_slice()],
-            Origin::Joined { parts, .. } => parts.iter().map(Vec::as_slice).collect(),
-            Origin::Constant(_) => Vec::new(),
-        });
-        pointers.collect()
+        self.source.mapping.fields.values().flat_map(|field| pointers(&field.origin)).collect()
     }
 
     fn read_parquet<E: From<IngestError>>(
@@ -175,151 +200,87 @@ impl<'f> Opened<'f> {
         file: File,
         on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
     ) -> Result<(), E> {
-        let damaged = |error: &dyn std::fmt::Display| {
-            self.unusable(format!("not readable as Parquet: {error}; write it again or convert it to CSV"))
+        let damaged = |row: i64, error: &dyn std::fmt::Display| {
+            self.unusable(format!(
+                "not readable as Parquet beyond row {row}: {error}; write it again or convert it to CSV"
+            ))
         };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error))?;
-        // Columns that no rule of the mapping names are not even read.
-        let wanted = self.pointers();
-        let roots = builder.schema().fields().iter().enumerate().filter_map(|(index, field)| {
-            wanted.iter().any(|tokens| tokens.first().is_some_and(|token| token == field.name())).then_some(index)
-        });
-        let roots: Vec<usize> = roots.collect();
-        if roots.is_empty() {
-            let source = &self.source.id;
-            Err(self.unusable(format!("it has none of the columns that source {source} maps; correct the source")))?;
-        }
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let reader = builder.with_projection(mask).with_batch_size(PARQUET_BATCH_ROWS).build();
+        let file = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(0, &error))?;
+        let names: Vec<_> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
+        self.check_names(&names, "it does not have", "correct the source")?;
+        let mut rows = Rows::new(file, &self.pointers()).map_err(|error| damaged(0, &error))?;
         let decoder = Decoder::with_format(self.source, self.partition.clone(), Format::Json, &[]);
-        let mut deliveries = Deliveries { decoder, from_offset: 1, on_delivery };
-        let mut rows = 0;
-        let mut text = Vec::new();
-        for batch in reader.map_err(|error| damaged(&error))? {
-            let batch = batch.and_then(|batch| with_numeric_zones(&batch)).map_err(|error| damaged(&error))?;
-            text.clear();
-            let mut writer = WriterBuilder::new().with_explicit_nulls(false).build::<_, LineDelimited>(&mut text);
-            writer.write(&batch).and_then(|()| writer.finish()).map_err(|error| damaged(&error))?;
-            drop(writer);
-            for line in text.split(|byte| *byte == b'\n').take(batch.num_rows()) {
-                rows += 1;
-                deliveries.decoder.decode(Record { offset: rows, payload: Some(line), record_time: None });
-                deliveries.advance(rows + 1)?;
-            }
-        }
-        deliveries.finish(rows + 1)
-    }
-}
-
-/// The same batch with `+00:00` in place of its time zones' names, which the JSON writer need not know: the instants
-/// stay the same.
-fn with_numeric_zones(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if let DataType::Timestamp(unit, Some(_)) = field.data_type() {
-            let data_type = DataType::Timestamp(*unit, Some("+00:00".into()));
-            let data = column.to_data().into_builder().data_type(data_type.clone()).build()?;
-            fields.push(field.as_ref().clone().with_data_type(data_type));
-            columns.push(make_array(data));
-        } else {
-            fields.push(field.as_ref().clone());
-            columns.push(column.clone());
+        deliver(&mut rows, decoder, on_delivery)?;
+        let row = rows.count();
+        match rows.into_failure() {
+            Some(error) => Err(damaged(row, &error).into()),
+            None => Ok(()),
         }
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-/// Hands decoded records on whenever a batch is full.
-struct Deliveries<'d, E> {
-    decoder: Decoder,
-    from_offset: i64,
-    on_delivery: &'d mut dyn FnMut(Delivery) -> Result<(), E>,
+/// The first four bytes, or as many as there are.
+fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4);
+    reader.take(4).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
-impl<E: From<IngestError>> Deliveries<'_, E> {
-    fn advance(&mut self, until_offset: i64) -> Result<(), E> {
-        if self.decoder.is_full() {
-            let delivery = self.decoder.take(self.from_offset, until_offset, false)?;
-            self.from_offset = until_offset;
-            (self.on_delivery)(delivery)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, until_offset: i64) -> Result<(), E> {
-        let delivery = self.decoder.take(self.from_offset, until_offset, true)?;
-        (self.on_delivery)(delivery)
+/// The pointers of one rule.
+fn pointers(origin: &Origin) -> Vec<&[String]> {
+    match origin {
+        Origin::Pointer(tokens) => vec![tokens.as_slice()],
+        Origin::Joined { parts, .. } => parts.iter().map(Vec::as_slice).collect(),
+        Origin::Constant(_) => Vec::new(),
     }
 }
 
-/// The records of a text: its lines, or with `quotes` (CSV) as many lines as it takes to close a quote.
-struct Lines {
-    reader: Box<dyn BufRead>,
-    quotes: bool,
-    /// The record without its line end; of one that is longer than `RECORD_BYTES_MAX`, the beginning.
-    text: Vec<u8>,
-    /// The record's whole length.
+/// The records of a file, one after the other.
+trait Records {
+    /// Goes to the next record; `None` at the end, and where reading fails.
+    fn advance(&mut self) -> Option<Found>;
+
+    /// The record's bytes; of one that is not decoded perhaps only the beginning.
+    fn text(&self) -> &[u8];
+
+    /// How many lines or rows the records so far had.
+    fn count(&self) -> i64;
+
+    /// True when the end is not that of the file.
+    fn has_failed(&self) -> bool;
+}
+
+/// What is known of a record beside its bytes.
+struct Found {
+    /// The number of its first line or of its row, counted from 1.
+    offset: i64,
+    /// Its whole length in bytes.
     bytes: i64,
-    /// How many lines were read.
-    count: i64,
+    /// Why it cannot be decoded, if that is known already.
+    fault: Option<Rejection>,
 }
 
-impl Lines {
-    /// Reads the next record; its offset is the number of its first line.
-    fn advance(&mut self) -> io::Result<Option<i64>> {
-        self.text.clear();
-        let first = self.count + 1;
-        let mut quoted = false;
-        loop {
-            let start = self.text.len();
-            // Room for the line end, and for one byte that shows that the record is too long.
-            let room = (RECORD_BYTES_MAX + 3).saturating_sub(start) as u64;
-            let read = self.reader.by_ref().take(room).read_until(b'\n', &mut self.text)?;
-            if read == 0 && start == 0 {
-                return Ok(None);
-            }
-            let ended = self.text.last() == Some(&b'\n');
-            self.count += i64::from(read > 0);
-            quoted ^= self.quotes && quotes(&self.text[start..]) % 2 == 1;
-            if read > 0 && ended && quoted && self.text.len() <= RECORD_BYTES_MAX {
-                continue;
-            }
-            let skipped = if ended { 0 } else { self.skip_line()? };
-            self.strip_line_end(ended);
-            self.bytes = self.text.len() as i64 + skipped;
-            return Ok(Some(first));
+/// Decodes records and hands them on whenever a batch is full, and at the end.
+fn deliver<E: From<IngestError>>(
+    records: &mut dyn Records,
+    mut decoder: Decoder,
+    on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut from_offset = 1;
+    while let Some(found) = records.advance() {
+        let record = Record { offset: found.offset, payload: Some(records.text()), record_time: None };
+        match found.fault {
+            None => decoder.decode(record),
+            Some(fault) => decoder.reject(record, found.bytes, fault),
+        }
+        if decoder.is_full() {
+            let until_offset = records.count() + 1;
+            on_delivery(decoder.take(from_offset, until_offset, false)?)?;
+            from_offset = until_offset;
         }
     }
-
-    fn strip_line_end(&mut self, ended: bool) {
-        if ended {
-            self.text.pop();
-            if self.text.last() == Some(&b'\r') {
-                self.text.pop();
-            }
-        }
-    }
-
-    /// Reads on to the end of the line without keeping it; returns how many bytes that were.
-    fn skip_line(&mut self) -> io::Result<i64> {
-        let mut skipped = 0;
-        loop {
-            let chunk = self.reader.fill_buf()?;
-            let line_end = chunk.iter().position(|byte| *byte == b'\n');
-            let length = line_end.unwrap_or(chunk.len());
-            let done = line_end.is_some() || chunk.is_empty();
-            skipped += length as i64;
-            self.reader.consume(length + usize::from(line_end.is_some()));
-            if done {
-                return Ok(skipped);
-            }
-        }
-    }
-}
-
-fn quotes(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'"').count()
+    let caught_up = !records.has_failed();
+    on_delivery(decoder.take(from_offset, records.count() + 1, caught_up)?)
 }
 
 #[cfg(test)]

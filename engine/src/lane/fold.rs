@@ -180,8 +180,8 @@ impl<'a> Rows<'a> {
         time: Instant,
     ) {
         let Some(service) = self.service(portfolio, row) else { return };
-        let counted = integer(self.batch, EventColumn::TotalCount, row)
-            .map(|total| (integer(self.batch, EventColumn::GoodCount, row).unwrap_or(0), total));
+        let good = integer(self.batch, EventColumn::GoodCount, row);
+        let counted = good.zip(integer(self.batch, EventColumn::TotalCount, row));
         let customer = self.customers.get(row, name);
         let event = Counts {
             kind,

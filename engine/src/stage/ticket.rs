@@ -165,10 +165,11 @@ impl Found {
     fn count_at_closing(&mut self, plan: &ObjectivePlan, rule: &RatioRule, history: &TicketHistory) {
         let last = history.attributes.last().is_some_and(|(_, attributes)| applies(plan, attributes));
         if let (Some(closing), true) = (history.last_closing, last && rule.count == CountRule::OncePerTicketAtClosing)
-            && let Some(total) = closing.counts.total
+            && let (Some(good), Some(total)) = (closing.counts.good, closing.counts.total)
             && plan.agreement.in_force.contains(closing.closed_at)
         {
-            self.counts.push((plan.key.clone(), closing.closed_at, closing.counts.good.unwrap_or(0), total));
+            // Two records may each have told one of the two: together they are believed as far as they make sense.
+            self.counts.push((plan.key.clone(), closing.closed_at, good.min(total), total));
         }
     }
 

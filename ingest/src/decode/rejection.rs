@@ -7,11 +7,11 @@ const EXCERPT_CHARS_MAX: usize = 120;
 
 /// Why a record cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rejection {
+pub(crate) struct Rejection {
     /// The code.
-    pub(super) reason: DeadLetterReason,
+    pub(crate) reason: DeadLetterReason,
     /// The field, the value found, what is allowed.
-    pub(super) detail: String,
+    pub(crate) detail: String,
 }
 
 impl Rejection {

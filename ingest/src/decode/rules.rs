@@ -1,4 +1,8 @@
 //! What an event of each kind must have, beyond what its columns' types ask for.
+//!
+//! `good_count` and `total_count` are two parts of one ratio, so an event has both or neither: one alone would count
+//! everything as bad, or nothing at all. Only an incident may name one of them, for what a later record of a ticket
+//! leaves out stays as it was.
 
 use plimsoll_schemas::delivery::DeadLetterReason;
 use plimsoll_schemas::event::{EventColumn, EventKind, Vocabulary};
@@ -44,7 +48,7 @@ impl Row {
     /// Whether the row has what its kind needs.
     ///
     /// # Errors
-    /// `MissingField`; `OutOfRange` when more is good than there is.
+    /// `MissingField`, also for a count without its other half; `OutOfRange` when more is good than there is.
     #[inline]
     pub(super) fn check(&self) -> Result<(), Box<Rejection>> {
         let kind = match self.kind {
@@ -60,7 +64,12 @@ impl Row {
         if let Some(column) = needs.iter().find(|column| !self.has(**column)) {
             return Err(missing(column.field_name(), kind.as_str()));
         }
-        let counted = self.has(EventColumn::GoodCount) && self.has(EventColumn::TotalCount);
+        let (good, total) = (self.has(EventColumn::GoodCount), self.has(EventColumn::TotalCount));
+        if good != total && kind != EventKind::Incident {
+            let (lacks, has) = if good { ("total_count", "good_count") } else { ("good_count", "total_count") };
+            return Err(missing(lacks, has));
+        }
+        let counted = good && total;
         if kind == EventKind::Monitoring
             && !(counted || self.has(EventColumn::Status) || self.has(EventColumn::LatencyUs))
         {

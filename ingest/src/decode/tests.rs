@@ -148,7 +148,6 @@ fn every_reason_for_a_dead_letter() {
         (r#"{"kind":"","time":"2026-01-31T08:00:00Z"}"#.to_owned(), "missing_field: kind"),
         (monitoring(r#""status":"up""#), "missing_field: service: missing, but monitoring needs it"),
         (monitoring(r#""service":"web""#), "missing_field: status, good_count with total_count, or latency_ms"),
-        (monitoring(r#""service":"web","good_count":1"#), "missing_field: status"),
         (monitoring(r#""service":"web","status":"on""#), "unknown_word: status: found \"on\", expected one of up, deg"),
         (monitoring(r#""service":"web","status":1"#), "wrong_type: status: found \"1\", expected one of up, degraded"),
         (monitoring(r#""service":{"name":"web"}"#), "wrong_type: service: found an object or a list, expected a text"),
@@ -181,6 +180,37 @@ fn every_reason_for_a_dead_letter() {
         assert!(found.len() < 700, "{found}");
     }
     assert_eq!(outcome(&plain(), b"{\"a\":\"\xff\"}"), "invalid_utf8: not UTF-8 after 6 bytes");
+}
+
+#[test]
+fn counts_come_in_pairs_but_for_incidents() {
+    let event = |kind: &str, counts: &str| {
+        let fields = r#""service":"web","status":"up","ticket":"T","action":"updated","score":1"#;
+        let record = format!(r#"{{"time":"2026-01-31T08:00:00Z","kind":"{kind}",{fields},{counts}}}"#);
+        outcome(&plain(), record.as_bytes())
+    };
+    for kind in ["monitoring", "feedback", "change"] {
+        assert_eq!(
+            event(kind, r#""good_count":1"#),
+            "missing_field: total_count: missing, but good_count needs it",
+            "{kind}"
+        );
+        assert_eq!(
+            event(kind, r#""total_count":1,"good_count":null"#),
+            "missing_field: good_count: missing, but total_count needs it",
+            "{kind}"
+        );
+        assert!(event(kind, r#""good_count":0,"total_count":0"#).contains(" good_count=0 total_count=0 "), "{kind}");
+    }
+    // What a record of a ticket leaves out stays as it was.
+    assert!(event("incident", r#""good_count":1"#).contains(" good_count=1 ticket=T"));
+    assert!(event("incident", r#""total_count":1"#).contains(" total_count=1 ticket=T"));
+    for kind in ["monitoring", "feedback", "change", "incident"] {
+        let found = event(kind, r#""good_count":2,"total_count":1"#);
+        assert_eq!(found, "out_of_range: good_count: found 2, expected at most the total_count, 1", "{kind}");
+        let found = event(kind, r#""good_count":-2,"total_count":-1"#);
+        assert!(found.starts_with("out_of_range: good_count: found \"-2\""), "{kind}: {found}");
+    }
 }
 
 #[test]
@@ -332,7 +362,12 @@ fn csv_records_of_one_line() {
         ("INC1,x,2026-01-31T08:00:00Z", "malformed: 3 columns, expected 4"),
         ("INC1,x,y,z,2026-01-31T08:00:00Z", "malformed: at least 5 columns, expected 4"),
         ("INC1,x,y,2026-01-31T08:00:00Z\nINC2,x,y,2026-01-31T08:00:00Z", "malformed: more than one line"),
+        ("INC1,x,\"y\nz\"", "malformed: 3 columns in 2 lines, expected 4"),
         (",x,y,2026-01-31T08:00:00Z", "missing_field: ticket"),
+        ("INC1,x,\"y,2026-01-31T08:00:00Z", "malformed: a quoted field is never closed"),
+        ("INC1,x,y,\"2026-01-31T08:00:00Z", "malformed: a quoted field is never closed"),
+        ("INC1,\"x\n\",5\" pipe,2026-01-31T08:00:00Z", "customer=5\" pipe ticket=INC1"),
+        ("INC1,x,\"5\"\" pipe\",\"2026-01-31T08:00:00Z\"", "customer=5\" pipe ticket=INC1"),
         ("   ", "empty: "),
     ] {
         let found = outcome(&csv, record.as_bytes());

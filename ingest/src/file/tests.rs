@@ -8,10 +8,10 @@ use plimsoll_schemas::delivery::DeadLetterReason;
 use plimsoll_schemas::event::EventColumn;
 
 use super::*;
-use crate::decode::BATCH_ROWS_MAX;
 use crate::decode::tests::{at, constant, plain, row, source};
+use crate::decode::{BATCH_ROWS_MAX, RECORD_BYTES_MAX};
 
-fn incidents(format: Format) -> Arc<Source> {
+pub(super) fn incidents(format: Format) -> Arc<Source> {
     let mut source = source([
         (EventColumn::Id, at("/id")),
         (EventColumn::Time, at("/when")),
@@ -36,7 +36,7 @@ a,2026-01-31T08:00:00Z,1,\"Smith, \"\"J\"\"\nBern\",5,true,x\r
 b,2026-01-31T08:00:01.5Z,2,,,false,x\r
 c,never,3,,,,x";
 
-fn read(path: &Path, source: &Arc<Source>) -> Result<Vec<Delivery>, IngestError> {
+pub(super) fn read(path: &Path, source: &Arc<Source>) -> Result<Vec<Delivery>, IngestError> {
     let mut deliveries = Vec::new();
     read_file(path, source, &mut |delivery| {
         deliveries.push(delivery);
@@ -46,7 +46,7 @@ fn read(path: &Path, source: &Arc<Source>) -> Result<Vec<Delivery>, IngestError>
 }
 
 /// All rows as text, then `offset code` of all dead letters.
-fn summary(path: &Path, source: &Arc<Source>) -> Vec<String> {
+pub(super) fn summary(path: &Path, source: &Arc<Source>) -> Vec<String> {
     let deliveries = read(path, source).expect("a readable file");
     let mut lines = Vec::new();
     for delivery in &deliveries {
@@ -57,7 +57,7 @@ fn summary(path: &Path, source: &Arc<Source>) -> Vec<String> {
     lines
 }
 
-fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> std::path::PathBuf {
+pub(super) fn write(folder: &tempfile::TempDir, name: &str, bytes: &[u8]) -> std::path::PathBuf {
     let path = folder.path().join(name);
     fs::write(&path, bytes).expect("a temporary file");
     path
@@ -69,7 +69,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("packing")
 }
 
-fn parquet_of_json(json: &str) -> Vec<u8> {
+pub(super) fn parquet_of_json(json: &str) -> Vec<u8> {
     let (schema, _) = arrow_json::reader::infer_json_schema(json.as_bytes(), None).expect("a schema");
     let schema = Arc::new(schema);
     let mut reader = arrow_json::ReaderBuilder::new(schema.clone()).build(json.as_bytes()).expect("a reader");
@@ -111,28 +111,6 @@ fn the_same_facts_in_every_file_give_the_same_rows() {
 }
 
 #[test]
-fn parquet_keeps_times_and_numbers() {
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-    let times = TimestampMicrosecondArray::from(vec![1_767_225_600_000_001]).with_timezone("UTC");
-    let columns: [(&str, ArrayRef); 4] = [
-        ("when", Arc::new(times)),
-        ("number", Arc::new(StringArray::from(vec!["INC1"]))),
-        ("step", Arc::new(Int64Array::from(vec![i64::MAX]))),
-        ("unmapped", Arc::new(StringArray::from(vec![None::<&str>]))),
-    ];
-    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("a writer");
-    writer.write(&batch).expect("written");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = write(&folder, "typed", &writer.into_inner().expect("a file"));
-    assert_eq!(
-        summary(&path, &incidents(Format::Json)),
-        ["source=test id=typed/0/1 time=2026-01-01T00:00:00.000001Z kind=incident ticket=INC1 action=snapshot \
-          sequence=9223372036854775807"]
-    );
-}
-
-#[test]
 fn batches_are_cut_and_cover_every_line() {
     let line = r#"{"time":"2026-01-31T08:00:00Z","kind":"feedback","score":1}"#;
     let text = format!("{line}\n").repeat(BATCH_ROWS_MAX + 1);
@@ -164,37 +142,126 @@ fn a_line_too_long_is_a_dead_letter() {
 }
 
 #[test]
-fn a_quote_that_never_closes_ends_with_the_file_or_the_limit() {
+fn a_quote_that_never_closes_costs_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = incidents(Format::Csv);
-    let open = "id,when,number\na,\"2026-01-31T08:00:00Z,1\nb,2026-01-31T08:00:00Z,2\n";
-    assert_eq!(summary(&write(&folder, "open.csv", open.as_bytes()), &csv), ["2 malformed"]);
-    let lines = "b,2026-01-31T08:00:00Z,2\n".repeat(60_000); // 1.5 MB
-    let found = summary(&write(&folder, "long.csv", format!("{open}{lines}").as_bytes()), &csv);
-    assert_eq!(found.last().map(String::as_str), Some("2 too_large"));
-    assert!(found.len() > 10_000, "what follows the limit is read again");
+    let row = |number: i64| format!("i{number},2026-01-31T08:00:00Z,{number},\"Smith, J\"\n");
+    // Line 7 of 9,001 has a stray quote. The header is line 1, so row n stands in line n + 1.
+    let rows: String =
+        (1..=9_000).map(|number| if number == 6 { "x,\"y,6,z\n".to_owned() } else { row(number) }).collect();
+    let path = write(&folder, "stray.csv", format!("id,when,number,who\n{rows}").as_bytes());
+    let deliveries = read(&path, &csv).expect("readable");
+    let [delivery] = deliveries.as_slice() else { panic!("one delivery") };
+    let expected: Vec<i64> = (2..=9_001).filter(|line| *line != 7).collect();
+    assert_eq!(delivery.events.integers(EventColumn::Offset).values(), expected.as_slice());
+    let [letter] = delivery.dead_letters.as_slice() else { panic!("one dead letter") };
+    assert_eq!((letter.offset, letter.reason), (7, DeadLetterReason::Malformed));
+    assert_eq!(
+        letter.detail,
+        "the quote opened in line 7 was never closed: the next quote, in line 8, has text behind it"
+    );
+    assert_eq!((letter.payload.as_slice(), letter.payload_bytes), (b"x,\"y,6,z".as_slice(), 8));
+    assert_eq!((delivery.from_offset, delivery.until_offset), (1, 9_002));
 }
 
 #[test]
 fn files_that_cannot_be_read_say_why() {
     let folder = tempfile::tempdir().expect("a folder");
-    let json = incidents(Format::Json);
-    let packed = gzip(JSON.as_bytes());
-    let damaged = write(&folder, "damaged.gz", &packed[..packed.len() / 2]);
-    let other = write(&folder, "other.csv", b"x,y,z\n1,2,3\n");
-    let broken = write(&folder, "broken.parquet", b"PAR1 and no more");
+    let (json, csv) = (incidents(Format::Json), incidents(Format::Csv));
+    let file = |name: &str, bytes: &[u8]| write(&folder, name, bytes);
+    let wide: String = (0..20_000).map(|number| format!("column{number},")).collect();
+    let long = "x".repeat(RECORD_BYTES_MAX + 1);
+    let utf16: Vec<u8> = CSV.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let columns = "expected when among them, found";
     for (path, source, expected) in [
         (folder.path().join("absent"), &json, "cannot read"),
-        (folder.path().to_owned(), &json, "cannot read"),
-        (damaged, &json, "cannot read"),
-        (other, &incidents(Format::Csv), "its first line names none of the columns that source test maps, found: x, y"),
-        (broken, &json, "not readable as Parquet"),
+        (folder.path().to_owned(), &json, "Is a directory (os error 21); check the path"),
+        (
+            file("other.csv", b"x,y,z\n1,2,3\n"),
+            &csv,
+            &*format!("does not name the columns that source test maps: {columns} x, y, z; add that line"),
+        ),
+        (file("no-header.csv", b"a,2026-01-31T08:00:00Z,1"), &csv, "found a, 2026-01-31T08:00:00Z, 1; add that line"),
+        (
+            file("named-by-chance.csv", b"id,2026-01-31T08:00:00Z,1"),
+            &csv,
+            "found id, 2026-01-31T08:00:00Z, 1; add that",
+        ),
+        (file("blank.csv", b"\n\nid,when\n"), &csv, "its first line does not name the columns"),
+        (file("wide.csv", wide.as_bytes()), &csv, "its first line does not name the columns"),
+        (file("long.csv", long.as_bytes()), &csv, "does not name its columns: the record has 1048577 bytes"),
+        (file("open.csv", b"id,\"when,number\na,b,1\n"), &csv, "columns: the quote opened in line 1 was never closed"),
+        (file("twice.csv", b"id,when,number,id\n"), &csv, "its first line names the column id twice"),
+        (file("returns.csv", b"id,when,number\ra,b,1\r"), &csv, "its first line is ended by a carriage return alone"),
+        (file("latin1.csv", b"id,when,number,stra\xdfe\n"), &csv, "its first line is not UTF-8 text"),
+        (file("utf16.csv", &[b"\xff\xfe", utf16.as_slice()].concat()), &csv, "it is UTF-16 text; save it as UTF-8"),
+        (file("utf16", b"\xfe\xff\0{\0}"), &json, "it is UTF-16 text; save it as UTF-8"),
+        (file("packed", &gzip(b"PAR1...")), &json, "it is a packed Parquet file; unpack it first"),
+        (file("broken.parquet", b"PAR1 and no more"), &json, "not readable as Parquet beyond row 0"),
+        (
+            file("foreign.parquet", &parquet_of_json(r#"{"x":1}"#)),
+            &json,
+            &*format!("it does not have the columns that source test maps: {columns} x;"),
+        ),
     ] {
         let error = read(&path, source).expect_err("no readable file").to_string();
         assert!(error.contains(expected), "{error}");
+        assert!(error.len() < 700, "{error}");
     }
-    let empty = read(&write(&folder, "empty", b""), &json).expect("an empty file is fine");
-    assert_eq!((empty.len(), empty[0].from_offset, empty[0].until_offset, empty[0].caught_up), (1, 1, 1, true));
+}
+
+#[test]
+fn files_without_records_are_no_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (json, csv) = (incidents(Format::Json), incidents(Format::Csv));
+    for (name, bytes, source, until) in [
+        ("empty", b"".as_slice(), &json, 1),
+        ("empty.csv", b"", &csv, 1),
+        ("mark", BYTE_ORDER_MARK, &json, 1),
+        ("mark.csv", BYTE_ORDER_MARK, &csv, 1),
+        ("empty.gz", &gzip(b""), &json, 1),
+        ("header.csv", b"id,when,number\n", &csv, 2),
+        ("unended.csv", b"\xef\xbb\xbfid,when,number", &csv, 2),
+        ("twice-but-unmapped.csv", b"id,when,x,x\r\n", &csv, 2),
+    ] {
+        let deliveries = read(&write(&folder, name, bytes), source).expect("readable");
+        let [delivery] = deliveries.as_slice() else { panic!("{name}: one delivery") };
+        assert_eq!((delivery.from_offset, delivery.until_offset, delivery.caught_up), (1, until, true), "{name}");
+        assert_eq!((delivery.events.num_rows(), delivery.dead_letters.len()), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_packing_is_read_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line =
+        |number: usize| format!(r#"{{"id":"{}","when":"2026-01-31T08:00:00Z","number":{number}}}"#, number * 7_919);
+    let text = (1..=20_000).map(|number| line(number) + "\n").collect::<String>();
+    let zstd = zstd::encode_all(text.as_bytes(), 1).expect("packing");
+    let mut flipped = gzip(text.as_bytes());
+    let checksum = flipped.len() - 8;
+    flipped[checksum] ^= 1;
+    for (name, bytes, least, advice) in [
+        ("cut.gz", &gzip(text.as_bytes())[..60_000], 1_000, "its gzip data seems damaged or cut off: test it with "),
+        ("header.gz", &gzip(text.as_bytes())[..8], 0, "its gzip data seems damaged or cut off: test it with "),
+        ("checksum.gz", &flipped, 20_000, "its gzip data seems damaged or cut off: test it with "),
+        ("cut.zst", &zstd[..zstd.len() / 2], 1_000, "its zstd data seems damaged or cut off: test it with "),
+    ] {
+        let path = write(&folder, name, bytes);
+        let mut rows = 0;
+        let mut until = 1;
+        let result = read_file(&path, &incidents(Format::Json), &mut |delivery| {
+            rows += delivery.events.num_rows();
+            until = delivery.until_offset;
+            assert!(delivery.dead_letters.is_empty() && !delivery.caught_up, "{name}");
+            Ok::<(), IngestError>(())
+        });
+        let error = result.expect_err("damaged");
+        assert!(rows >= least && until == rows as i64 + 1, "{name}: {rows}, {until}");
+        let place = format!("{name} cannot be read beyond line {rows}: ");
+        assert!(error.to_string().contains(&place) && error.to_string().contains(advice), "{error}");
+        assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
+    }
 }
 
 #[test]
@@ -208,9 +275,37 @@ fn an_error_of_the_taker_ends_the_reading() {
 }
 
 #[test]
-fn a_name_finds_its_source() {
-    let mut sources = [plain(), plain()];
-    sources[1].files = vec!["*.x".to_owned(), "b?".to_owned()];
-    assert_eq!(source_for_file(&sources, "b1"), Some(&sources[1]));
-    assert_eq!(source_for_file(&sources, "b"), None);
+fn every_line_of_a_hostile_file_is_accounted_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names: String = (0..5_000).map(|number| format!(",c{number}")).collect();
+    let commas = ",".repeat(5_000);
+    let long = "x".repeat(2 << 20);
+    let lines = [
+        format!("id,when,number{names}").into_bytes(),
+        format!("a\0,2026-01-31T08:00:00Z,1{commas}").into_bytes(),
+        format!("b,2026-01-31T08:00:00Z,2{commas}\rc,2026-01-31T08:00:00Z,3{commas}").into_bytes(),
+        Vec::new(),
+        format!("\"d\"\"\"e,2026-01-31T08:00:00Z,5\"{commas}").into_bytes(),
+        b"f,2026-01-31T08:00:00Z,6".to_vec(),
+        [b"g\xff,2026-01-31T08:00:00Z,7".as_slice(), commas.as_bytes()].concat(),
+        long.into_bytes(),
+        format!("i,2026-01-31T08:00:00Z,9{commas}\r").into_bytes(),
+        format!("j,2026-01-31T08:00:00Z,10{commas}\"").into_bytes(),
+    ];
+    let path = write(&folder, "hostile.csv", &lines.join(&b'\n'));
+    let rest = "time=2026-01-31T08:00:00Z kind=incident ticket";
+    assert_eq!(
+        summary(&path, &incidents(Format::Csv)),
+        [
+            &format!("source=test id=a\0 {rest}=1 action=snapshot"),
+            &format!("source=test id=d\"e {rest}=5\" action=snapshot"),
+            &format!("source=test id=i {rest}=9 action=snapshot"),
+            "3 malformed",
+            "4 empty",
+            "6 malformed",
+            "7 invalid_utf8",
+            "8 too_large",
+            "10 malformed",
+        ]
+    );
 }
