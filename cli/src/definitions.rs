@@ -1,38 +1,116 @@
 //! Reads a folder of definitions.
+//!
+//! Every file whose name ends in `.yaml` or `.yml` is read, in the folder and the folders in it. Names that begin with
+//! a dot are left out: they are what editors, version control and the mounts of Kubernetes keep for themselves. Links
+//! are followed, and each folder is read once, whatever links lead to it. What cannot be read is a problem of that file
+//! among those of the others.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 
-/// The texts of all YAML files in a folder and the folders in it, by name relative to it, sorted.
-///
-/// # Errors
-/// When the folder or a file in it cannot be read.
-pub fn read_folder(folder: &Path) -> Result<Vec<(String, String)>> {
-    let mut texts = Vec::new();
-    for path in yaml_files(folder)? {
-        let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        texts.push((name, text));
-    }
-    Ok(texts)
+/// What a folder holds.
+#[derive(Default)]
+pub struct Folder {
+    /// The texts of its YAML files by their names relative to it, sorted.
+    pub texts: Vec<(String, String)>,
+    /// What in it cannot be read.
+    problems: Vec<Problem>,
+    visited: HashSet<PathBuf>,
 }
 
-fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read the definitions folder {}; --definitions names it", folder.display()))?;
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
-        if path.is_dir() {
-            files.extend(yaml_files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            files.push(path);
+impl Folder {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub fn read(path: &Path) -> Result<Folder> {
+        std::fs::read_dir(path).with_context(|| {
+            format!("cannot read the definitions folder {}; --definitions names it", path.display())
+        })?;
+        let mut folder = Folder::default();
+        folder.read_below(path, Path::new(""));
+        folder.texts.sort();
+        Ok(folder)
+    }
+
+    /// What its files define, or every problem in them.
+    pub fn definitions(self) -> std::result::Result<Definitions, Vec<Problem>> {
+        let mut problems = self.problems;
+        // A folder of which nothing can be read has definitions, only nobody knows which.
+        let defined = if self.texts.is_empty() && !problems.is_empty() { Err(Vec::new()) } else { parse(&self.texts) };
+        match defined {
+            Ok(definitions) if problems.is_empty() => return Ok(definitions),
+            Ok(_) => {}
+            Err(more) => problems.extend(more),
+        }
+        problems.sort();
+        Err(problems)
+    }
+
+    fn read_below(&mut self, folder: &Path, name: &Path) {
+        let entries = std::fs::read_dir(folder).and_then(|entries| entries.collect::<std::io::Result<Vec<_>>>());
+        let (place, entries) = match (folder.canonicalize(), entries) {
+            (Ok(place), Ok(entries)) => (place, entries),
+            (Err(error), _) | (_, Err(error)) => return self.unreadable(name, "a folder", &error),
+        };
+        if !self.visited.insert(place) {
+            return;
+        }
+        for entry in entries {
+            let file_name = entry.file_name();
+            if !file_name.to_string_lossy().starts_with('.') {
+                self.read_entry(&entry.path(), &name.join(file_name));
+            }
         }
     }
-    files.sort();
-    Ok(files)
+
+    fn read_entry(&mut self, path: &Path, name: &Path) {
+        let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+        let is_yaml = extension.is_some_and(|extension| extension == "yaml" || extension == "yml");
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() && is_yaml => {
+                self.problem(name, 1, "a folder", "a file; give the folder a name that does not look like a file's");
+            }
+            Ok(metadata) if metadata.is_dir() => self.read_below(path, name),
+            Ok(_) if !is_yaml => {}
+            Ok(metadata) if metadata.is_file() => match std::fs::read(path) {
+                Ok(bytes) => self.read_text(name, bytes),
+                Err(error) => self.unreadable(name, "a file", &error),
+            },
+            Ok(_) => self.problem(name, 1, "a pipe, a socket or a device", "a file"),
+            Err(error) if path.is_symlink() => self.unreadable(name, "a link", &error),
+            Err(error) => self.unreadable(name, "a file", &error),
+        }
+    }
+
+    fn read_text(&mut self, name: &Path, bytes: Vec<u8>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.texts.push((name.display().to_string(), text)),
+            Err(error) => {
+                let readable = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = readable.iter().filter(|byte| **byte == b'\n').count() + 1;
+                self.problem(name, line, "bytes that are not UTF-8", "a text in UTF-8; save the file in that encoding");
+            }
+        }
+    }
+
+    fn unreadable(&mut self, name: &Path, what: &str, error: &std::io::Error) {
+        let found = format!("{what} that cannot be read ({error})");
+        self.problem(name, 1, &found, "what this user can read; mend or remove it");
+    }
+
+    fn problem(&mut self, name: &Path, line: usize, found: &str, allowed: &str) {
+        self.problems.push(Problem {
+            file: name.display().to_string(),
+            line,
+            field: String::new(),
+            found: found.to_owned(),
+            allowed: allowed.to_owned(),
+        });
+    }
 }
 
 /// What the texts define, or every problem in them.
@@ -46,7 +124,7 @@ pub fn parse(texts: &[(String, String)]) -> std::result::Result<Definitions, Vec
 /// # Errors
 /// When it cannot be read, or has problems: they are all printed, a line each, and the error counts them.
 pub fn read(folder: &Path) -> Result<Definitions> {
-    match parse(&read_folder(folder)?) {
+    match Folder::read(folder)?.definitions() {
         Ok(definitions) => Ok(definitions),
         Err(problems) => {
             for problem in &problems {

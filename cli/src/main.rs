@@ -12,9 +12,12 @@ mod doors;
 mod pipeline;
 mod shutdown;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use plimsoll_ingest::IngestError;
+use rdkafka::error::KafkaError;
 use tracing_subscriber::EnvFilter;
 
 /// The load line for service levels: exact SLA attainment from a stream of events.
@@ -43,8 +46,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    start_log();
     let done = match arguments.command {
         Command::Demo(arguments) => commands::demo::run(arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
@@ -56,11 +58,32 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", in_one_line(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+/// Says why, and whether the arguments are to blame.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        error.exit();
+    }
+    eprintln!("error: {}", in_one_line(error));
+    let refused_by_ingest = matches!(error.downcast_ref(), Some(IngestError::KafkaSetting(_)));
+    let refused_by_client = matches!(error.downcast_ref(), Some(KafkaError::ClientConfig(..)));
+    if refused_by_ingest || refused_by_client { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
+}
+
+/// The exit code for wrong usage, which clap has too.
+const USAGE: u8 = 2;
+
+/// Sends the log to standard error, in colours only where a person reads it who has not asked for none
+/// (https://no-color.org).
+fn start_log() {
+    let filter = EnvFilter::try_from_env("PLIMSOLL_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !plain;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_ansi(colours).with_target(false).init();
 }
 
 /// The runtime of everything that waits: as many threads as processors, with stacks for the deepest statement.

@@ -8,8 +8,8 @@
 //! when the shutdown is requested, the source fails, or everything is read and that was asked for.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -145,9 +145,9 @@ fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BT
     };
     let mut partitions = BTreeSet::new();
     for topic in sources.iter().flat_map(|source| &source.topics) {
-        let metadata = client
-            .fetch_metadata(Some(topic), METADATA_WAIT_MAX)
-            .with_context(|| format!("cannot ask {} which partitions topic {topic} has{}", settings.bootstrap, why()))?;
+        let metadata = client.fetch_metadata(Some(topic), METADATA_WAIT_MAX).with_context(|| {
+            format!("cannot ask {} which partitions topic {topic} has{}", settings.bootstrap, why())
+        })?;
         let known = metadata.topics().iter().filter(|found| found.error().is_none());
         for partition in known.flat_map(|found| found.partitions()) {
             partitions.insert(PartitionId { topic: topic.as_str().into(), partition: partition.id() });

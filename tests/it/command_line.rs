@@ -1,8 +1,10 @@
 //! Wrong use and missing things: one clear line, the right exit code, no panic.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::Stdio;
 
-use crate::support::{Running, output, repository, run};
+use crate::support::{Running, output, plimsoll, repository, run};
 
 /// Runs the program, which must fail with this code and say this on standard error or output, on few lines.
 fn fails(arguments: &[&str], code: i32, said: &str) {
@@ -25,6 +27,35 @@ fn wrong_usage_exits_2() {
     fails(&["run", "--epoch-interval", "soon"], 2, "expected a duration");
     fails(&["run", "--property", "novalue"], 2, "expected NAME=VALUE");
     fails(&["nonsense"], 2, "unrecognized subcommand");
+    fails(&["run", "--group", "a b"], 2, "expected 1 to 64 letters, digits, - and _");
+    fails(&["run", "--group", ""], 2, "expected 1 to 64 letters");
+    fails(&["run", "--bootstrap", ""], 2, "expected HOST:PORT");
+    fails(&["run", "--bootstrap", "a:9092,,b:9092"], 2, "expected HOST:PORT");
+    fails(&["run", "--bootstrap", "a:port"], 2, "expected HOST:PORT");
+    fails(&["run", "--property", "nonsense=1"], 2, "No such configuration property: \"nonsense\"");
+    fails(&["run", "--lake", ""], 2, "--lake");
+    fails(&["query", "--lake", ""], 2, "--lake");
+    fails(&["sql", ""], 2, "expected one SQL statement");
+    fails(&["sql", " ;\n"], 2, "expected one SQL statement");
+    fails(&["judge", "--events", "x", "--format", "csv"], 2, "csv holds one table");
+    fails(&["judge", "--events", "x", "--format", "parquet"], 2, "--output <DIR>");
+    fails(&["judge", "--events", "x", "--output", "there"], 2, "only --format parquet writes files");
+    fails(&["judge", "--events", "x", "--show", "clocks,clocks"], 2, "names a table twice");
+}
+
+#[test]
+fn properties_that_the_client_refuses_exit_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, definitions) = (folder.path().join("lake"), examples());
+    let lake = lake.to_string_lossy();
+    let run = ["run", "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0", "--bootstrap", "127.0.0.1:1"];
+    for (property, said) in [
+        ("group.id=other", "group.id cannot be set"),
+        ("session.timeout.ms=soon", "property session.timeout.ms: Invalid value"),
+        ("security.protocol=SASL_PLAINTEXT", "sasl.mechanism = GSSAPI is not in this build"),
+    ] {
+        fails(&[run.as_slice(), &["-X", property]].concat(), 2, said);
+    }
 }
 
 #[test]
@@ -72,6 +103,96 @@ fn check_names_every_problem_and_exits_1() {
     assert!(told.contains("services.yaml:4: spec.depends_on[0]: found \"gone\""), "{told}");
     assert!(told.contains("2 problems"), "{told}");
     assert!(output(&["check", "-d", &examples()]).contains("no problems"));
+}
+
+#[test]
+fn problems_that_nobody_reads_to_the_end_are_still_problems() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // More than a pipe holds.
+    let text: String =
+        (0..2_000).map(|id| format!("---\n{{kind: Customer, metadata: {{id: c{id}}}, x: 1}}\n")).collect();
+    std::fs::write(folder.path().join("a.yaml"), text).expect("a file");
+    let mut process = plimsoll()
+        .args(["check", "-d", &folder.path().to_string_lossy()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(process.stdout.take());
+    let done = process.wait_with_output().expect("it ends");
+    assert_eq!((done.status.code(), String::from_utf8_lossy(&done.stderr).as_ref()), (Some(1), ""));
+}
+
+#[test]
+fn what_cannot_be_read_is_a_problem_among_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
+    let customer =
+        |id: &str| format!("{{apiVersion: plimsoll/v1, kind: Customer, metadata: {{id: {id}, colour: red}}}}\n");
+    file("a.yaml", customer("a").as_bytes());
+    file("SHOUTED.YAML", customer("b").as_bytes());
+    file("latin.yaml", b"# Caf\xc3\xa9\n# Caf\xe9\n");
+    file("notes.txt", b"\xff");
+    std::fs::create_dir(folder.path().join("folder.yaml")).expect("a folder");
+    std::fs::create_dir(folder.path().join(".git")).expect("a folder");
+    file(".git/hidden.yaml", b"[");
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).expect("a link");
+    link("nowhere", "dangling.yaml");
+    link("itself", "itself");
+    link(".", "again");
+    let done = run(&["check", "-d", &folder.path().to_string_lossy()]);
+    let unknown = "found the unknown field \"colour\", expected a field that exists here: one of id, name, labels";
+    let expected = format!(
+        "SHOUTED.YAML:1: metadata.colour: {unknown}\n\
+         a.yaml:1: metadata.colour: {unknown}\n\
+         dangling.yaml:1: found a link that cannot be read (No such file or directory (os error 2)), expected what this \
+         user can read; mend or remove it\n\
+         folder.yaml:1: found a folder, expected a file; give the folder a name that does not look like a file's\n\
+         itself:1: found a link that cannot be read (Too many levels of symbolic links (os error 40)), expected what \
+         this user can read; mend or remove it\n\
+         latin.yaml:2: found bytes that are not UTF-8, expected a text in UTF-8; save the file in that encoding\n\
+         6 problems\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&done.stdout), expected);
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn a_mounted_folder_of_links_is_read_once() {
+    // As Kubernetes mounts a ConfigMap: the files are links through a link to a folder, both with two dots in front.
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("..2026")).expect("a folder");
+    let text = "{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}\n";
+    std::fs::write(folder.path().join("..2026/services.yaml"), text).expect("a file");
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).expect("a link");
+    link("..2026", "..data");
+    link("..data/services.yaml", "services.yaml");
+    let told = output(&["check", "-d", &folder.path().to_string_lossy()]);
+    assert!(
+        told.ends_with(": 1 file, 1 service, 0 agreements, 0 judged objectives, 0 sources: no problems\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_log_has_no_colours_where_nobody_sees_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake");
+    let mut process = plimsoll()
+        .args(["run", "-d", &examples(), "--bootstrap", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--lake"])
+        .arg(&lake)
+        .env("PLIMSOLL_LOG", "info")
+        .env_remove("NO_COLOR")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let errors = BufReader::new(process.stderr.take().expect("piped"));
+    let line = errors.lines().map_while(Result::ok).find(|line| line.contains("INFO"));
+    process.kill().expect("it still runs");
+    process.wait().expect("it ends");
+    let line = line.expect("the client logs that nobody answers");
+    assert!(!line.contains('\u{1b}'), "{line:?}");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 mod command_line;
 mod end_to_end;
+mod guide;
 mod house;
 mod kafka;
+#[cfg(feature = "kafka-tls")]
+mod kafka_tls;
 mod real_data;
 mod support;

@@ -1,11 +1,12 @@
 //! `plimsoll check`: every problem of a folder of definitions, a line each.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::definitions;
+use crate::definitions::{Folder, counted};
 
 /// Check a folder of definitions.
 #[derive(clap::Args)]
@@ -17,27 +18,31 @@ pub struct Arguments {
 
 /// Prints what is wrong, or what is there. Exits 1 on problems.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let texts = definitions::read_folder(&arguments.definitions)?;
-    match definitions::parse(&texts) {
+    let folder = Folder::read(&arguments.definitions)?;
+    let files = folder.texts.len();
+    match folder.definitions() {
         Ok(found) => {
             let objectives: usize =
                 found.agreements.iter().map(|agreement| agreement.objectives.len() * agreement.services.len()).sum();
-            println!(
+            writeln!(
+                std::io::stdout(),
                 "{}: {}, {}, {}, {}, {}: no problems",
                 arguments.definitions.display(),
-                definitions::counted(texts.len(), "file"),
-                definitions::counted(found.services.len(), "service"),
-                definitions::counted(found.agreements.len(), "agreement"),
-                definitions::counted(objectives, "judged objective"),
-                definitions::counted(found.sources.len(), "source"),
-            );
+                counted(files, "file"),
+                counted(found.services.len(), "service"),
+                counted(found.agreements.len(), "agreement"),
+                counted(objectives, "judged objective"),
+                counted(found.sources.len(), "source"),
+            )?;
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {
-            for problem in &problems {
-                println!("{problem}");
+            let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+            match writeln!(std::io::stdout(), "{lines}{}", counted(problems.len(), "problem")) {
+                // Whoever has read enough of them, as `head` does, is still told that there are some.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                told => told?,
             }
-            println!("{}", definitions::counted(problems.len(), "problem"));
             Ok(ExitCode::FAILURE)
         }
     }

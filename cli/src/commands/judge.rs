@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use clap::ValueEnum;
+use clap::error::ErrorKind;
 use parquet::arrow::ArrowWriter;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::Portfolio;
@@ -46,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TABLE,..", value_delimiter = ',', default_value = "attainment,clocks,outages,breaches")]
     show: Vec<Shown>,
     /// The folder for the files that --format parquet writes, one a table
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", required_if_eq("format", "parquet"))]
     output: Option<PathBuf>,
 }
 
@@ -85,12 +86,7 @@ fn instant(text: &str) -> Result<Instant, String> {
 
 /// Reads, judges, prints. Records that cannot be used are counted on standard error.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if arguments.format == Format::Csv && arguments.show.len() != 1 {
-        return Ok(usage("csv holds one table; choose it with --show, e.g. --show attainment"));
-    }
-    if arguments.format == Format::Parquet && arguments.output.is_none() {
-        return Ok(usage("parquet goes to files; name their folder with --output"));
-    }
+    arguments.check()?;
     let definitions = definitions::read(&arguments.definitions)?;
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     let mut judging = Judging::new(&definitions, as_of);
@@ -107,10 +103,22 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is wrong with the arguments.
-fn usage(what: &str) -> ExitCode {
-    eprintln!("error: {what}");
-    ExitCode::from(2)
+impl Arguments {
+    /// Whether the arguments go together, beyond what their declarations say.
+    fn check(&self) -> Result<(), clap::Error> {
+        let conflict = |what: &str| Err(clap::Error::raw(ErrorKind::ArgumentConflict, format!("{what}\n")));
+        if self.format == Format::Csv && self.show.len() != 1 {
+            return conflict("csv holds one table; choose it with --show, e.g. --show attainment");
+        }
+        if self.format != Format::Parquet && self.output.is_some() {
+            return conflict("only --format parquet writes files; leave --output out, or add --format parquet");
+        }
+        let repeated = self.show.iter().enumerate().any(|(place, shown)| self.show[..place].contains(shown));
+        if repeated {
+            return conflict("--show names a table twice; name each once");
+        }
+        Ok(())
+    }
 }
 
 struct Judging {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 
@@ -15,7 +16,7 @@ use crate::shutdown::Shutdown;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder with the tables
-    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]

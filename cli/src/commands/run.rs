@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_ingest::kafka::KafkaSettings;
@@ -15,6 +16,9 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
@@ -27,13 +31,13 @@ pub struct Arguments {
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
     /// The folder with the tables; it is made if it is not there
-    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// One or more brokers, with commas between them
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP", value_parser = brokers)]
     bootstrap: String,
     /// The consumer group, and the name under which epochs are kept
-    #[arg(long, value_name = "NAME", default_value = "plimsoll")]
+    #[arg(long, value_name = "NAME", default_value = "plimsoll", value_parser = group)]
     group: String,
     /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
     #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
@@ -61,9 +65,41 @@ pub struct Arguments {
     until_caught_up: bool,
 }
 
+/// A property that Kafka's client knows. What is wrong with its value is told when the client is made, with what to do
+/// about it.
 fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
+    let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+    match ClientConfig::new().set(&name, &value).create_native_config() {
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, reason, ..)) => Err(reason),
+        _ => Ok((name, value)),
+    }
+}
+
+/// `host:port` of one or more brokers.
+fn brokers(text: &str) -> Result<String, String> {
+    // Without a port Kafka's client takes its own.
+    let is_broker = |broker: &str| match broker.trim().rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => !broker.trim().is_empty(),
+    };
+    if text.split(',').all(is_broker) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected HOST:PORT, e.g. localhost:9092; several with commas between them".to_owned())
+    }
+}
+
+/// The name of a lane group, which is a part of file names in the lake.
+fn group(text: &str) -> Result<String, String> {
+    /// As long as the lake takes it.
+    const LENGTH_MAX: usize = 64;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if (1..=LENGTH_MAX).contains(&text.len()) && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected 1 to {LENGTH_MAX} letters, digits, - and _"))
+    }
 }
 
 /// The properties of a file, as Kafka's own tools read them.
@@ -77,7 +113,7 @@ fn properties_of(path: &Path) -> Result<BTreeMap<String, String>> {
 
 /// A duration as definitions write it: `500ms`, `1m 30s`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let micros = parse_duration(text).ok_or("expected a duration such as 500ms, 10s or 1m 30s")?;
+    let micros = parse_duration(text).ok_or("expected a duration such as 500ms, 10s or 1m 30s, at most 36500d")?;
     u64::try_from(micros.0)
         .map(Duration::from_micros)
         .map_err(|_| "expected a duration that is not negative".to_owned())

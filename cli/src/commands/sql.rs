@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode};
@@ -12,13 +13,19 @@ use plimsoll_query::{Format, Limits, QueryService, encode};
 #[derive(Clone, clap::Args)]
 pub struct Arguments {
     /// The question, e.g. "SELECT verdict, count(*) FROM attainment GROUP BY verdict"
+    #[arg(value_parser = statement)]
     statement: String,
     /// The folder with the tables
-    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE")]
+    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
+}
+
+fn statement(text: &str) -> Result<String, String> {
+    let asks = !text.trim_matches(|letter: char| letter.is_whitespace() || letter == ';').is_empty();
+    if asks { Ok(text.to_owned()) } else { Err("expected one SQL statement, e.g. SHOW TABLES".to_owned()) }
 }
 
 /// Prints the answer.

@@ -28,6 +28,7 @@ pub(super) fn agreement<'a>(
     problems: &mut Problems,
 ) -> Option<Agreement> {
     let id = id_of(root);
+    let version = version_of(root, problems);
     let spec = root.get("spec")?;
     let types = [("sla", AgreementType::Sla), ("ola", AgreementType::Ola), ("uc", AgreementType::Uc)];
     let agreement_type = scalar::word(spec.get("type"), &types, AgreementType::Sla, problems);
@@ -54,7 +55,7 @@ pub(super) fn agreement<'a>(
     }
     Some(Agreement {
         id,
-        version: u32::try_from(version_of(root)).ok()?,
+        version: version?,
         name: name_of(root),
         labels: labels_of(root),
         agreement_type,

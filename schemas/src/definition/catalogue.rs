@@ -65,28 +65,28 @@ fn cost_of(node: &Node<'_>, problems: &mut Problems) -> Option<Cost> {
     let amount = node.get("amount")?;
     let currency = scalar::optional_text(node.get("currency"))?;
     let hundredths = amount.scalar().and_then(|text| {
-        let (whole, cents) = text.split_once('.').unwrap_or((&text, ""));
+        let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
         let cents = (cents.len() <= 2).then(|| format!("{cents:0<2}"))?;
         format!("{whole}{cents}").parse::<i64>().ok()
     });
     if hundredths.is_none() {
-        problems.wrong(&amount, "an amount with at most two decimals, such as 1200.00");
+        problems.wrong(&amount, "an amount in digits with at most two decimals, such as 1200.00");
     }
     Some(Cost { amount_hundredths: hundredths?, currency })
 }
+
+/// More checks than this of one service are a slip of the finger.
+const CHECKS_MAX: i64 = 1_000_000;
 
 fn state_rule(node: &Node<'_>, problems: &mut Problems) -> StateRule {
     let default = StateRule::default();
     let evidence = [("checks", Evidence::Checks), ("incidents", Evidence::Incidents), ("both", Evidence::Both)];
     let words = [("any_down", DownWhen::AnyDown), ("all_down", DownWhen::AllDown)];
     let down_when = match node.path(&["down_when", "at_least"]) {
-        Some(count) => match u32::try_from(scalar::integer(Some(count.clone()), 1, 1, problems)) {
-            Ok(count) => DownWhen::AtLeast(count),
-            Err(_) => {
-                problems.wrong(&count, "a number of checks");
-                default.down_when
-            }
-        },
+        Some(count) => {
+            let count = scalar::integer(&count, 1..=CHECKS_MAX, problems).and_then(|count| u32::try_from(count).ok());
+            count.map_or(default.down_when, DownWhen::AtLeast)
+        }
         None => scalar::word(node.get("down_when"), &words, default.down_when, problems),
     };
     let stale_after = node.get("stale_after").and_then(|node| scalar::positive_duration(&node, problems));

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::problem::{excerpt, quoted};
+
 /// A document of a file.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -13,6 +15,8 @@ pub(super) struct Document {
     pub(super) value: Value,
     /// The line of each value by its JSON Pointer; that of its key, where it has one.
     pub(super) lines: HashMap<String, usize>,
+    /// The numbers and truth values as they are written, by their JSON Pointers.
+    pub(super) written: HashMap<String, String>,
 }
 
 impl Document {
@@ -78,11 +82,11 @@ impl<'a> Node<'a> {
         self.value.as_str()
     }
 
-    /// The text, number or truth value that stands here, as a text.
-    pub(super) fn scalar(&self) -> Option<String> {
+    /// The text, number or truth value that stands here, as it is written.
+    pub(super) fn scalar(&self) -> Option<&'a str> {
         match self.value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(self.value.to_string()),
+            Value::String(text) => Some(text),
+            Value::Number(_) | Value::Bool(_) => self.document.written.get(&self.pointer).map(String::as_str),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }
@@ -130,12 +134,13 @@ impl<'a> Node<'a> {
     pub(super) fn found(&self) -> String {
         match self.value {
             Value::Null => "nothing".to_owned(),
-            Value::String(_) | Value::Number(_) | Value::Bool(_) => self.value.to_string(),
+            Value::String(text) => quoted(text),
+            Value::Number(_) | Value::Bool(_) => self.scalar().unwrap_or_default().to_owned(),
             Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
             Value::Array(_) => "a list".to_owned(),
             Value::Object(fields) if fields.is_empty() => "an empty mapping".to_owned(),
             Value::Object(fields) => {
-                format!("a mapping with {}", fields.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
+                excerpt(&format!("a mapping with {}", fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ")))
             }
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::document::{Document, Node};
 use super::model::AROUND_THE_CLOCK;
-use super::problem::{Problems, one_of};
+use super::problem::{Problems, one_of, quoted};
+use super::scalar::integer;
 
 /// The kinds of definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +51,7 @@ impl<'a> Index<'a> {
     /// Collects the ids and tells which are there twice.
     pub(super) fn collect(documents: &'a [Document], problems: &mut Problems) -> Index<'a> {
         let mut index = Index::default();
-        let mut versions: BTreeMap<(&str, i64), Node<'a>> = BTreeMap::new();
+        let mut versions: BTreeMap<(&str, u32), Node<'a>> = BTreeMap::new();
         for document in documents {
             let (Some(kind), root) = (Kind::of(document), document.root()) else { continue };
             index.documents.entry(kind).or_default().push(root.clone());
@@ -58,10 +59,10 @@ impl<'a> Index<'a> {
             let Some(id) = node.text() else { continue };
             let ids = index.ids.entry(kind).or_default();
             let first = match kind {
-                Kind::Agreement => {
-                    let version = version_of(&root);
-                    versions.insert((id, version), node.clone()).map(|first| (first, format!(" version {version}")))
-                }
+                Kind::Agreement => version_of(&root, problems).and_then(|version| {
+                    let first = versions.insert((id, version), node.clone())?;
+                    Some((first, format!(" version {version}")))
+                }),
                 Kind::Calendar if id == AROUND_THE_CLOCK => {
                     problems.wrong(&node, "another id: this calendar is built in");
                     None
@@ -69,7 +70,7 @@ impl<'a> Index<'a> {
                 _ => ids.get(id).map(|first| (first.clone(), String::new())),
             };
             if let Some((first, version)) = first {
-                let found = format!("\"{id}\"{version} again");
+                let found = format!("{}{version} again", quoted(id));
                 problems.found(&node, found, format!("an id of its own; {} has this one already", first.place()));
             }
             ids.entry(id).or_insert(node);
@@ -101,8 +102,13 @@ impl<'a> Index<'a> {
 }
 
 /// The version of an agreement's document.
-pub(super) fn version_of(root: &Node<'_>) -> i64 {
-    root.path(&["metadata", "version"]).and_then(|version| version.value().as_i64()).unwrap_or(1)
+pub(super) fn version_of(root: &Node<'_>, problems: &mut Problems) -> Option<u32> {
+    /// More versions than this are a slip of the finger.
+    const VERSION_MAX: i64 = 1_000_000;
+    match root.path(&["metadata", "version"]) {
+        Some(node) => integer(&node, 1..=VERSION_MAX, problems).and_then(|version| u32::try_from(version).ok()),
+        None => Some(1),
+    }
 }
 
 /// A reference from one id to another, and where it stands.

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::format::{Item, Parsed, StrftimeItems};
-use chrono::{DateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 
 use crate::event::{ColumnType, EventColumn, EventKind, Vocabulary};
 
 use super::catalogue::id_of;
 use super::document::{Node, unescape};
-use super::index::{Index, Kind};
+use super::literal::{misfit, pattern_defect};
 use super::problem::{Problems, one_of};
 use super::scalar;
 use super::source::{Field, Format, Mapping, Origin, Otherwise, Source, TimeFormat};
@@ -29,6 +27,9 @@ pub(super) fn source(root: &Node<'_>, problems: &mut Problems) -> Source {
     let csv_columns = texts("columns");
     match (spec.get("columns"), format) {
         (Some(columns), Format::Json) => problems.wrong(&columns, "no such field: it belongs to the format csv"),
+        (Some(columns), Format::Csv) if spec.get("topics").is_none() => {
+            problems.wrong(&columns, "no such field without `topics`: the first line of a CSV file names its columns");
+        }
         (None, Format::Csv) if spec.get("topics").is_some() => {
             problems.missing(&spec, "columns", "the names of the columns, because a Kafka record has no header line");
         }
@@ -81,11 +82,15 @@ fn named_field(name: &str, node: &Node<'_>, problems: &mut Problems) -> Option<(
     let column = EventColumn::from_field_name(name)?;
     let text_rule = node.text().is_some();
     let origin = if text_rule { pointer(node, problems).map(Origin::Pointer) } else { origin(node, problems) };
-    let values = values(node, column, problems);
-    let otherwise = otherwise(node, column, problems);
     let time_format = time_format(node, column, problems);
+    if let Some(constant) = node.get("constant") {
+        check_constant(&constant, column, time_format.as_ref(), problems);
+    }
+    let values = values(node, column, time_format.as_ref(), problems);
+    let otherwise = otherwise(node, column, time_format.as_ref(), problems);
+    let time_format = time_format.unwrap_or_else(|| TimeFormat::of(column));
     let time_zone = time_zone(node, column, &time_format, problems);
-    let missing = node.list("missing").iter().filter_map(Node::scalar).collect();
+    let missing = node.list("missing").iter().filter_map(Node::scalar).map(str::to_owned).collect();
     Some((column, Field { origin: origin?, missing, values, otherwise, time_format, time_zone }))
 }
 
@@ -105,7 +110,7 @@ fn origin(node: &Node<'_>, problems: &mut Problems) -> Option<Origin> {
         ["pointer", "constant", "join"].into_iter().filter(|name| node.get(name).is_some()).collect();
     match names.as_slice() {
         ["pointer"] => node.get("pointer").and_then(|node| pointer(&node, problems)).map(Origin::Pointer),
-        ["constant"] => node.get("constant").and_then(|constant| constant.scalar()).map(Origin::Constant),
+        ["constant"] => Some(Origin::Constant(node.get("constant")?.scalar()?.to_owned())),
         ["join"] => {
             let join = node.get("join")?;
             let parts = join.list("pointers").iter().filter_map(|node| pointer(node, problems)).collect();
@@ -123,20 +128,35 @@ fn origin(node: &Node<'_>, problems: &mut Problems) -> Option<Origin> {
     }
 }
 
-/// The value map; what each raw value means must fit the column.
-fn values(node: &Node<'_>, column: EventColumn, problems: &mut Problems) -> BTreeMap<String, String> {
-    if let Some(constant) = node.get("constant") {
-        check_fits(&constant, column, problems);
+/// A constant must be a value of the column, and there is nothing to say about other values.
+fn check_constant(constant: &Node<'_>, column: EventColumn, format: Option<&TimeFormat>, problems: &mut Problems) {
+    if constant.text() == Some("") {
+        problems.wrong(constant, "a value; leave the field out if there is none");
     }
+    check_fits(constant, column, format, problems);
+}
+
+/// The value map; what each raw value means must fit the column.
+fn values(
+    node: &Node<'_>,
+    column: EventColumn,
+    format: Option<&TimeFormat>,
+    problems: &mut Problems,
+) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     for (raw, meaning) in node.get("values").map(|values| values.entries()).unwrap_or_default() {
-        check_fits(&meaning, column, problems);
-        values.insert(raw.to_owned(), meaning.scalar().unwrap_or_default());
+        check_fits(&meaning, column, format, problems);
+        values.insert(raw.to_owned(), meaning.scalar().unwrap_or_default().to_owned());
     }
     values
 }
 
-fn otherwise(node: &Node<'_>, column: EventColumn, problems: &mut Problems) -> Option<Otherwise> {
+fn otherwise(
+    node: &Node<'_>,
+    column: EventColumn,
+    format: Option<&TimeFormat>,
+    problems: &mut Problems,
+) -> Option<Otherwise> {
     let otherwise = node.get("otherwise")?;
     if node.get("values").is_none() {
         problems.wrong(&otherwise, "no such field without `values`: it says what a value outside them means");
@@ -146,25 +166,18 @@ fn otherwise(node: &Node<'_>, column: EventColumn, problems: &mut Problems) -> O
         Some("missing") => Some(Otherwise::Missing),
         _ => {
             let value = otherwise.get("value")?;
-            check_fits(&value, column, problems);
-            value.scalar().map(Otherwise::Value)
+            check_fits(&value, column, format, problems);
+            value.scalar().map(|value| Otherwise::Value(value.to_owned()))
         }
     }
 }
 
-/// Tells when a written value can never be one of the column.
-fn check_fits(node: &Node<'_>, column: EventColumn, problems: &mut Problems) {
-    let Some(text) = node.scalar() else { return };
-    let field = column.field_name();
-    match column.column_type() {
-        ColumnType::Word if !column.words().contains(&text.as_str()) => {
-            problems.wrong(node, one_of(&text, column.words(), &format!("a word for {field}")));
-        }
-        ColumnType::Boolean if text != "true" && text != "false" => {
-            problems.wrong(node, format!("true or false for {field}"));
-        }
-        ColumnType::Integer if text.parse::<f64>().is_err() => problems.wrong(node, format!("a number for {field}")),
-        _ => {}
+/// Tells when a written value can never be one of the column. Without a format there is nothing to read times by, and
+/// that has been told.
+fn check_fits(node: &Node<'_>, column: EventColumn, format: Option<&TimeFormat>, problems: &mut Problems) {
+    let (Some(text), Some(format)) = (node.scalar(), format) else { return };
+    if let Some(allowed) = misfit(text, column, format) {
+        problems.wrong(node, allowed);
     }
 }
 
@@ -175,52 +188,24 @@ const UNITS: [(&str, TimeFormat); 4] = [
     ("ns", TimeFormat::Nanoseconds),
 ];
 
-/// How the column's times, or for `latency_ms` its durations, are written.
-fn time_format(node: &Node<'_>, column: EventColumn, problems: &mut Problems) -> TimeFormat {
-    let default = TimeFormat::of(column);
-    let Some(node) = node.get("time") else { return default };
+/// How the column's times, or for `latency_ms` its durations, are written; `None` when that cannot be read.
+fn time_format(node: &Node<'_>, column: EventColumn, problems: &mut Problems) -> Option<TimeFormat> {
+    let Some(node) = node.get("time") else { return Some(TimeFormat::of(column)) };
     let text = node.text().unwrap_or_default();
     let unit = UNITS.iter().find(|(word, _)| *word == text).map(|(_, unit)| unit.clone());
-    match (column.column_type(), unit) {
-        (ColumnType::Time, Some(unit)) => unit,
-        (ColumnType::Time, None) if text == "rfc3339" => TimeFormat::Rfc3339,
+    let allowed = match (column.column_type(), unit) {
+        (ColumnType::Time, Some(unit)) => return Some(unit),
+        (ColumnType::Time, None) if text == "rfc3339" => return Some(TimeFormat::Rfc3339),
         (ColumnType::Time, None) => match pattern_defect(text) {
-            None => TimeFormat::Pattern(text.to_owned()),
-            Some(defect) => {
-                problems.wrong(
-                    &node,
-                    format!("rfc3339, s, ms, us, ns or a strftime pattern such as %d/%m/%Y %H:%M; {defect}"),
-                );
-                default
-            }
+            None => return Some(TimeFormat::Pattern(text.to_owned())),
+            Some(defect) => format!("rfc3339, s, ms, us, ns or a strftime pattern such as %d/%m/%Y %H:%M; {defect}"),
         },
-        (_, Some(unit)) if column == EventColumn::LatencyUs => unit,
-        (_, None) if column == EventColumn::LatencyUs => {
-            problems.wrong(&node, "the unit of latency_ms: one of s, ms, us, ns");
-            default
-        }
-        _ => {
-            problems.wrong(&node, format!("no such field: {} is not a time", column.field_name()));
-            default
-        }
-    }
-}
-
-/// Why a strftime pattern cannot read times; `None` when it can. What it prints it must be able to read back.
-fn pattern_defect(pattern: &str) -> Option<&'static str> {
-    if !pattern.contains('%') {
-        return Some("a pattern has fields such as %Y");
-    }
-    let items: Vec<Item<'_>> = StrftimeItems::new(pattern).collect();
-    if items.iter().any(|item| matches!(item, Item::Error)) {
-        return Some("this pattern has a field that does not exist");
-    }
-    let sample: DateTime<Utc> = Utc.with_ymd_and_hms(2026, 3, 4, 5, 6, 7).single()?;
-    let text = sample.format_with_items(items.iter()).to_string();
-    let mut parsed = Parsed::new();
-    let readable = chrono::format::parse(&mut parsed, &text, items.iter()).is_ok()
-        && (parsed.to_naive_datetime_with_offset(0).is_ok() || parsed.to_datetime().is_ok());
-    (!readable).then_some("this pattern lacks a part of the date or the time of day")
+        (_, Some(unit)) if column == EventColumn::LatencyUs => return Some(unit),
+        _ if column == EventColumn::LatencyUs => "the unit of latency_ms: one of s, ms, us, ns".to_owned(),
+        _ => format!("no such field: {} is not a time", column.field_name()),
+    };
+    problems.wrong(&node, allowed);
+    None
 }
 
 fn time_zone(node: &Node<'_>, column: EventColumn, format: &TimeFormat, problems: &mut Problems) -> Tz {
@@ -232,12 +217,16 @@ fn time_zone(node: &Node<'_>, column: EventColumn, format: &TimeFormat, problems
     scalar::time_zone(&node, problems).unwrap_or(Tz::UTC)
 }
 
-/// Tells what an explicit mapping lacks so that its records could ever count. The id may be left out: then topic,
-/// partition and offset are the event's id.
+/// Tells what an explicit mapping lacks so that its records could ever count: what the decoder asks of each kind of
+/// event. The id may be left out: then topic, partition and offset are the event's id.
 fn check_complete(map: &Node<'_>, fields: &BTreeMap<EventColumn, Field>, problems: &mut Problems) {
     use EventColumn::*;
     // A rule that is there but wrong is not missing.
     let has = |column: EventColumn| fields.contains_key(&column) || map.get(column.field_name()).is_some();
+    let constant = |column| match fields.get(&column).map(|field| &field.origin) {
+        Some(Origin::Constant(word)) => Some(word.as_str()),
+        _ => None,
+    };
     if !has(Time) {
         problems.missing(map, "time", "a rule for when it happened");
     }
@@ -248,31 +237,39 @@ fn check_complete(map: &Node<'_>, fields: &BTreeMap<EventColumn, Field>, problem
         let (lacks, given) = if has(GoodCount) { (TotalCount, GoodCount) } else { (GoodCount, TotalCount) };
         problems.missing(map, lacks.name(), format!("a rule beside {}: a ratio has two parts", given.name()));
     }
-    let kind = match fields.get(&Kind).map(|field| &field.origin) {
-        Some(Origin::Constant(word)) => EventKind::parse(word),
-        _ => None,
+    let Some(kind) = constant(Kind).and_then(EventKind::parse) else { return };
+    let needs: &[(EventColumn, &str)] = match kind {
+        EventKind::Monitoring => &[(Service, "a rule for the service")],
+        EventKind::Incident => &[
+            (Ticket, "a rule for the ticket's number"),
+            (Action, "a rule for what happened to the ticket, or spec.records: snapshots"),
+        ],
+        EventKind::Change => &[
+            (Ticket, "a rule for the change's number"),
+            (Action, "a rule for what happened to the change, such as {constant: finished}"),
+        ],
+        EventKind::Feedback => &[(Score, "a rule for what the user thinks")],
     };
-    let useful: &[EventColumn] = match kind {
-        Some(EventKind::Monitoring) => &[Status, GoodCount, LatencyUs],
-        Some(EventKind::Incident | EventKind::Change) => &[Ticket, GoodCount],
-        Some(EventKind::Feedback) => &[Score, GoodCount],
-        None => return,
-    };
-    if let (Some(kind), false) = (kind, useful.iter().any(|column| has(*column))) {
-        let names = useful.iter().map(|column| column.field_name()).collect::<Vec<_>>().join(" or ");
-        problems.missing(
-            map,
-            useful[0].field_name(),
-            format!("a rule for {names}, which {} events need", kind.as_str()),
-        );
+    for (column, rule) in needs.iter().filter(|(column, _)| !has(*column)) {
+        problems.missing(map, column.field_name(), format!("{rule}; {} events need one", kind.as_str()));
     }
-    if matches!(kind, Some(EventKind::Incident | EventKind::Change)) && has(Ticket) && !has(Action) {
-        problems.missing(map, "action", "a rule for what happened to the ticket, or spec.records: snapshots");
+    if kind == EventKind::Monitoring && ![Status, GoodCount, LatencyUs].into_iter().any(has) {
+        let allowed = "a rule for status or good_count or latency_ms; monitoring events need one of them";
+        problems.missing(map, "status", allowed);
+    }
+    if constant(Action) == Some("snapshot") && !has(State) {
+        problems.missing(map, "state", "a rule for where the ticket stands; snapshots are compared by it");
     }
 }
 
-/// Tells pointers that cannot be CSV columns.
+/// Tells pointers that cannot be CSV columns, and columns of which the plain form finds too few.
 fn check_csv(spec: &Node<'_>, columns: &[String], problems: &mut Problems) {
+    let lacks = |name: &str| !columns.iter().any(|column| column == name);
+    if let (Some(node), None) = (spec.get("columns"), spec.get("map"))
+        && (lacks("time") || lacks("kind") && spec.get("kind").is_none())
+    {
+        problems.wrong(&node, "time and kind among the columns, or a `map` that says where they are found");
+    }
     for (_, rule) in spec.get("map").map(|map| map.entries()).unwrap_or_default() {
         let joined = rule.get("join").map(|join| join.list("pointers")).unwrap_or_default();
         let single = if rule.text().is_some() { Some(rule.clone()) } else { rule.get("pointer") };
@@ -283,28 +280,6 @@ fn check_csv(spec: &Node<'_>, columns: &[String], problems: &mut Problems) {
             } else if !columns.is_empty() && !columns.contains(&unescape(column)) {
                 let names = columns.iter().map(String::as_str);
                 problems.wrong(&node, one_of(column, names, "/ and the name of a column in spec.columns"));
-            }
-        }
-    }
-}
-
-/// Tells topics and file names that two sources claim: a record must not be mapped twice.
-pub(super) fn check_claims(index: &Index<'_>, problems: &mut Problems) {
-    for (name, phrase) in [("topics", "a topic"), ("files", "a file name")] {
-        let mut claims: BTreeMap<&str, Node<'_>> = BTreeMap::new();
-        for root in index.of(Kind::Source) {
-            for node in root.get("spec").map(|spec| spec.list(name)).unwrap_or_default() {
-                let Some(text) = node.text() else { continue };
-                match claims.get(text) {
-                    // The same source's own repetition is told by the schema.
-                    Some(first) if first.place() != node.place() || first.field() != node.field() => {
-                        problems
-                            .wrong(&node, format!("{phrase} that no other source claims, as {} does", first.place()));
-                    }
-                    _ => {
-                        claims.insert(text, node);
-                    }
-                }
             }
         }
     }

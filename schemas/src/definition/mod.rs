@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! text --yaml--> documents with lines --schema--> form is right --index--> ids are known
-//!      --catalogue, objective, agreement, mapping--> values that mean something --resolve--> Definitions
+//!      --catalogue, objective, agreement, mapping, claims--> values that mean something --resolve--> Definitions
 //! ```
 //! Each step tells its problems and hands on what can still be checked, so that one run finds them all. The JSON
 //! Schemas in `schemas/definitions/` say what form a definition has; editors can use them. What a schema cannot say
@@ -27,6 +27,8 @@ mod scalar;
 
 mod agreement;
 mod catalogue;
+mod claims;
+mod literal;
 mod mapping;
 mod objective;
 

@@ -51,8 +51,7 @@ impl Definitions {
         self.sources.values().find(|source| source.topics.iter().any(|known| known == topic))
     }
 
-    /// The source that maps the records of the file with this name (without its folder): the first by id, if the
-    /// wildcards of several fit.
+    /// The source that maps the records of the file with this name (without its folder); there is at most one.
     pub fn source_of_file(&self, name: &str) -> Option<&Source> {
         self.sources.values().find(|source| source.fits_file(name))
     }

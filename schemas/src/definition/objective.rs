@@ -45,7 +45,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
     ];
     let window = word(node.path(&["window", "calendar"]), &windows, WindowKind::Month, problems);
     let coverage = node.get("min_coverage").and_then(|node| scalar::share(&node, problems));
-    let min_sample = scalar::integer(node.get("min_sample"), 0, 0, problems);
+    let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
     let indicator = indicator(&node.get("indicator")?, index, problems);
     let target = target(&node.get("target")?, indicator.as_ref(), problems);
@@ -56,7 +56,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         window,
         warn_at,
         min_coverage: coverage.unwrap_or(Objective::MIN_COVERAGE),
-        min_sample,
+        min_sample: min_sample.unwrap_or(0),
         met_when_empty,
     })
 }
@@ -88,9 +88,11 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         "resolution_time" => Signal::ResolutionTime(clock_rule(node, problems)),
         "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
         "change_success" => Signal::ChangeSuccess,
-        "satisfaction" => Signal::Satisfaction {
-            good_from: scalar::integer(node.get("good_from"), i64::MIN, Signal::GOOD_FROM, problems),
-        },
+        "satisfaction" => {
+            let good_from = node.get("good_from");
+            let good_from = good_from.and_then(|node| scalar::integer(&node, i64::MIN..=i64::MAX, problems));
+            Signal::Satisfaction { good_from: good_from.unwrap_or(Signal::GOOD_FROM) }
+        }
         _ => return None,
     };
     Some(Indicator { signal, calendar: calendar? })
@@ -118,11 +120,11 @@ fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
 
 fn degraded_good(node: &Node<'_>, problems: &mut Problems) -> Share {
     let text = node.scalar().unwrap_or_default();
-    match text.as_str() {
+    match text {
         "up" => Share(Share::WHOLE),
         "down" => Share(0),
-        _ => Share::parse(&text).filter(|share| share.0 <= Share::WHOLE).unwrap_or_else(|| {
-            problems.wrong(node, "up, down or a share from 0 % to 100 %");
+        _ => Share::parse(text).filter(|share| share.0 <= Share::WHOLE).unwrap_or_else(|| {
+            problems.wrong(node, format!("up, down or {}", scalar::SHARE));
             Share(Share::WHOLE)
         }),
     }
@@ -155,10 +157,9 @@ fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
         [("each_event", CountRule::EachEvent), ("once_per_ticket_at_closing", CountRule::OncePerTicketAtClosing)];
     let kind = word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems);
     let count = word(node.get("count"), &counts, CountRule::EachEvent, problems);
-    let has_tickets = matches!(kind, EventKind::Incident | EventKind::Change);
-    if let (CountRule::OncePerTicketAtClosing, false, Some(count)) = (count, has_tickets, node.get("count")) {
-        let allowed = format!("each_event, because {} events have no ticket that closes", kind.as_str());
-        problems.wrong(&count, allowed);
+    let closes = kind == EventKind::Incident;
+    if let (CountRule::OncePerTicketAtClosing, false, Some(count)) = (count, closes, node.get("count")) {
+        problems.wrong(&count, "each_event: once_per_ticket_at_closing belongs to the kind incident");
     }
     RatioRule { kind, count }
 }
@@ -205,7 +206,7 @@ fn target(node: &Node<'_>, indicator: Option<&Indicator>, problems: &mut Problem
         let at = node.get("at_most")?;
         let target = match at.text() {
             Some(_) => Target::AtMostTime(scalar::duration(&at, problems)?),
-            None => Target::AtMostCount(at.value().as_i64().filter(|count| *count >= 0)?),
+            None => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
         };
         (at, target)
     };

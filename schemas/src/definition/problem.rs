@@ -1,5 +1,6 @@
 //! What is wrong with a definition: where it stands, what was found, what is allowed.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -23,14 +24,15 @@ pub struct Problem {
 }
 
 impl fmt::Display for Problem {
+    /// One line: what a file's author wrote cannot break it or steer the terminal.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.file.is_empty() {
-            write!(formatter, "{}:{}: ", self.file, self.line)?;
+            write!(formatter, "{}:{}: ", printable(&self.file), self.line)?;
         }
         if !self.field.is_empty() {
-            write!(formatter, "{}: ", self.field)?;
+            write!(formatter, "{}: ", printable(&self.field))?;
         }
-        write!(formatter, "found {}, expected {}", self.found, self.allowed)
+        write!(formatter, "found {}, expected {}", printable(&self.found), printable(&self.allowed))
     }
 }
 
@@ -89,6 +91,30 @@ impl Problems {
         self.list.sort();
         self.list
     }
+}
+
+/// A text without control characters: each is shown as its escape, e.g. `\n`.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.into() };
+    Cow::Owned(text.chars().map(escaped).collect())
+}
+
+/// The beginning of a text that is too long for a message.
+pub(super) fn excerpt(text: &str) -> String {
+    /// Longer than any value that is right, and short enough for a line.
+    const LETTERS_SHOWN_MAX: usize = 120;
+    match text.char_indices().nth(LETTERS_SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A text in quotes, as messages show it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", excerpt(text).replace('"', "\\\""))
 }
 
 /// The path of a field of a mapping whose own path is given.

@@ -2,8 +2,9 @@
 
 use super::agreement::{agreement, in_order, offering};
 use super::catalogue::{calendar, customer, service};
+use super::claims::check_claims;
 use super::index::{Index, Kind, check_cycles};
-use super::mapping::{check_claims, source};
+use super::mapping::source;
 use super::model::Definitions;
 use super::problem::{Problem, Problems};
 use super::{schema, yaml};

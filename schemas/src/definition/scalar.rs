@@ -3,6 +3,8 @@
 //! Each reader takes the node at which the value stands, tells what is wrong with it, and gives `None` then. What the
 //! JSON Schemas have told already is not told twice (`Problems`).
 
+use std::ops::RangeInclusive;
+
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 
@@ -14,6 +16,14 @@ use super::problem::{Problems, one_of};
 
 /// The longest duration: a hundred years of 365 days, far from where sums of instants and durations would overflow.
 const DURATION_MAX: Micros = Micros(100 * 365 * Micros::DAY.0);
+
+/// What a duration is, as messages and the schema say it.
+pub(super) const DURATION: &str = "a duration such as 90s, 15m, 4h, 2d (of 24 hours), 1h 30m or 500ms; at most 36500d \
+                                   and in whole microseconds";
+
+/// What a share is, as messages and the schema say it.
+pub(super) const SHARE: &str = "a share from 0 % to 100 %, with at most 7 decimals, such as 99.9 %; or from 0 to 1, \
+                                with at most 9 decimals, such as 0.999";
 
 /// Parses `90s`, `15m`, `4h`, `2d` (of 24 hours), `500ms`, `1.5h` and combinations such as `1h 30m`. `None` when it is
 /// anything else, finer than a microsecond or longer than a hundred years.
@@ -53,7 +63,7 @@ fn times(number: &str, unit: i64) -> Option<i64> {
 pub(super) fn duration(node: &Node<'_>, problems: &mut Problems) -> Option<Micros> {
     let duration = node.text().and_then(parse_duration);
     if duration.is_none() {
-        problems.wrong(node, "a duration such as 90s, 15m, 4h, 2d (of 24 hours), 1h 30m or 500ms");
+        problems.wrong(node, DURATION);
     }
     duration
 }
@@ -71,21 +81,14 @@ pub(super) fn positive_duration(node: &Node<'_>, problems: &mut Problems) -> Opt
 /// A share from 0 % to 100 %.
 pub(super) fn share(node: &Node<'_>, problems: &mut Problems) -> Option<Share> {
     let text = node.scalar()?;
-    match Share::parse(&text) {
-        Some(share) if share.0 <= Share::WHOLE => Some(share),
-        Some(_) if !text.contains('%') => {
-            problems.wrong(node, "a share from 0 % to 100 %; write a percentage with its sign, such as 99.9 %");
-            None
-        }
-        Some(_) => {
-            problems.wrong(node, "a share from 0 % to 100 %");
-            None
-        }
-        None => {
-            problems.wrong(node, "a share from 0 % to 100 %, with at most 7 decimals, such as 99.9 %");
-            None
-        }
-    }
+    let allowed = match Share::parse(text) {
+        Some(share) if share.0 <= Share::WHOLE => return Some(share),
+        Some(_) if !text.contains('%') => "a share from 0 % to 100 %; write a percentage with its sign, such as 99.9 %",
+        Some(_) => "a share from 0 % to 100 %",
+        None => SHARE,
+    };
+    problems.wrong(node, allowed);
+    None
 }
 
 /// A share of more than 0 %: what nothing could miss, or would warn at once, is no promise.
@@ -122,7 +125,7 @@ pub(super) fn second_of_day(node: &Node<'_>, problems: &mut Problems) -> Option<
     };
     let second = node.text().and_then(parse);
     if second.is_none() {
-        problems.wrong(node, "a time of day from 00:00 to 24:00");
+        problems.wrong(node, "a time of day from 00:00 to 24:00, such as 08:00");
     }
     second
 }
@@ -175,17 +178,24 @@ pub(super) fn word<T: Copy>(node: Option<Node<'_>>, words: &[(&str, T)], default
     }
 }
 
-/// A whole number from `least` on, or the default when the field is absent.
-pub(super) fn integer(node: Option<Node<'_>>, least: i64, default: i64, problems: &mut Problems) -> i64 {
-    let Some(node) = node else { return default };
-    match node.value().as_i64().filter(|number| *number >= least) {
-        Some(number) => number,
-        None => {
-            problems
-                .wrong(&node, if least == i64::MIN { "a whole number".to_owned() } else { format!("{least} or more") });
-            default
-        }
+/// A whole number in a range.
+pub(super) fn integer(node: &Node<'_>, range: RangeInclusive<i64>, problems: &mut Problems) -> Option<i64> {
+    let number = node.value().as_i64().filter(|number| range.contains(number));
+    if number.is_none() {
+        problems.wrong(node, whole_number(node, range));
     }
+    number
+}
+
+/// What whole numbers are allowed, and how to write one where this node does not.
+pub(super) fn whole_number(node: &Node<'_>, range: RangeInclusive<i64>) -> String {
+    let written = node.scalar().unwrap_or_default();
+    let how = match node.text() {
+        Some(_) => ", in digits and without quotes",
+        None if written.contains(['.', 'e', 'E']) => ", in digits alone",
+        None => "",
+    };
+    format!("a whole number from {} to {}{how}", range.start(), range.end())
 }
 
 /// A text, or nothing when the field is absent.

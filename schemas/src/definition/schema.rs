@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{JsonType, Registry, ValidationError, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Registry, ValidationError, Validator};
 use serde_json::Value;
 
 use super::document::{Document, Node};
-use super::problem::{Problem, Problems, field_below, one_of};
+use super::problem::{Problem, Problems, field_below, one_of, quoted};
+use super::scalar::whole_number;
 
 /// The JSON Schemas of definitions by file name. `definitions.schema.json` fits every kind.
 pub const SCHEMAS: [(&str, &str); 8] = [
@@ -53,8 +54,11 @@ fn compile() -> Result<Compiled, Box<dyn std::error::Error>> {
 pub(super) fn check(document: &Document, problems: &mut Problems) {
     match &*COMPILED {
         Ok(compiled) => {
-            for error in compiled.validator.iter_errors(&document.value) {
-                compiled.report(document, &error, problems);
+            let mut errors: Vec<_> = compiled.validator.iter_errors(&document.value).collect();
+            // What should not stand there at all is not worth a complaint about its form.
+            errors.sort_by_key(|error| !matches!(error.kind(), ValidationErrorKind::Not { .. }));
+            for error in &errors {
+                compiled.report(document, error, problems);
             }
         }
         Err(defect) => problems.wrong(&document.root(), format!("sound embedded schemas, but: {defect}")),
@@ -89,17 +93,24 @@ impl Compiled {
             ValidationErrorKind::Pattern { .. } | ValidationErrorKind::Not { .. } => {
                 description.unwrap_or("another text").to_owned()
             }
-            ValidationErrorKind::Type { kind } => match description {
-                Some(description) if schema.is_some_and(describes_its_values) => description.to_owned(),
-                _ => types_allowed(kind),
-            },
+            ValidationErrorKind::Type { .. }
+            | ValidationErrorKind::Minimum { .. }
+            | ValidationErrorKind::Maximum { .. } => {
+                schema.map_or_else(|| error.to_string(), |schema| values_allowed(schema, &node))
+            }
             ValidationErrorKind::MinItems { .. } => "at least one entry".to_owned(),
-            ValidationErrorKind::UniqueItems => "each entry once".to_owned(),
+            ValidationErrorKind::UniqueItems => {
+                let items = node.items();
+                let is_again = |(place, item): &(usize, &Node<'_>)| {
+                    items[..*place].iter().any(|earlier| earlier.value() == item.value())
+                };
+                let repeated = items.iter().enumerate().find(is_again).map_or(&node, |(_, item)| item);
+                problems.found(&node, format!("{} twice", repeated.found()), "each entry once");
+                return;
+            }
             ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {
                 description.unwrap_or("another number of fields").to_owned()
             }
-            ValidationErrorKind::Minimum { limit } => format!("{limit} or more"),
-            ValidationErrorKind::Maximum { limit } => format!("{limit} or less"),
             _ => error.to_string(),
         };
         problems.wrong(&node, allowed);
@@ -127,23 +138,27 @@ fn unknown_field<'a>(node: &Node<'_>, name: &str, known: impl Iterator<Item = &'
         file: node.file().to_owned(),
         line,
         field: field_below(&node.field(), name),
-        found: format!("the unknown field \"{name}\""),
+        found: format!("the unknown field {}", quoted(name)),
         allowed: one_of(name, known, "a field that exists here"),
     });
 }
 
-fn types_allowed(kind: &TypeKind) -> String {
-    let phrase = |json_type: JsonType| match json_type {
-        JsonType::Array => "a list",
-        JsonType::Boolean => "true or false",
-        JsonType::Integer => "a whole number",
-        JsonType::Null => "nothing",
-        JsonType::Number => "a number",
-        JsonType::Object => "a mapping",
-        JsonType::String => "a text (in quotes, if it looks like a number or a truth value)",
-    };
-    match kind {
-        TypeKind::Single(json_type) => phrase(*json_type).to_owned(),
-        TypeKind::Multiple(types) => types.iter().map(phrase).collect::<Vec<_>>().join(" or "),
+/// What values a schema takes: its description where that says so, else its type and range and what the field is for.
+fn values_allowed(schema: &Value, node: &Node<'_>) -> String {
+    let description = schema["description"].as_str().unwrap_or_default();
+    if describes_its_values(schema) {
+        return description.to_owned();
     }
+    let json_type = match schema["type"].as_str().unwrap_or_default() {
+        "integer" => {
+            let (least, most) = (schema["minimum"].as_i64(), schema["maximum"].as_i64());
+            return whole_number(node, least.unwrap_or(i64::MIN)..=most.unwrap_or(i64::MAX));
+        }
+        "number" => format!("a number from {} to {}", schema["minimum"], schema["maximum"]),
+        "array" => "a list".to_owned(),
+        "object" => "a mapping".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        _ => "a text (in quotes, if it looks like a number or a truth value)".to_owned(),
+    };
+    if description.is_empty() { json_type } else { format!("{json_type}: {description}") }
 }

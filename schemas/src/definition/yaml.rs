@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, Tag};
 use serde_json::{Map, Number, Value};
 
 use super::document::{Document, escape};
-use super::problem::{Problem, Problems, field_below};
+use super::problem::{Problem, Problems, field_below, quoted};
 use super::resolve::File;
 
 /// How deep lists and mappings may be nested. A definition needs eight levels; what is deeper is a mistake or an attack.
@@ -30,7 +30,8 @@ struct Tree {
 
 #[derive(Clone)]
 enum Content {
-    Scalar(Value),
+    /// A value, and the text that it was read from unless it is a text itself.
+    Scalar(Value, Option<String>),
     List(Vec<Tree>),
     Mapping(Vec<(String, Tree)>),
 }
@@ -54,7 +55,7 @@ pub(super) fn parse(file: &File<'_>, problems: &mut Problems) -> Vec<Document> {
             Ok(event) => event,
             Err(error) => {
                 let line = error.marker().line();
-                builder.problem(line, "", error.info().to_owned(), "valid YAML");
+                builder.problem(line, "", format!("text that is not YAML: {}", error.info()), "valid YAML");
                 break;
             }
         };
@@ -103,10 +104,7 @@ impl Builder<'_> {
                     *key = Some((text.into_owned(), line));
                     Ok(None)
                 }
-                _ => {
-                    let value = scalar(text, style, tag.as_ref());
-                    self.insert(Tree { line, depth: 1, size: 1, content: Content::Scalar(value) }, anchor)
-                }
+                _ => self.insert(Tree { line, depth: 1, size: 1, content: scalar(text, style, tag.as_ref()) }, anchor),
             },
             Event::Alias(anchor) => self.alias(anchor, line),
             _ => Ok(None),
@@ -163,7 +161,7 @@ impl Builder<'_> {
             Content::List(items) => items.push(tree),
             Content::Mapping(fields) => match open.key.take() {
                 Some((key, line)) if fields.iter().any(|(name, _)| *name == key) => {
-                    wrong = Some((line, format!("the field \"{key}\" twice"), Some(key)));
+                    wrong = Some((line, format!("the field {} twice", quoted(&key)), Some(key)));
                 }
                 Some((key, line)) => {
                     tree.line = line;
@@ -174,11 +172,16 @@ impl Builder<'_> {
                     open.key = Some((String::new(), tree.line));
                 }
             },
-            Content::Scalar(_) => {}
+            Content::Scalar(..) => {}
         }
         match wrong {
             Some((line, found, Some(key))) => {
-                self.problem(line, &field_below(&self.path(), &key), found, "each field once")
+                // Two definitions that nothing separates look like one with every field twice.
+                let allowed = match self.open.len() {
+                    1 => "each field once, and --- on a line between two definitions",
+                    _ => "each field once",
+                };
+                self.problem(line, &field_below(&self.path(), &key), found, allowed)
             }
             Some((line, found, None)) => self.problem(line, &self.path(), found, "a text as a key"),
             None => {}
@@ -212,7 +215,7 @@ impl Builder<'_> {
 
 fn measured(line: usize, content: Content) -> Tree {
     let (depth, size) = match &content {
-        Content::Scalar(_) => (0, 0),
+        Content::Scalar(..) => (0, 0),
         Content::List(items) => extent(items.iter()),
         Content::Mapping(fields) => extent(fields.iter().map(|(_, tree)| tree)),
     };
@@ -223,40 +226,52 @@ fn extent<'a>(trees: impl Iterator<Item = &'a Tree>) -> (usize, usize) {
     trees.fold((0, 0), |(depth, size), tree| (depth.max(tree.depth), size + tree.size))
 }
 
-/// A scalar by YAML's core schema; what the schema cannot express stays a text.
-fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Cow<'_, Tag>>) -> Value {
-    match Scalar::parse_from_cow_and_metadata(text.clone(), style, tag) {
-        Some(Scalar::Null) => Value::Null,
-        Some(Scalar::Boolean(value)) => Value::Bool(value),
-        Some(Scalar::Integer(value)) => Value::from(value),
-        Some(Scalar::FloatingPoint(value)) => {
-            Number::from_f64(value.into_inner()).map_or_else(|| Value::String(text.into_owned()), Value::Number)
-        }
-        Some(Scalar::String(_)) | None => Value::String(text.into_owned()),
+/// A scalar by YAML's core schema; what the schema cannot express stays a text. The text of a number is kept, because
+/// not every number that can be written is one of 64 bits.
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Cow<'_, Tag>>) -> Content {
+    let value = match Scalar::parse_from_cow_and_metadata(text.clone(), style, tag) {
+        Some(Scalar::Null) => Some(Value::Null),
+        Some(Scalar::Boolean(value)) => Some(Value::Bool(value)),
+        Some(Scalar::Integer(value)) => Some(Value::from(value)),
+        Some(Scalar::FloatingPoint(value)) => Number::from_f64(value.into_inner()).map(Value::Number),
+        Some(Scalar::String(_)) | None => None,
+    };
+    let text = text.into_owned();
+    match value {
+        Some(value) => Content::Scalar(value, Some(text)),
+        None => Content::Scalar(Value::String(text), None),
     }
 }
 
 /// A complete document; `None` when it holds nothing, as between two `---`.
 fn document(file: &str, tree: Tree) -> Option<Document> {
-    let mut lines = HashMap::new();
-    let value = flatten(tree, String::new(), &mut lines);
-    (!value.is_null()).then(|| Document { file: file.to_owned(), value, lines })
+    let (mut lines, mut written) = (HashMap::new(), HashMap::new());
+    let value = flatten(tree, String::new(), &mut lines, &mut written);
+    (!value.is_null()).then(|| Document { file: file.to_owned(), value, lines, written })
 }
 
 /// Recursion is as deep as the document, which `DEPTH_MAX` bounds.
-fn flatten(tree: Tree, pointer: String, lines: &mut HashMap<String, usize>) -> Value {
+fn flatten(
+    tree: Tree,
+    pointer: String,
+    lines: &mut HashMap<String, usize>,
+    written: &mut HashMap<String, String>,
+) -> Value {
     let value = match tree.content {
-        Content::Scalar(value) => value,
+        Content::Scalar(value, text) => {
+            written.extend(text.map(|text| (pointer.clone(), text)));
+            value
+        }
         Content::List(items) => items
             .into_iter()
             .enumerate()
-            .map(|(index, item)| flatten(item, format!("{pointer}/{index}"), lines))
+            .map(|(index, item)| flatten(item, format!("{pointer}/{index}"), lines, written))
             .collect(),
         Content::Mapping(fields) => {
             let mut map = Map::new();
             for (name, field) in fields {
                 let below = format!("{pointer}/{}", escape(&name));
-                map.insert(name, flatten(field, below, lines));
+                map.insert(name, flatten(field, below, lines, written));
             }
             Value::Object(map)
         }

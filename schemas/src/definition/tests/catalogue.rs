@@ -17,7 +17,7 @@ owner: team-web
 customers: [acme]
 depends_on: [network]
 costs: {gold: {amount: 1200.50, currency: EUR}, bronze: {amount: 300, currency: JPY}}
-state: {from: incidents, down_when: {at_least: 2}, stale_after: 90s}
+state: {from: checks, down_when: {at_least: 2}, stale_after: 90s}
 ",
     );
     let service = good(&text).services.remove("tested").expect("there");
@@ -26,7 +26,7 @@ state: {from: incidents, down_when: {at_least: 2}, stale_after: 90s}
     assert_eq!(service.costs["gold"], Cost { amount_hundredths: 120_050, currency: "EUR".to_owned() });
     assert_eq!(service.costs["bronze"], Cost { amount_hundredths: 30_000, currency: "JPY".to_owned() });
     let state = StateRule {
-        evidence: Evidence::Incidents,
+        evidence: Evidence::Checks,
         down_when: DownWhen::AtLeast(2),
         stale_after: Micros(90 * Micros::SECOND.0),
     };
@@ -94,11 +94,22 @@ fn costs_are_amounts_in_a_known_currency() {
             "costs:\n  a: {amount: 1.005, currency: EUR}\n  b: {amount: -1, currency: EUX}\n  c: {amount: x}\n",
         ),
         &[
-            "6: spec.costs.a.amount: found 1.005, expected an amount with at most two decimals",
-            "7: spec.costs.b.amount: found -1, expected 0 or more",
+            "6: spec.costs.a.amount: found 1.005, expected an amount in digits with at most two decimals",
+            "7: spec.costs.b.amount: found -1, expected a number from 0 to 1000000000000",
             "7: spec.costs.b.currency: found \"EUX\", expected an ISO 4217 currency code such as EUR; perhaps",
             "8: spec.costs.c.amount: found \"x\", expected a number",
             "8: spec.costs.c.currency: found nothing, expected an ISO 4217 currency code",
+        ],
+    );
+    for amount in ["1e3", "0x10", "1.005", "999999999999.001"] {
+        let expected = format!("5: spec.costs.a.amount: found {amount}, expected an amount in digits with at most two");
+        check(&document("Service", &format!("costs: {{a: {{amount: {amount}, currency: EUR}}}}")), &[&expected]);
+    }
+    check(
+        &document("Service", "state: {from: incidents, down_when: any_down, stale_after: 5m}"),
+        &[
+            "5: spec.state.down_when: found \"any_down\", expected no such field: it belongs to states that follow from",
+            "5: spec.state.stale_after: found \"5m\", expected no such field: it belongs to states that follow from checks",
         ],
     );
     check(

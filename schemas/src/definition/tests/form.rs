@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{BASE, check, document, good, listed};
+use crate::definition::scalar::{DURATION, SHARE};
 use crate::definition::{File, SCHEMAS, load, parse_duration};
 use crate::event::{EventColumn, Vocabulary};
 use crate::time::Micros;
@@ -71,7 +72,7 @@ fn yaml_that_cannot_be_read_names_its_line() {
     let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
     check(&deep, &["1: found more than 64 levels"]);
     let deeper = format!("a: {}", "[".repeat(1_000_000)); // The parser itself stops here.
-    check(&deeper, &["1: found recursion limit"]);
+    check(&deeper, &["1: found text that is not YAML: recursion limit"]);
     let mut bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for (from, to) in ["ab", "bc", "cd", "de", "ef", "fg"].map(|pair| pair.split_at(1)) {
         bomb += &format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(", "));
@@ -96,6 +97,12 @@ fn documents_before_a_broken_one_are_checked() {
 fn every_repeated_key_is_told() {
     let text =
         "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {id: a, id: b}\nspec:\n  tier: x\n  owner: y\n  tier: z\n";
+    check(
+        "apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {id: a}\nkind: Customer\n",
+        &[
+            "4: kind: found the field \"kind\" twice, expected each field once, and --- on a line between two definitions",
+        ],
+    );
     check(
         text,
         &[
@@ -129,7 +136,14 @@ spec:
 
 #[test]
 fn a_document_is_a_definition_of_a_known_kind_and_version() {
-    check("just a text\n", &["1: found \"just a text\", expected a mapping"]);
+    check("just a text\n", &["1: found \"just a text\", expected a mapping: one definition with apiVersion, kind"]);
+    check(
+        "apiVersion: plimsoll/v1\nkind: service\nmetadata: {name: a}\n",
+        &[
+            "2: kind: found \"service\", expected what is defined",
+            "3: metadata.id: found nothing, expected its id, unique",
+        ],
+    );
     check(
         "{}",
         &[
@@ -179,7 +193,7 @@ fn types_and_words_are_named() {
     check(
         &document("Service", "customers: acme\nowner: [x]\nstate: {from: check, down_when: some, stale_after: 15}"),
         &[
-            "5: spec.customers: found \"acme\", expected a list",
+            "5: spec.customers: found \"acme\", expected a list: the ids of the customers who use it",
             "6: spec.owner: found a list, expected a text that is not empty",
             "7: spec.state.down_when: found \"some\", expected",
             "7: spec.state.from: found \"check\", expected which events decide: checks, incidents that say outage, or \
@@ -190,10 +204,37 @@ fn types_and_words_are_named() {
     check(
         &document("Service", "customers: [acme, acme]\nstate: {down_when: {at_least: 0}}"),
         &[
-            "5: spec.customers: found a list, expected each entry once",
-            "6: spec.state.down_when.at_least: found 0, expected 1 or more",
+            "5: spec.customers: found \"acme\" twice, expected each entry once",
+            "6: spec.state.down_when.at_least: found 0, expected a whole number from 1 to 1000000",
         ],
     );
+}
+
+#[test]
+fn a_problem_is_one_line_of_bounded_length() {
+    let text = format!(
+        "apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {{id: a, \"x\\e[2J\\ny\": 1, labels: {}}}\n",
+        "z".repeat(500)
+    );
+    check(
+        &text,
+        &[
+            &format!(
+                "3: metadata.labels: found \"{}...\", expected a mapping: free labels for grouping",
+                "z".repeat(120)
+            ),
+            "3: metadata.x\\u{1b}[2J\\ny: found the unknown field \"x\\u{1b}[2J\\ny\", expected a field",
+        ],
+    );
+}
+
+#[test]
+fn messages_and_schemas_say_the_same() {
+    let (_, text) = SCHEMAS.iter().find(|(name, _)| *name == "common.schema.json").expect("there");
+    let schema: Value = serde_json::from_str(text).expect("valid");
+    for (name, said) in [("duration", DURATION), ("share", SHARE)] {
+        assert_eq!(schema["$defs"][name]["description"], said);
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use chrono_tz::Tz;
 
 use super::{check, document, good};
+use crate::definition::claims::common_name;
 use crate::definition::source::{Field, Format, Mapping, Origin, Otherwise, Source, TimeFormat};
 use crate::event::EventColumn;
 use crate::time::Micros;
@@ -94,7 +95,7 @@ fn a_source_has_records_and_knows_their_columns() {
         &[
             "5: spec.topics[0]: found \"a/b\", expected a Kafka topic name",
             "5: spec.topics[1]: found \"..\", expected a Kafka topic name",
-            "6: spec.files[0]: found \"x/y.csv\", expected a file name without a folder",
+            "6: spec.files[0]: found \"x/y.csv\", expected a file name of at most 255 characters without a folder",
             "7: spec.format: found \"xml\", expected how a record is written: json (unless told) or csv: one of json",
             "8: spec.lateness: found \"-5m\", expected a duration",
         ],
@@ -108,9 +109,21 @@ fn a_source_has_records_and_knows_their_columns() {
         &["6: spec.columns: found a list, expected no such field: it belongs to the format csv"],
     );
     check(
+        &document("Source", "files: [f]\nformat: csv\ncolumns: [time, kind]\n"),
+        &["7: spec.columns: found a list, expected no such field without `topics`"],
+    );
+    check(
+        &document("Source", "topics: [t]\nformat: csv\ncolumns: [when, what]\nkind: change\n"),
+        &["7: spec.columns: found a list, expected time and kind among the columns, or a `map` that says where they"],
+    );
+    check(
+        &document("Source", "topics: [t]\nkind: change\nrecords: snapshots\n"),
+        &["7: spec.records: found \"snapshots\", expected no such field: only records of incidents are compared"],
+    );
+    check(
         &document(
             "Source",
-            "files: [f]\nformat: csv\ncolumns: [at, kind]\nmap:\n  time: /att\n  kind: {pointer: /a/b}\n  id: {join: \
+            "topics: [t]\nformat: csv\ncolumns: [at, kind]\nmap:\n  time: /att\n  kind: {pointer: /a/b}\n  id: {join: \
              {pointers: [/kind, /x]}}\n",
         ),
         &[
@@ -131,10 +144,62 @@ fn topics_and_files_have_one_source() {
     check(
         &(source("a") + &source("b")),
         &[
-            "6: spec.files[0]: found \"f\", expected a file name that no other source claims, as test.yaml:3 does",
+            "6: spec.files[0]: found \"f\", expected file names that no other source claims; \"f\" at test.yaml:3 fits \"f\" too",
             "6: spec.topics[0]: found \"t\", expected a topic that no other source claims, as test.yaml:3 does",
         ],
     );
+}
+
+/// A source of these file names.
+fn of_files(id: &str, files: &str) -> String {
+    format!("---\n{{apiVersion: plimsoll/v1, kind: Source, metadata: {{id: {id}}},\nspec: {{files: [{files}]}}}}\n")
+}
+
+#[test]
+fn no_file_name_fits_two_sources() {
+    check(
+        &(of_files("a", "'*.csv', 'b*.json'") + &of_files("b", "tickets*.csv, 'a*.json'")),
+        &[
+            "6: spec.files[0]: found \"tickets*.csv\", expected file names that no other source claims; \"*.csv\" at test.yaml:3 \
+           fits \"tickets.csv\" too",
+        ],
+    );
+    check(
+        &(of_files("a", "'*'") + &of_files("b", "'**'")),
+        &[
+            "6: spec.files[0]: found \"**\", expected file names that no other source claims; \"*\" at test.yaml:3 fits \"x\" too",
+        ],
+    );
+    // One source may say the same twice over, and one topic twice is told by the schema.
+    good(&of_files("a", "'*.csv', 'tickets*.csv'"));
+}
+
+#[test]
+fn patterns_have_a_name_in_common_or_not() {
+    for (one, other, common) in [
+        ("a*", "*b", Some("ab")),
+        ("?", "x", Some("x")),
+        ("??", "?*", Some("xx")),
+        ("a?c", "abd", None),
+        ("*.csv", "*.csv.gz", None),
+        ("tickets*.csv", "checks*.csv", None),
+        ("*a*", "b?c", Some("bac")),
+        ("*a*", "b?", Some("ba")),
+        ("*aa*", "b?", None),
+        ("a", "aa", None),
+        ("a*a", "a", None),
+        ("*x*y*", "y*x", Some("yxyx")),
+    ] {
+        for (one, other) in [(one, other), (other, one)] {
+            let found = common_name(one, other);
+            assert_eq!(found.is_some(), common.is_some(), "{one} and {other} have {found:?}");
+            // The name that is shown fits both: the matcher of file names is another algorithm.
+            for pattern in [one, other] {
+                let source = Source { files: vec![pattern.to_owned()], ..Source::plain("s") };
+                assert!([&found, &common.map(str::to_owned)].into_iter().flatten().all(|name| source.fits_file(name)));
+            }
+        }
+    }
 }
 
 #[test]
@@ -148,13 +213,31 @@ fn a_mapping_fills_what_its_events_need() {
     );
     check(
         &mapped("time: /t\nkind: {constant: monitoring}\nservice: /s"),
-        &[
-            "6: spec.map.status: found nothing, expected a rule for status or good_count or latency_ms, which monitoring",
-        ],
+        &["6: spec.map.status: found nothing, expected a rule for status or good_count or latency_ms; monitoring"],
     );
     check(
         &mapped("time: /t\nkind: {constant: change}\nticket: /s"),
-        &["6: spec.map.action: found nothing, expected a rule for what happened to the ticket, or spec.records"],
+        &[
+            "6: spec.map.action: found nothing, expected a rule for what happened to the change, such as {constant: finished}",
+        ],
+    );
+    check(
+        &mapped("time: /t\nkind: {constant: monitoring}\nstatus: /s"),
+        &["6: spec.map.service: found nothing, expected a rule for the service; monitoring events need one"],
+    );
+    check(
+        &mapped("time: /t\nkind: {constant: incident}\naction: /a\ngood_count: /g\ntotal_count: /n"),
+        &["6: spec.map.ticket: found nothing, expected a rule for the ticket's number; incident events need one"],
+    );
+    check(
+        &mapped("time: /t\nkind: {constant: feedback}\nservice: /a\ngood_count: /g\ntotal_count: /n"),
+        &["6: spec.map.score: found nothing, expected a rule for what the user thinks; feedback events need one"],
+    );
+    check(
+        &document("Source", "topics: [t]\nkind: incident\nrecords: snapshots\nmap: {time: /t, ticket: /n}"),
+        &[
+            "8: spec.map.state: found nothing, expected a rule for where the ticket stands; snapshots are compared by it",
+        ],
     );
     check(
         &mapped("time: /t\nkind: /k\ngood_count: /s"),
@@ -163,7 +246,7 @@ fn a_mapping_fills_what_its_events_need() {
     check(
         &document(
             "Source",
-            "topics: [t]\nkind: change\nrecords: snapshots\nmap: {time: /t, kind: /k, action: /a, ticket: /n}",
+            "topics: [t]\nkind: incident\nrecords: snapshots\nmap: {time: /t, kind: /k, action: /a, ticket: /n, state: /s}",
         ),
         &[
             "8: spec.map.action: found a second rule, expected either this field or spec.records",
@@ -224,11 +307,106 @@ state: {pointer: /s, values: {a: new}, otherwise: drop}
             "10: spec.map.action.otherwise.value: found \"gone\", expected a word for action",
             "10: spec.map.action.values.1: found \"opend\", expected a word for action",
             "11: spec.map.outage.values.Y: found \"yes\", expected true or false for outage",
-            "12: spec.map.score.values.good: found \"five\", expected a number for score",
+            "12: spec.map.score.values.good: found \"five\", expected a whole number from",
             "13: spec.map.status.otherwise: found \"keep\", expected no such field without `values`",
             "14: spec.map.state.otherwise: found \"drop\", expected",
         ],
     );
+}
+
+#[test]
+fn constants_fit_their_column() {
+    check(
+        &mapped(
+            "
+time: {constant: soon}
+kind: {constant: tickets}
+status: {constant: UP}
+action: {constant: done}
+state: {constant: open}
+outcome: {constant: ok}
+good_count: {constant: -1}
+total_count: {constant: 1e3}
+sequence: {constant: 9223372036854775808}
+score: {constant: five}
+outage: {constant: yes}
+emergency: {constant: 2}
+latency_ms: {constant: fast}
+customer: {constant: ''}
+opened_at: {constant: 9999999999999, time: s}
+closed_at: {constant: 2026-01-31, time: '%d/%m/%Y %H:%M'}
+resolved_at: {constant: 2026-02-30T08:00:00Z}
+planned_start: {pointer: /p, values: {none: never}, otherwise: {value: later}}
+planned_end: {constant: 04/03/2026, time: '%d/%m/%Y'}
+service: {constant: a, values: {a: b}, missing: [a], otherwise: keep}
+",
+        ),
+        &[
+            "7: spec.map.time.constant: found \"soon\", expected a time from 1970 to 2199 such as 2026-03-04T05:06:07Z for time",
+            "8: spec.map.kind.constant: found \"tickets\", expected a word for kind: one of incident, monitoring, change, feedback",
+            "9: spec.map.status.constant: found \"UP\", expected a word for status: one of up, degraded, down, unknown; perhaps \"up\"",
+            "10: spec.map.action.constant: found \"done\", expected a word for action: one of opened, acknowledged, paused, resumed, \
+             resolved, reopened, closed, cancelled, updated, snapshot, planned, approved, started, finished",
+            "11: spec.map.state.constant: found \"open\", expected a word for state: one of new, active, paused, resolved, closed, cancelled",
+            "12: spec.map.outcome.constant: found \"ok\", expected a word for outcome: one of success, failed",
+            "13: spec.map.good_count.constant: found -1, expected a whole number from 0 to 9223372036854775807 for good_count",
+            "14: spec.map.total_count.constant: found 1e3, expected a whole number from 0 to 9223372036854775807 for total_count, in digits",
+            "15: spec.map.sequence.constant: found 9223372036854775808, expected a whole number from -9223372036854775808 to",
+            "16: spec.map.score.constant: found \"five\", expected a whole number from -9223372036854775808 to",
+            "17: spec.map.outage.constant: found \"yes\", expected true or false for outage",
+            "18: spec.map.emergency.constant: found 2, expected true or false for emergency",
+            "19: spec.map.latency_ms.constant: found \"fast\", expected a number that is not negative for latency_ms",
+            "20: spec.map.customer.constant: found \"\", expected a value; leave the field out if there is none",
+            "21: spec.map.opened_at.constant: found 9999999999999, expected seconds since 1970, from 1970 to 2199",
+            "22: spec.map.closed_at.constant: found \"2026-01-31\", expected a time from 1970 to 2199 written like 04/03/2026 05:06",
+            "23: spec.map.resolved_at.constant: found \"2026-02-30T08:00:00Z\", expected a time",
+            "24: spec.map.planned_start.otherwise.value: found \"later\", expected a time",
+            "24: spec.map.planned_start.values.none: found \"never\", expected a time",
+            "25: spec.map.planned_end.time: found \"%d/%m/%Y\", expected rfc3339, s, ms, us, ns or a strftime pattern",
+            "26: spec.map.service.missing: found a list, expected no such field: a constant is the same in every record",
+            "26: spec.map.service.otherwise: found \"keep\", expected no such field: a constant is the same",
+            "26: spec.map.service.values: found a mapping with a, expected no such field: a constant is the same",
+        ],
+    );
+}
+
+#[test]
+fn constants_of_every_type_are_taken_as_they_are_written() {
+    let text = mapped(
+        "
+kind: {constant: incident}
+time: {constant: 2026-03-04 05:06:07}
+opened_at: {constant: 1772600767.5, time: s}
+closed_at: {constant: 04/03/2026 05:06, time: '%d/%m/%Y %H:%M'}
+resolved_at: {constant: 2026-03-04}
+ticket: {constant: 007}
+action: {constant: opened}
+good_count: {constant: +1}
+total_count: {constant: 9223372036854775807}
+sequence: {constant: -9223372036854775808}
+outage: {constant: True}
+emergency: {constant: 0}
+latency_ms: {constant: 0.25}
+priority: {pointer: /p, missing: [1.10, False], values: {x: 1.50}}
+",
+    );
+    let definitions = good(&text);
+    let fields = &definitions.sources["tested"].mapping.fields;
+    for (column, constant) in [
+        (EventColumn::Time, "2026-03-04 05:06:07"),
+        (EventColumn::OpenedAt, "1772600767.5"),
+        (EventColumn::ResolvedAt, "2026-03-04"),
+        (EventColumn::Ticket, "007"),
+        (EventColumn::GoodCount, "+1"),
+        (EventColumn::TotalCount, "9223372036854775807"),
+        (EventColumn::Sequence, "-9223372036854775808"),
+        (EventColumn::Outage, "True"),
+        (EventColumn::LatencyUs, "0.25"),
+    ] {
+        assert_eq!(fields[&column].origin, Origin::Constant(constant.to_owned()), "{column:?}");
+    }
+    let priority = &fields[&EventColumn::Priority];
+    assert_eq!((priority.missing.clone(), priority.values["x"].as_str()), (tokens(&["1.10", "False"]), "1.50"));
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! The guide shows what happens: its commands are run as they stand there, and say what it says they do.
+//!
+//! A command is a `sh` block, its answers are the `text` blocks that follow until the next `sh` block. Each answer is
+//! all of standard output or all of standard error. A table may be shown without its borders and with some columns left
+//! out; what it shows of a row must be what the program says.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use plimsoll_tests::broker::Broker;
+
+use crate::support::{repository, run_until_caught_up};
+
+/// A command of the guide and the answers it shows.
+struct Example {
+    command: String,
+    answers: Vec<String>,
+}
+
+/// The guide's examples that call the program with this subcommand.
+fn examples(subcommand: &str) -> Vec<Example> {
+    let guide = std::fs::read_to_string(repository("docs/guide.md")).expect("the guide");
+    let mut examples: Vec<Example> = Vec::new();
+    // Every second piece between fences is a block, which begins with the name of its language.
+    for block in guide.split("```").skip(1).step_by(2) {
+        match (block.split_once('\n'), examples.last_mut()) {
+            (Some(("sh", command)), _) => examples.push(Example { command: command.to_owned(), answers: Vec::new() }),
+            (Some(("text", answer)), Some(example)) => example.answers.push(answer.to_owned()),
+            _ => {}
+        }
+    }
+    examples.retain(|example| example.command.starts_with(&format!("plimsoll {subcommand} ")));
+    examples
+}
+
+impl Example {
+    /// Runs the command from the repository's root; the folder `lake` is that one.
+    fn run(&self, lake: &Path) -> Output {
+        let command = self.command.replace("--lake lake ", "--lake \"$LAKE\" ");
+        Command::new("sh")
+            .args(["-c", &format!("plimsoll() {{ \"$PROGRAM\" \"$@\"; }}\n{command}")])
+            .current_dir(repository("."))
+            .env("PROGRAM", env!("CARGO_BIN_EXE_plimsoll"))
+            .env("LAKE", lake)
+            .env_remove("PLIMSOLL_LOG")
+            .output()
+            .expect("a shell starts")
+    }
+
+    /// Fails unless each answer is what was said on one of the streams.
+    fn assert_answered_by(&self, said: &Output) {
+        let (out, errors) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let streams = [parts(&out), parts(&errors)];
+        let is_said = |answer: &String| streams.iter().any(|stream| shows(&parts(answer), stream));
+        assert!(
+            !self.answers.is_empty() && self.answers.iter().all(is_said),
+            "{}said on standard output\n{out}and on standard error\n{errors}but the guide shows\n{}",
+            self.command,
+            self.answers.join("and\n")
+        );
+    }
+}
+
+/// A piece of what a command says.
+#[derive(Debug, PartialEq)]
+enum Part {
+    Line(String),
+    /// Rows of cells, the names of the columns first.
+    Table(Vec<Vec<String>>),
+}
+
+fn parts(text: &str) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with("+-")) {
+        match (line.strip_prefix('|'), parts.last_mut()) {
+            (None, _) => parts.push(Part::Line(line.to_owned())),
+            (Some(row), Some(Part::Table(rows))) => rows.push(cells(row)),
+            (Some(row), _) => parts.push(Part::Table(vec![cells(row)])),
+        }
+    }
+    parts
+}
+
+fn cells(row: &str) -> Vec<String> {
+    row.trim_end().trim_end_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// Whether what is shown is what was said, but for columns left out and for `recorded_at`, which is the day's own.
+fn shows(shown: &[Part], said: &[Part]) -> bool {
+    let matches = |(shown, said): (&Part, &Part)| match (shown, said) {
+        (Part::Table(shown), Part::Table(said)) => shown.len() == said.len() && shows_columns(shown, said),
+        (shown, said) => shown == said,
+    };
+    shown.len() == said.len() && shown.iter().zip(said).all(matches)
+}
+
+fn shows_columns(shown: &[Vec<String>], said: &[Vec<String>]) -> bool {
+    let column = |(place, name): (usize, &String)| Some((place, said[0].iter().position(|known| known == name)?));
+    let columns: Option<Vec<(usize, usize)>> = shown[0].iter().enumerate().map(column).collect();
+    let agree = |(left, right): (usize, usize)| {
+        shown[0][left] == "recorded_at"
+            || shown.iter().zip(said).all(|(shown, said)| shown.get(left) == said.get(right))
+    };
+    columns.is_some_and(|columns| columns.into_iter().all(agree))
+}
+
+#[test]
+fn commands_on_files_say_what_the_guide_shows() {
+    let examples: Vec<_> = ["check", "judge"].into_iter().flat_map(examples).collect();
+    assert_eq!(examples.len(), 4, "the guide checks twice and judges twice");
+    for example in examples {
+        example.assert_answered_by(&example.run(Path::new("nowhere")));
+    }
+}
+
+#[test]
+fn questions_to_the_tables_are_answered_as_the_guide_shows() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake");
+    let produce = |topic, file: &str| {
+        let text = std::fs::read_to_string(repository("docs/examples/guide").join(file)).expect("events");
+        broker.produce(topic, 0, text.lines().map(str::to_owned)).expect("records");
+    };
+    broker.create_topic("shop.checks", 1).expect("topic");
+    broker.create_topic("shop.tickets", 1).expect("topic");
+    produce("shop.checks", "checks.ndjson");
+    produce("shop.tickets", "tickets.ndjson");
+    // One epoch for each run: how provisional results come and go depends on when epochs are cut.
+    let run = || {
+        let definitions = repository("docs/examples/guide/definitions");
+        run_until_caught_up(&broker, &definitions, &lake, &["--epoch-interval", "1h"]);
+    };
+    let [attained, revised, set_aside] = <[Example; 3]>::try_from(examples("sql")).map_err(|_| ()).expect("three");
+    run();
+    attained.assert_answered_by(&attained.run(&lake));
+    produce("shop.checks", "late.ndjson");
+    run();
+    for example in [revised, set_aside] {
+        example.assert_answered_by(&example.run(&lake));
+    }
+}
+
+#[test]
+fn a_table_may_be_shown_in_part_and_not_otherwise() {
+    let said = parts("2 rows\n+---+---+\n| a | b |\n+---+---+\n| 1 | 2 |\n| 3 | 4 |\n+---+---+\n");
+    let shown = |text: &str| shows(&parts(text), &said);
+    assert!(shown("2 rows\n| b |\n| 2 |\n| 4 |\n") && shown("2 rows\n| b | a |\n| 2 | 1 |\n| 4 | 3 |\n"));
+    for wrong in [
+        "2 rows\n| b |\n| 2 |\n",
+        "2 rows\n| b |\n| 2 |\n| 5 |\n",
+        "2 rows\n| c |\n| 2 |\n| 4 |\n",
+        "| b |\n| 2 |\n| 4 |\n",
+    ] {
+        assert!(!shown(wrong), "{wrong}");
+    }
+}
