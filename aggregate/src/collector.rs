@@ -19,6 +19,8 @@ pub struct RecordedEpoch {
     pub tick: Instant,
     /// Whether it published.
     pub publish: bool,
+    /// The watermark before it; `None` when nothing was known.
+    pub watermark: Option<Instant>,
     /// What it read: from, until, whether the partition was caught up.
     pub ranges: BTreeMap<PartitionId, (i64, i64, bool)>,
 }
@@ -29,7 +31,8 @@ impl RecordedEpoch {
         let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
         for row in rows {
             let ranges = BTreeMap::new();
-            let recorded = RecordedEpoch { epoch: row.epoch, tick: row.tick, publish: row.publish, ranges };
+            let EpochRow { epoch, tick, publish, watermark, .. } = row;
+            let recorded = RecordedEpoch { epoch, tick, publish, watermark, ranges };
             let recorded = epochs.entry(row.epoch).or_insert(recorded);
             if let (Some(topic), Some(partition), Some(from), Some(until)) =
                 (row.topic, row.partition, row.from_offset, row.until_offset)
@@ -149,6 +152,7 @@ mod tests {
             epoch: 7,
             tick: Instant(1),
             publish: false,
+            watermark: None,
             topic: Some("t".into()),
             partition: Some(partition),
             from_offset: Some(from),

@@ -4,7 +4,7 @@
 //! records wait, or when `epoch_interval` has passed and the writer is free: under load epochs grow, which is cheaper
 //! for each record; at rest they are small and quick. An epoch that read nothing and found out nothing is not written.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant as Moment};
@@ -14,6 +14,7 @@ use arrow_select::take::take_record_batch;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
 use plimsoll_engine::stage::Facts;
+use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -66,6 +67,10 @@ pub struct Worker {
     group: LaneGroup,
     collector: Collector,
     recorded: VecDeque<RecordedEpoch>,
+    /// Partitions of which nothing was heard since they were assigned.
+    expected: BTreeSet<PartitionId>,
+    /// News without records that steps took which were not recorded; the next intent tells them.
+    unrecorded: BTreeMap<PartitionId, Delivery>,
     next_epoch: i64,
     published_at: Option<Instant>,
     definitions: Option<Arc<Definitions>>,
@@ -107,6 +112,8 @@ impl Worker {
             group,
             collector: Collector::default(),
             recorded,
+            expected: BTreeSet::new(),
+            unrecorded: BTreeMap::new(),
             published_at: None,
             definitions: Some(definitions),
             writer,
@@ -170,7 +177,7 @@ impl Worker {
     fn take(&mut self, input: Input) {
         match input {
             Input::Delivery(delivery) => self.collector.push(delivery),
-            Input::Assigned(partitions) => partitions.iter().for_each(|partition| self.group.expect(partition)),
+            Input::Assigned(partitions) => self.expected.extend(partitions),
         }
     }
 
@@ -178,9 +185,10 @@ impl Worker {
     fn replay(&mut self) -> Result<(), AggregateError> {
         while let Some(recorded) = self.recorded.front() {
             let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(()) };
-            let recorded = recorded.clone();
+            let RecordedEpoch { epoch, tick, publish, watermark, .. } = *recorded;
             self.recorded.pop_front();
-            self.epoch(recorded.epoch, recorded.tick, recorded.publish, deliveries, false)?;
+            self.group.resume(watermark.unwrap_or(BEGINNING));
+            self.epoch(epoch, tick, publish, deliveries, false)?;
         }
         Ok(())
     }
@@ -192,7 +200,14 @@ impl Worker {
         if publish {
             self.published_at = Some(tick);
         }
-        let deliveries = self.collector.take_all();
+        let mut deliveries = self.collector.take_all();
+        for id in std::mem::take(&mut self.expected) {
+            let is_known = self.group.watermarks().next_offset(&id).is_some();
+            if !is_known && deliveries.iter().all(|delivery| delivery.partition != id) {
+                // It holds the watermark from now on (R23), and a replay has to know since when.
+                deliveries.push(Delivery::news(id, 0, false));
+            }
+        }
         self.epoch(self.next_epoch, tick, publish, deliveries, true)
     }
 
@@ -206,6 +221,7 @@ impl Worker {
         live: bool,
     ) -> Result<(), AggregateError> {
         let started = Moment::now();
+        let watermark = Some(self.group.watermarks().watermark()).filter(|watermark| *watermark > BEGINNING);
         let mut output = EpochOutput::new(epoch);
         let mut read_any = false;
         for delivery in &deliveries {
@@ -222,12 +238,16 @@ impl Worker {
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
         if live && !read_any && facts == Facts::default() && self.definitions.is_none() {
+            self.unrecorded.extend(deliveries.into_iter().map(|news| (news.partition.clone(), news)));
             return Ok(());
         }
-        if let Some(definitions) = self.definitions.take() {
+        if let Some(definitions) = self.definitions.take_if(|_| live) {
             output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
         }
-        output.intent = intent(epoch, tick, publish, &deliveries);
+        let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
+        told.retain(|news| deliveries.iter().all(|delivery| delivery.partition != news.partition));
+        told.extend(deliveries);
+        output.intent = intent(&EpochRow { epoch, tick, publish, watermark, ..EpochRow::default() }, &told);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
         if epoch % self.settings.snapshot_every == 0 {
@@ -240,18 +260,8 @@ impl Worker {
     }
 }
 
-/// What the epoch reads, one row a partition.
-fn intent(epoch: i64, tick: Instant, publish: bool, deliveries: &[Delivery]) -> Vec<EpochRow> {
-    let empty = EpochRow {
-        epoch,
-        tick,
-        publish,
-        topic: None,
-        partition: None,
-        from_offset: None,
-        until_offset: None,
-        caught_up: None,
-    };
+/// What the epoch reads, one row a partition, and one row when it reads nothing; `epoch` says the rest.
+fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
     let mut rows: Vec<EpochRow> = Vec::new();
     for delivery in deliveries {
         let topic = Some(delivery.partition.topic.to_string());
@@ -267,11 +277,11 @@ fn intent(epoch: i64, tick: Instant, publish: bool, deliveries: &[Delivery]) -> 
                 from_offset: Some(delivery.from_offset),
                 until_offset: Some(delivery.until_offset),
                 caught_up: Some(delivery.caught_up),
-                ..empty.clone()
+                ..epoch.clone()
             }),
         }
     }
-    if rows.is_empty() { vec![empty] } else { rows }
+    if rows.is_empty() { vec![epoch.clone()] } else { rows }
 }
 
 /// The delivery's events that count, with the columns that the table adds.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -104,9 +104,10 @@ impl LaneGroup {
         &self.watermarks
     }
 
-    /// Makes a partition known, so that it holds the watermark until it is heard from (R23).
-    pub fn expect(&mut self, partition: &PartitionId) {
-        self.watermarks.expect(partition);
+    /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not recorded,
+    /// and moved it all the same.
+    pub fn resume(&mut self, watermark: Instant) {
+        self.watermarks.resume(watermark);
     }
 
     /// Takes a delivery that is known at `tick`.
@@ -120,7 +121,6 @@ impl LaneGroup {
         let mut facts = Facts::default();
         let mut derived = Vec::new();
         for lane in &mut self.lanes {
-            lane.seen.advance(step.watermark);
             lane.tickets.close(&self.portfolio, &step, &mut facts, &mut derived);
             lane.changes.close(&self.portfolio, &mut derived);
         }

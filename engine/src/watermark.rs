@@ -63,6 +63,11 @@ impl Watermarks {
         self.partitions.iter()
     }
 
+    /// Moves the watermark to where it was known to be.
+    pub fn resume(&mut self, watermark: Instant) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
     /// Moves the watermark on as far as all partitions allow at `tick`, and returns it.
     pub fn advance(&mut self, tick: Instant) -> Instant {
         let limit = |progress: &Progress| {

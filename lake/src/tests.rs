@@ -52,6 +52,7 @@ fn intent(epoch: i64) -> EpochRow {
         epoch,
         tick: Instant(epoch * 1_000_000),
         publish: true,
+        watermark: None,
         topic: Some("events".to_owned()),
         partition: Some(0),
         from_offset: Some(epoch * 10),

@@ -215,6 +215,9 @@ fn a_killed_worker_replays_its_epochs() {
             "20ms",
             "--snapshot-every",
             "1000000",
+            // The broker waits for a member that died as long as this.
+            "-X",
+            "session.timeout.ms=6000",
         ]);
         running.wait_for("answering on");
         produce(&broker, "events", 2, part);

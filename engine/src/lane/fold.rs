@@ -27,6 +27,12 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     let unread = rows.offsets.values().partition_point(|offset| *offset < read_until);
     let mut folded = Folded { already_read: unread as u64, ..Folded::default() };
 
+    if unread < total {
+        // Here and not when a step ends: every step that reads is recorded, so a replay forgets the same events.
+        for lane in &mut group.lanes {
+            lane.seen.advance(group.watermarks.watermark());
+        }
+    }
     let hashes: Vec<EventHash> = (unread..total).map(|row| rows.hash(row)).collect();
     let mut accepted: Vec<u32> = Vec::with_capacity(hashes.len());
     let lanes = group.lanes.len();

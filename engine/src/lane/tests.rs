@@ -8,6 +8,7 @@ use arrow_array::{
     ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
 };
 use plimsoll_schemas::definition::{File, load};
+use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Status, event_schema};
 use proptest::prelude::*;
 

@@ -229,17 +229,19 @@ impl Judge<'_> {
     /// `None` when the result never was this version's.
     fn within(&self, term: &Term<'_>, result: ClockResult, (start, stop): Span) -> Option<ClockResult> {
         let Window { start: first, end } = term.in_force;
-        if self.now < first || start >= end || term.before.settled.contains(&result.cycle) {
+        if self.now < first || term.before.settled.contains(&result.cycle) {
             return None;
         }
-        let settled_at = result.settled_at();
-        if settled_at.is_some_and(|at| at < first) {
+        match result.settled_at() {
             // The version finds a clock overdue that was open until now: so it is from the version's first instant on.
-            let attributed_at = result.attributed_at.filter(|_| term.before.open.contains(&result.cycle))?;
-            return Some(ClockResult { attributed_at: Some(attributed_at.max(first)), ..result });
-        }
-        if self.now < end || settled_at.is_some_and(|at| at < end) {
-            return Some(result);
+            Some(at) if at < first => {
+                let attributed_at = result.attributed_at.filter(|_| term.before.open.contains(&result.cycle))?;
+                return Some(ClockResult { attributed_at: Some(attributed_at.max(first)), ..result });
+            }
+            Some(at) if at < end => return Some(result),
+            _ if self.now < end => return Some(result),
+            _ if start >= end => return None,
+            _ => {}
         }
         let stop = earliest(earliest(stop, self.history.cancelled_at), Some(end));
         let open = self.stretches(start, stop).pop()?;

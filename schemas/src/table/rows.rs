@@ -553,20 +553,22 @@ pub(super) const EPOCHS: &[Column] = &[
     EPOCH,
     ("tick", Time, REQUIRED, "wall-clock time of the epoch, the only one its results know, UTC"),
     ("publish", Boolean, REQUIRED, "true when the epoch also wrote provisional results"),
+    ("watermark", Time, OPTIONAL, "watermark before the epoch, UTC (R23); null when nothing was known yet"),
     ("topic", Text, OPTIONAL, "topic or file read from; null when the epoch read nothing"),
     ("partition", SmallInteger, OPTIONAL, "partition read from"),
     ("from_offset", Integer, OPTIONAL, "first offset of the range"),
-    ("until_offset", Integer, OPTIONAL, "first offset after the range"),
+    ("until_offset", Integer, OPTIONAL, "first offset after the range; the same when only caught_up is news"),
     ("caught_up", Boolean, OPTIONAL, "true when the partition had nothing left to read (R23)"),
 ];
 
 /// A row of `epochs`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of EPOCHS, described there")]
 pub struct EpochRow {
     pub epoch: i64,
     pub tick: Instant,
     pub publish: bool,
+    pub watermark: Option<Instant>,
     pub topic: Option<String>,
     pub partition: Option<i32>,
     pub from_offset: Option<i64>,
