@@ -231,9 +231,8 @@ impl Worker {
             if let Some(events) = accepted_events(delivery, &folded, tick, epoch)? {
                 output.events.push(events);
             }
-            output
-                .dead_letters
-                .extend(delivery.dead_letters.iter().map(|letter| dead_letter_row(delivery, letter, tick, epoch)));
+            let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, epoch);
+            output.dead_letters.extend(delivery.dead_letters.iter().map(row));
         }
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
@@ -304,26 +303,4 @@ fn accepted_events(
     columns.push(Arc::new(recorded_at));
     columns.push(Arc::new(Int64Array::from_value(epoch, accepted.num_rows())));
     Ok(Some(RecordBatch::try_new(Table::Events.schema(), columns)?))
-}
-
-/// A dead letter as a row of its table.
-pub fn dead_letter_row(
-    delivery: &Delivery,
-    letter: &plimsoll_schemas::delivery::DeadLetter,
-    tick: Instant,
-    epoch: i64,
-) -> DeadLetterRow {
-    DeadLetterRow {
-        topic: delivery.partition.topic.to_string(),
-        partition: delivery.partition.partition,
-        offset: letter.offset,
-        source: letter.source.to_string(),
-        reason: letter.reason.code().to_owned(),
-        detail: letter.detail.clone(),
-        payload: letter.payload.clone(),
-        payload_bytes: letter.payload_bytes,
-        record_time: letter.record_time,
-        recorded_at: tick,
-        epoch,
-    }
 }

@@ -1,13 +1,17 @@
-//! The writer thread: encodes an epoch's rows and commits them, while the worker folds the next epoch.
+//! The writer: while the worker folds an epoch, one thread encodes the epoch before and another commits the one before
+//! that, because encoding waits for the processor and committing for the disk.
 //!
-//! The queue between the two holds one epoch, so at most three are in memory: one being folded, one waiting, one being
-//! written. When the disk is slow the worker waits here, its input queue fills, and Kafka keeps the rest.
+//! ```text
+//! worker --EpochOutput--> lake-encoder --Encoded--> lake-writer --Progress--> worker
+//! ```
+//! Each queue holds one epoch. When the disk is slow the worker waits here, its input queue fills, and Kafka keeps the
+//! rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant as Moment;
+use std::time::{Duration, Instant as Moment};
 
 use arrow_array::RecordBatch;
 use plimsoll_engine::stage::Facts;
@@ -99,42 +103,76 @@ impl EpochOutput {
     }
 }
 
+/// What the worker orders.
 enum Order {
     Write(Box<EpochOutput>),
     Snapshot(i64, Vec<u8>),
 }
 
-/// The worker's end of the writer thread.
+/// What is to be committed, in the order of the orders.
+enum Commit {
+    Epoch(Box<Encoded>),
+    Snapshot(i64, Vec<u8>),
+}
+
+/// An epoch whose rows are files in memory, and how long that took.
+struct Encoded {
+    output: EpochOutput,
+    tables: Vec<(Table, EncodedTable)>,
+    took: Duration,
+}
+
+fn encode(order: Order) -> Result<Commit, AggregateError> {
+    match order {
+        Order::Snapshot(epoch, bytes) => Ok(Commit::Snapshot(epoch, bytes)),
+        Order::Write(mut output) => {
+            let started = Moment::now();
+            let tables = output.encode()?;
+            Ok(Commit::Epoch(Box::new(Encoded { output: *output, tables, took: started.elapsed() })))
+        }
+    }
+}
+
+/// The worker's end of the two threads.
 pub struct Writer {
     orders: Option<SyncSender<Order>>,
     reports: Receiver<Result<Progress, AggregateError>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
     in_flight: usize,
     newest: Progress,
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the threads.
     pub fn start(
         group: String,
         lake: Lake,
         live: Arc<Live>,
         runtime: tokio::runtime::Handle,
     ) -> Result<Writer, AggregateError> {
-        let (orders, queue) = sync_channel(QUEUE_EPOCHS_MAX);
+        let (orders, queue) = sync_channel::<Order>(QUEUE_EPOCHS_MAX);
+        let (commits, encoded) = sync_channel(QUEUE_EPOCHS_MAX);
         let (report, reports) = channel();
-        let work = move || {
+        let encoding = move || {
             while let Ok(order) = queue.recv() {
-                let done = carry_out(&group, &lake, &live, &runtime, order);
+                let commit = encode(order);
+                let failed = commit.is_err();
+                if commits.send(commit).is_err() || failed {
+                    return;
+                }
+            }
+        };
+        let committing = move || {
+            while let Ok(commit) = encoded.recv() {
+                let done = commit.and_then(|commit| carry_out(&group, &lake, &live, &runtime, commit));
                 let failed = done.is_err();
                 if report.send(done).is_err() || failed {
                     return;
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("lake-writer".to_owned()).spawn(work);
-        let thread = thread.map_err(|cause| AggregateError::Thread { name: "lake-writer", cause })?;
-        Ok(Writer { orders: Some(orders), reports, thread: Some(thread), in_flight: 0, newest: Progress::default() })
+        let threads = vec![thread("lake-encoder", encoding)?, thread("lake-writer", committing)?];
+        Ok(Writer { orders: Some(orders), reports, threads, in_flight: 0, newest: Progress::default() })
     }
 
     /// True when nothing is being written.
@@ -155,7 +193,7 @@ impl Writer {
     fn order(&mut self, order: Order) -> Result<(), AggregateError> {
         let Some(orders) = &self.orders else { return Err(AggregateError::WriterGone) };
         if orders.send(order).is_err() {
-            // The thread ended: its last report says why.
+            // A thread ended: its last report says why.
             return self.progress().and(Err(AggregateError::WriterGone));
         }
         self.in_flight += 1;
@@ -184,11 +222,16 @@ impl Writer {
         while let Ok(report) = self.reports.recv() {
             self.newest = report?;
         }
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             thread.join().map_err(|_| AggregateError::WriterGone)?;
         }
         Ok(self.newest.clone())
     }
+}
+
+fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AggregateError> {
+    let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    started.map_err(|cause| AggregateError::Thread { name, cause })
 }
 
 /// One epoch: intent, commits, snapshot (the protocol stands at the head of `plimsoll_lake`'s `epoch` module).
@@ -197,22 +240,21 @@ fn carry_out(
     lake: &Lake,
     live: &Live,
     runtime: &tokio::runtime::Handle,
-    order: Order,
+    commit: Commit,
 ) -> Result<Progress, AggregateError> {
-    let mut output = match order {
-        Order::Write(output) => output,
-        Order::Snapshot(epoch, bytes) => {
+    let Encoded { mut output, tables, took } = match commit {
+        Commit::Epoch(encoded) => *encoded,
+        Commit::Snapshot(epoch, bytes) => {
             runtime.block_on(lake.put_snapshot(group, epoch, bytes.into()))?;
             return Ok(live.progress());
         }
     };
     let started = Moment::now();
-    let encoded = output.encode()?;
     runtime.block_on(async {
         if !output.is_replay {
             lake.record_intent(group, output.epoch, &output.intent).await?;
         }
-        lake.commit_epoch(group, output.epoch, encoded).await?;
+        lake.commit_epoch(group, output.epoch, tables).await?;
         if let Some(bytes) = output.snapshot.take() {
             lake.put_snapshot(group, output.epoch, bytes.into()).await?;
             lake.maintain().await?;
@@ -220,6 +262,6 @@ fn carry_out(
         Ok::<_, AggregateError>(())
     })?;
     let progress = Progress { epoch: output.epoch, offsets: output.offsets };
-    live.committed(started.elapsed(), progress.clone());
+    live.committed(took + started.elapsed(), progress.clone());
     Ok(progress)
 }

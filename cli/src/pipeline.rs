@@ -1,7 +1,7 @@
 //! Source, worker and lake in one process: what `run` and `demo` have in common.
 //!
 //! ```text
-//! kafka-poll thread --KafkaEvent--> feeder thread --Input--> worker thread --> lake-writer thread
+//! kafka-poll thread --KafkaEvent--> feeder thread --Input--> worker thread --> lake-encoder, lake-writer threads
 //!                                                                 |-- commits offsets back, as a hint
 //! ```
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder does, and the feeder ends

@@ -34,9 +34,9 @@ fn examples(subcommand: &str) -> Vec<Example> {
 }
 
 impl Example {
-    /// Runs the command from the repository's root; the folder `lake` is that one.
+    /// Runs the command from the repository's root; the folder `plimsoll-lake` is that one.
     fn run(&self, lake: &Path) -> Output {
-        let command = self.command.replace("--lake lake ", "--lake \"$LAKE\" ");
+        let command = self.command.replace("--lake plimsoll-lake ", "--lake \"$LAKE\" ");
         Command::new("sh")
             .args(["-c", &format!("plimsoll() {{ \"$PROGRAM\" \"$@\"; }}\n{command}")])
             .current_dir(repository("."))

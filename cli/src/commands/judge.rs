@@ -23,7 +23,7 @@ use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::event::{EventBatch, EventColumn};
-use plimsoll_schemas::table::{Table, to_batch};
+use plimsoll_schemas::table::{DeadLetterRow, Table, to_batch};
 
 use crate::definitions;
 
@@ -128,7 +128,7 @@ struct Judging {
     later: usize,
     folded: Folded,
     accepted: usize,
-    dead_letters: Vec<plimsoll_schemas::table::DeadLetterRow>,
+    dead_letters: Vec<DeadLetterRow>,
 }
 
 impl Judging {
@@ -176,7 +176,7 @@ impl Judging {
         self.accepted += folded.accepted.as_ref().map_or(delivery.events.num_rows(), Vec::len);
         self.folded.duplicates += folded.duplicates;
         for letter in &delivery.dead_letters {
-            self.dead_letters.push(plimsoll_aggregate::worker::dead_letter_row(&delivery, letter, self.as_of, 1));
+            self.dead_letters.push(DeadLetterRow::new(&delivery.partition, letter, self.as_of, 1));
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
     /// The folder with the tables; it is made if it is not there
-    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "DIR", default_value = "plimsoll-lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// One or more brokers, with commas between them
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP", value_parser = brokers)]

@@ -16,7 +16,7 @@ pub struct Arguments {
     #[arg(value_parser = statement)]
     statement: String,
     /// The folder with the tables
-    #[arg(long, value_name = "DIR", default_value = "lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "DIR", default_value = "plimsoll-lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Type::{Boolean, Bytes, Integer, Ratio, SmallInteger, Text, Time};
 use super::{Column, Decimal, OPTIONAL, REQUIRED, Table, TableRow};
+use crate::delivery::{DeadLetter, PartitionId};
 use crate::time::Instant;
 
 pub(super) const RECORDED_AT: Column = ("recorded_at", Time, REQUIRED, "tick at which this row became known, UTC");
@@ -47,6 +48,25 @@ pub struct DeadLetterRow {
     pub record_time: Option<Instant>,
     pub recorded_at: Instant,
     pub epoch: i64,
+}
+
+impl DeadLetterRow {
+    /// A dead letter of a partition, recorded at `tick` in `epoch`.
+    pub fn new(partition: &PartitionId, letter: &DeadLetter, tick: Instant, epoch: i64) -> DeadLetterRow {
+        DeadLetterRow {
+            topic: partition.topic.to_string(),
+            partition: partition.partition,
+            offset: letter.offset,
+            source: letter.source.to_string(),
+            reason: letter.reason.code().to_owned(),
+            detail: letter.detail.clone(),
+            payload: letter.payload.clone(),
+            payload_bytes: letter.payload_bytes,
+            record_time: letter.record_time,
+            recorded_at: tick,
+            epoch,
+        }
+    }
 }
 
 impl TableRow for DeadLetterRow {
