@@ -34,8 +34,9 @@
 //! - Cancelled and moved clocks belong to no window.
 //! - Of an agreement's versions (R13, R24) one alone has a clock's result: the first that is in force at the instant to
 //!   which the result belongs by its own target. What is open when a version ends has moved there and goes on under the version that follows, as
-//!   after a change of priority: the start stays, the new target applies. A version that finds a clock overdue by its
-//!   own target counts the breach from its first instant on, for it never touches the time before.
+//!   after a change of priority: the start stays, the new target applies. A result that belongs to an instant before a
+//!   version counts at that version's first instant, for it never touches the time before: when the version received
+//!   the clock, or when the clock began to apply in the version's own time.
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::event::{Action, TicketState};

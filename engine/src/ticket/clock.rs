@@ -225,17 +225,21 @@ impl Judge<'_> {
     }
 
     /// What of a result falls to a version (R13, R24): a clock is that of the version in force at the instant it
-    /// belongs to, and of the first for which this is so. One that is still open when a version ends has moved, and is handed over to the version that follows.
-    /// `None` when the result never was this version's.
+    /// belongs to, and of the first for which this is so. One that is still open when a version ends has moved, and is
+    /// handed over to the version that follows. `None` when the result never was this version's.
     fn within(&self, term: &Term<'_>, result: ClockResult, (start, stop): Span) -> Option<ClockResult> {
         let Window { start: first, end } = term.in_force;
         if self.now < first || term.before.settled.contains(&result.cycle) {
             return None;
         }
+        let stop = earliest(stop, self.history.cancelled_at);
         match result.settled_at() {
-            // The version finds a clock overdue that was open until now: so it is from the version's first instant on.
+            // The version finds a clock overdue that was open until now, or that began to apply in its own time (R37): so
+            // it is from the version's first instant on.
             Some(at) if at < first => {
-                let attributed_at = result.attributed_at.filter(|_| term.before.open.contains(&result.cycle))?;
+                let is_new = || start >= first || self.stretches(start, earliest(stop, Some(first))).is_empty();
+                let is_its_own = term.before.open.contains(&result.cycle) || is_new();
+                let attributed_at = result.attributed_at.filter(|_| is_its_own)?;
                 return Some(ClockResult { attributed_at: Some(attributed_at.max(first)), ..result });
             }
             Some(at) if at < end => return Some(result),
@@ -243,8 +247,7 @@ impl Judge<'_> {
             _ if start >= end => return None,
             _ => {}
         }
-        let stop = earliest(earliest(stop, self.history.cancelled_at), Some(end));
-        let open = self.stretches(start, stop).pop()?;
+        let open = self.stretches(start, earliest(stop, Some(end))).pop()?;
         Some(ClockResult { handed_over: true, ..self.result(result.cycle, &open, ClockVerdict::Moved) })
     }
 
