@@ -150,13 +150,12 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     }
 }
 
-/// The verdict when too little is known of the service's state (R4, R11); `None` when enough is. Who asks for no coverage
-/// lets the policy alone speak for time of which nothing is known.
-fn too_little_known(objective: &Objective, policy: &StatePolicy, measured: &Measured) -> Option<Verdict> {
+/// The verdict when too little is known of the service's state (R4, R11); `None` when enough is. `counted` is the good
+/// and bad time by the policy: who asks for no coverage lets that alone speak for time of which nothing is known.
+fn too_little_known(objective: &Objective, counted: i128, measured: &Measured) -> Option<Verdict> {
     let passed = measured.passed();
     let known = passed - measured.unknown;
-    let (good, bad, _) = measured.weighed(policy);
-    if good + bad == 0 || (known.0 == 0 && objective.min_coverage.0 > 0) {
+    if counted == 0 || (known.0 == 0 && objective.min_coverage.0 > 0) {
         return Some(if objective.met_when_empty { Verdict::Met } else { Verdict::NoData });
     }
     let covered = objective.min_coverage.compare(known.0, passed.0).is_some_and(|order| order.is_ge());
@@ -171,7 +170,7 @@ fn risk_share(objective: &Objective) -> i128 {
 fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, over: bool) -> Judged {
     let (good, bad, removed) = measured.weighed(policy);
     let allowance = allowance(objective, measured.agreed - removed);
-    let verdict = too_little_known(objective, policy, measured).unwrap_or(if bad > allowance {
+    let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if bad > allowance {
         Verdict::Breached
     } else if !over && bad > 0 && bad * WHOLE >= allowance * risk_share(objective) {
         Verdict::AtRisk
@@ -205,7 +204,7 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
         // A share cannot be promised of outages; definitions that do are refused.
         Target::AtLeast(_) => (0, 0),
     };
-    let verdict = too_little_known(objective, policy, measured).unwrap_or(if value > limit {
+    let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if value > limit {
         Verdict::Breached
     } else if !over && value > 0 && i128::from(value) * WHOLE >= i128::from(limit) * risk_share(objective) {
         Verdict::AtRisk
@@ -267,7 +266,8 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 /// What the states of a service amount to in the agreed time of `segment` up to `now`.
 ///
 /// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch counts as the
-/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage is a maximal stretch of `down` with any agreed time in the segment.
+/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage is
+/// a maximal stretch of `down` with any agreed time in the segment.
 pub fn measure_states(
     states: &[Segment],
     policy: &StatePolicy,

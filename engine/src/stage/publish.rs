@@ -227,13 +227,16 @@ impl Found {
 
     /// The breach that this result is; `None` when it is none.
     fn breach(&self, plan: &ObjectivePlan, step: &Step) -> Option<Breach> {
+        if self.judged.verdict != Verdict::Breached {
+            return None;
+        }
         let measured = match self.judged.attainment {
             // The share of an open window changes all the time, and what it is when a breach is said would be chance.
             _ if self.segment.end > step.watermark => "can no longer be kept".to_owned(),
             Some(share) => format!("attained {share}"),
             None => "nothing measured".to_owned(),
         };
-        (self.judged.verdict == Verdict::Breached).then(|| Breach {
+        Some(Breach {
             at: self.breached_at.unwrap_or(self.segment.end),
             detail: format!("promised {}, {measured}", plan.objective.target),
         })

@@ -303,8 +303,9 @@ impl ServiceEntry {
             });
         }
         // What is down until the watermark may be up from that very instant on.
-        let next = self.history.segments(&plan.rule, step.watermark, step.watermark + Micros(1));
-        let lasting = next.first().filter(|segment| segment.state == State::Down).map(|segment| segment.start);
+        let is_down = |segments: &[Segment]| segments.last().is_some_and(|segment| segment.state == State::Down);
+        let next = || self.history.segments(&plan.rule, step.watermark, step.watermark + Micros(1));
+        let lasting = (is_down(states) && is_down(&next())).then_some(step.watermark);
         let outages = outages(known.filter(|segment| segment.start >= anchor), lasting);
         for writing in self.outages.restate(&anchor, outages) {
             let (ended_at, causes) = writing.entry.row;

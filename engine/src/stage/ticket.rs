@@ -279,11 +279,12 @@ impl TicketEntry {
         for (key, clock) in &mut clocks {
             not_stopped(key, clock);
         }
-        let breach_of = |(key, clock): &(ClockKey, ClockResult)| {
+        let breached = clocks.iter().filter(|(_, clock)| clock.verdict == ClockVerdict::Breached);
+        let breaches = breached.filter_map(|(key, clock)| {
             let plan = portfolio.objective(portfolio.objective_place(&key.0)?);
-            Some((key.clone(), breach(plan, clock)?))
-        };
-        let breaches = clocks.iter().filter_map(breach_of).collect();
+            Some((key.clone(), breach(plan, clock)))
+        });
+        let breaches = breaches.collect();
         for writing in self.breaches.restate(&first, breaches) {
             let (objective, cycle) = writing.key;
             let Some(place) = portfolio.objective_place(&objective) else { continue };
@@ -353,15 +354,15 @@ fn clock_row(plan: &ObjectivePlan, ticket: &Name, writing: Writing<ClockKey, Clo
     }
 }
 
-/// The breach that a clock is; `None` when it is none. No version is breached before it is in force.
-fn breach(plan: &ObjectivePlan, clock: &ClockResult) -> Option<Breach> {
+/// The breach that a breached clock is. No version is breached before it is in force.
+fn breach(plan: &ObjectivePlan, clock: &ClockResult) -> Breach {
     let used = match clock.stopped_at {
         Some(_) => format!("used {}", clock.elapsed),
         // It grows by itself, and how much it is when a breach is said would be chance.
         None => "not stopped".to_owned(),
     };
-    (clock.verdict == ClockVerdict::Breached).then(|| Breach {
+    Breach {
         at: clock.due_at.unwrap_or(clock.started_at).max(plan.agreement.in_force.start),
         detail: format!("allowed {}, {used}", clock.target),
-    })
+    }
 }
