@@ -79,7 +79,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Restores the state of the lane group from the lake, and starts its writer thread, which waits on `runtime`.
+    /// Restores the state of the lane group from the lake, and starts its writer, which waits on `runtime`.
     ///
     /// # Errors
     /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.

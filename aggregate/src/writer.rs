@@ -103,15 +103,9 @@ impl EpochOutput {
     }
 }
 
-/// What the worker orders.
-enum Order {
-    Write(Box<EpochOutput>),
-    Snapshot(i64, Vec<u8>),
-}
-
-/// What is to be committed, in the order of the orders.
-enum Commit {
-    Epoch(Box<Encoded>),
+/// What the worker orders: that an epoch be written, or the state after one saved.
+enum Order<Epoch> {
+    Write(Box<Epoch>),
     Snapshot(i64, Vec<u8>),
 }
 
@@ -122,20 +116,20 @@ struct Encoded {
     took: Duration,
 }
 
-fn encode(order: Order) -> Result<Commit, AggregateError> {
+fn encode(order: Order<EpochOutput>) -> Result<Order<Encoded>, AggregateError> {
     match order {
-        Order::Snapshot(epoch, bytes) => Ok(Commit::Snapshot(epoch, bytes)),
+        Order::Snapshot(epoch, bytes) => Ok(Order::Snapshot(epoch, bytes)),
         Order::Write(mut output) => {
             let started = Moment::now();
             let tables = output.encode()?;
-            Ok(Commit::Epoch(Box::new(Encoded { output: *output, tables, took: started.elapsed() })))
+            Ok(Order::Write(Box::new(Encoded { output: *output, tables, took: started.elapsed() })))
         }
     }
 }
 
 /// The worker's end of the two threads.
 pub struct Writer {
-    orders: Option<SyncSender<Order>>,
+    orders: Option<SyncSender<Order<EpochOutput>>>,
     reports: Receiver<Result<Progress, AggregateError>>,
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
@@ -150,21 +144,21 @@ impl Writer {
         live: Arc<Live>,
         runtime: tokio::runtime::Handle,
     ) -> Result<Writer, AggregateError> {
-        let (orders, queue) = sync_channel::<Order>(QUEUE_EPOCHS_MAX);
-        let (commits, encoded) = sync_channel(QUEUE_EPOCHS_MAX);
+        let (orders, queue) = sync_channel(QUEUE_EPOCHS_MAX);
+        let (encoded_orders, encoded_queue) = sync_channel(QUEUE_EPOCHS_MAX);
         let (report, reports) = channel();
         let encoding = move || {
             while let Ok(order) = queue.recv() {
-                let commit = encode(order);
-                let failed = commit.is_err();
-                if commits.send(commit).is_err() || failed {
+                let encoded = encode(order);
+                let failed = encoded.is_err();
+                if encoded_orders.send(encoded).is_err() || failed {
                     return;
                 }
             }
         };
         let committing = move || {
-            while let Ok(commit) = encoded.recv() {
-                let done = commit.and_then(|commit| carry_out(&group, &lake, &live, &runtime, commit));
+            while let Ok(order) = encoded_queue.recv() {
+                let done = order.and_then(|order| carry_out(&group, &lake, &live, &runtime, order));
                 let failed = done.is_err();
                 if report.send(done).is_err() || failed {
                     return;
@@ -190,7 +184,7 @@ impl Writer {
         self.order(Order::Snapshot(epoch, bytes))
     }
 
-    fn order(&mut self, order: Order) -> Result<(), AggregateError> {
+    fn order(&mut self, order: Order<EpochOutput>) -> Result<(), AggregateError> {
         let Some(orders) = &self.orders else { return Err(AggregateError::WriterGone) };
         if orders.send(order).is_err() {
             // A thread ended: its last report says why.
@@ -240,11 +234,11 @@ fn carry_out(
     lake: &Lake,
     live: &Live,
     runtime: &tokio::runtime::Handle,
-    commit: Commit,
+    order: Order<Encoded>,
 ) -> Result<Progress, AggregateError> {
-    let Encoded { mut output, tables, took } = match commit {
-        Commit::Epoch(encoded) => *encoded,
-        Commit::Snapshot(epoch, bytes) => {
+    let Encoded { mut output, tables, took } = match order {
+        Order::Write(encoded) => *encoded,
+        Order::Snapshot(epoch, bytes) => {
             runtime.block_on(lake.put_snapshot(group, epoch, bytes.into()))?;
             return Ok(live.progress());
         }
