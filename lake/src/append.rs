@@ -22,8 +22,8 @@ use crate::table::{DATE, engine_info, partition_columns};
 /// something is wrong with the deployment.
 const RACES_MAX: usize = 100;
 
-/// The longest id of a lane group; it stands in file names.
-const GROUP_LENGTH_MAX: usize = 64;
+/// The longest name of a lane group.
+pub const GROUP_LENGTH_MAX: usize = 64;
 
 /// What became of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,10 +130,14 @@ impl Lake {
     }
 }
 
-/// Lane groups are parts of file names, so they are plain words.
-pub(crate) fn check_group(group: &str) -> Result<(), LakeError> {
+/// Whether this can be the name of a lane group. It is a part of file names, so it is a plain word.
+pub fn is_group(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if group.is_empty() || group.len() > GROUP_LENGTH_MAX || !group.bytes().all(plain) {
+    (1..=GROUP_LENGTH_MAX).contains(&name.len()) && name.bytes().all(plain)
+}
+
+pub(crate) fn check_group(group: &str) -> Result<(), LakeError> {
+    if !is_group(group) {
         return Err(LakeError::Invalid(format!(
             "lane group {group:?} is no name: use 1 to {GROUP_LENGTH_MAX} letters, digits, - and _"
         )));

@@ -35,7 +35,7 @@ use plimsoll_schemas::table::Table;
 use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
 
-pub use crate::append::Appended;
+pub use crate::append::{Appended, GROUP_LENGTH_MAX, is_group};
 pub use crate::encode::EncodedTable;
 pub use crate::error::LakeError;
 pub use crate::files::{ActiveFile, TableFiles};

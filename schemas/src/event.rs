@@ -23,6 +23,9 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
+/// The longest text that a column takes, in bytes. An id is much shorter; a longer text is a mapping to the wrong place.
+pub const TEXT_BYTES_MAX: usize = 4_096;
+
 /// A word from a closed list, stored as its place in that list.
 pub trait Vocabulary: Copy + Sized + 'static {
     /// Every word, in the order of their keys.

@@ -6,3 +6,6 @@ pub mod judge;
 pub mod query;
 pub mod run;
 pub mod sql;
+
+/// The folder of the tables unless `--lake` names another.
+const DEFAULT_LAKE: &str = "plimsoll-lake";

@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 
+use crate::commands::DEFAULT_LAKE;
 use crate::doors;
 use crate::shutdown::Shutdown;
 
@@ -16,7 +17,7 @@ use crate::shutdown::Shutdown;
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder with the tables
-    #[arg(long, value_name = "DIR", default_value = "plimsoll-lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]

@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
@@ -20,6 +20,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
+use crate::commands::DEFAULT_LAKE;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
 use crate::{definitions, doors};
@@ -31,7 +32,7 @@ pub struct Arguments {
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
     /// The folder with the tables; it is made if it is not there
-    #[arg(long, value_name = "DIR", default_value = "plimsoll-lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// One or more brokers, with commas between them
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP", value_parser = brokers)]
@@ -90,15 +91,12 @@ fn brokers(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of a lane group, which is a part of file names in the lake.
+/// The name of a lane group.
 fn group(text: &str) -> Result<String, String> {
-    /// As long as the lake takes it.
-    const LENGTH_MAX: usize = 64;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if (1..=LENGTH_MAX).contains(&text.len()) && text.bytes().all(plain) {
+    if is_group(text) {
         Ok(text.to_owned())
     } else {
-        Err(format!("expected 1 to {LENGTH_MAX} letters, digits, - and _"))
+        Err(format!("expected 1 to {GROUP_LENGTH_MAX} letters, digits, - and _"))
     }
 }
 

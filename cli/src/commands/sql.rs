@@ -9,6 +9,8 @@ use futures::TryStreamExt;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode};
 
+use crate::commands::DEFAULT_LAKE;
+
 /// Ask the tables.
 #[derive(Clone, clap::Args)]
 pub struct Arguments {
@@ -16,7 +18,7 @@ pub struct Arguments {
     #[arg(value_parser = statement)]
     statement: String,
     /// The folder with the tables
-    #[arg(long, value_name = "DIR", default_value = "plimsoll-lake", env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]

@@ -3,16 +3,13 @@
 use hashbrown::HashMap;
 use plimsoll_schemas::definition::source::{Field, Origin, Otherwise};
 use plimsoll_schemas::delivery::DeadLetterReason;
-use plimsoll_schemas::event::{ColumnType, EventColumn};
+use plimsoll_schemas::event::{ColumnType, EventColumn, TEXT_BYTES_MAX};
 
 use super::columns::Cell;
 use super::decimal::{Scaled, scale};
 use super::raw::{Raw, Written};
 use super::rejection::{Rejection, excerpt};
-use super::time::{TimeFault, TimeReader, unit_power};
-
-/// The longest text that a column takes. An id is much shorter; a text this long is a mapping to the wrong place.
-const TEXT_BYTES_MAX: usize = 4_096;
+use super::time::{TimeFault, TimeReader};
 
 /// A field's result: a cell, nothing, or the reason why the record cannot be used.
 pub(super) type Reading<'a> = Result<Option<Cell<'a>>, Box<Rejection>>;
@@ -79,7 +76,7 @@ impl FieldReader {
         };
         let reader = match (column, column.column_type()) {
             // A duration has no civil form: its field is called `latency_ms`, so that is what it holds then.
-            (EventColumn::LatencyUs, _) => TypeReader::Duration(unit_power(&field.time_format).unwrap_or(3)),
+            (EventColumn::LatencyUs, _) => TypeReader::Duration(field.time_format.unit_power().unwrap_or(3)),
             (EventColumn::GoodCount | EventColumn::TotalCount, _) => TypeReader::Integer { minimum: 0 },
             (_, ColumnType::Interned | ColumnType::Text) => TypeReader::Text,
             (_, ColumnType::Word) => TypeReader::Word(column.words()),

@@ -38,21 +38,10 @@ pub(super) enum TimeFault {
     Absurd,
 }
 
-/// The power of ten that turns a number in this format's unit into microseconds; `None` for texts.
-pub(super) fn unit_power(format: &TimeFormat) -> Option<i32> {
-    match format {
-        TimeFormat::Seconds => Some(6),
-        TimeFormat::Milliseconds => Some(3),
-        TimeFormat::Microseconds => Some(0),
-        TimeFormat::Nanoseconds => Some(-3),
-        TimeFormat::Rfc3339 | TimeFormat::Pattern(_) => None,
-    }
-}
-
 impl TimeReader {
     /// The reader of a format, with the zone of times that name none.
     pub(super) fn new(format: &TimeFormat, zone: Tz) -> TimeReader {
-        match (unit_power(format), format) {
+        match (format.unit_power(), format) {
             (Some(power), _) => TimeReader::Epoch(power),
             (None, TimeFormat::Pattern(pattern)) => {
                 TimeReader::Pattern(StrftimeItems::new(pattern).parse_to_owned().ok(), zone)

@@ -5,14 +5,11 @@
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, TimeZone, Utc};
 
-use crate::event::{ColumnType, EventColumn};
+use crate::event::{ColumnType, EventColumn, TEXT_BYTES_MAX};
 use crate::time::Instant;
 
 use super::problem::one_of;
 use super::source::TimeFormat;
-
-/// The longest text that a column takes, in bytes; the decoder sets a longer one aside.
-const TEXT_BYTES_MAX: usize = 4_096;
 
 /// What may stand in this column, when this text may not.
 pub(super) fn misfit(text: &str, column: EventColumn, format: &TimeFormat) -> Option<String> {
@@ -112,11 +109,6 @@ fn decimal(text: &str) -> Option<f64> {
 }
 
 fn micros_per_unit(format: &TimeFormat) -> f64 {
-    match format {
-        TimeFormat::Seconds => 1e6,
-        TimeFormat::Microseconds => 1.0,
-        TimeFormat::Nanoseconds => 1e-3,
-        // The unit of `latency_ms` unless told.
-        TimeFormat::Milliseconds | TimeFormat::Rfc3339 | TimeFormat::Pattern(_) => 1e3,
-    }
+    // Milliseconds are the unit of `latency_ms` unless told.
+    10_f64.powi(format.unit_power().unwrap_or(3))
 }

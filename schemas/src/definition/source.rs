@@ -180,4 +180,15 @@ impl TimeFormat {
     pub fn of(column: EventColumn) -> TimeFormat {
         if column == EventColumn::LatencyUs { TimeFormat::Milliseconds } else { TimeFormat::Rfc3339 }
     }
+
+    /// The power of ten that turns a number in this format's unit into microseconds; `None` for texts.
+    pub fn unit_power(&self) -> Option<i32> {
+        match self {
+            TimeFormat::Seconds => Some(6),
+            TimeFormat::Milliseconds => Some(3),
+            TimeFormat::Microseconds => Some(0),
+            TimeFormat::Nanoseconds => Some(-3),
+            TimeFormat::Rfc3339 | TimeFormat::Pattern(_) => None,
+        }
+    }
 }
