@@ -13,8 +13,9 @@ use plimsoll_engine::stage::Facts;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::table::AttainmentRow;
+use plimsoll_schemas::table::{AttainmentRow, ClockRow};
 
+use crate::metrics::push_label;
 use crate::worker::Progress;
 
 /// Of how many running clocks the nearest due instants are shown: more tell an on-call person nothing, and each is a
@@ -25,12 +26,15 @@ pub const DUE_SHOWN_MAX: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Live(Mutex<State>);
 
+/// Agreement, its version, service and objective, as rows of tables carry them.
+type ObjectiveName = (String, i32, String, String);
+
 /// What is behind the lock.
 #[derive(Debug, Default)]
 pub struct State {
     /// In the order of the portfolio.
     pub objectives: Vec<LiveObjective>,
-    places: HashMap<(String, i32, String, String), usize>,
+    places: HashMap<ObjectiveName, usize>,
     /// The nearest due instant of each objective that has a running clock: place of the objective, instant.
     pub due: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
@@ -102,31 +106,57 @@ impl Live {
         self.state().pipeline.progress.clone()
     }
 
+    /// What the tables say, for a process that keeps none of them: the newest result of each objective, and its running
+    /// clocks.
+    pub fn of_tables(newest: &[AttainmentRow], running: &[ClockRow]) -> Live {
+        let live = Live::default();
+        let mut state = live.state();
+        for row in newest {
+            let labels = labels([
+                &row.agreement,
+                &row.agreement_type,
+                row.customer.as_deref().unwrap_or_default(),
+                &row.objective,
+                row.offering.as_deref().unwrap_or_default(),
+                &row.service,
+                &row.window_kind,
+            ]);
+            state.add(objective_of(row), labels);
+            state.take(row);
+        }
+        let due = running.iter().filter_map(|clock| {
+            let of = (clock.agreement.clone(), clock.agreement_version, clock.service.clone(), clock.objective.clone());
+            Some((of, clock.due_at?))
+        });
+        state.fall_due(due);
+        drop(state);
+        live
+    }
+
     /// Makes room for the objectives of a portfolio.
     pub fn describe(&self, portfolio: &Portfolio) {
         let mut state = self.state();
         state.objectives.clear();
         state.places.clear();
-        for (place, plan) in portfolio.objectives().iter().enumerate() {
-            let mut labels = String::new();
-            let customer = plan.agreement.customer.as_deref().unwrap_or_default();
-            let offering = plan.agreement.offering.as_deref().unwrap_or_default();
-            for (name, value) in [
-                ("agreement", &*plan.key.agreement),
-                ("agreement_type", plan.agreement.agreement_type.as_str()),
-                ("customer", customer),
-                ("objective", &*plan.key.objective),
-                ("offering", offering),
-                ("service", &*plan.key.service),
-                ("window", plan.objective.window.as_str()),
-            ] {
-                if !labels.is_empty() {
-                    labels.push(',');
-                }
-                crate::metrics::push_label(&mut labels, name, value);
-            }
-            state.objectives.push(LiveObjective { labels, newest: None });
-            state.places.insert(place_key(&plan.key), place);
+        for plan in portfolio.objectives() {
+            let labels = labels([
+                &plan.key.agreement,
+                plan.agreement.agreement_type.as_str(),
+                plan.agreement.customer.as_deref().unwrap_or_default(),
+                &plan.key.objective,
+                plan.agreement.offering.as_deref().unwrap_or_default(),
+                &plan.key.service,
+                plan.objective.window.as_str(),
+            ]);
+            state.add(objective_named(&plan.key), labels);
+        }
+    }
+
+    /// Takes the newest results that the tables hold: a worker that goes on from saved state says again only what changes.
+    pub fn take(&self, newest: &[AttainmentRow]) {
+        let mut state = self.state();
+        for row in newest {
+            state.take(row);
         }
     }
 
@@ -153,13 +183,7 @@ impl Live {
         for row in &facts.attainment {
             state.take(row);
         }
-        let mut nearest: BTreeMap<usize, Instant> = BTreeMap::new();
-        for (at, key, _) in group.due().take(DUE_SHOWN_MAX) {
-            if let Some(&place) = state.places.get(&place_key(key)) {
-                nearest.entry(place).and_modify(|known| *known = at.min(*known)).or_insert(at);
-            }
-        }
-        state.due = nearest.into_iter().collect();
+        state.fall_due(group.due().take(DUE_SHOWN_MAX).map(|(at, key, _)| (objective_named(key), at)));
         state.pipeline.beyond_history = group.beyond_history();
         state.pipeline.unassigned = group.unassigned();
         let watermark = group.watermarks().watermark();
@@ -182,9 +206,27 @@ impl Live {
 }
 
 impl State {
+    fn add(&mut self, objective: ObjectiveName, labels: String) {
+        self.places.insert(objective, self.objectives.len());
+        self.objectives.push(LiveObjective { labels, newest: None });
+    }
+
+    /// Keeps the nearest due instant of each objective.
+    fn fall_due(&mut self, due: impl Iterator<Item = (ObjectiveName, Instant)>) {
+        let mut nearest: BTreeMap<usize, Instant> = BTreeMap::new();
+        for (objective, at) in due {
+            if let Some(&place) = self.places.get(&objective) {
+                nearest.entry(place).and_modify(|known| *known = at.min(*known)).or_insert(at);
+            }
+        }
+        self.due = nearest.into_iter().collect();
+    }
+
     fn take(&mut self, row: &AttainmentRow) {
-        let key = (row.agreement.clone(), row.agreement_version, row.service.clone(), row.objective.clone());
-        let Some(objective) = self.places.get(&key).and_then(|&place| self.objectives.get_mut(place)) else { return };
+        let Some(objective) = self.places.get(&objective_of(row)).and_then(|&place| self.objectives.get_mut(place))
+        else {
+            return;
+        };
         if objective.newest.as_ref().is_some_and(|newest| newest.window_start > row.window_start) {
             return;
         }
@@ -197,6 +239,23 @@ impl State {
     }
 }
 
-fn place_key(key: &ObjectiveKey) -> (String, i32, String, String) {
+fn objective_named(key: &ObjectiveKey) -> ObjectiveName {
     (key.agreement.to_string(), key.version as i32, key.service.to_string(), key.objective.to_string())
+}
+
+fn objective_of(row: &AttainmentRow) -> ObjectiveName {
+    (row.agreement.clone(), row.agreement_version, row.service.clone(), row.objective.clone())
+}
+
+/// The labels of an objective in the Prometheus text format, from their values in the order of their names.
+fn labels(values: [&str; 7]) -> String {
+    const NAMES: [&str; 7] = ["agreement", "agreement_type", "customer", "objective", "offering", "service", "window"];
+    let mut text = String::new();
+    for (name, value) in NAMES.into_iter().zip(values) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        push_label(&mut text, name, value);
+    }
+    text
 }

@@ -11,14 +11,16 @@ use crate::live::{Live, LiveObjective, State};
 
 /// Everything that the worker knows, as a scrape at `now` sees it.
 pub fn render(live: &Live, now: Instant) -> String {
-    let state = live.state();
-    let mut text = String::with_capacity(512 * (state.objectives.len() + 16));
-    objectives(&mut text, &state, now);
-    pipeline(&mut text, &state, now);
+    let mut text = objectives(live, now);
+    pipeline(&mut text, &live.state(), now);
     text
 }
 
-fn objectives(text: &mut String, state: &State, now: Instant) {
+/// What is known of the objectives alone, as a scrape at `now` sees it.
+pub fn objectives(live: &Live, now: Instant) -> String {
+    let state = &live.state();
+    let mut buffer = String::with_capacity(512 * (state.objectives.len() + 16));
+    let text = &mut buffer;
     family(
         text,
         "plimsoll_objective_attainment_ratio",
@@ -48,6 +50,7 @@ fn objectives(text: &mut String, state: &State, now: Instant) {
             let _ = writeln!(text, "{due}{{{}}} {}", objective.labels, seconds((at - now).0));
         }
     }
+    buffer
 }
 
 fn shares(text: &mut String, name: &str, state: &State, share: impl Fn(&LiveObjective) -> Option<Share>) {

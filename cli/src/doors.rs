@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use plimsoll_aggregate::Live;
-use plimsoll_aggregate::metrics::{family, labelled, render};
+use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
 use plimsoll_ingest::kafka::KafkaSource;
 use plimsoll_query::{QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
@@ -33,17 +33,27 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
 ///
 /// # Errors
 /// When no more connections can be accepted.
-pub async fn open(
+pub async fn open<Text: Future<Output = String> + Send>(
     listener: TcpListener,
     service: Arc<QueryService>,
     readiness: Readiness,
-    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
     shutdown: Shutdown,
 ) -> Result<()> {
     let counted = service.clone();
-    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics() + &counted.metrics()) };
+    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape)));
     serve(listener, router, async move { shutdown.requested().await }).await.context("the HTTP server stopped")
+}
+
+/// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not
+/// there, and the service counts an error.
+pub async fn table_metrics(service: &QueryService, now: Instant) -> String {
+    let (newest, running) = (service.newest_attainment().await, service.clocks_due_next().await);
+    match (newest, running) {
+        (Ok(newest), Ok(running)) => objectives(&Live::of_tables(&newest, &running), now),
+        _ => String::new(),
+    }
 }
 
 /// The worker's numbers and the consumer's, in the Prometheus text format.

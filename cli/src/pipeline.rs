@@ -20,6 +20,7 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub definitions: Arc<Definitions>,
     /// The tables.
     pub lake: Lake,
+    /// The newest results that they hold.
+    pub newest: Vec<AttainmentRow>,
     /// End when every partition has been read to its end.
     pub until_caught_up: bool,
 }
@@ -67,6 +70,7 @@ impl Pipeline {
         let live = Arc::new(Live::default());
         let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
         let worker = Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
+        live.take(&settings.newest);
         let expected = match settings.until_caught_up {
             true => Some(partitions_of(&settings.kafka, &sources)?),
             false => None,

@@ -10,12 +10,13 @@
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `session` is the service and its
 //! limits; `views` is the SQL of every table that users see; `provider` reads one table of the lake; `format` writes
-//! answers; `metrics` counts them; `http` is the doors.
+//! answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables; `http` is the doors.
 
 mod error;
 mod format;
 mod http;
 mod metrics;
+mod newest;
 mod provider;
 mod session;
 mod views;

@@ -280,6 +280,31 @@ fn the_doors_answer_and_a_signal_ends_everything_cleanly() {
     assert!(running.end().success());
     run_until_caught_up(&broker, &world.definitions, &world.lake("lake"), &[]);
     assert_as_judged(&world, &world.lake("lake"), "after a signal");
+
+    // Nothing new comes, so whatever the tables' own door and a restarted worker show of the objectives was known before:
+    // seven objectives for two services, each with a verdict.
+    let shown = [
+        &["query", "--lake", &lake, "--listen", "127.0.0.1:0"] as &[&str],
+        &["run", "--lake", &lake, "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap, "--definitions", &definitions],
+    ]
+    .map(|arguments| {
+        let running = Running::start(arguments);
+        let line = running.wait_for("answering on http://");
+        let address = line.split("http://").nth(1).expect("an address").trim();
+        objective_metrics(&get(address, "/metrics"))
+    });
+    assert_eq!(shown[0], shown[1]);
+    let count = |name: &str| shown[0].iter().filter(|sample| sample.starts_with(name)).count();
+    assert_eq!(count("plimsoll_objective_verdict{"), 14, "{shown:?}");
+    assert!(count("plimsoll_objective_error_budget_remaining_ratio{") > 0, "{shown:?}");
+}
+
+/// The samples of objectives, sorted.
+fn objective_metrics(answer: &str) -> Vec<String> {
+    let lines = answer.lines().filter(|line| line.starts_with("plimsoll_objective_"));
+    let mut samples: Vec<_> = lines.map(str::to_owned).collect();
+    samples.sort_unstable();
+    samples
 }
 
 fn get(address: &str, path: &str) -> String {

@@ -104,11 +104,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         clock: Arc::new(move || end),
     };
     let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
-    let settings = Settings { kafka, worker, definitions: found, lake, until_caught_up: true };
+    let settings = Settings { kafka, worker, definitions: found, lake, newest: Vec::new(), until_caught_up: true };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let scraped = live.clone();
-    let metrics = move || doors::pipeline_metrics(&scraped, &source, end);
+    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source, end));
     // The worker's end is not the end of the doors, so they have a shutdown of their own.
     let closing = Shutdown::default();
     let answering =

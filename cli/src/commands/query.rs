@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
+use plimsoll_schemas::Instant;
 
 use crate::commands::DEFAULT_LAKE;
 use crate::doors;
@@ -33,7 +34,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         let service = Arc::new(QueryService::open(lake, Limits::default()).await?);
         let listener = doors::listen(arguments.listen).await?;
         println!("answering on http://{}", listener.local_addr()?);
-        doors::open(listener, service, Arc::new(|| Ok(())), String::new, shutdown).await?;
+        let asked = service.clone();
+        let metrics = move || {
+            let service = asked.clone();
+            async move { doors::table_metrics(&service, Instant::from(chrono::Utc::now())).await }
+        };
+        doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -141,7 +141,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         snapshot_every: arguments.snapshot_every,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    let settings = Settings { kafka, worker, definitions, lake, until_caught_up: arguments.until_caught_up };
+    let newest = runtime.block_on(service.newest_attainment())?;
+    let settings = Settings { kafka, worker, definitions, lake, newest, until_caught_up: arguments.until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
         "reading {} from {}, answering on http://{}",
@@ -150,7 +151,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         listener.local_addr()?
     );
     let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let metrics = move || doors::pipeline_metrics(&live, &source, Instant::from(chrono::Utc::now()));
+    let metrics =
+        move || std::future::ready(doors::pipeline_metrics(&live, &source, Instant::from(chrono::Utc::now())));
     let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
