@@ -20,6 +20,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, Expr, col};
 use futures::{StreamExt, TryStreamExt};
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::table::Table;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -214,6 +215,7 @@ impl Wish {
         let mut values: Vec<(&'static str, Vec<Expr>)> = Vec::new();
         for (name, value) in parameters {
             if let Some(column) = door.filters.iter().find(|column| **column == name) {
+                allowed_word(door, column, &value)?;
                 match values.iter_mut().find(|(known, _)| known == column) {
                     Some((_, values)) if values.len() == VALUES_MAX => {
                         return Err(QueryError::Invalid(format!("found more than {VALUES_MAX} values of {name}")));
@@ -232,6 +234,17 @@ impl Wish {
         }
         conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
         Ok(Wish { conditions, limit })
+    }
+}
+
+/// Refuses a value that no row can have, which would look like an answer of nothing.
+fn allowed_word(door: &Door, column: &str, value: &str) -> Result<(), QueryError> {
+    let table = Table::ALL.into_iter().find(|table| table.name() == door.view);
+    match table.and_then(|table| table.words(column)) {
+        Some(words) if !words.contains(&value) => {
+            Err(QueryError::Invalid(format!("found {column}={value}, allowed are {}", words.join(", "))))
+        }
+        _ => Ok(()),
     }
 }
 

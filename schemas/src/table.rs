@@ -19,6 +19,7 @@ pub use rows::{
     OutageRow, ServiceRow, TransitionRow,
 };
 
+use crate::definition::Signal;
 use crate::event::{event_schema, timestamp_type};
 use crate::ratio::Share;
 use crate::time::Micros;
@@ -114,6 +115,21 @@ impl Table {
             Table::Calendars => schema_of(CALENDARS),
             Table::Services => schema_of(SERVICES),
             Table::Epochs => schema_of(EPOCHS),
+        }
+    }
+
+    /// The words that may stand in a text column; `None` where any text may.
+    pub fn words(self, column: &str) -> Option<&'static [&'static str]> {
+        match (self, column) {
+            (Table::Clocks, "verdict") => Some(&["running", "met", "breached", "cancelled", "moved"]),
+            (_, "verdict") => Some(&["met", "at_risk", "breached", "no_data", "insufficient_data"]),
+            (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
+            (_, "event") => Some(&["warning", "breach", "retraction"]),
+            (_, "finality") => Some(&["provisional", "final"]),
+            (_, "scope") => Some(&["objective", "ticket"]),
+            (_, "signal") => Some(&Signal::NAMES),
+            (_, "window_kind") => Some(&["day", "week", "month", "quarter", "year"]),
+            _ => None,
         }
     }
 

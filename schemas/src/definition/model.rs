@@ -485,6 +485,19 @@ impl Signal {
     /// The lowest satisfaction score that is good unless told, on the usual scale from 1 to 5.
     pub const GOOD_FROM: i64 = 4;
 
+    /// Every signal as `as_str` writes it.
+    pub const NAMES: [&'static str; 9] = [
+        "availability",
+        "downtime",
+        "longest_outage",
+        "outage_count",
+        "response_time",
+        "resolution_time",
+        "good_ratio",
+        "change_success",
+        "satisfaction",
+    ];
+
     /// As definitions and tables write it.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
 //! Problems of form: YAML, fields, types, words.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{BASE, check, document, good, listed};
 use crate::definition::scalar::{DURATION, SHARE};
-use crate::definition::{File, SCHEMAS, load, parse_duration};
+use crate::definition::{File, SCHEMAS, Signal, load, parse_duration};
 use crate::event::{EventColumn, Vocabulary};
 use crate::time::Micros;
 
@@ -235,6 +235,7 @@ fn messages_and_schemas_say_the_same() {
     for (name, said) in [("duration", DURATION), ("share", SHARE)] {
         assert_eq!(schema["$defs"][name]["description"], said);
     }
+    assert_eq!(schema["$defs"]["indicator"]["properties"]["signal"]["enum"], json!(Signal::NAMES));
 }
 
 #[test]
