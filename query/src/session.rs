@@ -44,6 +44,11 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.satu
 /// stack for each two bytes; `STACK_BYTES` holds the longest.
 const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
+/// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are made
+/// row by row by the table function `generate_series`, which stays.
+const UNBOUNDED_FUNCTIONS: [&str; 7] =
+    ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
+
 /// The stack that a thread needs to plan any statement, in bytes: give it to the runtime that answers questions.
 pub const STACK_BYTES: usize = 128 << 20;
 
@@ -90,14 +95,19 @@ impl QueryService {
     /// # Errors
     /// `Internal` when a view does not fit the tables, which is a defect of this crate.
     pub async fn open(lake: Lake, limits: Limits) -> Result<QueryService, QueryError> {
-        let config =
+        let mut config =
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, CURRENT).with_information_schema(true);
+        // A recursion holds all its rows, unaccounted, and nothing here is recursive but what a person would ask twice.
+        config.options_mut().execution.enable_recursive_ctes = false;
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime(&lake, &limits)?)
             .with_default_features()
             .build();
         let context = SessionContext::new_with_state(state);
+        for function in UNBOUNDED_FUNCTIONS {
+            context.deregister_udf(function);
+        }
         let defect = |error: DataFusionError| QueryError::Internal(error.strip_backtrace());
 
         let history = MemorySchemaProvider::new();
