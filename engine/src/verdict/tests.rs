@@ -1,6 +1,6 @@
 //! Verdicts by hand calculation.
 
-use plimsoll_schemas::definition::{Indicator, WindowKind};
+use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
 
