@@ -8,4 +8,5 @@ mod kafka;
 #[cfg(feature = "kafka-tls")]
 mod kafka_tls;
 mod real_data;
+mod scenarios;
 mod support;

@@ -1,0 +1,322 @@
+//! Scenarios: definitions, events and the rows expected of them, one readable file a case. `tests/scenarios/README.md`
+//! tells how they are written.
+//!
+//! Each runs through `plimsoll judge` twice, the second time with its events in reverse order: the same tables must
+//! come out (R21). `PLIMSOLL_SCENARIO=part-of-a-name` runs those alone whose file names contain it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use plimsoll_schemas::definition::parse_duration;
+use plimsoll_schemas::ratio::Share;
+use plimsoll_schemas::table::Table;
+use plimsoll_schemas::{Instant, Micros};
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::support::{repository, run};
+
+/// A file of `tests/scenarios`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenario {
+    title: String,
+    /// The calculation by hand that the expected rows come from.
+    why: String,
+    definitions: Vec<Map<String, Value>>,
+    #[serde(default)]
+    events: Vec<Value>,
+    #[serde(default)]
+    as_of: String,
+    expect: BTreeMap<Expected, Vec<Value>>,
+}
+
+/// What a scenario may expect something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Expected {
+    /// What is wrong with the definitions; then nothing else is expected.
+    Problems,
+    Attainment,
+    Clocks,
+    Outages,
+    Breaches,
+    Transitions,
+    DeadLetters,
+}
+
+/// The tables that are shown for every scenario.
+const SHOWN: &str = "attainment,clocks,outages,breaches,transitions,dead_letters";
+
+impl Expected {
+    fn table(self) -> Option<Table> {
+        match self {
+            Expected::Problems => None,
+            Expected::Attainment => Some(Table::Attainment),
+            Expected::Clocks => Some(Table::Clocks),
+            Expected::Outages => Some(Table::Outages),
+            Expected::Breaches => Some(Table::Breaches),
+            Expected::Transitions => Some(Table::Transitions),
+            Expected::DeadLetters => Some(Table::DeadLetters),
+        }
+    }
+}
+
+#[test]
+fn scenarios_come_out_as_worked_out_by_hand() {
+    let wanted = std::env::var("PLIMSOLL_SCENARIO").unwrap_or_default();
+    let files: Vec<PathBuf> = files().into_iter().filter(|path| name_of(path).contains(&wanted)).collect();
+    assert!(!files.is_empty(), "no file in tests/scenarios has {wanted:?} in its name; see PLIMSOLL_SCENARIO");
+    let mut failures = String::new();
+    for path in &files {
+        let text = std::fs::read_to_string(path).expect("a scenario can be read");
+        if let Err(failure) = check(&text) {
+            let _ = writeln!(failures, "\n{}: {}", name_of(path), failure.trim_end());
+        }
+    }
+    assert!(failures.is_empty(), "- is expected, + is found\n{failures}");
+}
+
+#[test]
+fn a_wrong_scenario_says_what_is_wrong_with_it() {
+    let good = "title: t\nwhy: w\ndefinitions: []\nexpect: {}\n";
+    for (text, said) in [
+        ("title: [", "not YAML"),
+        ("title: t\ntitle: t\n", "not YAML"),
+        ("title: t\n", "missing field `why`"),
+        (&format!("{good}event: []\n"), "unknown field `event`"),
+        (&good.replace("{}", "{clock: []}"), "unknown variant `clock`"),
+        (
+            &good.replace("{}", "{problems: []}").replace("title: t", "title: ' '"),
+            "title, why and expect say something",
+        ),
+        (good, "title, why and expect say something"),
+        (&good.replace("{}", "{clocks: []}"), "as_of is needed"),
+    ] {
+        let failure = check(text).expect_err(text);
+        assert!(failure.contains(said), "{text:?} said {failure:?}");
+    }
+}
+
+#[test]
+fn a_wrong_expectation_is_shown_beside_what_was_found() {
+    // The outage lasts from 10:00 until 10:30.
+    let scenario = |rows: &str| {
+        format!(
+            "title: t
+why: w
+as_of: 2026-03-02T12:00:00Z
+definitions: [{{kind: Service, metadata: {{id: web}}}}]
+events:
+  - {{time: 2026-03-02T10:00:00Z, kind: incident, service: web, ticket: T1, action: opened, outage: true}}
+  - {{time: 2026-03-02T10:30:00Z, kind: incident, ticket: T1, action: resolved}}
+expect: {{outages: {rows}}}"
+        )
+    };
+    assert_eq!(check(&scenario("[{started_at: '2026-03-02T11:00:00+01:00', duration_us: 30m}]")), Ok(()));
+    for (rows, said) in [
+        (
+            "[{service: web, duration_us: 31m}]",
+            "- {service: web, duration_us: 31m}\n    + {service: web, duration_us: 30m}",
+        ),
+        ("[{duration_us: 30m}, {service: web}]", "      {duration_us: 30m}\n    - {service: web}\n"),
+        ("[]", "    + {service: web, started_at: 2026-03-02T10:00:00Z"),
+        ("[{duration: 30m}]", "outages has no column \"duration\""),
+        ("[{duration_us: half an hour}]", "expected a duration such as 1h 30m"),
+        ("[{started_at: soon}]", "expected RFC 3339"),
+    ] {
+        let failure = check(&scenario(rows)).expect_err(rows);
+        assert!(failure.contains(said), "{rows} said {failure}");
+    }
+}
+
+#[test]
+fn the_example_for_authors_comes_out_as_well() {
+    let page = std::fs::read_to_string(repository("tests/scenarios/README.md")).expect("the page for authors");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    assert_eq!(check(example), Ok(()));
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repository("tests/scenarios")).expect("the folder of scenarios");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    files.sort();
+    files
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Runs one scenario; the error tells how it differs, or what is wrong with the file.
+fn check(text: &str) -> Result<(), String> {
+    let mut scenario = Scenario::parse(text)?;
+    let title = |failure| format!("{}\n{failure}", scenario.title);
+    scenario.compare().map_err(title)?;
+    // Where a record stands is what is said of a dead letter.
+    if scenario.expect.contains_key(&Expected::DeadLetters) || scenario.events.len() < 2 {
+        return Ok(());
+    }
+    scenario.events.reverse();
+    scenario.compare().map_err(|failure| title(format!("  with the events in reverse order (R21):\n{failure}")))
+}
+
+impl Scenario {
+    fn parse(text: &str) -> Result<Scenario, String> {
+        let documents = Yaml::load_from_str(text).map_err(|error| format!("this is not YAML: {error}"))?;
+        let [document] = documents.as_slice() else { return Err("expected one document".to_owned()) };
+        let scenario: Scenario = serde_json::from_value(json(document)?).map_err(|error| error.to_string())?;
+        if scenario.title.trim().is_empty() || scenario.why.trim().is_empty() || scenario.expect.is_empty() {
+            return Err("title, why and expect say something".to_owned());
+        }
+        if scenario.as_of.is_empty() && scenario.expect.keys().any(|expected| *expected != Expected::Problems) {
+            return Err("as_of is needed, such as 2026-03-02T12:00:00Z".to_owned());
+        }
+        Ok(scenario)
+    }
+
+    /// Judges the events and compares everything that is expected.
+    fn compare(&self) -> Result<(), String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (definitions, events) = (folder.path().join("definitions"), folder.path().join("events.ndjson"));
+        std::fs::create_dir(&definitions).expect("a folder for definitions");
+        std::fs::write(definitions.join("definitions.yaml"), self.definitions_text()).expect("definitions");
+        std::fs::write(&events, self.events_text()).expect("events");
+        let (definitions, events) = (definitions.to_string_lossy(), events.to_string_lossy());
+        let mut arguments = vec!["judge", "-d", &definitions, "-e", &events, "--format", "json", "--show", SHOWN];
+        if !self.as_of.is_empty() {
+            arguments.extend(["--as-of", &self.as_of]);
+        }
+        let done = run(&arguments);
+        let (out, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let problems: Vec<Value> = errors.lines().filter_map(problem).collect();
+        if problems.is_empty() && !done.status.success() {
+            return Err(format!("  judge ended with {}: {errors}", done.status));
+        }
+        let expected = self.expect.get(&Expected::Problems).map_or(&[][..], Vec::as_slice);
+        let mut differences = difference(Expected::Problems, expected, &problems)?;
+        if problems.is_empty() {
+            let found: BTreeMap<String, Vec<Value>> = serde_json::from_str(&out).expect("judge shows lists of rows");
+            for (&expected, rows) in &self.expect {
+                let Some(table) = expected.table() else { continue };
+                differences += &difference(expected, rows, &found[table.name()])?;
+            }
+        }
+        if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
+    /// The definitions as documents of one file, each on a line: what is JSON is YAML.
+    fn definitions_text(&self) -> String {
+        let documents = self.definitions.iter().map(|document| {
+            let mut document = document.clone();
+            document.entry("apiVersion").or_insert_with(|| "plimsoll/v1".into());
+            document.entry("spec").or_insert_with(|| Map::new().into());
+            Value::from(document).to_string()
+        });
+        documents.collect::<Vec<_>>().join("\n---\n")
+    }
+
+    /// The events, one a line; a text is a record as it stands.
+    fn events_text(&self) -> String {
+        let records = self.events.iter().map(|event| event.as_str().map_or_else(|| event.to_string(), str::to_owned));
+        records.map(|record| record + "\n").collect()
+    }
+}
+
+/// What a line of standard error says of the definitions, without the place.
+fn problem(line: &str) -> Option<Value> {
+    let (_, said) = line.strip_prefix("definitions.yaml:")?.split_once(": ")?;
+    Some(said.into())
+}
+
+/// A YAML value as a JSON value; YAML's tags and aliases are not needed here.
+fn json(node: &Yaml<'_>) -> Result<Value, String> {
+    Ok(match node {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
+        Yaml::Value(Scalar::Integer(value)) => (*value).into(),
+        Yaml::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
+        Yaml::Value(Scalar::String(value)) => value.as_ref().into(),
+        Yaml::Sequence(items) => items.iter().map(json).collect::<Result<Vec<_>, _>>()?.into(),
+        Yaml::Mapping(entries) => {
+            let named = |(key, value): (&Yaml<'_>, &Yaml<'_>)| {
+                let name = key.as_str().ok_or_else(|| format!("found the key {key:?}, expected a text"))?;
+                Ok((name.to_owned(), json(value)?))
+            };
+            entries.iter().map(named).collect::<Result<Map<_, _>, String>>()?.into()
+        }
+        other => return Err(format!("found {other:?}, expected a text, a number, a list or a mapping")),
+    })
+}
+
+/// Expected and found rows, line by line where they differ; empty when they do not. Of a found row those columns are
+/// looked at that the expected one names.
+fn difference(what: Expected, expected: &[Value], found: &[Value]) -> Result<String, String> {
+    let (mut lines, mut differs) = (String::new(), false);
+    for index in 0..expected.len().max(found.len()) {
+        let (wanted, row) = (expected.get(index), found.get(index));
+        let columns = wanted.or_else(|| expected.last()).and_then(Value::as_object);
+        let wanted = wanted.map(|wanted| told(what, wanted, columns)).transpose()?;
+        let row = row.map(|row| told(what, row, columns)).transpose()?;
+        // What a problem allows may be long: its beginning is enough.
+        let begins = || {
+            what == Expected::Problems
+                && row.as_deref().zip(wanted.as_deref()).is_some_and(|(row, wanted)| row.starts_with(wanted))
+        };
+        if wanted == row || begins() {
+            let _ = writeln!(lines, "      {}", row.unwrap_or_default());
+            continue;
+        }
+        differs = true;
+        for (sign, row) in [("-", wanted), ("+", row)] {
+            let _ = row.map(|row| writeln!(lines, "    {sign} {row}"));
+        }
+    }
+    let name = what.table().map_or("problems", Table::name);
+    Ok(if differs { format!("  {name}:\n{lines}") } else { String::new() })
+}
+
+/// A row as a scenario writes it: these columns, or every one that is not null.
+fn told(what: Expected, row: &Value, columns: Option<&Map<String, Value>>) -> Result<String, String> {
+    let Some(table) = what.table() else { return Ok(row.as_str().map_or_else(|| row.to_string(), str::to_owned)) };
+    let cells = row.as_object().ok_or_else(|| format!("{}: found {row}, expected columns", table.name()))?;
+    let filled = || cells.iter().filter(|(_, value)| !value.is_null()).map(|(column, _)| column);
+    let columns: Vec<&String> = columns.map_or_else(|| filled().collect(), |columns| columns.keys().collect());
+    let cell = |column: &String| {
+        let value = cells.get(column).unwrap_or(&Value::Null);
+        Ok(format!("{column}: {}", plain(table, column, value)?))
+    };
+    let cells = columns.into_iter().map(cell).collect::<Result<Vec<_>, String>>()?;
+    Ok(format!("{{{}}}", cells.join(", ")))
+}
+
+/// One value in the one way in which it is compared and shown, whether it was written by hand or by the program.
+fn plain(table: Table, column: &str, value: &Value) -> Result<String, String> {
+    let field = table.schema();
+    let field = field.field_with_name(column).map_err(|_| format!("{} has no column {column:?}", table.name()))?;
+    let wrong = |allowed: &str| format!("{}.{column}: found {value}, expected {allowed}", table.name());
+    let text = match value {
+        Value::Null => return Ok("null".to_owned()),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let (sign, size) = text.strip_prefix('-').map_or(("", text.as_str()), |size| ("-", size));
+    if column.ends_with("_us") {
+        // The program writes a number of microseconds; people write durations.
+        let length = if value.is_number() { size.parse().ok().map(Micros) } else { parse_duration(size) };
+        return Ok(format!("{sign}{}", length.ok_or_else(|| wrong("a duration such as 1h 30m"))?));
+    }
+    if column.ends_with("_ratio") {
+        return Ok(format!("{sign}{}", Share::parse(size).ok_or_else(|| wrong("a share such as 99.9 %"))?));
+    }
+    if field.data_type().is_temporal() {
+        return Ok(Instant::parse_rfc3339(&text)
+            .ok_or_else(|| wrong("RFC 3339, e.g. 2026-03-02T12:00:00Z"))?
+            .to_string());
+    }
+    Ok(text)
+}
