@@ -19,7 +19,7 @@ pub use rows::{
     OutageRow, ServiceRow, TransitionRow,
 };
 
-use crate::definition::Signal;
+use crate::definition::{Signal, WindowKind};
 use crate::event::{event_schema, timestamp_type};
 use crate::ratio::Share;
 use crate::time::Micros;
@@ -128,7 +128,7 @@ impl Table {
             (_, "finality") => Some(&["provisional", "final"]),
             (_, "scope") => Some(&["objective", "ticket"]),
             (_, "signal") => Some(&Signal::NAMES),
-            (_, "window_kind") => Some(&["day", "week", "month", "quarter", "year"]),
+            (_, "window_kind") => Some(&WindowKind::NAMES),
             _ => None,
         }
     }

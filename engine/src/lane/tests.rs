@@ -37,6 +37,8 @@ spec:
     - {id: outages, indicator: {signal: outage_count, unknown: hold}, target: {at_most: 1}, window: {calendar: week}}
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
+    - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
 ---
 apiVersion: plimsoll/v1
 kind: Agreement

@@ -16,12 +16,12 @@ use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::service::Segment;
 use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states};
-use crate::window::{Window, window_containing, windows_between};
+use crate::window::{Window, uncut_stretch, window_containing, windows_between};
 
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectiveState {
-    /// What was counted, by the start of the window: (good, total).
+    /// What was counted, by the start of the stretch that no window cuts: (good, total).
     counts: BTreeMap<Instant, (i64, i64)>,
     /// What was last written, by the start of the window.
     written: BTreeMap<Instant, Written>,
@@ -31,10 +31,10 @@ pub struct ObjectiveState {
     touched_from: Option<Instant>,
     /// The end of the earliest segment that is not final.
     next_end: Instant,
-    /// The start of that segment.
+    /// The instant from which its window is the newest.
     next_start: Instant,
-    /// The window into which something was last counted; most counting happens in order.
-    last_window: Window,
+    /// The stretch into which something was last counted; most counting happens in order.
+    last_stretch: Window,
     /// The digest of the definition by which results were last stated.
     stated_by: u64,
 }
@@ -48,6 +48,8 @@ struct Written {
     degraded: Micros,
     excluded: Micros,
     unknown: Micros,
+    /// Of the unknown time, what counts as up, down, degraded and excluded under `hold`.
+    held: [Micros; 4],
     counts: (i64, i64),
     outages: (i64, Micros),
     breached_at: Option<Instant>,
@@ -77,20 +79,20 @@ impl ObjectiveState {
             touched_from: None,
             next_end: first.end.min(plan.agreement.in_force.end),
             next_start: start,
-            last_window: first,
+            last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
             stated_by: plan.digest,
         }
     }
 
-    /// Counts something into the window of its instant, if this version was in force then.
+    /// Counts something into the windows of its instant, if this version was in force then.
     pub fn contribute(&mut self, plan: &ObjectivePlan, contribution: Contribution) {
         if !plan.agreement.in_force.contains(contribution.at) {
             return;
         }
-        if !self.last_window.contains(contribution.at) {
-            self.last_window = window_containing(plan.window_kind(), plan.agreement.time_zone, contribution.at);
+        if !self.last_stretch.contains(contribution.at) {
+            self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
-        let (good, total) = self.counts.entry(self.last_window.start).or_default();
+        let (good, total) = self.counts.entry(self.last_stretch.start).or_default();
         // A sum beyond i64 stays at its end: a defective producer must not stop everybody else.
         *good = good.saturating_add(contribution.good);
         *total = total.saturating_add(contribution.total);
@@ -118,19 +120,21 @@ impl ObjectiveState {
 
     /// The earliest instant whose states are needed to state the results anew; `None` when none can differ.
     pub fn next_from(&self, plan: &ObjectivePlan, step: &Step) -> Option<Instant> {
-        let from = self
-            .touched_from
-            .map_or(self.next_start, |touched| touched.min(self.next_start))
-            .max(plan.agreement.in_force.start);
-        let window = window_containing(plan.window_kind(), plan.agreement.time_zone, from);
+        let window =
+            window_containing(plan.window_kind(), plan.agreement.time_zone, self.stated_until(plan.agreement.in_force));
         let segment = window.clip(plan.agreement.in_force)?;
         (segment.start < step.watermark).then_some(segment.start)
+    }
+
+    /// Results of windows that are the newest before this instant stand.
+    fn stated_until(&self, in_force: Window) -> Instant {
+        self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start)).max(in_force.start)
     }
 
     /// Writes the results that changed. `states` covers the service from `next_from` to the watermark where the
     /// objective is fed by state, and is not read where it is fed by counts.
     pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, states: &[Segment], facts: &mut Facts) {
-        let Some(from) = self.next_from(plan, step) else { return };
+        let from = self.stated_until(plan.agreement.in_force);
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         for window in windows_between(plan.window_kind(), plan.agreement.time_zone, from, step.watermark) {
             let Some(segment) = window.clip(plan.agreement.in_force) else { break };
@@ -140,14 +144,22 @@ impl ObjectiveState {
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
             let found = self.find(plan, window, segment, last, step.watermark, states);
             self.write(plan, &found, step, facts);
-            if last && segment.end > self.next_start {
-                let next = window_containing(plan.window_kind(), plan.agreement.time_zone, segment.end);
-                self.next_start = segment.end;
-                // A version that ended has no further segment.
-                self.next_end = next.clip(plan.agreement.in_force).map_or(Instant(i64::MAX), |segment| segment.end);
+            if last && window.end > self.next_start {
+                let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
+                self.next_start = window.end;
+                // A version that ended has no further segment, or one that ended before its rolling window is the newest.
+                let segment = next.clip(plan.agreement.in_force);
+                self.next_end = segment.map_or(Instant(i64::MAX), |segment| segment.end.max(window.end + Micros(1)));
             }
         }
         self.stated_by = plan.digest;
+    }
+
+    /// What was counted in a window.
+    fn counted(&self, window: Window) -> (i64, i64) {
+        let add =
+            |(good, total): (i64, i64), more: &(i64, i64)| (good.saturating_add(more.0), total.saturating_add(more.1));
+        self.counts.range(window.start..window.end).map(|(_, counts)| counts).fold((0, 0), add)
     }
 
     fn find(
@@ -161,7 +173,7 @@ impl ObjectiveState {
     ) -> Found {
         let over = segment.end <= now;
         let Feed::State(policy) = plan.feed() else {
-            let (good_count, total_count) = self.counts.get(&window.start).copied().unwrap_or_default();
+            let (good_count, total_count) = self.counted(window);
             let agreed = plan.calendar.elapsed(segment.start, segment.end);
             let measured = Measured { good_count, total_count, agreed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
@@ -209,7 +221,7 @@ impl ObjectiveState {
 
 impl Found {
     fn written(&self) -> Written {
-        let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
+        let Measured { good, bad, degraded, excluded, unknown, held, .. } = self.measured;
         Written {
             verdict: self.judged.verdict,
             good,
@@ -217,6 +229,7 @@ impl Found {
             degraded,
             excluded,
             unknown,
+            held,
             counts: (self.measured.good_count, self.measured.total_count),
             outages: (self.measured.outage_count, self.measured.longest_outage),
             breached_at: self.breached_at,
@@ -244,10 +257,15 @@ impl Found {
 }
 
 impl Written {
-    /// For the correction row: `breached, good 5us, bad 5us, ...`.
+    /// For the correction row: `breached: good_us 5, bad_us 5, ...`. Held time is told when there is some.
     fn describe(&self) -> String {
+        let [up, down, degraded, excluded] = self.held.map(i64::from);
+        let held = match self.held {
+            [Micros::ZERO, Micros::ZERO, Micros::ZERO, Micros::ZERO] => String::new(),
+            _ => format!(" (held as up {up}, down {down}, degraded {degraded}, excluded {excluded})"),
+        };
         format!(
-            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {}, total_count {}, outage_count {}, longest_outage_us {}",
+            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}{held}, good_count {}, total_count {}, outage_count {}, longest_outage_us {}",
             self.verdict.as_str(),
             self.good.0,
             self.bad.0,

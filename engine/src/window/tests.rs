@@ -6,8 +6,15 @@ use proptest::sample::select;
 
 use super::*;
 
-const KINDS: [WindowKind; 5] =
-    [WindowKind::Day, WindowKind::Week, WindowKind::Month, WindowKind::Quarter, WindowKind::Year];
+const KINDS: [WindowKind; 7] = [
+    WindowKind::Day,
+    WindowKind::Week,
+    WindowKind::Month,
+    WindowKind::QUARTER,
+    WindowKind::YEAR,
+    WindowKind::Quarter { first_month: 2 },
+    WindowKind::Year { first_month: 10 },
+];
 
 fn at(text: &str) -> Instant {
     Instant::parse_rfc3339(text).expect("RFC 3339")
@@ -33,12 +40,12 @@ fn r13_windows_of_each_kind_start_at_the_zones_midnight() {
     check(WindowKind::Day, berlin, t, "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00");
     check(WindowKind::Week, berlin, t, "2026-03-23T00:00:00+01:00", "2026-03-30T00:00:00+02:00");
     check(WindowKind::Month, berlin, t, "2026-03-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00");
-    check(WindowKind::Quarter, berlin, t, "2026-01-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00");
-    check(WindowKind::Year, berlin, t, "2026-01-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00");
+    check(WindowKind::QUARTER, berlin, t, "2026-01-01T00:00:00+01:00", "2026-04-01T00:00:00+02:00");
+    check(WindowKind::YEAR, berlin, t, "2026-01-01T00:00:00+01:00", "2027-01-01T00:00:00+01:00");
     // New year comes earlier in Kathmandu: 18:15Z is already 00:00+05:45.
     let (before, after) = ("2025-12-31T18:14:59.999999Z", "2025-12-31T18:15:00Z");
-    check(WindowKind::Year, "Asia/Kathmandu", before, "2025-01-01T00:00:00+05:45", "2026-01-01T00:00:00+05:45");
-    check(WindowKind::Quarter, "Asia/Kathmandu", after, "2026-01-01T00:00:00+05:45", "2026-04-01T00:00:00+05:45");
+    check(WindowKind::YEAR, "Asia/Kathmandu", before, "2025-01-01T00:00:00+05:45", "2026-01-01T00:00:00+05:45");
+    check(WindowKind::QUARTER, "Asia/Kathmandu", after, "2026-01-01T00:00:00+05:45", "2026-04-01T00:00:00+05:45");
 }
 
 #[test]
@@ -131,6 +138,65 @@ proptest! {
         }
         if let [first, .., last] = windows[..] {
             prop_assert!(first.contains(from) && last.contains(until - Micros(1)));
+        }
+    }
+}
+
+#[test]
+fn r13_quarters_and_years_may_begin_with_any_month() {
+    let (quarter, year) =
+        (|first_month| WindowKind::Quarter { first_month }, |first_month| WindowKind::Year { first_month });
+    // Quarters of a year that begins in February: February to April, May to July, August to October, November to January.
+    check(quarter(2), "UTC", "2026-01-31T23:59:59.999999Z", "2025-11-01T00:00:00Z", "2026-02-01T00:00:00Z");
+    check(quarter(2), "UTC", "2026-04-30T00:00:00Z", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z");
+    // Those of one that begins in December, 12 + 3 n, begin with the quarters of March, June and September, too.
+    check(quarter(12), "UTC", "2026-01-15T00:00:00Z", "2025-12-01T00:00:00Z", "2026-03-01T00:00:00Z");
+    check(year(4), "UTC", "2026-03-31T23:59:59Z", "2025-04-01T00:00:00Z", "2026-04-01T00:00:00Z");
+    check(year(4), "Asia/Kolkata", "2026-03-31T18:30:00Z", "2026-04-01T00:00:00+05:30", "2027-04-01T00:00:00+05:30");
+    check(year(12), "UTC", "2026-12-31T00:00:00Z", "2026-12-01T00:00:00Z", "2027-12-01T00:00:00Z");
+}
+
+#[test]
+fn r13_rolling_windows_end_with_each_day_or_hour() {
+    let berlin = zone("Europe/Berlin");
+    let week = WindowKind::Rolling { length: Micros(7 * Micros::DAY.0), every: Every::Day };
+    // At noon of 29 March 2026, which has 23 hours, the newest ends at 00:00+02:00 of the 30th, and it began 168 h before:
+    // at 22:00Z of the 22nd, 23:00+01:00.
+    let newest = window_containing(week, berlin, at("2026-03-29T12:00:00+02:00"));
+    assert_eq!(newest, Window { start: at("2026-03-22T23:00:00+01:00"), end: at("2026-03-30T00:00:00+02:00") });
+    assert_eq!(newest_from(week, berlin, newest), at("2026-03-29T00:00:00+01:00"));
+    let ends: Vec<_> = windows_between(week, berlin, at("2026-03-28T05:00:00Z"), at("2026-03-29T22:00:00Z"))
+        .map(|window| window.end)
+        .collect();
+    assert_eq!(ends, [at("2026-03-29T00:00:00+01:00"), at("2026-03-30T00:00:00+02:00")], "until is not included");
+    let hours = WindowKind::Rolling { length: Micros(90 * Micros::MINUTE.0), every: Every::Hour };
+    let newest = window_containing(hours, Tz::UTC, at("2026-03-01T10:00:00Z"));
+    assert_eq!(newest, Window { start: at("2026-03-01T09:30:00Z"), end: at("2026-03-01T11:00:00Z") });
+    // Windows of 90 minutes start at each half hour and end at each full one, which is where they cut.
+    let stretch = uncut_stretch(hours, Tz::UTC, at("2026-03-01T10:10:00Z"));
+    assert_eq!(stretch, Window { start: at("2026-03-01T10:00:00Z"), end: at("2026-03-01T10:30:00Z") });
+}
+
+proptest! {
+    #[test]
+    fn r13_no_window_cuts_an_uncut_stretch(
+        name in select(vec!["UTC", "Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia", "Australia/Lord_Howe"]),
+        seconds in 0_i64..4_000_000_000,
+        minutes in 60_i64..100_000,
+        hourly in any::<bool>(),
+    ) {
+        let every = if hourly || minutes < 1_440 { Every::Hour } else { Every::Day };
+        let length = Micros(minutes * Micros::MINUTE.0);
+        let (zone, t) = (zone(name), Instant(seconds * Micros::SECOND.0));
+        let kind = WindowKind::Rolling { length, every };
+        let stretch = uncut_stretch(kind, zone, t);
+        prop_assert!(stretch.contains(t));
+        prop_assert_eq!(uncut_stretch(kind, zone, stretch.start), stretch);
+        prop_assert_eq!(uncut_stretch(kind, zone, stretch.end - Micros(1)), stretch);
+        // Windows that end from a day before it to a day after the last that can hold it.
+        for window in windows_between(kind, zone, t - Micros::DAY, t + length + Micros::DAY).take(4_000) {
+            let common = window.clip(stretch);
+            prop_assert!(common.is_none() || common == Some(stretch), "{window:?} cuts {stretch:?}");
         }
     }
 }

@@ -453,7 +453,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// The calendar window over which an objective is judged (R13).
+/// The window over which an objective is judged (R13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WindowKind {
     /// A civil day.
@@ -462,21 +462,51 @@ pub enum WindowKind {
     Week,
     /// A civil month.
     Month,
-    /// A quarter of a civil year.
-    Quarter,
-    /// A civil year.
-    Year,
+    /// A quarter of a year that begins with this month.
+    Quarter {
+        /// 1 to 12; 1 for the civil year.
+        first_month: u32,
+    },
+    /// A year that begins with this month.
+    Year {
+        /// 1 to 12; 1 for the civil year.
+        first_month: u32,
+    },
+    /// The last stretch of this length, looked at again and again.
+    Rolling {
+        /// How long it is; at least as long as it is between two looks.
+        length: Micros,
+        /// When it ends.
+        every: Every,
+    },
+}
+
+/// When rolling windows end, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Every {
+    /// At each full hour of UTC.
+    Hour,
+    /// At each end of a civil day.
+    Day,
 }
 
 impl WindowKind {
-    /// As definitions and tables write it.
+    /// A quarter of the civil year.
+    pub const QUARTER: WindowKind = WindowKind::Quarter { first_month: 1 };
+    /// The civil year.
+    pub const YEAR: WindowKind = WindowKind::Year { first_month: 1 };
+    /// Every kind as `as_str` writes it.
+    pub const NAMES: [&'static str; 6] = ["day", "week", "month", "quarter", "year", "rolling"];
+
+    /// As tables write it.
     pub fn as_str(self) -> &'static str {
         match self {
             WindowKind::Day => "day",
             WindowKind::Week => "week",
             WindowKind::Month => "month",
-            WindowKind::Quarter => "quarter",
-            WindowKind::Year => "year",
+            WindowKind::Quarter { .. } => "quarter",
+            WindowKind::Year { .. } => "year",
+            WindowKind::Rolling { .. } => "rolling",
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::time::Micros;
 use super::document::Node;
 use super::index::{Index, Kind};
 use super::model::{
-    AROUND_THE_CLOCK, Attribution, ClockRule, CountRule, ExcludedPolicy, Indicator, Objective, PriorityChange,
+    AROUND_THE_CLOCK, Attribution, ClockRule, CountRule, Every, ExcludedPolicy, Indicator, Objective, PriorityChange,
     RatioRule, Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
 };
 use super::problem::Problems;
@@ -36,14 +36,7 @@ pub(super) fn objectives<'a>(spec: &Node<'a>, index: &Index<'a>, problems: &mut 
 
 fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Option<Objective> {
     let warn_at = warn_at(node, problems);
-    let windows = [
-        ("day", WindowKind::Day),
-        ("week", WindowKind::Week),
-        ("month", WindowKind::Month),
-        ("quarter", WindowKind::Quarter),
-        ("year", WindowKind::Year),
-    ];
-    let window = word(node.path(&["window", "calendar"]), &windows, WindowKind::Month, problems);
+    let window = node.get("window").and_then(|node| window(&node, problems)).unwrap_or(WindowKind::Month);
     let coverage = node.get("min_coverage").and_then(|node| scalar::share(&node, problems));
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
@@ -59,6 +52,43 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         min_sample: min_sample.unwrap_or(0),
         met_when_empty,
     })
+}
+
+fn window(node: &Node<'_>, problems: &mut Problems) -> Option<WindowKind> {
+    if let Some(rolling) = node.get("rolling") {
+        return rolling_window(&rolling, node.get("every"), problems);
+    }
+    let first_month = node.get("first_month");
+    let month = first_month.as_ref().and_then(|node| scalar::integer(node, 1..=12, problems)).unwrap_or(1) as u32;
+    let windows = [
+        ("day", WindowKind::Day),
+        ("week", WindowKind::Week),
+        ("month", WindowKind::Month),
+        ("quarter", WindowKind::Quarter { first_month: month }),
+        ("year", WindowKind::Year { first_month: month }),
+    ];
+    let window = word(node.get("calendar"), &windows, WindowKind::Month, problems);
+    let years = matches!(window, WindowKind::Quarter { .. } | WindowKind::Year { .. });
+    if let (Some(first_month), false) = (&first_month, years) {
+        problems.wrong(first_month, "no such field: it belongs to the windows quarter and year");
+    }
+    Some(window)
+}
+
+/// A rolling window ends at each end of a day, or of an hour if it is told so or is shorter than a day.
+fn rolling_window(rolling: &Node<'_>, every: Option<Node<'_>>, problems: &mut Problems) -> Option<WindowKind> {
+    let length = scalar::positive_duration(rolling, problems)?;
+    let default = if length < Micros::DAY { Every::Hour } else { Every::Day };
+    let every = word(every, &[("hour", Every::Hour), ("day", Every::Day)], default, problems);
+    let (least, shortest) = match every {
+        Every::Hour => (Micros::HOUR, "a duration of at least 1h: windows end at each full hour"),
+        Every::Day => (Micros::DAY, "a duration of at least 1d where windows end with each day; or every: hour"),
+    };
+    if length < least {
+        problems.wrong(rolling, shortest);
+        return None;
+    }
+    Some(WindowKind::Rolling { length, every })
 }
 
 fn warn_at(node: &Node<'_>, problems: &mut Problems) -> Vec<Share> {

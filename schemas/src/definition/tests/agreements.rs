@@ -5,8 +5,8 @@ use chrono_tz::Tz;
 
 use super::{check, document, good};
 use crate::definition::{
-    AgreementType, Attribution, ClockRule, CountRule, ExcludedPolicy, Objective, PriorityChange, RatioRule, Reopening,
-    Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
+    AgreementType, Attribution, ClockRule, CountRule, Every, ExcludedPolicy, Objective, PriorityChange, RatioRule,
+    Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
 };
 use crate::event::EventKind;
 use crate::ratio::Share;
@@ -419,10 +419,7 @@ fn limits_are_told() {
     }
     good(&objective("signal: resolution_time, within: 36500d", "at_least: 0.123456789"));
     let window = |window| objective("signal: availability", "at_least: 9 %").replace("{calendar: month}", window);
-    check(
-        &window("0"),
-        &["9: spec.objectives[0].window: found 0, expected a mapping: a window such as {calendar: month}"],
-    );
+    check(&window("0"), &["9: spec.objectives[0].window: found 0, expected either a calendar window such as"]);
     check(
         &window("{calendar: 0}"),
         &[
@@ -430,6 +427,42 @@ fn limits_are_told() {
            agreement's time zone: one of day, week, month, quarter, year",
         ],
     );
+    for (written, expected) in [
+        ("{}", "window.calendar: found nothing, expected a civil day"),
+        (
+            "{calendar: month, first_month: 4}",
+            "window.first_month: found 4, expected no such field: it belongs to the windows",
+        ),
+        ("{calendar: year, first_month: 13}", "window.first_month: found 13, expected a whole number from 1 to 12"),
+        (
+            "{calendar: day, every: day}",
+            "window.every: found \"day\", expected no such field: it belongs to rolling windows",
+        ),
+        (
+            "{rolling: 1d, calendar: day}",
+            "window.calendar: found \"day\", expected no such field: a rolling window has none",
+        ),
+        (
+            "{rolling: 1d, first_month: 4}",
+            "window.first_month: found 4, expected no such field: a rolling window has none",
+        ),
+        ("{rolling: 59m}", "window.rolling: found \"59m\", expected a duration of at least 1h"),
+        ("{rolling: 23h, every: day}", "window.rolling: found \"23h\", expected a duration of at least 1d"),
+        ("{rolling: month}", "window.rolling: found \"month\", expected a duration"),
+        ("{rolling: 1d, every: week}", "window.every: found \"week\", expected when rolling windows end"),
+    ] {
+        check(&window(written), &[&format!("9: spec.objectives[0].{expected}")]);
+    }
+    let rolling = |length, every| WindowKind::Rolling { length, every };
+    for (written, expected) in [
+        ("{calendar: year}", WindowKind::YEAR),
+        ("{calendar: quarter, first_month: 2}", WindowKind::Quarter { first_month: 2 }),
+        ("{rolling: 30d}", rolling(Micros(30 * Micros::DAY.0), Every::Day)),
+        ("{rolling: 1d, every: hour}", rolling(Micros::DAY, Every::Hour)),
+        ("{rolling: 1h}", rolling(Micros::HOUR, Every::Hour)),
+    ] {
+        assert_eq!(good(&window(written)).offerings["tested"].objectives[0].window, expected, "{written}");
+    }
 }
 
 #[test]
@@ -464,8 +497,7 @@ objectives:
             "12: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to the signals response_time",
             "13: spec.objectives[0].when_empty: found \"breached\", expected the verdict",
             "14: spec.objectives[1].id: found \"one\" again, expected an id of its own; test.yaml:6 has this one",
-            "17: spec.objectives[1].window.calendar: found nothing, expected a civil day",
-            "17: spec.objectives[1].window.rolling: found the unknown field \"rolling\"",
+            "17: spec.objectives[1].window.rolling: found \"0d\", expected a duration longer than 0s",
             "18: spec.objectives[2].indicator: found nothing, expected what is measured",
             "18: spec.objectives[2].target: found nothing, expected what is promised",
             "18: spec.objectives[2].window: found nothing, expected the window",

@@ -30,7 +30,7 @@ fn explained(place: &str, schema: &Value) {
             for (property, schema) in below.as_object().into_iter().flatten() {
                 let place = format!("{place}/{property}");
                 // A property of a condition repeats one that is explained where it is declared.
-                if !place.contains("/if/") && !place.contains("/then/") {
+                if !["/if/", "/then/", "/else/"].iter().any(|condition| place.contains(condition)) {
                     let examples = ["examples", "enum", "const", "properties", "$ref"];
                     assert!(schema.get("description").is_some(), "{place} has no description");
                     let shown = examples.iter().any(|keyword| schema.get(keyword).is_some());
