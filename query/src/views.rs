@@ -93,7 +93,7 @@ pub(crate) const VIEWS: &[View] = &[
         name: "calendars",
         sql: "SELECT * EXCEPT (place) FROM (
                   SELECT *, row_number() OVER (
-                      PARTITION BY calendar ORDER BY recorded_at DESC, epoch DESC) AS place
+                      PARTITION BY calendar, calendar_version ORDER BY recorded_at DESC, epoch DESC) AS place
                   FROM history.calendars)
               WHERE place <= 1",
     },

@@ -523,8 +523,11 @@ impl TableRow for AgreementRow {
 
 pub(super) const CALENDARS: &[Column] = &[
     ("calendar", Text, REQUIRED, "id of the calendar"),
+    ("calendar_version", SmallInteger, REQUIRED, "version of the calendar, from 1 (R24)"),
     ("time_zone", Text, REQUIRED, "zone of its civil times"),
     ("definition", Text, REQUIRED, "its hours and holidays"),
+    ("effective_from", Time, OPTIONAL, "first instant in force, UTC; null when it was so ever since"),
+    ("effective_until", Time, OPTIONAL, "first instant no longer in force, UTC"),
     RECORDED_AT,
     EPOCH,
 ];
@@ -534,8 +537,11 @@ pub(super) const CALENDARS: &[Column] = &[
 #[allow(missing_docs, reason = "the columns of CALENDARS, described there")]
 pub struct CalendarRow {
     pub calendar: String,
+    pub calendar_version: i32,
     pub time_zone: String,
     pub definition: String,
+    pub effective_from: Option<Instant>,
+    pub effective_until: Option<Instant>,
     pub recorded_at: Instant,
     pub epoch: i64,
 }
