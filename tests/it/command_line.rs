@@ -41,6 +41,9 @@ fn wrong_usage_exits_2() {
     fails(&["judge", "--events", "x", "--format", "parquet"], 2, "--output <DIR>");
     fails(&["judge", "--events", "x", "--output", "there"], 2, "only --format parquet writes files");
     fails(&["judge", "--events", "x", "--show", "clocks,clocks"], 2, "names a table twice");
+    fails(&["calendar", "elapsed", "-c", "24x7", "2026-01-01"], 2, "expected FROM UNTIL, or - alone");
+    fails(&["calendar", "due", "2026-01-01", "4h"], 2, "--calendar <ID>");
+    fails(&["calendar", "show", "-c", "24x7", "--month", "2026"], 2, "expected a month such as 2026-10");
 }
 
 #[test]
@@ -64,6 +67,14 @@ fn missing_things_exit_1_and_are_named() {
     fails(&["judge", "-d", &examples(), "-e", "nowhere.ndjson"], 1, "nowhere.ndjson");
     fails(&["sql", "--lake", "nowhere", "SELECT 1"], 1, "nowhere");
     fails(&["query", "--lake", "nowhere"], 1, "nowhere");
+    let known = "choose one of 24x7, business-hours, night-shift with --calendar";
+    fails(&["calendar", "show", "-d", &examples(), "-c", "office"], 1, known);
+    for (question, said) in [
+        (["elapsed", "2026-01-32", "2026-02-01"], "found \"2026-01-32\", expected a time such as"),
+        (["due", "2026-01-01", "soon"], "found \"soon\", expected a duration such as 4h"),
+    ] {
+        fails(&[&["calendar"], &question[..], &["-d", &examples(), "-c", "24x7"]].concat(), 1, said);
+    }
 }
 
 #[test]

@@ -272,6 +272,17 @@ fn r2_a_day_of_its_own_is_neither_weekday_nor_holiday() {
 }
 
 #[test]
+fn r2_the_example_of_the_page_on_time_holds() {
+    let mut definition = defined("Europe/Berlin", "mon,tue,wed,thu,fri 08:00-12:00,13:00-17:00", &["2026-12-25"]);
+    let morning = DaySpan { from: "08:00:00".parse().expect("time"), until: "12:00:00".parse().expect("time") };
+    definition.exceptions = [("2026-12-24".parse().expect("date"), vec![morning])].into();
+    let calendar = Calendar::compile(from_ref(&definition));
+    // docs/rules/r01-r02-time.md: 1.5 hours on the 23rd, 4 on the 24th, none until Monday the 28th, 2.5 on that.
+    check_due(&calendar, "2026-12-23T15:30:00+01:00", hours(8.0), "2026-12-28T10:30:00+01:00");
+    check_due(&calendar, "2026-12-23T15:30:00+01:00", hours(5.5), "2026-12-24T12:00:00+01:00");
+}
+
+#[test]
 fn r2_what_is_closed_is_taken_out_exactly() {
     let closure =
         |from: &str, until: &str| definition::Closure { from: at(from), until: at(until), name: String::new() };
