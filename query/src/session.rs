@@ -254,14 +254,12 @@ fn more_than_one(error: DataFusionError) -> QueryError {
 
 fn too_slow(limits: &Limits) -> QueryError {
     let seconds = limits.time_max.as_secs_f64();
-    QueryError::Exhausted(format!("no complete answer within {seconds} s; narrow the question or raise the time limit"))
+    QueryError::Exhausted(format!("no complete answer within {seconds} s; narrow the question, or ask in parts"))
 }
 
 fn too_many(limits: &Limits) -> QueryError {
     let rows = limits.rows_max;
-    QueryError::Exhausted(format!(
-        "the answer has more than {rows} rows; add a LIMIT, aggregate, or raise the row limit"
-    ))
+    QueryError::Exhausted(format!("the answer has more than {rows} rows; add a LIMIT, aggregate, or ask in parts"))
 }
 
 fn internal(error: &dyn std::error::Error) -> QueryError {

@@ -134,7 +134,9 @@ fn write_folder(folder: &Path, texts: &[(String, String)]) -> Result<()> {
         if !folder.join(MARKER).exists() && !is_empty {
             bail!("{} is there and was not made by a demo; give another --folder", folder.display());
         }
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        let advice = "give another --folder, or remove it yourself";
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}, which an earlier demo made; {advice}", folder.display()))?;
     }
     let definitions = folder.join("definitions");
     let written = std::fs::create_dir_all(&definitions)

@@ -172,7 +172,7 @@ async fn limits_hold() {
     let (_folder, lake, service) = service(Limits { rows_max: 3, ..limits() }).await;
     assert!(ask(&service, "SELECT * FROM generate_series(1, 3)", Format::Csv).await.is_ok());
     let error = ask(&service, "SELECT * FROM generate_series(1, 4)", Format::Csv).await.expect_err("rows");
-    assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or raise the row limit");
+    assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or ask in parts");
 
     // Ten trillion pairs cannot be summed in a tenth of a second, nor can their query be awaited by the next one.
     let limits = Limits { time_max: Duration::from_millis(100), concurrent_max: 1, ..limits() };

@@ -8,7 +8,8 @@ use super::document::Node;
 
 /// One thing that is wrong with the definitions.
 ///
-/// It reads `agreements/acme.yaml:17: spec.target.at_least: found "102 %", expected a share from 0 % to 100 %`.
+/// It reads `agreements/acme.yaml:17: spec.target.at_least: found "102 %", expected a share of more than 0 %, up to
+/// 100 %`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The file, as the caller named it; empty when the folder as a whole is meant.
