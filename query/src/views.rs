@@ -65,8 +65,8 @@ pub(crate) const VIEWS: &[View] = &[
               FROM history.measures
               GROUP BY service, indicator, calendar, time_zone, customer, bucket_start",
     },
-    // Promises that are missed now: of each the newest word, unless that takes the breach back. Warnings stay: they were
-    // given.
+    // Promises that are missed now: of each the newest word, unless that takes the breach back. Warnings stay: they
+    // were given.
     View {
         name: "breaches",
         sql: "SELECT * EXCEPT (place) FROM (
@@ -107,6 +107,7 @@ pub(crate) const VIEWS: &[View] = &[
     },
     // Accepted events, records set aside and epochs never change.
     View { name: "events", sql: "SELECT * FROM history.events" },
-    View { name: "dead_letters", sql: "SELECT * FROM history.dead_letters" },
+    // The payload also as text, whatever its bytes are.
+    View { name: "dead_letters", sql: "SELECT *, lossy_text(payload) AS payload_text FROM history.dead_letters" },
     View { name: "epochs", sql: "SELECT * FROM history.epochs" },
 ];
