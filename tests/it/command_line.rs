@@ -207,6 +207,19 @@ fn the_log_has_no_colours_where_nobody_sees_them() {
 }
 
 #[test]
+fn until_caught_up_without_a_broker_ends_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, definitions) = (folder.path().join("lake"), examples());
+    let lake = lake.to_string_lossy();
+    let run_once = ["run", "--until-caught-up", "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+    let done = run(&[run_once.as_slice(), &["--bootstrap", "127.0.0.1:1"]].concat());
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+    assert!(told.starts_with("error: no broker answers at 127.0.0.1:1: "), "{told}");
+    assert!(told.ends_with("; check the address and that the broker runs\n"), "{told}");
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_told_and_tried_again_until_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");

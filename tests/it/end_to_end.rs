@@ -333,3 +333,26 @@ fn the_same_seed_gives_the_same_demo() {
         assert_same(name, &table(&lake, name), &table(&other_lake, name));
     }
 }
+
+#[test]
+fn until_caught_up_names_the_topics_that_do_not_exist() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("there", 1).expect("topic");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (definitions, lake) = (folder.path().to_string_lossy().into_owned(), folder.path().join("lake"));
+    let (lake, bootstrap) = (lake.to_string_lossy(), broker.bootstrap());
+    let arguments = ["run", "--until-caught-up", "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+    let ends_with = |topics: &str, said: &str| {
+        let source = format!(
+            "{{apiVersion: plimsoll/v1, kind: Source, metadata: {{id: plain}}, spec: {{topics: [{topics}]}}}}\n"
+        );
+        std::fs::write(folder.path().join("source.yaml"), source).expect("a file");
+        let done = run(&[arguments.as_slice(), &["--bootstrap", &bootstrap]].concat());
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert_eq!((done.status.code(), told.as_ref()), (Some(1), format!("error: {said}\n").as_str()));
+    };
+    let what = format!("does not exist at {bootstrap}; create it, or correct the topics of its source");
+    ends_with("there, gone", &format!("topic gone {what}"));
+    let what = format!("do not exist at {bootstrap}; create them, or correct the topics of their sources");
+    ends_with("gone, there, lost", &format!("topics gone, lost {what}"));
+}
