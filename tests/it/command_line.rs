@@ -220,6 +220,25 @@ fn until_caught_up_without_a_broker_ends_in_one_line() {
 }
 
 #[test]
+fn a_mapped_column_that_a_file_lacks_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    file(
+        "source.yaml",
+        "{apiVersion: plimsoll/v1, kind: Source, metadata: {id: desk}, spec: {files: [t.csv], format: csv, kind: incident,\n\
+         map: {time: /at, ticket: /number, action: /action, priority: /priorty, customer: /client}}}\n",
+    );
+    file("t.csv", "at,number,action,priority\n2026-03-02T08:00:00Z,T1,opened,P1\n");
+    let (definitions, events) = (folder.path().to_string_lossy(), folder.path().join("t.csv"));
+    let done = run(&["judge", "-d", &definitions, "-e", &events.to_string_lossy(), "--as-of", "2026-03-03T00:00:00Z"]);
+    let told = String::from_utf8_lossy(&done.stderr);
+    let expected = "warning: t.csv has no column client, which its source maps to customer\n\
+                    warning: t.csv has no column priorty, which its source maps to priority; perhaps priority is meant\n\
+                    1 event, 0 duplicates, ";
+    assert!(done.status.success() && told.starts_with(expected), "{told}");
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_told_and_tried_again_until_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");

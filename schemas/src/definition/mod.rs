@@ -43,7 +43,7 @@ mod resolve;
 mod tests;
 
 pub use model::*;
-pub use problem::Problem;
+pub use problem::{Problem, nearest};
 pub use resolve::{File, load};
 pub use scalar::parse_duration;
 pub use schema::SCHEMAS;
