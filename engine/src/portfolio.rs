@@ -9,6 +9,7 @@ use std::sync::Arc;
 use chrono::NaiveTime;
 use hashbrown::HashMap;
 use plimsoll_schemas::civil::instant_of_local;
+use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
     Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
 };
@@ -169,7 +170,7 @@ impl Portfolio {
     /// Lays out checked definitions. Cost is proportional to objectives x services covered.
     pub fn new(definitions: &Definitions) -> Portfolio {
         let mut portfolio = Portfolio {
-            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Micros::ZERO),
+            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Source::LATENESS),
             ..Portfolio::default()
         };
         for service in definitions.services.values() {
@@ -294,7 +295,8 @@ impl Portfolio {
         self.objective_places.get(key).copied()
     }
 
-    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any source.
+    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any
+    /// source, and what a source has unless told when there is none.
     pub fn grace(&self) -> Micros {
         self.grace
     }
