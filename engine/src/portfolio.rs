@@ -13,6 +13,7 @@ use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
     Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
 };
+use plimsoll_schemas::event::EventKind;
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -361,14 +362,13 @@ pub const ALWAYS: &str = "24x7";
 
 /// How a signal is fed.
 pub fn feed(signal: &Signal) -> Feed {
-    use plimsoll_schemas::definition::CountRule;
     match signal {
         Signal::Availability(policy)
         | Signal::Downtime(policy)
         | Signal::LongestOutage(policy)
         | Signal::OutageCount(policy) => Feed::State(*policy),
         Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
-        Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
+        Signal::GoodRatio(rule) if rule.kind == EventKind::Incident => Feed::Tickets,
         Signal::ChangeSuccess => Feed::Changes,
         Signal::GoodRatio(_) | Signal::Satisfaction { .. } => Feed::Events,
     }

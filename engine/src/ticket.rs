@@ -50,7 +50,7 @@ mod history;
 mod tests;
 
 pub use clock::{ClockKind, ClockResult, ClockVerdict, Passed, Term, clocks};
-pub use history::{Attributes, Closing, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
+pub use history::{Attributes, Closing, Counted, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
 
 /// One record about one ticket, as it came. The derived order of its fields is the order in which records are read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
