@@ -7,8 +7,8 @@
 //! What is remembered of an event is the 128-bit hash of its source and id, in one set a day. A day is forgotten when
 //! the watermark has passed the end of the day after it. So a copy is recognised while the watermark is at most a day
 //! beyond the first one, and with events in order there are two sets. With 10^9 events remembered, the chance that any
-//! two different ones share a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by its
-//! partition and offset, at any distance.
+//! two different ones share a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by
+//! its partition and offset, at any distance.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};

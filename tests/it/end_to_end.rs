@@ -53,8 +53,8 @@ metadata: {id: plain}
 spec: {topics: [events], files: [\"*.ndjson\"], lateness: 1m}
 ";
 
-/// A month of events: probes of `web` each ten minutes with some outages, tickets, changes and scores; some records that
-/// cannot be used, some sent twice, some late. Deterministic.
+/// A month of events: probes of `web` each ten minutes with some outages, tickets, changes and scores; some records
+/// that cannot be used, some sent twice, some late. Deterministic.
 fn events() -> Vec<String> {
     let start = 1_772_323_200; // 2026-03-01T00:00:00Z
     let time = |seconds: i64| {
@@ -281,8 +281,8 @@ fn the_doors_answer_and_a_signal_ends_everything_cleanly() {
     run_until_caught_up(&broker, &world.definitions, &world.lake("lake"), &[]);
     assert_as_judged(&world, &world.lake("lake"), "after a signal");
 
-    // Nothing new comes, so whatever the tables' own door and a restarted worker show of the objectives was known before:
-    // seven objectives for two services, each with a verdict.
+    // Nothing new comes, so whatever the tables' own door and a restarted worker show of the objectives was known
+    // before: seven objectives for two services, each with a verdict.
     let shown = [
         &["query", "--lake", &lake, "--listen", "127.0.0.1:0"] as &[&str],
         &["run", "--lake", &lake, "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap, "--definitions", &definitions],

@@ -18,8 +18,9 @@ use crate::ticket::TicketRecord;
 
 /// Takes a delivery into the state of its lanes; see `LaneGroup::fold`.
 ///
-/// In three passes, each a tight loop: which rows are new by offset, which of them are new by id, and what they say. The
-/// second pass looks up one random place in a large table per row; on its own, many of these wait for memory at once.
+/// In three passes, each a tight loop: which rows are new by offset, which of them are new by id, and what they say.
+/// The second pass looks up one random place in a large table per row; on its own, many of these wait for memory at
+/// once.
 pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded {
     let mut rows = Rows::new(&delivery.events);
     let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);

@@ -341,7 +341,8 @@ fn r20_the_same_id_34_days_apart_is_two_events_wherever_epochs_are_cut() {
 
 #[test]
 fn r24_an_edited_definition_restates_final_results_and_says_why() {
-    // Day 0 of `web`: up from 0:00 to 20:00 (the last result is of 18:00 and stale two hours later), so 4 h are unknown.
+    // Day 0 of `web`: up from 0:00 to 20:00 (the last result is of 18:00 and stale two hours later), so 4 h are
+    // unknown.
     let mut events: Vec<_> =
         (0..=18).map(|hour| Happening::Probe(hour * 2, if hour < 2 { Status::Down } else { Status::Up })).collect();
     events.push(Happening::Score(2, 4));

@@ -281,7 +281,8 @@ impl TicketEntry {
             self.tell(portfolio, name, found.counts, found.claims, derived);
             return;
         };
-        // The elapsed time of a clock that has not stopped grows by itself; a row is written again only when something happened.
+        // The elapsed time of a clock that has not stopped grows by itself; a row is written again only when something
+        // happened.
         let not_stopped = |key: &ClockKey, clock: &mut ClockResult| {
             let Some(before) = self.clocks.get(key).filter(|_| clock.stopped_at.is_none()) else { return };
             let grown = ClockResult { elapsed: before.elapsed, paused: before.paused, ..clock.clone() };

@@ -267,7 +267,8 @@ pub(super) const MEASURES: &[Column] = &[
     EPOCH,
 ];
 
-/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add up.
+/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add
+/// up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of MEASURES, described there")]
 pub struct MeasureRow {
