@@ -127,7 +127,7 @@ impl LaneGroup {
         let lanes = self.lanes.len();
         for event in derived {
             let service = match &event {
-                Derived::Claims { service, .. } => *service,
+                Derived::Claims { service, .. } | Derived::Maintenance { service, .. } => *service,
                 Derived::Contribution(contribution) => self.portfolio.objective(contribution.objective).service,
             };
             let lane = lane_of(&self.portfolio.service(service).id, lanes);

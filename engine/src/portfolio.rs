@@ -11,7 +11,8 @@ use hashbrown::HashMap;
 use plimsoll_schemas::civil::instant_of_local;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
-    Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
+    Agreement, AgreementType, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy, StateRule, Target,
+    UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::EventKind;
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
@@ -21,6 +22,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::Name;
 use crate::calendar::{self, Calendar};
+use crate::state::exclusion::{ApprovedWindows, excluded_time, union};
+use crate::verdict::lead;
 use crate::window::Window;
 
 /// The place of a service in its portfolio.
@@ -57,6 +60,8 @@ pub struct ObjectivePlan {
     pub service: ServiceIndex,
     /// The time that counts.
     pub calendar: Arc<Calendar>,
+    /// Dated times that do not, in order, no two overlapping or touching (R9).
+    pub excluded_times: Vec<Window>,
     /// The place of its indicator among those of its service.
     pub indicator: usize,
     /// The same objective of the version that ends when this one's starts.
@@ -105,6 +110,8 @@ pub struct AgreementPlan {
     pub time_zone: chrono_tz::Tz,
     /// When this version is in force; its end is `i64::MAX` while nobody ended it.
     pub in_force: Window,
+    /// On which terms maintenance does not count; `None` when it always does (R9).
+    pub maintenance: Option<MaintenanceTerms>,
 }
 
 /// One service and what is judged on it.
@@ -220,9 +227,11 @@ impl Portfolio {
             offering: agreement.offering.as_deref().map(Name::from),
             time_zone: agreement.time_zone,
             in_force: in_force(agreement, follows),
+            maintenance: agreement.maintenance,
         });
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
+            let excluded_times = excluded_times(agreement, service);
             for objective in &agreement.objectives {
                 let Some((calendar, calendar_digest)) = calendars.get(objective.indicator.calendar.as_str()) else {
                     continue;
@@ -251,6 +260,7 @@ impl Portfolio {
                     objective: objective.clone(),
                     service: service_index,
                     calendar: calendar.clone(),
+                    excluded_times: excluded_times.clone(),
                     indicator,
                     continues,
                     digest: digest(&(
@@ -258,6 +268,8 @@ impl Portfolio {
                         &plan.customer,
                         plan.time_zone,
                         plan.in_force,
+                        plan.maintenance,
+                        &excluded_times,
                         calendar_digest,
                         self.services[service_index.0 as usize].digest,
                     )),
@@ -384,6 +396,16 @@ fn in_force(agreement: &Agreement, follows: Option<&Agreement>) -> Window {
     }
 }
 
+/// The dated times that do not count for one of the agreement's services.
+fn excluded_times(agreement: &Agreement, service: &str) -> Vec<Window> {
+    let instant = |civil| instant_of_local(agreement.time_zone, civil);
+    let concerning = |services: &[String]| services.is_empty() || services.iter().any(|known| known == service);
+    let times = agreement.excluded_times.iter().filter(|time| concerning(&time.services));
+    let windows = times.map(|time| Window { start: instant(time.from), end: instant(time.until) });
+    // A time within an hour that the clocks skip or repeat may come out empty or reversed.
+    union(windows.filter(|window| window.start < window.end))
+}
+
 impl AgreementPlan {
     /// Whether something that concerns this customer, or everybody (`None`), counts under this agreement.
     pub fn concerns(&self, customer: Option<&Name>) -> bool {
@@ -403,6 +425,20 @@ impl ObjectivePlan {
     /// True when unknown time takes the state before it (R4), so that states before a window matter within it.
     pub fn holds_unknown(&self) -> bool {
         matches!(self.feed(), Feed::State(StatePolicy { unknown: UnknownPolicy::Hold, .. }))
+    }
+
+    /// How long before a window states matter within it, besides those that are held (R7).
+    pub fn lead(&self) -> Micros {
+        match self.feed() {
+            Feed::State(policy) => lead(&policy),
+            _ => Micros::ZERO,
+        }
+    }
+
+    /// What is excluded of a segment of its windows (R9).
+    pub fn excluded_time(&self, maintenance: &ApprovedWindows, segment: Window) -> Vec<Window> {
+        let concerning = maintenance.values().filter(|change| self.agreement.concerns(change.customer.as_ref()));
+        excluded_time(&self.excluded_times, self.agreement.maintenance, concerning, &self.calendar, segment)
     }
 
     /// The kind of its windows.

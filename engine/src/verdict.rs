@@ -19,13 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::state::State;
-use crate::state::service::Segment;
-use crate::window::Window;
 
 mod parts;
+mod stretch;
 
-pub use parts::{Measured, measure_states};
-use parts::{WHOLE, effective_states, weights};
+pub use parts::{ByState, Measured, measure_states};
+use parts::{WHOLE, weights};
+pub use stretch::{Stretch, lead, stretches, undecided_outage};
 
 /// The answer to "was the promise kept?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,13 +81,14 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
 
 /// The verdict when too little is known of the service's state (R4, R11); `None` when enough is. `counted` is the good
 /// and bad time by the policy: who asks for no coverage lets that alone speak for time of which nothing is known.
+/// Excluded time needs no observation, so it neither adds to coverage nor takes from it.
 fn too_little_known(objective: &Objective, counted: i128, measured: &Measured) -> Option<Verdict> {
-    let passed = measured.passed();
-    let known = passed - measured.unknown;
-    if counted == 0 || (known.0 == 0 && objective.min_coverage.0 > 0) {
+    let to_know = measured.passed() - measured.excluded;
+    let known = to_know - measured.unknown;
+    if counted == 0 || (known.0 == 0 && to_know.0 > 0 && objective.min_coverage.0 > 0) {
         return Some(if objective.met_when_empty { Verdict::Met } else { Verdict::NoData });
     }
-    let covered = objective.min_coverage.compare(known.0, passed.0).is_some_and(|order| order.is_ge());
+    let covered = objective.min_coverage.compare(known.0, to_know.0).is_none_or(|order| order.is_ge());
     (!covered).then_some(Verdict::InsufficientData)
 }
 
@@ -109,7 +110,7 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
     let left = allowance - bad;
     Judged {
         verdict,
-        attainment: share_of(good, good + bad),
+        attainment: measured.attainment(policy),
         budget: Some(to_micros(allowance)),
         budget_left: Some(to_micros(left)),
         budget_left_share: share_of(left, allowance),
@@ -142,7 +143,7 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
     });
     Judged {
         verdict,
-        attainment: share_of(good, good + bad),
+        attainment: measured.attainment(policy),
         budget: None,
         budget_left: None,
         budget_left_share: share_of(i128::from(limit - value), limit.into()),
@@ -198,19 +199,17 @@ pub fn breached_at(
     objective: &Objective,
     policy: &StatePolicy,
     measured: &Measured,
-    states: &[Segment],
+    stretches: &[Stretch],
     calendar: &Calendar,
-    segment: Window,
-    now: Instant,
 ) -> Option<Instant> {
     let (_, _, removed) = measured.weighed(policy);
     let allowance = allowance(objective, measured.agreed - removed);
     let by_outage = matches!(objective.indicator.signal, Signal::LongestOutage(_) | Signal::OutageCount(_));
     let (mut spent, mut outages, mut in_outage) = (0_i128, 0, false);
-    for (_, state, start, end) in effective_states(states, policy, segment, now) {
-        let time = calendar.elapsed(start, end);
-        let down = state == State::Down;
-        if by_outage && !down {
+    for stretch in stretches {
+        let time = calendar.elapsed(stretch.start, stretch.end);
+        let down = stretch.counted == State::Down;
+        if by_outage && !stretch.in_outage() {
             spent = 0;
             in_outage = false;
         }
@@ -219,17 +218,17 @@ pub fn breached_at(
             in_outage = true;
             if matches!(objective.target, Target::AtMostCount(limit) if outages > limit) {
                 // The outage counts from its first microsecond of agreed time on.
-                return calendar.due(start, Micros(1)).map(|instant| instant - Micros(1));
+                return calendar.due(stretch.start, Micros(1)).map(|instant| instant - Micros(1));
             }
         }
         if matches!(objective.target, Target::AtMostCount(_)) || (by_outage && !down) {
             continue;
         }
-        let (_, weight) = weights(policy, state);
+        let (_, weight) = weights(policy, stretch.counted);
         let cost = i128::from(time.0) * weight;
         if spent + cost > allowance {
             let within = (allowance - spent).div_euclid(weight) + 1;
-            return calendar.due(start, Micros(within as i64));
+            return calendar.due(stretch.start, Micros(within as i64));
         }
         spent += cost;
     }

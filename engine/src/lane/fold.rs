@@ -221,11 +221,17 @@ impl<'a> Rows<'a> {
     }
 
     fn change_record(&mut self, row: usize, time: Instant) -> ChangeRecord {
+        let at = |column| instant(self.batch, column, row);
         ChangeRecord {
             time,
             sequence: integer(self.batch, EventColumn::Sequence, row).unwrap_or(i64::MIN),
             action: word::<Action>(self.batch, EventColumn::Action, row).unwrap_or(Action::Updated),
+            state: word::<TicketState>(self.batch, EventColumn::State, row),
             outcome: word::<Outcome>(self.batch, EventColumn::Outcome, row),
+            planned_start: at(EventColumn::PlannedStart),
+            planned_end: at(EventColumn::PlannedEnd),
+            approved_at: at(EventColumn::ApprovedAt),
+            emergency: boolean(self.batch.booleans(EventColumn::Emergency), row),
             service: self.service_names.get(row, name),
             customer: self.customers.get(row, name),
         }

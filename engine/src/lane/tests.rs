@@ -36,6 +36,8 @@ spec:
     - {id: availability, indicator: {signal: availability}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: outages, indicator: {signal: outage_count, unknown: hold}, target: {at_most: 1}, window: {calendar: week}}
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: untroubled, indicator: {signal: availability, min_outage: 90m, denominator: full_window}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: longest, indicator: {signal: longest_outage, min_outage: 2h, unknown: hold}, target: {at_most: 2h}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
     - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
@@ -67,6 +69,21 @@ spec:
       window: {calendar: week}
 ---
 apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: maintained}
+spec:
+  type: ola
+  services: [web, mail]
+  effective: {from: 1970-01-01, until: 1970-01-08}
+  exclusions:
+    maintenance: {notice: 12h, at_most: 5h}
+    times: [{from: 1970-01-02T06:30:00, until: 1970-01-02T09:00:00, reason: force majeure, services: [web]}]
+  objectives:
+    - {id: removed, indicator: {signal: availability, min_outage: 90m}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: actual, indicator: {signal: availability, excluded: count_actual, unknown: hold}, target: {at_least: 90 %}, window: {calendar: week}}
+    - {id: good, indicator: {signal: outage_count, excluded: count_good}, target: {at_most: 1}, window: {calendar: week}}
+---
+apiVersion: plimsoll/v1
 kind: Source
 metadata: {id: plain}
 spec: {topics: [t], lateness: 1h}
@@ -80,6 +97,48 @@ enum Happening {
     Probe(i64, Status),
     Ticket(i64, u8, Action),
     Score(i64, i64),
+    Change(i64, u8, Said),
+}
+
+/// What a record of a change says; times are in half hours.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    Planned(i64, i64),
+    Approved,
+    Cancelled,
+    Emergency(bool),
+}
+
+impl Said {
+    fn action(self) -> Action {
+        match self {
+            Said::Planned(..) => Action::Planned,
+            Said::Approved => Action::Approved,
+            Said::Cancelled => Action::Cancelled,
+            Said::Emergency(_) => Action::Updated,
+        }
+    }
+}
+
+impl Happening {
+    /// What a record of a change says of its plan: planned start and end in microseconds, and whether it is an emergency.
+    fn plan(self) -> (Option<i64>, Option<i64>, Option<bool>) {
+        match self {
+            Happening::Change(_, _, Said::Planned(start, end)) => (Some(start * HOUR / 2), Some(end * HOUR / 2), None),
+            Happening::Change(_, _, Said::Emergency(said)) => (None, None, Some(said)),
+            _ => (None, None, None),
+        }
+    }
+
+    /// When it happens, in half hours.
+    fn time(self) -> i64 {
+        match self {
+            Happening::Probe(time, _)
+            | Happening::Ticket(time, _, _)
+            | Happening::Score(time, _)
+            | Happening::Change(time, _, _) => time,
+        }
+    }
 }
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
@@ -103,32 +162,35 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     let (mut ids, mut times, mut services) =
         (StringBuilder::new(), TimestampMicrosecondBuilder::new(), StringDictionaryBuilder::<Int32Type>::new());
     let (mut tickets, mut outages, mut scores) = (StringBuilder::new(), BooleanBuilder::new(), Int64Builder::new());
+    let (mut starts, mut ends) = (TimestampMicrosecondBuilder::new(), TimestampMicrosecondBuilder::new());
+    let mut emergencies = BooleanBuilder::new();
     let (mut kinds, mut states, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     for &(number, happening) in events {
         ids.append_value(number.to_string());
-        let (time, service, kind) = match happening {
-            Happening::Probe(time, _) => (time, "web", EventKind::Monitoring),
-            Happening::Ticket(time, ticket, _) => {
-                (time, if ticket % 2 == 0 { "web" } else { "mail" }, EventKind::Incident)
-            }
-            Happening::Score(time, _) => (time, "mail", EventKind::Feedback),
+        times.append_value(happening.time() * HOUR / 2);
+        let by_number = |number: u8| if number.is_multiple_of(2) { "web" } else { "mail" };
+        let (service, kind) = match happening {
+            Happening::Probe(..) => ("web", EventKind::Monitoring),
+            Happening::Ticket(_, ticket, _) => (by_number(ticket), EventKind::Incident),
+            Happening::Score(..) => ("mail", EventKind::Feedback),
+            Happening::Change(_, change, _) => (by_number(change), EventKind::Change),
         };
-        times.append_value(time * HOUR / 2);
         services.append_value(service);
         kinds.push(Some(kind as i8));
         states.push(if let Happening::Probe(_, status) = happening { Some(status as i8) } else { None });
-        actions.push(if let Happening::Ticket(_, _, action) = happening { Some(action as i8) } else { None });
-        tickets.append_option(if let Happening::Ticket(_, ticket, _) = happening {
-            Some(format!("T{ticket}"))
-        } else {
-            None
-        });
-        outages.append_option(if let Happening::Ticket(_, ticket, _) = happening {
-            Some(ticket % 2 == 1)
-        } else {
-            None
-        });
+        let (ticket, action, outage) = match happening {
+            Happening::Ticket(_, ticket, action) => (Some(format!("T{ticket}")), Some(action), Some(ticket % 2 == 1)),
+            Happening::Change(_, change, said) => (Some(format!("C{change}")), Some(said.action()), None),
+            _ => (None, None, None),
+        };
+        tickets.append_option(ticket);
+        actions.push(action.map(|action| action as i8));
+        outages.append_option(outage);
         scores.append_option(if let Happening::Score(_, score) = happening { Some(score) } else { None });
+        let (start, end, emergency) = happening.plan();
+        starts.append_option(start);
+        ends.append_option(end);
+        emergencies.append_option(emergency);
     }
     let text = |value: &str| {
         let keys = Int32Array::from(vec![0; rows]);
@@ -149,6 +211,9 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         (EventColumn::Action, words(EventColumn::Action, actions)),
         (EventColumn::Outage, Arc::new(outages.finish())),
         (EventColumn::Score, Arc::new(scores.finish())),
+        (EventColumn::PlannedStart, Arc::new(starts.finish().with_timezone("UTC"))),
+        (EventColumn::PlannedEnd, Arc::new(ends.finish().with_timezone("UTC"))),
+        (EventColumn::Emergency, Arc::new(emergencies.finish())),
     ] {
         columns[column as usize] = array;
     }
@@ -272,6 +337,16 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (0..330_i64, status).prop_map(|(time, status)| Happening::Probe(time, status)),
         3 => (0..330_i64, 0..6_u8, action).prop_map(|(time, ticket, action)| Happening::Ticket(time, ticket, action)),
         1 => (0..330_i64, 1..6_i64).prop_map(|(time, score)| Happening::Score(time, score)),
+        3 => (0..200_i64, 0..4_u8, said()).prop_map(|(time, change, said)| Happening::Change(time, change, said)),
+    ]
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    prop_oneof![
+        4 => (20..330_i64, 0..20_i64).prop_map(|(start, length)| Said::Planned(start, start + length)),
+        4 => Just(Said::Approved),
+        1 => Just(Said::Cancelled),
+        1 => any::<bool>().prop_map(Said::Emergency),
     ]
 }
 
@@ -305,7 +380,7 @@ proptest! {
         let numbered: Vec<_> = events.iter().copied().enumerate().collect();
         group.fold(&delivery(&numbered, 0, true), NOW);
         for row in group.close(1, NOW, true).attainment {
-            if row.signal == "availability" {
+            if row.signal == "availability" || row.signal == "longest_outage" || row.signal == "outage_count" {
                 prop_assert_eq!(row.good_us + row.bad_us + row.degraded_us + row.excluded_us + row.unknown_us, row.agreed_us);
             }
         }
@@ -354,7 +429,9 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
     let restated = |text: &str| {
         let mut group = LaneGroup::restore(portfolio_of(text), 2, &bytes).expect("restored");
         let facts = group.close(2, NOW, false);
-        let day = |row: &&plimsoll_schemas::table::CorrectionRow| row.window_start == Instant(0);
+        let day = |row: &&plimsoll_schemas::table::CorrectionRow| {
+            row.window_start == Instant(0) && row.agreement == "ola" && row.objective == "availability"
+        };
         let shown = |row: &plimsoll_schemas::table::CorrectionRow| {
             let verdict = |text: &str| text.split(", bad").next().unwrap_or_default().to_owned();
             format!("{} {} {} -> {}", row.objective, row.reason, verdict(&row.before), verdict(&row.after))
@@ -373,4 +450,43 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
         restated(&DEFINITIONS.replace("stale_after: 2h", "stale_after: 4h")),
         ["availability definition_change insufficient_data: good_us 64800000000 -> met: good_us 72000000000"]
     );
+}
+
+#[test]
+fn r22_a_late_approval_or_cancellation_restates_final_windows() {
+    // `web` on day 0: up, but down from 12:00 to 16:00. A change is planned for 11:00 to 18:00, of which the agreement
+    // `maintained` lets 5 hours be excluded: 11:00 to 16:00. It was approved at 21:00 the day before that day, in time.
+    let day = 24 * 2;
+    let down = |hour| if (12..16).contains(&hour) { Status::Down } else { Status::Up };
+    let mut events: Vec<Happening> = (-24..24)
+        .map(|hour| Happening::Probe(day + hour * 2, if hour < 0 { Status::Up } else { down(hour) }))
+        .collect();
+    events.push(Happening::Change(10, 0, Said::Planned(day + 22, day + 36)));
+    let said = |group: &mut LaneGroup, epoch, events: &[(usize, Happening)], offset| {
+        group.fold(&delivery(events, offset, true), NOW);
+        let facts = group.close(epoch, NOW, true);
+        let day_one = Instant(24 * HOUR);
+        let rows = facts.attainment.iter().filter(|row| row.objective == "removed" && row.window_start == day_one);
+        let rows = rows.filter(|row| row.service == "web").map(|row| {
+            let hours = |time: i64| time as f64 / HOUR as f64;
+            let parts = [row.good_us, row.bad_us, row.excluded_us].map(hours);
+            format!("{} r{} {parts:?}", row.verdict, row.revision)
+        });
+        let corrections = facts.corrections.iter().filter(|row| row.objective == "removed");
+        let corrections = corrections.filter(|row| row.window_start == day_one && row.service == "web");
+        rows.chain(corrections.map(|row| row.reason.clone())).collect::<Vec<_>>()
+    };
+    let mut group = LaneGroup::new(portfolio(), 2);
+    let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+    // The last result is of 23:00 and holds until midnight; 6:30 to 9:00 are force majeure: 2.5 hours.
+    let at_first = said(&mut group, 1, &numbered, 0);
+    assert_eq!(at_first, ["breached r1 [17.5, 4.0, 2.5]"]);
+    let offset = events.len() as i64;
+    let approval = [(1_000, Happening::Change(day - 6, 0, Said::Approved))];
+    // 5 more hours excluded: 1 of 11:00-12:00 and the whole outage.
+    assert_eq!(said(&mut group, 2, &approval, offset), ["met r2 [16.5, 0.0, 7.5]", "late_event"]);
+    let cancelled = [(1_001, Happening::Change(day - 1, 0, Said::Cancelled))];
+    assert_eq!(said(&mut group, 3, &cancelled, offset + 1), ["breached r3 [17.5, 4.0, 2.5]", "late_event"]);
+    let facts = group.close(4, NOW, true);
+    assert!(facts.outages.is_empty() && facts.transitions.is_empty(), "what happened to the service never changed");
 }

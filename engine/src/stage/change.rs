@@ -1,18 +1,26 @@
-//! Changes: each counts once, where it was first finished, by the outcome that was said last (R10 change success).
+//! Changes: each counts once, where it was first finished, by the outcome that was said last (R10 change success), and
+//! the planned time of an approved one is maintenance (R9).
 //!
 //! A change that is found to have failed, or is undone, long after its end turns a good one into a bad one in the
 //! window where it ended, whatever has been published of that window (R22).
+//!
+//! What a change declares follows from the set of its records in the order of their times, never from the order in
+//! which they came (R21). An approval is of the window as it was planned then; another window needs an approval of its
+//! own. A record that says a window and an approval says that the one is of the other, unless the approval is one that
+//! was given to an earlier window: whole records repeat it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Signal;
-use plimsoll_schemas::event::{Action, Outcome};
+use plimsoll_schemas::event::{Action, Outcome, TicketState};
 use serde::{Deserialize, Serialize};
 
 use super::{Contribution, Derived, contribution_changes};
 use crate::Name;
 use crate::portfolio::{ObjectiveKey, Portfolio};
+use crate::state::exclusion::ApprovedWindow;
+use crate::window::Window;
 
 /// One record about one change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,8 +31,18 @@ pub struct ChangeRecord {
     pub sequence: i64,
     /// What happened.
     pub action: Action,
+    /// The state that a snapshot shows.
+    pub state: Option<TicketState>,
     /// How the change ended, as far as this record says.
     pub outcome: Option<Outcome>,
+    /// When it is to begin.
+    pub planned_start: Option<Instant>,
+    /// When it is to be over.
+    pub planned_end: Option<Instant>,
+    /// When it was approved, in the words of the ticket system.
+    pub approved_at: Option<Instant>,
+    /// Whether it is an emergency change.
+    pub emergency: Option<bool>,
     /// The service that was changed.
     pub service: Option<Name>,
     /// The customer who was touched.
@@ -37,6 +55,8 @@ struct ChangeEntry {
     records: Vec<ChangeRecord>,
     /// What the second stage was told: objective, instant, good.
     told: Vec<(ObjectiveKey, Instant, bool)>,
+    /// True when it was told of an approved window, which may have to be taken back.
+    told_approved: bool,
 }
 
 /// Every change of a lane.
@@ -83,6 +103,68 @@ impl ChangeStage {
             entry.told = contributions(&entry.records, portfolio);
             let now: Vec<_> = entry.told.iter().filter_map(contribution).collect();
             derived.extend(contribution_changes(&before, &now).into_iter().map(Derived::Contribution));
+            let approved = approved_window(&entry.records);
+            if approved.is_some() || entry.told_approved {
+                entry.told_approved = approved.is_some();
+                for service in services(&entry.records).iter().filter_map(|id| portfolio.service_place(id)) {
+                    derived.push(Derived::Maintenance { service, change: name.clone(), approved: approved.clone() });
+                }
+            }
+        }
+    }
+}
+
+/// Every service that the records name: each is maintained.
+fn services(records: &[ChangeRecord]) -> BTreeSet<&Name> {
+    records.iter().filter_map(|record| record.service.as_ref()).collect()
+}
+
+/// The window that was approved; `None` when none was, when the change was cancelled or is an emergency (R9).
+fn approved_window(records: &[ChangeRecord]) -> Option<ApprovedWindow> {
+    let cancelled =
+        |record: &ChangeRecord| record.action == Action::Cancelled || record.state == Some(TicketState::Cancelled);
+    let emergency = records.iter().rev().find_map(|record| record.emergency) == Some(true);
+    if emergency || records.iter().any(cancelled) {
+        return None;
+    }
+    let mut plan = Plan::default();
+    records.iter().for_each(|record| plan.read(record));
+    let (start, end) = plan.start.zip(plan.end).filter(|(start, end)| start < end)?;
+    let customer = records.iter().rev().find_map(|record| record.customer.clone());
+    Some(ApprovedWindow { window: Window { start, end }, approved_at: plan.approved_at?, customer })
+}
+
+/// A plan as the records so far tell it.
+#[derive(Debug, Default)]
+struct Plan {
+    start: Option<Instant>,
+    end: Option<Instant>,
+    /// The time of the record that last changed the window.
+    planned_at: Option<Instant>,
+    /// When this window was approved.
+    approved_at: Option<Instant>,
+    /// The last approval of an earlier window.
+    outdated: Option<Instant>,
+}
+
+impl Plan {
+    fn read(&mut self, record: &ChangeRecord) {
+        let (start, end) = (record.planned_start.or(self.start), record.planned_end.or(self.end));
+        let replanned = (start, end) != (self.start, self.end);
+        if replanned {
+            (self.start, self.end, self.planned_at) = (start, end, Some(record.time));
+            self.outdated = self.outdated.max(self.approved_at.take());
+        }
+        let said = record.approved_at.filter(|said| *said <= record.time);
+        let says_both = record.planned_start.is_some() && record.planned_end.is_some();
+        let counts = |at: &Instant| {
+            self.planned_at.is_some_and(|planned| says_both || replanned || *at >= planned)
+                && self.outdated.is_none_or(|outdated| *at > outdated)
+        };
+        if let Some(at) = said.filter(counts) {
+            self.approved_at = Some(at);
+        } else if said.is_none() && record.action == Action::Approved && self.planned_at.is_some() {
+            self.approved_at.get_or_insert(record.time);
         }
     }
 }
@@ -109,7 +191,19 @@ mod tests {
     use super::*;
 
     fn record(time: i64, action: Action, outcome: Option<Outcome>) -> ChangeRecord {
-        ChangeRecord { time: Instant(time), sequence: 0, action, outcome, service: Some("web".into()), customer: None }
+        ChangeRecord {
+            time: Instant(time),
+            sequence: 0,
+            action,
+            state: None,
+            outcome,
+            planned_start: None,
+            planned_end: None,
+            approved_at: None,
+            emergency: None,
+            service: Some("web".into()),
+            customer: None,
+        }
     }
 
     #[test]
@@ -132,5 +226,77 @@ mod tests {
         let undone = Contribution { total: -1, ..bad };
         let good = Contribution { good: 1, ..bad };
         assert_eq!(derived, [Derived::Contribution(undone), Derived::Contribution(good)]);
+    }
+
+    /// The approved window (start, end, approved at) of records of `web`, whatever the order they come in.
+    fn approved(records: &[ChangeRecord]) -> Option<(i64, i64, i64)> {
+        let portfolio = crate::stage::publish::tests::portfolio("availability", 0);
+        let found = |records: Vec<&ChangeRecord>| {
+            let mut stage = ChangeStage::default();
+            let mut last = None;
+            for record in records {
+                stage.observe("C1", record.clone());
+                let mut derived = Vec::new();
+                stage.close(&portfolio, &mut derived);
+                for event in derived {
+                    let Derived::Maintenance { approved, .. } = event else { continue };
+                    last = approved.map(|found| (found.window.start.0, found.window.end.0, found.approved_at.0));
+                }
+            }
+            last
+        };
+        let forwards = found(records.iter().collect());
+        assert_eq!(forwards, found(records.iter().rev().collect()), "any order gives the same");
+        forwards
+    }
+
+    fn planned(time: i64, action: Action, start: i64, end: i64) -> ChangeRecord {
+        ChangeRecord {
+            planned_start: Some(Instant(start)),
+            planned_end: Some(Instant(end)),
+            ..record(time, action, None)
+        }
+    }
+
+    fn says(approved_at: i64, record: ChangeRecord) -> ChangeRecord {
+        ChangeRecord { approved_at: Some(Instant(approved_at)), ..record }
+    }
+
+    #[test]
+    fn r9_an_approval_is_of_the_window_as_it_was_planned_then() {
+        let plan = planned(10, Action::Planned, 100, 200);
+        let approval = record(20, Action::Approved, None);
+        assert_eq!(approved(std::slice::from_ref(&plan)), None, "nobody approved it");
+        assert_eq!(approved(&[approval.clone(), record(30, Action::Started, None)]), None, "nothing was planned");
+        assert_eq!(approved(&[plan.clone(), approval.clone()]), Some((100, 200, 20)));
+        assert_eq!(approved(&[plan.clone(), says(15, approval.clone())]), Some((100, 200, 15)));
+        assert_eq!(approved(&[plan.clone(), says(25, approval.clone())]), Some((100, 200, 20)), "it is said too early");
+        let again = record(40, Action::Approved, None);
+        assert_eq!(approved(&[plan.clone(), approval.clone(), again.clone()]), Some((100, 200, 20)), "once is enough");
+        // Another window needs another approval, also when the first window comes back.
+        let other = planned(30, Action::Updated, 100, 300);
+        assert_eq!(approved(&[plan.clone(), approval.clone(), other.clone()]), None);
+        assert_eq!(approved(&[plan.clone(), approval.clone(), other.clone(), again]), Some((100, 300, 40)));
+        let back = planned(50, Action::Updated, 100, 200);
+        assert_eq!(approved(&[plan.clone(), approval.clone(), other.clone(), back]), None);
+        // Whole records repeat an approval: of the same window it is the same, of another it is none.
+        let whole = says(20, planned(60, Action::Finished, 100, 200));
+        assert_eq!(approved(&[plan.clone(), approval.clone(), whole.clone()]), Some((100, 200, 20)));
+        assert_eq!(approved(&[plan.clone(), approval.clone(), says(20, other.clone())]), None);
+        assert_eq!(approved(&[plan, approval, says(29, other)]), Some((100, 300, 29)));
+        assert_eq!(approved(&[whole]), Some((100, 200, 20)), "it may be all that is known");
+        assert_eq!(approved(&[says(20, planned(60, Action::Finished, 200, 200))]), None, "no time at all");
+    }
+
+    #[test]
+    fn r9_cancelled_and_emergency_changes_exclude_nothing() {
+        let whole = says(20, planned(60, Action::Finished, 100, 200));
+        let cancelled = record(70, Action::Cancelled, None);
+        assert_eq!(approved(&[whole.clone(), cancelled]), None);
+        let shown = ChangeRecord { state: Some(TicketState::Cancelled), ..record(70, Action::Snapshot, None) };
+        assert_eq!(approved(&[whole.clone(), shown]), None);
+        let emergency = |said| ChangeRecord { emergency: Some(said), ..record(70, Action::Updated, None) };
+        assert_eq!(approved(&[whole.clone(), emergency(true)]), None);
+        assert_eq!(approved(&[whole, emergency(false)]), Some((100, 200, 20)));
     }
 }

@@ -3,7 +3,8 @@
 //! A row carries a sign: rows of one day add up, so a correction is one more row. Days are stored sparsely. Of a
 //! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it was
 //! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what
-//! came since the last time.
+//! came since the last time. What an agreement excludes is not excluded here: other agreements count it, and so does a
+//! trend.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{Facts, Step};
 use crate::portfolio::{IndicatorPlan, ServicePlan};
 use crate::state::service::Segment;
-use crate::verdict::{Measured, measure_states};
+use crate::verdict::{Measured, measure_states, stretches};
 use crate::window::{Window, window_containing, windows_between};
 
 /// What is remembered of one indicator.
@@ -74,8 +75,9 @@ impl IndicatorState {
             if day.end + grace > step.watermark {
                 break;
             }
-            let relevant = &states[states.partition_point(|state| state.end <= segment.start)..];
-            let found = measure_states(relevant, &StatePolicy::default(), &plan.calendar, segment, step.watermark);
+            let stretches = stretches(states, &[], &StatePolicy::default(), segment, step.watermark);
+            let agreed = plan.calendar.elapsed(segment.start, segment.end);
+            let found = measure_states(&stretches, &plan.calendar, agreed);
             let now =
                 if found.good == found.passed() || found.unknown == found.passed() { NOTHING } else { parts(&found) };
             let before = self.written.insert(day.start, now).unwrap_or(NOTHING);

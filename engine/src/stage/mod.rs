@@ -4,6 +4,7 @@
 //! ```text
 //! incidents --> TicketStage --+-- Claim: this ticket says this service is out, from, until ---> ServiceStage --> facts
 //! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there -->      ^
+//!                             +-- Maintenance: this change has this approved window of this service -+
 //! monitoring, feedback ------------------------------------------------------------------------------+
 //! ```
 
@@ -21,6 +22,7 @@ use plimsoll_schemas::table::{
 
 use crate::Name;
 use crate::portfolio::{ObjectiveIndex, ServiceIndex};
+use crate::state::exclusion::ApprovedWindow;
 use crate::state::service::Claim;
 
 /// One durable step: everything that its results know of the world besides the events.
@@ -81,6 +83,15 @@ pub enum Derived {
         ticket: Name,
         /// From, until.
         claims: Vec<Claim>,
+    },
+    /// A change has this approved window of this service, or none (R9).
+    Maintenance {
+        /// The service.
+        service: ServiceIndex,
+        /// The change.
+        change: Name,
+        /// The window, when it was approved and is not void.
+        approved: Option<ApprovedWindow>,
     },
     /// An objective's counts change at an instant.
     Contribution(Contribution),

@@ -14,8 +14,9 @@ use super::breach::{Breach, Subject, breach_row};
 use super::{Contribution, Facts, Step};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
+use crate::state::exclusion::ApprovedWindows;
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states};
+use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states, stretches, undecided_outage};
 use crate::window::{Window, uncut_stretch, window_containing, windows_between};
 
 /// What is remembered of one objective.
@@ -39,19 +40,20 @@ pub struct ObjectiveState {
     stated_by: u64,
 }
 
+/// What is known of a service that its objectives are measured by.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Its states.
+    pub states: &'a [Segment],
+    /// The approved windows of its changes.
+    pub maintenance: &'a ApprovedWindows,
+}
+
 /// A result as it was last written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
     verdict: Verdict,
-    good: Micros,
-    bad: Micros,
-    degraded: Micros,
-    excluded: Micros,
-    unknown: Micros,
-    /// Of the unknown time, what counts as up, down, degraded and excluded under `hold`.
-    held: [Micros; 4],
-    counts: (i64, i64),
-    outages: (i64, Micros),
+    measured: Measured,
     breached_at: Option<Instant>,
     revision: i32,
     last: bool,
@@ -131,9 +133,9 @@ impl ObjectiveState {
         self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start)).max(in_force.start)
     }
 
-    /// Writes the results that changed. `states` covers the service from `next_from` to the watermark where the
+    /// Writes the results that changed. `known` covers the service from `next_from` to the watermark where the
     /// objective is fed by state, and is not read where it is fed by counts.
-    pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, states: &[Segment], facts: &mut Facts) {
+    pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, known: &Known<'_>, facts: &mut Facts) {
         let from = self.stated_until(plan.agreement.in_force);
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         for window in windows_between(plan.window_kind(), plan.agreement.time_zone, from, step.watermark) {
@@ -142,7 +144,7 @@ impl ObjectiveState {
                 break;
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
-            let found = self.find(plan, window, segment, last, step.watermark, states);
+            let found = self.find(plan, window, segment, last, step.watermark, known);
             self.write(plan, &found, step, facts);
             if last && window.end > self.next_start {
                 let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
@@ -151,6 +153,10 @@ impl ObjectiveState {
                 let segment = next.clip(plan.agreement.in_force);
                 self.next_end = segment.map_or(Instant(i64::MAX), |segment| segment.end.max(window.end + Micros(1)));
             }
+        }
+        if let Feed::State(policy) = plan.feed() {
+            // Whether it counts decides itself after windows that may be final by then.
+            undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
         self.stated_by = plan.digest;
     }
@@ -169,7 +175,7 @@ impl ObjectiveState {
         segment: Window,
         last: bool,
         now: Instant,
-        states: &[Segment],
+        known: &Known<'_>,
     ) -> Found {
         let over = segment.end <= now;
         let Feed::State(policy) = plan.feed() else {
@@ -180,15 +186,13 @@ impl ObjectiveState {
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
             return Found { window, segment, measured, judged, breached_at, last };
         };
-        // Under `hold` the states before the segment say what an unknown start takes.
-        let first = if plan.holds_unknown() { 0 } else { states.partition_point(|state| state.end <= segment.start) };
-        let relevant = &states[first..];
-        let measured = measure_states(relevant, &policy, &plan.calendar, segment, now);
+        let excluded = plan.excluded_time(known.maintenance, segment);
+        let stretches = stretches(known.states, &excluded, &policy, segment, now);
+        let agreed = plan.calendar.elapsed(segment.start, segment.end);
+        let measured = measure_states(&stretches, &plan.calendar, agreed);
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = match judged.verdict {
-            Verdict::Breached => {
-                breached_at(&plan.objective, &policy, &measured, relevant, &plan.calendar, segment, now)
-            }
+            Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
             _ => None,
         };
         Found { window, segment, measured, judged, breached_at, last }
@@ -221,17 +225,9 @@ impl ObjectiveState {
 
 impl Found {
     fn written(&self) -> Written {
-        let Measured { good, bad, degraded, excluded, unknown, held, .. } = self.measured;
         Written {
             verdict: self.judged.verdict,
-            good,
-            bad,
-            degraded,
-            excluded,
-            unknown,
-            held,
-            counts: (self.measured.good_count, self.measured.total_count),
-            outages: (self.measured.outage_count, self.measured.longest_outage),
+            measured: self.measured,
             breached_at: self.breached_at,
             revision: 0,
             last: self.last,
@@ -257,27 +253,30 @@ impl Found {
 }
 
 impl Written {
-    /// For the correction row: `breached: good_us 5, bad_us 5, ...`. Held time is told when there is some.
+    /// For the correction row: `breached: good_us 5, bad_us 5, ...`. What is held or lies below an exclusion is told
+    /// where there is any, for then it may be all that changed.
     fn describe(&self) -> String {
-        let [up, down, degraded, excluded] = self.held.map(i64::from);
-        let held = match self.held {
-            [Micros::ZERO, Micros::ZERO, Micros::ZERO, Micros::ZERO] => String::new(),
-            _ => format!(" (held as up {up}, down {down}, degraded {degraded}, excluded {excluded})"),
-        };
-        format!(
-            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}{held}, good_count {}, \
-             total_count {}, outage_count {}, longest_outage_us {}",
+        let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
+        let Measured { good_count, total_count, outage_count, longest_outage, .. } = self.measured;
+        let mut text = format!(
+            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {good_count}, \
+             total_count {total_count}, outage_count {outage_count}, longest_outage_us {}",
             self.verdict.as_str(),
-            self.good.0,
-            self.bad.0,
-            self.degraded.0,
-            self.excluded.0,
-            self.unknown.0,
-            self.counts.0,
-            self.counts.1,
-            self.outages.0,
-            self.outages.1.0,
-        )
+            good.0,
+            bad.0,
+            degraded.0,
+            excluded.0,
+            unknown.0,
+            longest_outage.0,
+        );
+        for (of, times) in [("unknown", self.measured.held), ("excluded", self.measured.below)] {
+            for (state, time) in ["up", "down", "degraded", "unknown"].iter().zip(times) {
+                if time > Micros::ZERO {
+                    text.push_str(&format!(", {of}_{state}_us {}", time.0));
+                }
+            }
+        }
+        text
     }
 }
 

@@ -9,18 +9,22 @@ use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::measure::IndicatorState;
-use super::publish::ObjectiveState;
+use super::publish::{Known, ObjectiveState};
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
 use crate::ledger::Ledger;
-use crate::portfolio::{IndicatorPlan, ObjectiveIndex, ObjectiveKey, Portfolio, ServiceIndex, ServicePlan};
+use crate::portfolio::{
+    IndicatorPlan, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
+};
 use crate::state::State;
+use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
 use crate::state::service::{Segment, ServiceHistory};
 
 /// What is remembered of one service besides its objectives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct ServiceEntry {
     history: ServiceHistory,
+    maintenance: ApprovedWindows,
     /// The digest of the rule by which states were last read.
     read_by: u64,
     /// By the instant of the change.
@@ -142,6 +146,14 @@ impl ServiceStage {
             Derived::Claims { service, ticket, claims } => {
                 self.services[service.0 as usize].history.claim(&ticket, claims)
             }
+            Derived::Maintenance { service, change, approved } => {
+                let Some(from) = self.services[service.0 as usize].maintain(change, approved) else { return };
+                for &index in &portfolio.service(service).state_objectives {
+                    if portfolio.objective(index).agreement.maintenance.is_some() {
+                        self.objectives[index.0 as usize].touch(from);
+                    }
+                }
+            }
             Derived::Contribution(contribution) => self.contribute(portfolio, contribution),
         }
     }
@@ -198,7 +210,8 @@ impl ServiceStage {
         for &index in counted.into_iter().flatten() {
             let state = &mut self.objectives[index.0 as usize];
             if step.publish || state.is_due(step, portfolio.grace()) {
-                state.publish(portfolio.objective(index), portfolio.grace(), step, &[], facts);
+                let known = Known { states: &[], maintenance: &entry.maintenance };
+                state.publish(portfolio.objective(index), portfolio.grace(), step, &known, facts);
             }
         }
         if step.publish {
@@ -214,8 +227,9 @@ impl ServiceStage {
         entry.history.settle(&plan.rule);
         let anchor = entry.anchor(changed_from.unwrap_or(step.watermark));
         if let Some(from) = changed_from {
-            for index in &plan.state_objectives {
-                self.objectives[index.0 as usize].touch(from);
+            for &index in &plan.state_objectives {
+                // An outage that began so long before is short or not by what changed (R7).
+                self.objectives[index.0 as usize].touch(from - portfolio.objective(index).lead());
             }
             entry.indicators.values_mut().for_each(|indicator| indicator.touch(from));
         }
@@ -230,10 +244,7 @@ impl ServiceStage {
             .iter()
             .filter_map(|&index| self.objectives[index.0 as usize].next_from(portfolio.objective(index), step));
         let Some(from) = objectives_from.chain(anchor).chain(indicators_from).min() else { return };
-        let holds = |index: &ObjectiveIndex| portfolio.objective(*index).holds_unknown();
-        let held_from =
-            plan.state_objectives.iter().any(holds).then(|| entry.history.last_known_before(&plan.rule, from));
-        let from = held_from.flatten().map_or(from, |held| held.min(from));
+        let from = entry.deciding_from(portfolio, plan, from);
         // What holds just before the anchor says whether the state at the anchor is a change.
         let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
         let states = entry.history.segments(&plan.rule, from, step.watermark);
@@ -244,12 +255,13 @@ impl ServiceStage {
         if let Some(anchor) = anchor {
             entry.state_changes(plan, &states, anchor, step, facts);
         }
+        let known = Known { states: &states, maintenance: &entry.maintenance };
         for &index in &plan.state_objectives {
             self.objectives[index.0 as usize].publish(
                 portfolio.objective(index),
                 portfolio.grace(),
                 step,
-                &states,
+                &known,
                 facts,
             );
         }
@@ -263,6 +275,31 @@ impl ServiceEntry {
             self.history.read_anew(&plan.rule);
             self.read_by = plan.digest;
         }
+    }
+
+    /// The instant from which states decide what counts from `from` on: short outages (R7) and held states (R4) begin
+    /// before it.
+    fn deciding_from(&self, portfolio: &Portfolio, plan: &ServicePlan, from: Instant) -> Instant {
+        let objectives = || plan.state_objectives.iter().map(|&index| portfolio.objective(index));
+        let from = from - objectives().map(ObjectivePlan::lead).max().unwrap_or(Micros::ZERO);
+        let held_from =
+            objectives().any(ObjectivePlan::holds_unknown).then(|| self.history.last_known_before(&plan.rule, from));
+        held_from.flatten().map_or(from, |held| held.min(from))
+    }
+
+    /// Replaces the approved window of a change. Returns the first instant that may be excluded or no longer is, or
+    /// `None` when nothing changed.
+    fn maintain(&mut self, change: Name, approved: Option<ApprovedWindow>) -> Option<Instant> {
+        let before = self.maintenance.get(&change);
+        if before == approved.as_ref() {
+            return None;
+        }
+        let from = before.into_iter().chain(&approved).map(|approved| approved.window.start).min();
+        match approved {
+            Some(approved) => self.maintenance.insert(change, approved),
+            None => self.maintenance.remove(&change),
+        };
+        from
     }
 
     /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may

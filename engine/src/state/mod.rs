@@ -1,7 +1,8 @@
 //! What is known of a service: observations of its checks, outages that tickets declare, and the one state that
-//! follows from them at each instant (R3, R4).
+//! follows from them at each instant (R3, R4). And the time that an agreement excludes, whatever the state (R9).
 
 pub mod check;
+pub mod exclusion;
 pub mod service;
 
 use serde::{Deserialize, Serialize};

@@ -1,20 +1,21 @@
-//! The parts of what was measured: the states of a service summed up in agreed time, and how each part counts (R4, R5,
-//! R8). Verdicts are drawn from these parts alone.
+//! The parts of what was measured: the stretches of an objective summed up in agreed time, and how each part counts
+//! (R4, R5, R6, R8). Verdicts are drawn from these parts alone.
 
-use plimsoll_schemas::definition::{ExcludedPolicy, StatePolicy, UnknownPolicy};
+use plimsoll_schemas::Micros;
+use plimsoll_schemas::definition::{Denominator, ExcludedPolicy, StatePolicy, UnknownPolicy};
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::{Instant, Micros};
+use serde::{Deserialize, Serialize};
 
+use super::share_of;
+use super::stretch::Stretch;
 use crate::calendar::Calendar;
 use crate::state::State;
-use crate::state::service::Segment;
-use crate::window::Window;
 
 /// A whole in the billionths in which shares are integers.
 pub(super) const WHOLE: i128 = Share::WHOLE as i128;
 
 /// What was measured of one objective in one segment of a window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measured {
     /// Agreed time up.
     pub good: Micros,
@@ -26,8 +27,10 @@ pub struct Measured {
     pub excluded: Micros,
     /// Agreed time unknown.
     pub unknown: Micros,
-    /// Unknown time that takes the state before it under `unknown: hold`: up, down, degraded, excluded.
-    pub held: [Micros; 4],
+    /// Unknown time by the state that it takes under `unknown: hold`.
+    pub held: ByState,
+    /// Excluded time by the state below it.
+    pub below: ByState,
     /// Agreed time of the whole segment, also what is still to come.
     pub agreed: Micros,
     /// Good things counted.
@@ -40,6 +43,9 @@ pub struct Measured {
     pub longest_outage: Micros,
 }
 
+/// Time in the states up, down, degraded and unknown.
+pub type ByState = [Micros; 4];
+
 /// The good and the bad share of time in a state, in billionths; both 0 when it counts as neither.
 pub(super) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
     match state {
@@ -51,10 +57,8 @@ pub(super) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
             UnknownPolicy::Bad => (0, WHOLE),
             UnknownPolicy::Remove | UnknownPolicy::Hold => (0, 0),
         },
-        State::Excluded => match policy.excluded {
-            ExcludedPolicy::CountGood => (WHOLE, 0),
-            ExcludedPolicy::Remove | ExcludedPolicy::CountActual => (0, 0),
-        },
+        // Of excluded time only what is removed counts as excluded.
+        State::Excluded => (0, 0),
     }
 }
 
@@ -66,13 +70,19 @@ impl Measured {
 
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
     pub(super) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
-        let [up, down, degraded, excluded] = self.held;
+        let [up, down, degraded, _] = self.held;
+        let nothing = [Micros::ZERO; 4];
+        let (below, removed, as_good) = match policy.excluded {
+            ExcludedPolicy::Remove => (nothing, self.excluded, Micros::ZERO),
+            ExcludedPolicy::CountGood => (nothing, Micros::ZERO, self.excluded),
+            ExcludedPolicy::CountActual => (self.below, Micros::ZERO, Micros::ZERO),
+        };
         let parts = [
-            (State::Up, self.good + up),
-            (State::Down, self.bad + down),
-            (State::Degraded, self.degraded + degraded),
-            (State::Excluded, self.excluded + excluded),
-            (State::Unknown, self.unknown - up - down - degraded - excluded),
+            (State::Up, self.good + up + below[0] + as_good),
+            (State::Down, self.bad + down + below[1]),
+            (State::Degraded, self.degraded + degraded + below[2]),
+            (State::Unknown, self.unknown - up - down - degraded + below[3]),
+            (State::Excluded, removed),
         ];
         let (mut good, mut bad, mut removed) = (0, 0, Micros::ZERO);
         for (state, time) in parts {
@@ -85,64 +95,63 @@ impl Measured {
         }
         (good, bad, removed)
     }
+
+    /// The good share; `None` when nothing was measured (R11). Under `denominator: full_window` what is still to come
+    /// is good (R6).
+    pub(super) fn attainment(&self, policy: &StatePolicy) -> Option<Share> {
+        let (good, bad, _) = self.weighed(policy);
+        if good + bad == 0 {
+            return None;
+        }
+        let ahead = match policy.denominator {
+            Denominator::Elapsed => 0,
+            Denominator::FullWindow => i128::from((self.agreed - self.passed()).0) * WHOLE,
+        };
+        share_of(good + ahead, good + bad + ahead)
+    }
 }
 
-/// What the states of a service amount to in the agreed time of `segment` up to `now`.
+/// What the stretches of a segment amount to, of which `agreed` is the agreed time of the whole.
 ///
-/// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch counts as the
-/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage
-/// is a maximal stretch of `down` with any agreed time in the segment.
-pub fn measure_states(
-    states: &[Segment],
-    policy: &StatePolicy,
-    calendar: &Calendar,
-    segment: Window,
-    now: Instant,
-) -> Measured {
-    let mut measured = Measured { agreed: calendar.elapsed(segment.start, segment.end), ..Measured::default() };
+/// An outage is a maximal stretch that counts as down with any agreed time in the segment; time that is removed between
+/// two stretches of one outage neither ends nor prolongs it (R5).
+pub fn measure_states(stretches: &[Stretch], calendar: &Calendar, agreed: Micros) -> Measured {
+    let mut measured = Measured { agreed, ..Measured::default() };
     let mut outage = Micros::ZERO;
-    for (known, state, start, end) in effective_states(states, policy, segment, now) {
-        let time = calendar.elapsed(start, end);
-        match known {
+    for stretch in stretches {
+        let time = calendar.elapsed(stretch.start, stretch.end);
+        match stretch.shown {
             State::Up => measured.good += time,
             State::Down => measured.bad += time,
             State::Degraded => measured.degraded += time,
-            State::Excluded => measured.excluded += time,
-            State::Unknown => measured.unknown += time,
-        }
-        if known != state {
-            match state {
-                State::Up => measured.held[0] += time,
-                State::Down => measured.held[1] += time,
-                State::Degraded => measured.held[2] += time,
-                State::Excluded => measured.held[3] += time,
-                State::Unknown => {}
+            State::Excluded => {
+                measured.excluded += time;
+                add(&mut measured.below, stretch.below, time);
+            }
+            State::Unknown => {
+                measured.unknown += time;
+                if stretch.below != State::Unknown {
+                    add(&mut measured.held, stretch.below, time);
+                }
             }
         }
-        if state == State::Down {
+        if stretch.counted == State::Down {
             measured.outage_count += i64::from(outage.0 == 0 && time.0 > 0);
             outage += time;
             measured.longest_outage = measured.longest_outage.max(outage);
-        } else {
+        } else if !stretch.in_outage() {
             outage = Micros::ZERO;
         }
     }
     measured
 }
 
-/// The states as they are known and as they count, clipped to the segment and to `now`. They differ under `hold` alone.
-pub(super) fn effective_states<'a>(
-    states: &'a [Segment],
-    policy: &'a StatePolicy,
-    segment: Window,
-    now: Instant,
-) -> impl Iterator<Item = (State, State, Instant, Instant)> + 'a {
-    let end = segment.end.min(now);
-    let mut held = State::Unknown;
-    states.iter().filter_map(move |stretch| {
-        let hold = policy.unknown == UnknownPolicy::Hold && stretch.state == State::Unknown;
-        held = if hold { held } else { stretch.state };
-        let (from, until) = (stretch.start.max(segment.start), stretch.end.min(end));
-        (from < until).then_some((stretch.state, held, from, until))
-    })
+fn add(times: &mut ByState, state: State, time: Micros) {
+    match state {
+        State::Up => times[0] += time,
+        State::Down => times[1] += time,
+        State::Degraded => times[2] += time,
+        // Nothing lies excluded below an exclusion.
+        State::Unknown | State::Excluded => times[3] += time,
+    }
 }

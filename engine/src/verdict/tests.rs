@@ -1,12 +1,16 @@
 //! Verdicts by hand calculation.
 
-use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::definition::{Denominator, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
+use crate::state::service::Segment;
+use crate::window::Window;
 
 const POLICY: StatePolicy = StatePolicy {
     unknown: UnknownPolicy::Remove,
     excluded: ExcludedPolicy::Remove,
+    denominator: Denominator::Elapsed,
+    min_outage: Micros::ZERO,
     degraded_good: Share(Share::WHOLE),
 };
 
@@ -98,6 +102,20 @@ fn states(stretches: &[(State, i64, i64)]) -> Vec<Segment> {
     stretches.iter().map(segment).collect()
 }
 
+/// What an objective with this policy measures at any time of the day, up to `now`.
+fn measured_under(
+    policy: &StatePolicy,
+    states: &[Segment],
+    excluded: &[(i64, i64)],
+    window: Window,
+    now: i64,
+) -> Measured {
+    let excluded: Vec<_> =
+        excluded.iter().map(|&(start, end)| Window { start: Instant(start), end: Instant(end) }).collect();
+    let found = stretches(states, &excluded, policy, window, Instant(now));
+    measure_states(&found, &Calendar::always(), window.end - window.start)
+}
+
 #[test]
 fn r10_outages_downtime_and_the_longest() {
     let month = Window { start: Instant(0), end: Instant(1_000) };
@@ -110,7 +128,8 @@ fn r10_outages_downtime_and_the_longest() {
         (State::Down, 320, 340),
         (State::Up, 340, 400),
     ]);
-    let sums = measure_states(&found, &POLICY, &Calendar::always(), month, Instant(400));
+    let found = stretches(&found, &[], &POLICY, month, Instant(400));
+    let sums = measure_states(&found, &Calendar::always(), Micros(1_000));
     assert_eq!(
         (sums.bad, sums.outage_count, sums.longest_outage, sums.agreed),
         (Micros(80), 3, Micros(50), Micros(1_000))
@@ -131,7 +150,7 @@ fn r10_outages_downtime_and_the_longest() {
     ] {
         let promise = objective(signal, target);
         let judged = judge(&promise, &sums, false);
-        let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always(), month, Instant(400));
+        let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always());
         assert_eq!((judged.verdict, reached), (verdict, at.map(Instant)), "{target}");
     }
 }
@@ -148,7 +167,7 @@ fn r11_an_unobserved_window_is_no_data_unless_no_coverage_is_asked_for() {
     ] {
         let policy = StatePolicy { unknown, ..POLICY };
         let promise = objective(Signal::Availability(policy), at_least("90 %"));
-        let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(100));
+        let sums = measured_under(&policy, &found, &[], window, 100);
         assert_eq!(judge(&promise, &sums, true).verdict, Verdict::NoData, "{unknown:?}");
         let promise = Objective { min_coverage: Share(0), ..promise };
         assert_eq!(judge(&promise, &sums, true).verdict, with_policy_alone, "{unknown:?}");
@@ -166,7 +185,7 @@ fn r4_hold_takes_the_state_before() {
         (State::Down, 50, 60),
         (State::Unknown, 60, 100),
     ]);
-    let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(100));
+    let sums = measured_under(&policy, &found, &[], window, 100);
     // 10 up, 10 down and 80 unknown, of which 20-50 counts as up and 60-100 as down.
     assert_eq!((sums.good, sums.bad, sums.unknown), (Micros(10), Micros(10), Micros(80)));
     assert_eq!((sums.held, sums.outage_count), ([Micros(30), Micros(40), Micros(0), Micros(0)], 1));
@@ -187,4 +206,132 @@ fn r12_counts_are_compared_by_cross_multiplication() {
     assert_eq!(judge(&promise, &counts(15_802, 24_918), true).verdict, Verdict::Breached);
     assert_eq!(judge(&promise, &counts(15_802, 24_918), false).verdict, Verdict::AtRisk);
     assert_eq!(judge(&promise, &counts(0, 0), true).verdict, Verdict::NoData);
+}
+
+/// Up, with outages at 100-150 and 300-500; unknown 600-700.
+fn troubled() -> Vec<Segment> {
+    states(&[
+        (State::Up, 0, 100),
+        (State::Down, 100, 150),
+        (State::Up, 150, 300),
+        (State::Down, 300, 500),
+        (State::Up, 500, 600),
+        (State::Unknown, 600, 700),
+        (State::Up, 700, 1_000),
+    ])
+}
+
+const THOUSAND: Window = Window { start: Instant(0), end: Instant(1_000) };
+
+#[test]
+fn r5_excluded_time_is_removed_good_or_what_it_was() {
+    // Excluded: 120-160 (30 down, 10 up), 400-450 (down), 650-720 (50 unknown, 20 up).
+    let excluded = [(120, 160), (400, 450), (650, 720)];
+    for (policy, good, of) in [
+        // 160 excluded, 50 unknown of the rest: 790, of which 20 + 150 are down.
+        (StatePolicy { excluded: ExcludedPolicy::Remove, ..POLICY }, 620, 790),
+        (StatePolicy { excluded: ExcludedPolicy::CountGood, ..POLICY }, 780, 950),
+        // As if nothing were excluded: 900 known, 250 down.
+        (StatePolicy { excluded: ExcludedPolicy::CountActual, ..POLICY }, 650, 900),
+        (StatePolicy { excluded: ExcludedPolicy::CountActual, unknown: UnknownPolicy::Bad, ..POLICY }, 650, 1_000),
+        (StatePolicy { excluded: ExcludedPolicy::CountActual, unknown: UnknownPolicy::Hold, ..POLICY }, 750, 1_000),
+        (StatePolicy { unknown: UnknownPolicy::Hold, ..POLICY }, 670, 840),
+    ] {
+        let sums = measured_under(&policy, &troubled(), &excluded, THOUSAND, 1_000);
+        assert_eq!((sums.excluded, sums.passed()), (Micros(160), Micros(1_000)), "{policy:?}");
+        assert_eq!((sums.good, sums.bad, sums.unknown), (Micros(620), Micros(170), Micros(50)), "{policy:?}");
+        let judged = judge(&objective(Signal::Availability(policy), at_least("10 %")), &sums, true);
+        assert_eq!(judged.attainment, Share::of(good, of), "{policy:?}");
+    }
+}
+
+#[test]
+fn r5_removed_time_neither_ends_nor_prolongs_an_outage() {
+    let outages = |excluded, times: &[(i64, i64)]| {
+        let policy = StatePolicy { excluded, ..POLICY };
+        let sums = measured_under(&policy, &troubled(), times, THOUSAND, 1_000);
+        (sums.outage_count, sums.longest_outage.0)
+    };
+    // 300-400 and 450-500 are one outage of 150 without what lies between; counted as good, that ends it.
+    assert_eq!(outages(ExcludedPolicy::Remove, &[(400, 450)]), (2, 150));
+    assert_eq!(outages(ExcludedPolicy::CountGood, &[(400, 450)]), (3, 100));
+    assert_eq!(outages(ExcludedPolicy::CountActual, &[(400, 450)]), (2, 200));
+    // An outage that is excluded whole is none; two are not joined by removing the time up between them.
+    assert_eq!(outages(ExcludedPolicy::Remove, &[(90, 160)]), (1, 200));
+    assert_eq!(outages(ExcludedPolicy::Remove, &[(140, 310)]), (2, 190));
+    // The limit of 120 is used up at 300-400 and 20 after the removed time, so the 121st is at 450 + 21.
+    let policy = StatePolicy { excluded: ExcludedPolicy::Remove, ..POLICY };
+    let promise = objective(Signal::LongestOutage(policy), Target::AtMostTime(Micros(120)));
+    let found =
+        stretches(&troubled(), &[Window { start: Instant(400), end: Instant(450) }], &policy, THOUSAND, Instant(1_000));
+    let sums = measure_states(&found, &Calendar::always(), Micros(1_000));
+    assert_eq!(breached_at(&promise, &policy, &sums, &found, &Calendar::always()), Some(Instant(471)));
+}
+
+#[test]
+fn r4_coverage_leaves_excluded_time_out_of_both() {
+    let promise = objective(Signal::Availability(POLICY), at_least("50 %"));
+    let verdict = |sums: Measured| judge(&promise, &sums, true).verdict;
+    // 80 known of 100 are too little; with 12 of the 20 unknown excluded it is 80 of 88, which is 90.9 %.
+    assert_eq!(verdict(measured(80, 0, 20, 100)), Verdict::InsufficientData);
+    assert_eq!(verdict(Measured { excluded: Micros(12), ..measured(80, 0, 8, 100) }), Verdict::Met);
+    // Excluded time is no observation: 8 of 16 are known, though 92 of 100 are not unknown.
+    assert_eq!(verdict(Measured { excluded: Micros(84), ..measured(8, 0, 8, 100) }), Verdict::InsufficientData);
+    // All excluded is nothing measured, unless it counts as good.
+    let all = Measured { excluded: Micros(100), ..measured(0, 0, 0, 100) };
+    assert_eq!(verdict(all), Verdict::NoData);
+    let as_good = StatePolicy { excluded: ExcludedPolicy::CountGood, ..POLICY };
+    assert_eq!(judge(&objective(Signal::Availability(as_good), at_least("50 %")), &all, true).verdict, Verdict::Met);
+}
+
+#[test]
+fn r6_the_denominator_is_what_passed_or_the_whole_window() {
+    let attained = |denominator, now| {
+        let policy = StatePolicy { denominator, ..POLICY };
+        let sums = measured_under(&policy, &troubled(), &[], THOUSAND, now);
+        judge(&objective(Signal::Availability(policy), at_least("70 %")), &sums, now >= 1_000).attainment
+    };
+    // At 400: 250 up of 400; of the whole window 150 are bad.
+    assert_eq!(attained(Denominator::Elapsed, 400), Share::of(250, 400));
+    assert_eq!(attained(Denominator::FullWindow, 400), Share::of(850, 1_000));
+    // At 800 another 100 are unknown and removed: 250 bad of 700 and of 900. In the end both are the same.
+    assert_eq!(attained(Denominator::Elapsed, 800), Share::of(450, 700));
+    assert_eq!(attained(Denominator::FullWindow, 800), Share::of(650, 900));
+    assert_eq!(attained(Denominator::Elapsed, 1_000), Share::of(650, 900));
+    assert_eq!(attained(Denominator::FullWindow, 1_000), Share::of(650, 900));
+    // Nothing measured is nothing, also of a whole window (R11).
+    assert_eq!(attained(Denominator::FullWindow, 0), None);
+}
+
+#[test]
+fn r7_a_short_outage_takes_its_neighbours_state_if_both_agree() {
+    let parts = |states: &[(State, i64, i64)], min_outage, now| {
+        let policy = StatePolicy { min_outage: Micros(min_outage), ..POLICY };
+        let sums = measured_under(&policy, &self::states(states), &[], THOUSAND, now);
+        (sums.good.0, sums.bad.0, sums.degraded.0, sums.unknown.0, sums.outage_count)
+    };
+    use State::{Degraded, Down, Unknown, Up};
+    let between = |before, after| [(before, 0, 100), (Down, 100, 150), (after, 150, 200)];
+    assert_eq!(parts(&between(Up, Up), 50, 200), (150, 50, 0, 0, 1), "50 is not shorter than 50");
+    assert_eq!(parts(&between(Up, Up), 51, 200), (200, 0, 0, 0, 0));
+    assert_eq!(parts(&between(Degraded, Degraded), 51, 200), (0, 0, 200, 0, 0));
+    assert_eq!(parts(&between(Up, Degraded), 51, 200), (100, 50, 50, 0, 1), "they differ");
+    assert_eq!(parts(&between(Unknown, Unknown), 51, 200), (0, 50, 0, 150, 1), "of what is unknown nobody agrees");
+    // Open at 150: it may still become long.
+    assert_eq!(parts(&between(Up, Up)[..2], 51, 150), (100, 50, 0, 0, 1));
+    // It reaches out of the window: all of its 80 decide, of which 30 lie within.
+    let early = [(Up, -200, -50), (Down, -50, 30), (Up, 30, 100)];
+    assert_eq!(parts(&early, 80, 100), (70, 30, 0, 0, 1));
+    assert_eq!(parts(&early, 81, 100), (100, 0, 0, 0, 0));
+    // Flapping: each outage is short by itself.
+    let flapping = [(Up, 0, 10), (Down, 10, 20), (Up, 20, 21), (Down, 21, 31), (Up, 31, 40)];
+    assert_eq!(parts(&flapping, 11, 40), (40, 0, 0, 0, 0));
+    assert_eq!(
+        undecided_outage(&states(&between(Up, Up)[..2]), &StatePolicy { min_outage: Micros(51), ..POLICY }),
+        Some(Instant(100))
+    );
+    assert_eq!(
+        undecided_outage(&states(&between(Up, Up)[..2]), &StatePolicy { min_outage: Micros(50), ..POLICY }),
+        None
+    );
 }

@@ -8,16 +8,19 @@ use chrono_tz::Tz;
 use super::catalogue::{id_of, labels_of, name_of};
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
-use super::model::{Agreement, AgreementType, Offering};
+use super::model::{Agreement, AgreementType, ExcludedTime, MaintenanceTerms, Offering};
 use super::objective::objectives;
-use super::problem::Problems;
+use super::problem::{Problems, one_of};
 use super::scalar;
 use super::versions::{Version, effective, version_of};
+use crate::time::Micros;
 
 /// An offering.
 pub(super) fn offering<'a>(root: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Offering {
-    let objectives = root.get("spec").map(|spec| objectives(&spec, index, problems)).unwrap_or_default();
-    Offering { id: id_of(root), name: name_of(root), objectives }
+    let spec = root.get("spec");
+    let maintenance = spec.as_ref().and_then(|spec| maintenance_terms(spec, problems));
+    let objectives = spec.map(|spec| objectives(&spec, index, problems)).unwrap_or_default();
+    Offering { id: id_of(root), name: name_of(root), maintenance, objectives }
 }
 
 /// One version of an agreement, and what it rests on. `None` when it lacks what its place among the versions depends
@@ -45,7 +48,10 @@ pub(super) fn agreement<'a>(
     let time_zone = spec.get("time_zone").and_then(|node| scalar::time_zone(&node, problems)).unwrap_or(Tz::UTC);
     let review_every_months = spec.path(&["review", "every"]).and_then(|node| months(&node, problems));
     let offering = spec.get("offering").and_then(|node| index.reference(&node, Kind::Offering, problems));
-    let objectives = merged(&spec, offering.as_ref().and_then(|id| offerings.get(id)), index, problems);
+    let followed = offering.as_ref().and_then(|id| offerings.get(id));
+    let objectives = merged(&spec, followed, index, problems);
+    let maintenance = maintenance_terms(&spec, problems).or_else(|| followed.and_then(|offering| offering.maintenance));
+    let excluded_times = excluded_times(&spec, &services, problems);
 
     let (from, until) = effective(&spec, problems);
     Some(Agreement {
@@ -62,8 +68,48 @@ pub(super) fn agreement<'a>(
         effective_until: until,
         rests_on,
         review_every_months,
+        maintenance,
+        excluded_times,
         objectives,
     })
+}
+
+/// On which terms maintenance does not count (R9).
+fn maintenance_terms(spec: &Node<'_>, problems: &mut Problems) -> Option<MaintenanceTerms> {
+    let terms = spec.path(&["exclusions", "maintenance"])?;
+    let notice = terms.get("notice").and_then(|node| scalar::duration(&node, problems));
+    let at_most = terms.get("at_most").and_then(|node| scalar::positive_duration(&node, problems));
+    Some(MaintenanceTerms { notice: notice.unwrap_or(Micros::ZERO), at_most })
+}
+
+/// The times that do not count.
+fn excluded_times(spec: &Node<'_>, services: &[String], problems: &mut Problems) -> Vec<ExcludedTime> {
+    let Some(exclusions) = spec.get("exclusions") else { return Vec::new() };
+    let mut times = Vec::new();
+    for node in exclusions.list("times") {
+        let from = node.get("from").and_then(|node| scalar::date_time(&node, problems));
+        let until_node = node.get("until");
+        let until = until_node.as_ref().and_then(|node| scalar::date_time(node, problems));
+        let concerned = node.list("services");
+        for service in &concerned {
+            let name = service.text().unwrap_or_default();
+            if !services.iter().any(|known| known == name) {
+                let known = services.iter().map(String::as_str);
+                problems.wrong(service, one_of(name, known, "a service of this agreement"));
+            }
+        }
+        let (Some(from), Some(until), Some(until_node)) = (from, until, until_node) else { continue };
+        if until <= from {
+            problems.wrong(&until_node, format!("a time after {}, when it starts", from.format("%Y-%m-%dT%H:%M:%S")));
+        }
+        times.push(ExcludedTime {
+            from,
+            until,
+            reason: scalar::optional_text(node.get("reason")).unwrap_or_default(),
+            services: concerned.iter().filter_map(|node| Some(node.text()?.to_owned())).collect(),
+        });
+    }
+    times
 }
 
 /// The offering's objectives with the agreement's own over them, by id.

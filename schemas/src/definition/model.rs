@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{NaiveDate, NaiveTime, Weekday};
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -205,6 +205,8 @@ pub struct Offering {
     pub id: String,
     /// Its name for people.
     pub name: String,
+    /// The terms on which maintenance does not count; `None` where it always does.
+    pub maintenance: Option<MaintenanceTerms>,
     /// What it promises.
     pub objectives: Vec<Objective>,
 }
@@ -238,8 +240,34 @@ pub struct Agreement {
     pub rests_on: Vec<String>,
     /// Months between two reviews.
     pub review_every_months: Option<u32>,
+    /// The terms on which maintenance does not count, its own or the offering's; `None` where it always does (R9).
+    pub maintenance: Option<MaintenanceTerms>,
+    /// Times that do not count, whatever happened in them.
+    pub excluded_times: Vec<ExcludedTime>,
     /// The offering's objectives with this agreement's own over them, by id.
     pub objectives: Vec<Objective>,
+}
+
+/// On which terms the time of approved changes does not count (R9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MaintenanceTerms {
+    /// How long before its planned start a change must have been approved. Real time, not agreed time.
+    pub notice: Micros,
+    /// The most agreed time that maintenance may take in one window of an objective; `None` for no limit.
+    pub at_most: Option<Micros>,
+}
+
+/// A time that does not count: force majeure, or what the customer brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExcludedTime {
+    /// The first civil time that does not count, in the agreement's time zone.
+    pub from: NaiveDateTime,
+    /// The first civil time after it that counts again.
+    pub until: NaiveDateTime,
+    /// Why, for people.
+    pub reason: String,
+    /// The services whose time it is; empty for all services of the agreement.
+    pub services: Vec<String>,
 }
 
 /// The kinds of agreement.
@@ -335,16 +363,23 @@ pub struct StatePolicy {
     pub unknown: UnknownPolicy,
     /// What excluded time counts as (R5).
     pub excluded: ExcludedPolicy,
+    /// Over which time the good share is taken (R6).
+    pub denominator: Denominator,
+    /// An outage shorter than this takes the state of its neighbours where they agree (R7); zero takes every outage as
+    /// it is. Real time, not agreed time.
+    pub min_outage: Micros,
     /// How much of degraded time is good (R8): all is `up`, nothing is `down`.
     pub degraded_good: Share,
 }
 
 impl Default for StatePolicy {
-    /// Unknown and excluded time is removed, degraded time is good.
+    /// Unknown and excluded time is removed, degraded time is good, every outage counts, what is to come does not.
     fn default() -> StatePolicy {
         StatePolicy {
             unknown: UnknownPolicy::Remove,
             excluded: ExcludedPolicy::Remove,
+            denominator: Denominator::Elapsed,
+            min_outage: Micros::ZERO,
             degraded_good: Share(Share::WHOLE),
         }
     }
@@ -372,6 +407,15 @@ pub enum ExcludedPolicy {
     CountGood,
     /// As what the service really was.
     CountActual,
+}
+
+/// Over which time the good share of an open window is taken (R6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Denominator {
+    /// Over what was measured so far.
+    Elapsed,
+    /// Over that and all agreed time still to come, which is good until it is known not to be.
+    FullWindow,
 }
 
 /// How a ticket's clock runs (R14-R18).

@@ -7,8 +7,8 @@ use crate::time::Micros;
 use super::document::Node;
 use super::index::{Index, Kind};
 use super::model::{
-    AROUND_THE_CLOCK, Attribution, ClockRule, CountRule, Every, ExcludedPolicy, Indicator, Objective, PriorityChange,
-    RatioRule, Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
+    AROUND_THE_CLOCK, Attribution, ClockRule, CountRule, Denominator, Every, ExcludedPolicy, Indicator, Objective,
+    PriorityChange, RatioRule, Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
 };
 use super::problem::Problems;
 use super::scalar::{self, word};
@@ -141,9 +141,13 @@ fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
         ("count_good", ExcludedPolicy::CountGood),
         ("count_actual", ExcludedPolicy::CountActual),
     ];
+    let denominator = [("elapsed", Denominator::Elapsed), ("full_window", Denominator::FullWindow)];
+    let min_outage = node.get("min_outage").and_then(|node| scalar::duration(&node, problems));
     StatePolicy {
         unknown: word(node.get("unknown"), &unknown, default.unknown, problems),
         excluded: word(node.get("excluded"), &excluded, default.excluded, problems),
+        denominator: word(node.get("denominator"), &denominator, default.denominator, problems),
+        min_outage: min_outage.unwrap_or(default.min_outage),
         degraded_good: node.get("degraded").map_or(default.degraded_good, |node| degraded_good(&node, problems)),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::{NaiveDate, NaiveTime, Weekday};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use chrono_tz::Tz;
 
 use crate::ratio::Share;
@@ -112,6 +112,19 @@ pub(super) fn date(node: &Node<'_>, problems: &mut Problems) -> Option<NaiveDate
         problems.wrong(node, "a date that exists, from 1970-01-01 to 2199-12-31, such as 2026-01-31");
     }
     date
+}
+
+/// A civil time of a day between 1970 and 2199; a date alone is its midnight.
+pub(super) fn date_time(node: &Node<'_>, problems: &mut Problems) -> Option<NaiveDateTime> {
+    let text = node.text().unwrap_or_default();
+    let midnight = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|date| date.and_time(NaiveTime::MIN));
+    let parse = |format| NaiveDateTime::parse_from_str(text, format).ok();
+    let time = midnight.or_else(|| parse("%Y-%m-%dT%H:%M")).or_else(|| parse("%Y-%m-%dT%H:%M:%S"));
+    let time = time.filter(|time| (1970..2200).contains(&time.year()));
+    if time.is_none() {
+        problems.wrong(node, "a civil time that exists, from 1970 to 2199, such as 2026-01-31T08:00:00");
+    }
+    time
 }
 
 /// A time of day in whole seconds since midnight, 86,400 for 24:00.

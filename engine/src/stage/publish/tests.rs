@@ -25,6 +25,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
 }
 
 const DAY: i64 = 86_400_000_000;
+const NOTHING: Known<'_> = Known { states: &[], maintenance: &ApprovedWindows::new() };
 
 fn step(epoch: i64, watermark: i64, publish: bool) -> Step {
     Step { epoch, tick: Instant(watermark), watermark: Instant(watermark), publish }
@@ -55,7 +56,7 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     let mut state = ObjectiveState::new(plan);
     let close = |state: &mut ObjectiveState, step: Step| {
         let mut facts = Facts::default();
-        state.publish(plan, portfolio.grace(), &step, &[], &mut facts);
+        state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
         said(&facts)
     };
     let count = |at, good, total| Contribution { objective, at: Instant(at), good, total };
@@ -90,7 +91,7 @@ fn r11_nothing_measured_is_no_data() {
     let portfolio = portfolio("good_ratio", 0);
     let plan = &portfolio.objectives()[0];
     let mut facts = Facts::default();
-    ObjectiveState::new(plan).publish(plan, portfolio.grace(), &step(1, 3 * DAY, true), &[], &mut facts);
+    ObjectiveState::new(plan).publish(plan, portfolio.grace(), &step(1, 3 * DAY, true), &NOTHING, &mut facts);
     assert_eq!(
         said(&facts),
         ["day 0 final no_data 0/0 r1", "day 1 final no_data 0/0 r1", "day 2 final no_data 0/0 r1"]
@@ -108,7 +109,7 @@ fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
         state.contribute(plan, Contribution { objective, at: Instant(10), good: 0, total: i64::MAX });
     }
     let mut facts = Facts::default();
-    state.publish(plan, portfolio.grace(), &step(1, 100, true), &[], &mut facts);
+    state.publish(plan, portfolio.grace(), &step(1, 100, true), &NOTHING, &mut facts);
     assert_eq!(said(&facts), [format!("day 0 provisional at_risk 0/{} r0", i64::MAX)]);
 }
 
@@ -121,7 +122,7 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     let mut close = |good, total, step: Step| {
         let mut facts = Facts::default();
         state.contribute(plan, Contribution { objective, at: Instant(10), good, total });
-        state.publish(plan, portfolio.grace(), &step, &[], &mut facts);
+        state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
         let shown =
             |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);
         facts.breaches.iter().map(shown).collect::<Vec<_>>()

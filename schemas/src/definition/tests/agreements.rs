@@ -5,8 +5,8 @@ use chrono_tz::Tz;
 
 use super::{check, document, good};
 use crate::definition::{
-    AgreementType, Attribution, ClockRule, CountRule, Every, ExcludedPolicy, Objective, PriorityChange, RatioRule,
-    Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
+    AgreementType, Attribution, ClockRule, CountRule, Denominator, Every, ExcludedPolicy, Objective, PriorityChange,
+    RatioRule, Reopening, Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
 };
 use crate::event::EventKind;
 use crate::ratio::Share;
@@ -41,6 +41,8 @@ fn r10_signals_carry_their_rules() {
     let half = StatePolicy {
         unknown: UnknownPolicy::Hold,
         excluded: ExcludedPolicy::CountActual,
+        denominator: Denominator::FullWindow,
+        min_outage: Micros(5 * Micros::MINUTE.0),
         degraded_good: Share(500_000_000),
     };
     let clock = ClockRule {
@@ -57,7 +59,7 @@ fn r10_signals_carry_their_rules() {
     for (indicator, target, expected) in [
         ("signal: availability", "at_least: 95 %", (Signal::Availability(plain), share)),
         (
-            "signal: availability, unknown: hold, excluded: count_actual, degraded: 50 %",
+            "signal: availability, unknown: hold, excluded: count_actual, degraded: 50 %, denominator: full_window, min_outage: 5m",
             "at_least: 0.95",
             (Signal::Availability(half), share),
         ),
@@ -294,6 +296,8 @@ fn settings_belong_to_their_signals() {
         ("indicator.calendar", "office", "\"office\"", STATES_AND_CLOCKS),
         ("indicator.unknown", "hold", "\"hold\"", STATES),
         ("indicator.excluded", "remove", "\"remove\"", STATES),
+        ("indicator.denominator", "elapsed", "\"elapsed\"", STATES),
+        ("indicator.min_outage", "5m", "\"5m\"", STATES),
         ("indicator.degraded", "down", "\"down\"", "availability and downtime"),
         ("indicator.attribution", "opened", "\"opened\"", CLOCKS),
     ] {

@@ -4,6 +4,7 @@ mod agreements;
 mod calendars;
 mod catalogue;
 mod examples;
+mod exclusions;
 mod form;
 mod holidays;
 mod sources;
