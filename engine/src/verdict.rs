@@ -236,4 +236,8 @@ pub fn breached_at(
 }
 
 #[cfg(test)]
+mod products;
+#[cfg(test)]
+mod rules_page;
+#[cfg(test)]
 mod tests;
