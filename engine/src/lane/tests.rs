@@ -141,6 +141,8 @@ impl Happening {
     }
 }
 
+mod reference;
+
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
     let definitions = load(&[File { name: "world.yaml", text }]).expect("no problems");
     Arc::new(Portfolio::new(&definitions))
