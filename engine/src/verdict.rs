@@ -12,20 +12,17 @@
 //! that even an untroubled rest cannot mend it. `(1 - s) * D` is the error budget (R27). Everything is multiplied by
 //! 10^9, in which shares are integers, and held in i128, where nothing overflows.
 
+use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Calendar;
-use crate::state::State;
-use crate::state::service::Segment;
-use crate::window::Window;
-
 mod parts;
+mod reached;
 
+use parts::WHOLE;
 pub use parts::{Measured, measure_states};
-use parts::{WHOLE, effective_states, weights};
+pub use reached::breached_at;
 
 /// The answer to "was the promise kept?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -190,50 +187,6 @@ fn to_micros(scaled: i128) -> Micros {
 fn share_of(part: i128, whole: i128) -> Option<Share> {
     const LARGEST: i128 = 999_999_999 * WHOLE; // decimal(18,9) has nine digits before the point
     (whole > 0).then(|| Share((part * WHOLE).div_euclid(whole).clamp(-LARGEST, LARGEST) as i64))
-}
-
-/// The instant from which the target was out of reach; `None` when it never was. Takes what `measure_states` took and
-/// what it returned.
-pub fn breached_at(
-    objective: &Objective,
-    policy: &StatePolicy,
-    measured: &Measured,
-    states: &[Segment],
-    calendar: &Calendar,
-    segment: Window,
-    now: Instant,
-) -> Option<Instant> {
-    let (_, _, removed) = measured.weighed(policy);
-    let allowance = allowance(objective, measured.agreed - removed);
-    let by_outage = matches!(objective.indicator.signal, Signal::LongestOutage(_) | Signal::OutageCount(_));
-    let (mut spent, mut outages, mut in_outage) = (0_i128, 0, false);
-    for (_, state, start, end) in effective_states(states, policy, segment, now) {
-        let time = calendar.elapsed(start, end);
-        let down = state == State::Down;
-        if by_outage && !down {
-            spent = 0;
-            in_outage = false;
-        }
-        if down && !in_outage && time.0 > 0 {
-            outages += 1;
-            in_outage = true;
-            if matches!(objective.target, Target::AtMostCount(limit) if outages > limit) {
-                // The outage counts from its first microsecond of agreed time on.
-                return calendar.due(start, Micros(1)).map(|instant| instant - Micros(1));
-            }
-        }
-        if matches!(objective.target, Target::AtMostCount(_)) || (by_outage && !down) {
-            continue;
-        }
-        let (_, weight) = weights(policy, state);
-        let cost = i128::from(time.0) * weight;
-        if spent + cost > allowance {
-            let within = (allowance - spent).div_euclid(weight) + 1;
-            return calendar.due(start, Micros(within as i64));
-        }
-        spent += cost;
-    }
-    None
 }
 
 #[cfg(test)]

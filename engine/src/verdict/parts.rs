@@ -34,7 +34,7 @@ pub struct Measured {
     pub good_count: i64,
     /// Things counted.
     pub total_count: i64,
-    /// Outages that touch the segment in agreed time.
+    /// Outages that touch the segment in agreed time, for at least the policy's `min_duration`.
     pub outage_count: i64,
     /// The longest of them, in agreed time.
     pub longest_outage: Micros,
@@ -120,7 +120,7 @@ pub fn measure_states(
             }
         }
         if state == State::Down {
-            measured.outage_count += i64::from(outage.0 == 0 && time.0 > 0);
+            measured.outage_count += i64::from(outage < least_outage(policy) && outage + time >= least_outage(policy));
             outage += time;
             measured.longest_outage = measured.longest_outage.max(outage);
         } else {
@@ -128,6 +128,11 @@ pub fn measure_states(
         }
     }
     measured
+}
+
+/// The agreed time from which on an outage counts as one: any at all, unless the policy asks for more.
+pub(super) fn least_outage(policy: &StatePolicy) -> Micros {
+    policy.min_duration.max(Micros(1))
 }
 
 /// The states as they are known and as they count, clipped to the segment and to `now`. They differ under `hold` alone.

@@ -1,13 +1,19 @@
 //! Verdicts by hand calculation.
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
+use crate::calendar::Calendar;
+use crate::state::State;
+use crate::state::service::Segment;
+use crate::window::Window;
 
 const POLICY: StatePolicy = StatePolicy {
     unknown: UnknownPolicy::Remove,
     excluded: ExcludedPolicy::Remove,
     degraded_good: Share(Share::WHOLE),
+    min_duration: Micros::ZERO,
 };
 
 fn objective(signal: Signal, target: Target) -> Objective {
@@ -134,6 +140,35 @@ fn r10_outages_downtime_and_the_longest() {
         let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always(), month, Instant(400));
         assert_eq!((judged.verdict, reached), (verdict, at.map(Instant)), "{target}");
     }
+}
+
+#[test]
+fn r10_an_outage_counts_from_its_least_duration_on() {
+    let window = Window { start: Instant(0), end: Instant(1_000) };
+    // 40, then 60 in two parts with causes of their own, then 59, which is one too short, then 60 of which it is known
+    // at 460 that they are 60.
+    let found = states(&[
+        (State::Down, 0, 40),
+        (State::Up, 40, 100),
+        (State::Down, 100, 130),
+        (State::Down, 130, 160),
+        (State::Up, 160, 300),
+        (State::Down, 300, 359),
+        (State::Up, 359, 400),
+        (State::Down, 400, 500),
+        (State::Up, 500, 1_000),
+    ]);
+    let policy = StatePolicy { min_duration: Micros(60), ..POLICY };
+    let sums = measure_states(&found, &policy, &Calendar::always(), window, Instant(1_000));
+    assert_eq!((sums.outage_count, sums.longest_outage), (2, Micros(100)));
+    let reached = |limit| {
+        let promise = objective(Signal::OutageCount(policy), Target::AtMostCount(limit));
+        let judged = judge(&promise, &sums, true);
+        (judged.verdict, breached_at(&promise, &policy, &sums, &found, &Calendar::always(), window, Instant(1_000)))
+    };
+    assert_eq!(reached(2), (Verdict::Met, None));
+    assert_eq!(reached(1), (Verdict::Breached, Some(Instant(460))));
+    assert_eq!(reached(0), (Verdict::Breached, Some(Instant(160))));
 }
 
 #[test]

@@ -289,7 +289,7 @@ pub enum Signal {
     Downtime(StatePolicy),
     /// The longest bad run, in agreed time.
     LongestOutage(StatePolicy),
-    /// How many outages touch the window in agreed time.
+    /// How many outages touch the window in agreed time, for at least the policy's `min_duration`.
     OutageCount(StatePolicy),
     /// Share of tickets first responded to within a limit.
     ResponseTime(ClockRule),
@@ -315,15 +315,18 @@ pub struct StatePolicy {
     pub excluded: ExcludedPolicy,
     /// How much of degraded time is good (R8): all is `up`, nothing is `down`.
     pub degraded_good: Share,
+    /// An outage counts when it took at least so much agreed time within the window; zero counts all.
+    pub min_duration: Micros,
 }
 
 impl Default for StatePolicy {
-    /// Unknown and excluded time is removed, degraded time is good.
+    /// Unknown and excluded time is removed, degraded time is good, and every outage counts.
     fn default() -> StatePolicy {
         StatePolicy {
             unknown: UnknownPolicy::Remove,
             excluded: ExcludedPolicy::Remove,
             degraded_good: Share(Share::WHOLE),
+            min_duration: Micros::ZERO,
         }
     }
 }

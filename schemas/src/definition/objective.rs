@@ -111,10 +111,12 @@ fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
         ("count_good", ExcludedPolicy::CountGood),
         ("count_actual", ExcludedPolicy::CountActual),
     ];
+    let min_duration = node.get("min_duration").and_then(|node| scalar::positive_duration(&node, problems));
     StatePolicy {
         unknown: word(node.get("unknown"), &unknown, default.unknown, problems),
         excluded: word(node.get("excluded"), &excluded, default.excluded, problems),
         degraded_good: node.get("degraded").map_or(default.degraded_good, |node| degraded_good(&node, problems)),
+        min_duration: min_duration.unwrap_or(default.min_duration),
     }
 }
 

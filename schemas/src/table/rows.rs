@@ -323,7 +323,12 @@ pub(super) const ATTAINMENT: &[Column] = &[
     ("agreed_us", Integer, REQUIRED, "agreed time of the whole segment, in microseconds, known in advance"),
     GOOD_COUNT,
     TOTAL_COUNT,
-    ("outage_count", Integer, REQUIRED, "outages that touch the segment in agreed time"),
+    (
+        "outage_count",
+        Integer,
+        REQUIRED,
+        "outages that touch the segment in agreed time, for at least min_duration where the objective has one",
+    ),
     ("longest_outage_us", Integer, REQUIRED, "longest outage within the segment, in microseconds of agreed time"),
     (
         "budget_us",

@@ -42,6 +42,7 @@ fn r10_signals_carry_their_rules() {
         unknown: UnknownPolicy::Hold,
         excluded: ExcludedPolicy::CountActual,
         degraded_good: Share(500_000_000),
+        min_duration: Micros::ZERO,
     };
     let clock = ClockRule {
         priorities: vec!["P1".to_owned()],
@@ -68,6 +69,11 @@ fn r10_signals_carry_their_rules() {
         ),
         ("signal: longest_outage", "at_most: 0s", (Signal::LongestOutage(plain), Target::AtMostTime(Micros::ZERO))),
         ("signal: outage_count", "at_most: 3", (Signal::OutageCount(plain), Target::AtMostCount(3))),
+        (
+            "signal: outage_count, min_duration: 5m",
+            "at_most: 3",
+            (Signal::OutageCount(StatePolicy { min_duration: Micros(300_000_000), ..plain }), Target::AtMostCount(3)),
+        ),
         (
             "signal: resolution_time, priorities: [P1], within: 4h, priority_change: restart, reopening: largest, attribution: closed",
             "at_least: 95%",
@@ -296,6 +302,7 @@ fn settings_belong_to_their_signals() {
         ("indicator.excluded", "remove", "\"remove\"", STATES),
         ("indicator.degraded", "down", "\"down\"", "availability and downtime"),
         ("indicator.attribution", "opened", "\"opened\"", CLOCKS),
+        ("indicator.min_duration", "5m", "\"5m\"", "outage_count"),
     ] {
         for (signal, target) in signals {
             let (line, text) = match setting.strip_prefix("indicator.") {
@@ -307,7 +314,8 @@ fn settings_belong_to_their_signals() {
                 good(&text);
             } else {
                 let place = format!("{line}: spec.objectives[0].{setting}: found {found}");
-                check(&text, &[&format!("{place}, expected no such field: it belongs to the signals {belongs}")]);
+                let signals = if belongs.contains(' ') { "signals" } else { "signal" };
+                check(&text, &[&format!("{place}, expected no such field: it belongs to the {signals} {belongs}")]);
             }
         }
     }

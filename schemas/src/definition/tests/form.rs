@@ -30,7 +30,7 @@ fn explained(place: &str, schema: &Value) {
             for (property, schema) in below.as_object().into_iter().flatten() {
                 let place = format!("{place}/{property}");
                 // A property of a condition repeats one that is explained where it is declared.
-                if !place.contains("/if/") && !place.contains("/then/") {
+                if !["/if/", "/then/", "/else/"].iter().any(|condition| place.contains(condition)) {
                     let examples = ["examples", "enum", "const", "properties", "$ref"];
                     assert!(schema.get("description").is_some(), "{place} has no description");
                     let shown = examples.iter().any(|keyword| schema.get(keyword).is_some());
@@ -235,7 +235,9 @@ fn messages_and_schemas_say_the_same() {
     for (name, said) in [("duration", DURATION), ("share", SHARE)] {
         assert_eq!(schema["$defs"][name]["description"], said);
     }
-    assert_eq!(schema["$defs"]["indicator"]["properties"]["signal"]["enum"], json!(Signal::NAMES));
+    for place in ["indicator", "is_known"] {
+        assert_eq!(schema["$defs"][place]["properties"]["signal"]["enum"], json!(Signal::NAMES), "{place}");
+    }
 }
 
 #[test]

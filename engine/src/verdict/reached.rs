@@ -1,0 +1,84 @@
+//! When a promise over states was out of reach: the same sums as the verdict's, walked through in time.
+
+use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
+use plimsoll_schemas::{Instant, Micros};
+
+use super::parts::{Measured, effective_states, least_outage, weights};
+use crate::calendar::Calendar;
+use crate::state::State;
+use crate::state::service::Segment;
+use crate::window::Window;
+
+/// What was known of a service in a segment, and what the time in it counts as.
+struct Walk<'a> {
+    policy: &'a StatePolicy,
+    states: &'a [Segment],
+    calendar: &'a Calendar,
+    segment: Window,
+    now: Instant,
+}
+
+/// The instant from which the target was out of reach; `None` when it never was. Takes what `measure_states` took and
+/// what it returned.
+pub fn breached_at(
+    objective: &Objective,
+    policy: &StatePolicy,
+    measured: &Measured,
+    states: &[Segment],
+    calendar: &Calendar,
+    segment: Window,
+    now: Instant,
+) -> Option<Instant> {
+    let walk = Walk { policy, states, calendar, segment, now };
+    let (_, _, removed) = measured.weighed(policy);
+    let allowance = super::allowance(objective, measured.agreed - removed);
+    match (&objective.indicator.signal, objective.target) {
+        (_, Target::AtMostCount(limit)) => walk.outages_exceed(limit),
+        (Signal::LongestOutage(_), _) => walk.bad_exceeds(allowance, true),
+        _ => walk.bad_exceeds(allowance, false),
+    }
+}
+
+impl Walk<'_> {
+    /// When the outage counted that is one too many. Without a least duration it counts from its first microsecond of
+    /// agreed time on.
+    fn outages_exceed(&self, limit: i64) -> Option<Instant> {
+        let least = least_outage(self.policy);
+        let (mut outages, mut outage) = (0, Micros::ZERO);
+        for (_, state, start, end) in effective_states(self.states, self.policy, self.segment, self.now) {
+            if state != State::Down {
+                outage = Micros::ZERO;
+                continue;
+            }
+            let time = self.calendar.elapsed(start, end);
+            if outage < least && outage + time >= least {
+                outages += 1;
+                if outages > limit {
+                    let counted = self.calendar.due(start, least - outage)?;
+                    return Some(if self.policy.min_duration == Micros::ZERO { counted - least } else { counted });
+                }
+            }
+            outage += time;
+        }
+        None
+    }
+
+    /// When bad time, in billionths of microseconds, went beyond the allowance: that of one outage, or all of it.
+    fn bad_exceeds(&self, allowance: i128, of_one_outage: bool) -> Option<Instant> {
+        let mut spent = 0_i128;
+        for (_, state, start, end) in effective_states(self.states, self.policy, self.segment, self.now) {
+            if of_one_outage && state != State::Down {
+                spent = 0;
+                continue;
+            }
+            let (_, weight) = weights(self.policy, state);
+            let cost = i128::from(self.calendar.elapsed(start, end).0) * weight;
+            if spent + cost > allowance {
+                let within = (allowance - spent).div_euclid(weight) + 1;
+                return self.calendar.due(start, Micros(within as i64));
+            }
+            spent += cost;
+        }
+        None
+    }
+}
