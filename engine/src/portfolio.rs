@@ -350,7 +350,10 @@ pub fn feed(signal: &Signal) -> Feed {
         Signal::Availability(policy)
         | Signal::Downtime(policy)
         | Signal::LongestOutage(policy)
-        | Signal::OutageCount(policy) => Feed::State(*policy),
+        | Signal::OutageCount(policy)
+        | Signal::Mtbf(policy)
+        | Signal::Mtbsi(policy)
+        | Signal::Mtrs(policy) => Feed::State(*policy),
         Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
         Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
         Signal::ChangeSuccess => Feed::Changes,
@@ -398,7 +401,7 @@ impl ObjectivePlan {
     pub fn target_columns(&self) -> (Option<plimsoll_schemas::ratio::Share>, Option<i64>, Option<i64>) {
         match self.objective.target {
             Target::AtLeast(share) => (Some(share), None, None),
-            Target::AtMostTime(time) => (None, Some(time.0), None),
+            Target::AtLeastTime(time) | Target::AtMostTime(time) => (None, Some(time.0), None),
             Target::AtMostCount(count) => (None, None, Some(count)),
         }
     }

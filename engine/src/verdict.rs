@@ -12,11 +12,14 @@
 //! that even an untroubled rest cannot mend it. `(1 - s) * D` is the error budget (R27). Everything is multiplied by
 //! 10^9, in which shares are integers, and held in i128, where nothing overflows.
 
+use std::fmt;
+
 use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
 use serde::{Deserialize, Serialize};
 
+mod mean;
 mod parts;
 mod reached;
 
@@ -52,11 +55,35 @@ impl Verdict {
     }
 }
 
+/// What was measured, in what the target is promised in; rounded down, for display only (R12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// A share.
+    Share(Share),
+    /// A duration.
+    Time(Micros),
+    /// A number.
+    Count(i64),
+}
+
+impl fmt::Display for Value {
+    /// For people: `96.3 %`, `3h`, `7`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Share(share) => share.fmt(formatter),
+            Value::Time(time) => time.fmt(formatter),
+            Value::Count(count) => count.fmt(formatter),
+        }
+    }
+}
+
 /// A verdict and what it stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
+    /// What was measured, in what the target is promised in; `None` when nothing was (R11).
+    pub value: Option<Value>,
     /// The good share of what was measured; `None` when nothing was (R11).
     pub attainment: Option<Share>,
     /// The bad time that the target allows in the whole segment (R27).
@@ -72,6 +99,9 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     match &objective.indicator.signal {
         Signal::Availability(policy) | Signal::Downtime(policy) => judge_time(objective, policy, measured, over),
         Signal::LongestOutage(policy) | Signal::OutageCount(policy) => judge_outages(objective, policy, measured, over),
+        Signal::Mtbf(policy) | Signal::Mtbsi(policy) | Signal::Mtrs(policy) => {
+            mean::judge_mean(objective, policy, measured, over)
+        }
         _ => judge_counts(objective, measured, over),
     }
 }
@@ -104,9 +134,14 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
         Verdict::Met
     });
     let left = allowance - bad;
+    let attainment = share_of(good, good + bad);
     Judged {
         verdict,
-        attainment: share_of(good, good + bad),
+        value: match objective.target {
+            Target::AtLeast(_) => attainment.map(Value::Share),
+            _ => attainment.map(|_| Value::Time(to_micros(bad))),
+        },
+        attainment,
         budget: Some(to_micros(allowance)),
         budget_left: Some(to_micros(left)),
         budget_left_share: share_of(left, allowance),
@@ -118,17 +153,17 @@ fn allowance(objective: &Objective, measurable: Micros) -> i128 {
     match objective.target {
         Target::AtLeast(share) => (WHOLE - i128::from(share.0)) * i128::from(measurable.0),
         Target::AtMostTime(limit) => i128::from(limit.0) * WHOLE,
-        Target::AtMostCount(_) => 0,
+        Target::AtLeastTime(_) | Target::AtMostCount(_) => 0,
     }
 }
 
 fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measured, over: bool) -> Judged {
     let (good, bad, _) = measured.weighed(policy);
-    let (value, limit) = match objective.target {
-        Target::AtMostTime(limit) => (measured.longest_outage.0, limit.0),
-        Target::AtMostCount(limit) => (measured.outage_count, limit),
-        // A share cannot be promised of outages; definitions that do are refused.
-        Target::AtLeast(_) => (0, 0),
+    let (value, limit, shown) = match objective.target {
+        Target::AtMostTime(limit) => (measured.longest_outage.0, limit.0, Value::Time(measured.longest_outage)),
+        Target::AtMostCount(limit) => (measured.outage_count, limit, Value::Count(measured.outage_count)),
+        // Nothing else can be promised of outages; definitions that do are refused.
+        Target::AtLeast(_) | Target::AtLeastTime(_) => (0, 0, Value::Count(0)),
     };
     let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if value > limit {
         Verdict::Breached
@@ -137,9 +172,11 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
     } else {
         Verdict::Met
     });
+    let attainment = share_of(good, good + bad);
     Judged {
         verdict,
-        attainment: share_of(good, good + bad),
+        value: attainment.map(|_| shown),
+        attainment,
         budget: None,
         budget_left: None,
         budget_left_share: share_of(i128::from(limit - value), limit.into()),
@@ -152,6 +189,7 @@ fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judge
         // Only shares can be promised of counts; definitions that promise anything else are refused.
         return Judged {
             verdict: Verdict::NoData,
+            value: None,
             attainment: None,
             budget: None,
             budget_left: None,
@@ -168,9 +206,11 @@ fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judge
     };
     let allowed = (WHOLE - i128::from(share.0)) * i128::from(total);
     let left = allowed - i128::from(total - good) * WHOLE;
+    let attainment = Share::of(good, total);
     Judged {
         verdict,
-        attainment: Share::of(good, total),
+        value: attainment.map(Value::Share),
+        attainment,
         budget: None,
         budget_left: None,
         budget_left_share: share_of(left, allowed),

@@ -35,6 +35,9 @@ spec:
   objectives:
     - {id: availability, indicator: {signal: availability}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: outages, indicator: {signal: outage_count, unknown: hold}, target: {at_most: 1}, window: {calendar: week}}
+    - {id: long-outages, indicator: {signal: outage_count, min_duration: 2h}, target: {at_most: 1}, window: {calendar: week}}
+    - {id: mtbf, indicator: {signal: mtbf, unknown: good}, target: {at_least: 20h}, window: {calendar: week}}
+    - {id: mtrs, indicator: {signal: mtrs}, target: {at_most: 90m}, window: {calendar: week}}
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
 ---

@@ -15,7 +15,7 @@ use super::{Contribution, Facts, Step};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states};
+use crate::verdict::{Judged, Measured, Value, Verdict, breached_at, judge, measure_states};
 use crate::window::{Window, window_containing, windows_between};
 
 /// What is remembered of one objective.
@@ -48,8 +48,10 @@ struct Written {
     degraded: Micros,
     excluded: Micros,
     unknown: Micros,
+    held: [Micros; 4],
     counts: (i64, i64),
     outages: (i64, Micros),
+    value: Option<Value>,
     breached_at: Option<Instant>,
     revision: i32,
     last: bool,
@@ -209,7 +211,7 @@ impl ObjectiveState {
 
 impl Found {
     fn written(&self) -> Written {
-        let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
+        let Measured { good, bad, degraded, excluded, unknown, held, .. } = self.measured;
         Written {
             verdict: self.judged.verdict,
             good,
@@ -217,8 +219,10 @@ impl Found {
             degraded,
             excluded,
             unknown,
+            held,
             counts: (self.measured.good_count, self.measured.total_count),
             outages: (self.measured.outage_count, self.measured.longest_outage),
+            value: self.judged.value,
             breached_at: self.breached_at,
             revision: 0,
             last: self.last,
@@ -230,10 +234,11 @@ impl Found {
         if self.judged.verdict != Verdict::Breached {
             return None;
         }
-        let measured = match self.judged.attainment {
+        let measured = match self.judged.value {
             // The share of an open window changes all the time, and what it is when a breach is said would be chance.
             _ if self.segment.end > step.watermark => "can no longer be kept".to_owned(),
-            Some(share) => format!("attained {share}"),
+            Some(Value::Share(share)) => format!("attained {share}"),
+            Some(value) => format!("measured {value}"),
             None => "nothing measured".to_owned(),
         };
         Some(Breach {
@@ -288,6 +293,12 @@ fn correction(
 fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
     let Found { measured, judged, .. } = found;
+    let (value_ratio, value_us, value_count) = match judged.value {
+        Some(Value::Share(share)) => (Some(Decimal(share)), None, None),
+        Some(Value::Time(time)) => (None, Some(time.0), None),
+        Some(Value::Count(count)) => (None, None, Some(count)),
+        None => (None, None, None),
+    };
     AttainmentRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
@@ -309,6 +320,9 @@ fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> Attai
         target_ratio: target_share.map(Decimal),
         target_us,
         target_count,
+        value_ratio,
+        value_us,
+        value_count,
         attainment_ratio: judged.attainment.map(Decimal),
         good_us: measured.good.0,
         bad_us: measured.bad.0,

@@ -34,6 +34,12 @@ pub fn breached_at(
     let allowance = super::allowance(objective, measured.agreed - removed);
     match (&objective.indicator.signal, objective.target) {
         (_, Target::AtMostCount(limit)) => walk.outages_exceed(limit),
+        (Signal::Mtbsi(_), Target::AtLeastTime(target)) => {
+            walk.outages_exceed((measured.agreed - removed).0.div_euclid(target.0.max(1)))
+        }
+        (Signal::Mtbf(_), Target::AtLeastTime(target)) => walk.mean_falls_below(target, measured.agreed - removed),
+        // A shorter outage might have mended it until the end.
+        (Signal::Mtrs(_), _) => Some(segment.end),
         (Signal::LongestOutage(_), _) => walk.bad_exceeds(allowance, true),
         _ => walk.bad_exceeds(allowance, false),
     }
@@ -59,6 +65,31 @@ impl Walk<'_> {
                 }
             }
             outage += time;
+        }
+        None
+    }
+
+    /// When what is left of the measurable time, less the time down, was no longer enough for so many outages.
+    fn mean_falls_below(&self, target: Micros, measurable: Micros) -> Option<Instant> {
+        let mut left = i128::from(measurable.0);
+        let mut in_outage = false;
+        for (_, state, start, end) in effective_states(self.states, self.policy, self.segment, self.now) {
+            if state != State::Down {
+                in_outage = false;
+                continue;
+            }
+            let time = self.calendar.elapsed(start, end);
+            if !in_outage && time > Micros::ZERO {
+                in_outage = true;
+                left -= i128::from(target.0);
+                if left < 0 {
+                    return self.calendar.due(start, Micros(1)).map(|counted| counted - Micros(1));
+                }
+            }
+            if i128::from(time.0) > left {
+                return self.calendar.due(start, Micros(left as i64 + 1));
+            }
+            left -= i128::from(time.0);
         }
         None
     }

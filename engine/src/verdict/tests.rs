@@ -172,6 +172,83 @@ fn r10_an_outage_counts_from_its_least_duration_on() {
 }
 
 #[test]
+fn r10_means_over_outages() {
+    // November has 720 h. Outages of 1 h, 2 h and 3 h leave 714 h up: 238 h between failures, 240 h between incidents,
+    // 2 h to restore.
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    let month = Window { start: Instant(0), end: Instant(hours(720).0) };
+    let at = |hour: i64| hour * Micros::HOUR.0;
+    let found = states(&[
+        (State::Up, 0, at(100)),
+        (State::Down, at(100), at(101)),
+        (State::Up, at(101), at(200)),
+        (State::Down, at(200), at(202)),
+        (State::Up, at(202), at(300)),
+        (State::Down, at(300), at(303)),
+        (State::Up, at(303), at(720)),
+    ]);
+    let sums = measure_states(&found, &POLICY, &Calendar::always(), month, month.end);
+    let ask = |signal: fn(StatePolicy) -> Signal, target| {
+        let promise = objective(signal(POLICY), target);
+        let judged = judge(&promise, &sums, true);
+        let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always(), month, month.end);
+        (judged.value, judged.verdict, reached.filter(|_| judged.verdict == Verdict::Breached))
+    };
+    let least = |time| Target::AtLeastTime(time);
+    let value = |time| Some(Value::Time(time));
+    let microsecond = Micros(1);
+    assert_eq!(ask(Signal::Mtbf, least(hours(238))), (value(hours(238)), Verdict::Met, None));
+    // 3 x (238 h + 1 us) leave 6 h - 3 us for outages: 1 h, 2 h, and 3 h less 2 us of the third.
+    let reached = Some(Instant(at(303) - 2));
+    assert_eq!(ask(Signal::Mtbf, least(hours(238) + microsecond)), (value(hours(238)), Verdict::Breached, reached));
+    // Three times 240 h are all 720 h; the third outage of ever so little more is one too many.
+    assert_eq!(ask(Signal::Mtbsi, least(hours(240))), (value(hours(240)), Verdict::Met, None));
+    let reached = Some(Instant(at(300)));
+    assert_eq!(ask(Signal::Mtbsi, least(hours(240) + microsecond)), (value(hours(240)), Verdict::Breached, reached));
+    assert_eq!(ask(Signal::Mtbf, least(hours(360))), (value(hours(238)), Verdict::Breached, Some(Instant(at(200)))));
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(hours(2))), (value(hours(2)), Verdict::Met, None));
+    let below = Target::AtMostTime(hours(2) - microsecond);
+    assert_eq!(ask(Signal::Mtrs, below), (value(hours(2)), Verdict::Breached, Some(month.end)));
+}
+
+#[test]
+fn r10_a_mean_of_an_open_window_is_breached_when_nothing_can_mend_it() {
+    // 100 of 1,000 have passed, 10 of them down in one outage: 90 up, but 990 if nothing more happens.
+    let sums = Measured { outage_count: 1, ..measured(90, 10, 0, 1_000) };
+    let ask =
+        |signal: fn(StatePolicy) -> Signal, target| judge(&objective(signal(POLICY), target), &sums, false).verdict;
+    // The highest warning is at 90 %: 891 of 990, 900 of 1,000.
+    for (target, between_failures, between_incidents) in [
+        (890, Verdict::Met, Verdict::Met),
+        (891, Verdict::AtRisk, Verdict::Met),
+        (900, Verdict::AtRisk, Verdict::AtRisk),
+        (990, Verdict::AtRisk, Verdict::AtRisk),
+        (991, Verdict::Breached, Verdict::AtRisk),
+        (1_001, Verdict::Breached, Verdict::Breached),
+    ] {
+        assert_eq!(ask(Signal::Mtbf, Target::AtLeastTime(Micros(target))), between_failures, "{target}");
+        assert_eq!(ask(Signal::Mtbsi, Target::AtLeastTime(Micros(target))), between_incidents, "{target}");
+    }
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(10))), Verdict::Met);
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(9))), Verdict::AtRisk, "a shorter outage would mend it");
+}
+
+#[test]
+fn r11_without_an_outage_nothing_failed_and_nothing_was_restored() {
+    let sums = measured(100, 0, 0, 100);
+    let ask = |signal: fn(StatePolicy) -> Signal, target| {
+        let promise = objective(signal(POLICY), target);
+        let empty = judge(&Objective { met_when_empty: true, ..promise.clone() }, &sums, true).verdict;
+        let judged = judge(&promise, &sums, true);
+        (judged.verdict, judged.value, empty)
+    };
+    let hour = Micros::HOUR;
+    assert_eq!(ask(Signal::Mtbf, Target::AtLeastTime(hour)), (Verdict::Met, None, Verdict::Met));
+    assert_eq!(ask(Signal::Mtbsi, Target::AtLeastTime(hour)), (Verdict::Met, None, Verdict::Met));
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(hour)), (Verdict::NoData, None, Verdict::Met));
+}
+
+#[test]
 fn r11_an_unobserved_window_is_no_data_unless_no_coverage_is_asked_for() {
     let window = Window { start: Instant(0), end: Instant(100) };
     let found = states(&[(State::Unknown, 0, 100)]);

@@ -291,6 +291,12 @@ pub enum Signal {
     LongestOutage(StatePolicy),
     /// How many outages touch the window in agreed time, for at least the policy's `min_duration`.
     OutageCount(StatePolicy),
+    /// Mean time between failures: time up / outages.
+    Mtbf(StatePolicy),
+    /// Mean time between service incidents: measured time / outages.
+    Mtbsi(StatePolicy),
+    /// Mean time to restore service: time down / outages.
+    Mtrs(StatePolicy),
     /// Share of tickets first responded to within a limit.
     ResponseTime(ClockRule),
     /// Share of tickets resolved within a limit.
@@ -439,17 +445,20 @@ pub enum CountRule {
 pub enum Target {
     /// The good share of what was measured must be at least this.
     AtLeast(Share),
-    /// The duration must be at most this (R10 downtime, longest outage).
+    /// The duration must be at least this.
+    AtLeastTime(Micros),
+    /// The duration must be at most this.
     AtMostTime(Micros),
-    /// The count must be at most this (R10 outage count).
+    /// The count must be at most this.
     AtMostCount(i64),
 }
 
 impl fmt::Display for Target {
-    /// For people: `at least 99.9 %`, `at most 4h`, `at most 3`.
+    /// For people: `at least 99.9 %`, `at least 200h`, `at most 4h`, `at most 3`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::AtLeast(share) => write!(formatter, "at least {share}"),
+            Target::AtLeastTime(duration) => write!(formatter, "at least {duration}"),
             Target::AtMostTime(duration) => write!(formatter, "at most {duration}"),
             Target::AtMostCount(count) => write!(formatter, "at most {count}"),
         }
@@ -489,11 +498,14 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 12] = [
         "availability",
         "downtime",
         "longest_outage",
         "outage_count",
+        "mtbf",
+        "mtbsi",
+        "mtrs",
         "response_time",
         "resolution_time",
         "good_ratio",
@@ -508,6 +520,9 @@ impl Signal {
             Signal::Downtime(_) => "downtime",
             Signal::LongestOutage(_) => "longest_outage",
             Signal::OutageCount(_) => "outage_count",
+            Signal::Mtbf(_) => "mtbf",
+            Signal::Mtbsi(_) => "mtbsi",
+            Signal::Mtrs(_) => "mtrs",
             Signal::ResponseTime(_) => "response_time",
             Signal::ResolutionTime(_) => "resolution_time",
             Signal::GoodRatio(_) => "good_ratio",

@@ -2,7 +2,6 @@
 
 use crate::event::EventKind;
 use crate::ratio::Share;
-use crate::time::Micros;
 
 use super::document::Node;
 use super::index::{Index, Kind};
@@ -48,7 +47,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
     let indicator = indicator(&node.get("indicator")?, index, problems);
-    let target = target(&node.get("target")?, indicator.as_ref(), problems);
+    let target = target(&node.get("target")?, &indicator.as_ref()?.signal, problems);
     Some(Objective {
         id: scalar::optional_text(node.get("id"))?,
         indicator: indicator?,
@@ -84,6 +83,9 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         "downtime" => Signal::Downtime(state_policy(node, problems)),
         "longest_outage" => Signal::LongestOutage(state_policy(node, problems)),
         "outage_count" => Signal::OutageCount(state_policy(node, problems)),
+        "mtbf" => Signal::Mtbf(state_policy(node, problems)),
+        "mtbsi" => Signal::Mtbsi(state_policy(node, problems)),
+        "mtrs" => Signal::Mtrs(state_policy(node, problems)),
         "response_time" => Signal::ResponseTime(clock_rule(node, problems)),
         "resolution_time" => Signal::ResolutionTime(clock_rule(node, problems)),
         "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
@@ -166,61 +168,66 @@ fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
     RatioRule { kind, count }
 }
 
-/// What a signal is measured in.
+/// How a signal is promised: in which direction, and in what it is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Share,
-    Time,
-    Count,
+enum Promise {
+    ShareAtLeast,
+    TimeAtLeast,
+    TimeAtMost,
+    CountAtMost,
 }
 
-impl Unit {
-    fn of(signal: &Signal) -> Unit {
+impl Promise {
+    fn of(signal: &Signal) -> Promise {
         match signal {
-            Signal::Downtime(_) | Signal::LongestOutage(_) => Unit::Time,
-            Signal::OutageCount(_) => Unit::Count,
             Signal::Availability(_)
             | Signal::ResponseTime(_)
             | Signal::ResolutionTime(_)
             | Signal::GoodRatio(_)
             | Signal::ChangeSuccess
-            | Signal::Satisfaction { .. } => Unit::Share,
+            | Signal::Satisfaction { .. } => Promise::ShareAtLeast,
+            Signal::Mtbf(_) | Signal::Mtbsi(_) => Promise::TimeAtLeast,
+            Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) => Promise::TimeAtMost,
+            Signal::OutageCount(_) => Promise::CountAtMost,
         }
     }
 
-    /// The target that can be measured in this unit.
-    fn target(self) -> &'static str {
+    /// The field of the target that states it, and what stands there.
+    fn field(self) -> (&'static str, &'static str) {
         match self {
-            Unit::Share => "at_least with a share such as 99.9 %",
-            Unit::Time => "at_most with a duration such as 4h",
-            Unit::Count => "at_most with a whole number such as 3",
+            Promise::ShareAtLeast => ("at_least", "a share such as 99.9 %"),
+            Promise::TimeAtLeast => ("at_least", "a duration such as 200h"),
+            Promise::TimeAtMost => ("at_most", "a duration such as 4h"),
+            Promise::CountAtMost => ("at_most", "a whole number such as 3"),
+        }
+    }
+
+    /// Whether a value is written in the form that this takes, though it may not be a good one.
+    fn is_form_of(self, at: &Node<'_>) -> bool {
+        let is_share = at.text().is_some_and(|text| text.contains('%'));
+        let is_duration = at.text().is_some_and(|text| scalar::parse_duration(text).is_some());
+        match self {
+            Promise::ShareAtLeast => !is_duration,
+            Promise::TimeAtLeast | Promise::TimeAtMost => at.text().is_some() && !is_share,
+            Promise::CountAtMost => !is_share && !is_duration,
         }
     }
 }
 
-/// The target, which must be in the unit of the signal: any other cannot be measured. `indicator` is `None` when it is
-/// not known; then only the value is checked.
-fn target(node: &Node<'_>, indicator: Option<&Indicator>, problems: &mut Problems) -> Option<Target> {
-    let (at, target) = if let Some(at) = node.get("at_least") {
-        let share = scalar::positive_share(&at, problems)?;
-        (at, Target::AtLeast(share))
-    } else {
-        let at = node.get("at_most")?;
-        let target = match at.text() {
-            Some(_) => Target::AtMostTime(scalar::duration(&at, problems)?),
-            None => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
-        };
-        (at, target)
+/// The target, which must be what the signal is measured in: any other cannot be measured.
+fn target(node: &Node<'_>, signal: &Signal, problems: &mut Problems) -> Option<Target> {
+    let promise = Promise::of(signal);
+    let (field, value) = promise.field();
+    let Some(at) = node.get(field).filter(|at| promise.is_form_of(at)) else {
+        let found = node.get("at_least").or_else(|| node.get("at_most"))?;
+        let signal = signal.as_str();
+        problems.wrong(&found, format!("{field} with {value}: {signal} cannot be measured otherwise"));
+        return None;
     };
-    let unit = match target {
-        Target::AtLeast(_) => Unit::Share,
-        Target::AtMostTime(Micros(_)) => Unit::Time,
-        Target::AtMostCount(_) => Unit::Count,
-    };
-    if let Some(indicator) = indicator.filter(|indicator| Unit::of(&indicator.signal) != unit) {
-        let signal = indicator.signal.as_str();
-        let allowed = format!("{}: {signal} cannot be measured otherwise", Unit::of(&indicator.signal).target());
-        problems.wrong(&at, allowed);
-    }
-    Some(target)
+    Some(match promise {
+        Promise::ShareAtLeast => Target::AtLeast(scalar::positive_share(&at, problems)?),
+        Promise::TimeAtLeast => Target::AtLeastTime(scalar::positive_duration(&at, problems)?),
+        Promise::TimeAtMost => Target::AtMostTime(scalar::duration(&at, problems)?),
+        Promise::CountAtMost => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
+    })
 }
