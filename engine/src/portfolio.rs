@@ -335,6 +335,8 @@ fn counted_name(signal: &Signal) -> String {
         Signal::GoodRatio(rule) => {
             format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
         }
+        Signal::Latency { within } => format!("{name} within {within}"),
+        Signal::Throughput { kind, .. } | Signal::ErrorCount { kind } => format!("{name} of {}", kind.as_str()),
         Signal::Satisfaction { good_from } => format!("{name} from {good_from}"),
         _ => name.to_owned(),
     }
@@ -356,8 +358,13 @@ pub fn feed(signal: &Signal) -> Feed {
         | Signal::Mtrs(policy) => Feed::State(*policy),
         Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
         Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
-        Signal::ChangeSuccess => Feed::Changes,
-        Signal::GoodRatio(_) | Signal::Satisfaction { .. } => Feed::Events,
+        Signal::ChangeSuccess | Signal::ChangesOnTime | Signal::EmergencyChangeShare => Feed::Changes,
+        Signal::GoodRatio(_)
+        | Signal::Satisfaction { .. }
+        | Signal::NetPromoterScore
+        | Signal::Latency { .. }
+        | Signal::Throughput { .. }
+        | Signal::ErrorCount { .. } => Feed::Events,
     }
 }
 
@@ -400,9 +407,9 @@ impl ObjectivePlan {
     /// The target as the tables hold it: (share, time, count), of which exactly one is there.
     pub fn target_columns(&self) -> (Option<plimsoll_schemas::ratio::Share>, Option<i64>, Option<i64>) {
         match self.objective.target {
-            Target::AtLeast(share) => (Some(share), None, None),
+            Target::AtLeast(share) | Target::AtMost(share) => (Some(share), None, None),
             Target::AtLeastTime(time) | Target::AtMostTime(time) => (None, Some(time.0), None),
-            Target::AtMostCount(count) => (None, None, Some(count)),
+            Target::AtLeastCount(count) | Target::AtMostCount(count) => (None, None, Some(count)),
         }
     }
 }

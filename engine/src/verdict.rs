@@ -19,6 +19,7 @@ use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
 use serde::{Deserialize, Serialize};
 
+mod count;
 mod mean;
 mod parts;
 mod reached;
@@ -102,7 +103,7 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
         Signal::Mtbf(policy) | Signal::Mtbsi(policy) | Signal::Mtrs(policy) => {
             mean::judge_mean(objective, policy, measured, over)
         }
-        _ => judge_counts(objective, measured, over),
+        _ => count::judge_counts(objective, measured, over),
     }
 }
 
@@ -153,7 +154,7 @@ fn allowance(objective: &Objective, measurable: Micros) -> i128 {
     match objective.target {
         Target::AtLeast(share) => (WHOLE - i128::from(share.0)) * i128::from(measurable.0),
         Target::AtMostTime(limit) => i128::from(limit.0) * WHOLE,
-        Target::AtLeastTime(_) | Target::AtMostCount(_) => 0,
+        Target::AtMost(_) | Target::AtLeastTime(_) | Target::AtLeastCount(_) | Target::AtMostCount(_) => 0,
     }
 }
 
@@ -163,7 +164,7 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
         Target::AtMostTime(limit) => (measured.longest_outage.0, limit.0, Value::Time(measured.longest_outage)),
         Target::AtMostCount(limit) => (measured.outage_count, limit, Value::Count(measured.outage_count)),
         // Nothing else can be promised of outages; definitions that do are refused.
-        Target::AtLeast(_) | Target::AtLeastTime(_) => (0, 0, Value::Count(0)),
+        _ => (0, 0, Value::Count(0)),
     };
     let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if value > limit {
         Verdict::Breached
@@ -180,40 +181,6 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
         budget: None,
         budget_left: None,
         budget_left_share: share_of(i128::from(limit - value), limit.into()),
-    }
-}
-
-fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judged {
-    let (good, total) = (measured.good_count, measured.total_count);
-    let Target::AtLeast(share) = objective.target else {
-        // Only shares can be promised of counts; definitions that promise anything else are refused.
-        return Judged {
-            verdict: Verdict::NoData,
-            value: None,
-            attainment: None,
-            budget: None,
-            budget_left: None,
-            budget_left_share: None,
-        };
-    };
-    let verdict = match share.compare(good, total) {
-        None if objective.met_when_empty => Verdict::Met,
-        None => Verdict::NoData,
-        Some(_) if total < objective.min_sample => Verdict::InsufficientData,
-        Some(order) if order.is_ge() => Verdict::Met,
-        Some(_) if over => Verdict::Breached,
-        Some(_) => Verdict::AtRisk,
-    };
-    let allowed = (WHOLE - i128::from(share.0)) * i128::from(total);
-    let left = allowed - i128::from(total - good) * WHOLE;
-    let attainment = Share::of(good, total);
-    Judged {
-        verdict,
-        value: attainment.map(Value::Share),
-        attainment,
-        budget: None,
-        budget_left: None,
-        budget_left_share: share_of(left, allowed),
     }
 }
 

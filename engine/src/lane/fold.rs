@@ -4,9 +4,9 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Int8Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, Vocabulary};
+use plimsoll_schemas::{Instant, Micros};
 
 use super::{FUTURE_TOLERANCE, Folded, Lane, LaneGroup, lane_of};
 use crate::Name;
@@ -195,6 +195,7 @@ impl<'a> Rows<'a> {
             customer: customer.as_ref(),
             counted,
             score: integer(self.batch, EventColumn::Score, row),
+            latency: integer(self.batch, EventColumn::LatencyUs, row).map(Micros),
         };
         lanes[lane].services.count(portfolio, service, event);
     }
@@ -227,6 +228,8 @@ impl<'a> Rows<'a> {
             outcome: word::<Outcome>(self.batch, EventColumn::Outcome, row),
             service: self.service_names.get(row, name),
             customer: self.customers.get(row, name),
+            planned_end: instant(self.batch, EventColumn::PlannedEnd, row),
+            emergency: boolean(self.batch.booleans(EventColumn::Emergency), row),
         }
     }
 }

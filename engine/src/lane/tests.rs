@@ -39,6 +39,12 @@ spec:
     - {id: mtbf, indicator: {signal: mtbf, unknown: good}, target: {at_least: 20h}, window: {calendar: week}}
     - {id: mtrs, indicator: {signal: mtrs}, target: {at_most: 90m}, window: {calendar: week}}
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: latency, indicator: {signal: latency, within: 250ms}, target: {at_least: 60 %}, window: {calendar: day}}
+    - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h}, target: {at_least: 1}, window: {calendar: day}}
+    - {id: errors, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 9}, window: {calendar: day}}
+    - {id: timely, indicator: {signal: changes_on_time}, target: {at_least: 90 %}, window: {calendar: week}}
+    - {id: urgent, indicator: {signal: emergency_change_share}, target: {at_most: 20 %}, window: {calendar: week}}
+    - {id: promoters, indicator: {signal: net_promoter_score}, target: {at_least: 0}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
 ---
 apiVersion: plimsoll/v1
@@ -81,6 +87,7 @@ enum Happening {
     Probe(i64, Status),
     Ticket(i64, u8, Action),
     Score(i64, i64),
+    Change(i64, u8, Action),
 }
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
@@ -104,6 +111,8 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     let (mut ids, mut times, mut services) =
         (StringBuilder::new(), TimestampMicrosecondBuilder::new(), StringDictionaryBuilder::<Int32Type>::new());
     let (mut tickets, mut outages, mut scores) = (StringBuilder::new(), BooleanBuilder::new(), Int64Builder::new());
+    let (mut latencies, mut goods, mut totals) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let (mut planned_ends, mut emergencies) = (TimestampMicrosecondBuilder::new(), BooleanBuilder::new());
     let (mut kinds, mut states, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     for &(number, happening) in events {
         ids.append_value(number.to_string());
@@ -113,17 +122,29 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
                 (time, if ticket % 2 == 0 { "web" } else { "mail" }, EventKind::Incident)
             }
             Happening::Score(time, _) => (time, "mail", EventKind::Feedback),
+            Happening::Change(time, change, _) => {
+                (time, if change % 2 == 0 { "web" } else { "mail" }, EventKind::Change)
+            }
         };
         times.append_value(time * HOUR / 2);
         services.append_value(service);
         kinds.push(Some(kind as i8));
         states.push(if let Happening::Probe(_, status) = happening { Some(status as i8) } else { None });
-        actions.push(if let Happening::Ticket(_, _, action) = happening { Some(action as i8) } else { None });
-        tickets.append_option(if let Happening::Ticket(_, ticket, _) = happening {
-            Some(format!("T{ticket}"))
-        } else {
-            None
-        });
+        let (ticket, action) = match happening {
+            Happening::Ticket(_, ticket, action) => (Some(format!("T{ticket}")), Some(action as i8)),
+            Happening::Change(_, change, action) => (Some(format!("C{change}")), Some(action as i8)),
+            _ => (None, None),
+        };
+        actions.push(action);
+        tickets.append_option(ticket);
+        // What else there is to say follows from the hour, so that the same happening always says the same.
+        let is_probe = matches!(happening, Happening::Probe(..));
+        latencies.append_option(is_probe.then_some(time * 37_000 % 500_000));
+        goods.append_option(is_probe.then_some(time % 4));
+        totals.append_option(is_probe.then_some(3 + time % 2));
+        let is_change = matches!(happening, Happening::Change(..));
+        planned_ends.append_option((is_change && time % 3 > 0).then_some((time * 7 % 330) * HOUR / 2));
+        emergencies.append_option(is_change.then_some(time % 5 == 0));
         outages.append_option(if let Happening::Ticket(_, ticket, _) = happening {
             Some(ticket % 2 == 1)
         } else {
@@ -150,6 +171,11 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         (EventColumn::Action, words(EventColumn::Action, actions)),
         (EventColumn::Outage, Arc::new(outages.finish())),
         (EventColumn::Score, Arc::new(scores.finish())),
+        (EventColumn::LatencyUs, Arc::new(latencies.finish())),
+        (EventColumn::GoodCount, Arc::new(goods.finish())),
+        (EventColumn::TotalCount, Arc::new(totals.finish())),
+        (EventColumn::PlannedEnd, Arc::new(planned_ends.finish().with_timezone("UTC"))),
+        (EventColumn::Emergency, Arc::new(emergencies.finish())),
     ] {
         columns[column as usize] = array;
     }
@@ -269,10 +295,12 @@ fn happening() -> impl Strategy<Value = Happening> {
         Action::Closed,
         Action::Cancelled,
     ]);
+    let work = prop::sample::select(vec![Action::Planned, Action::Updated, Action::Finished, Action::Finished]);
     prop_oneof![
         6 => (0..330_i64, status).prop_map(|(time, status)| Happening::Probe(time, status)),
         3 => (0..330_i64, 0..6_u8, action).prop_map(|(time, ticket, action)| Happening::Ticket(time, ticket, action)),
-        1 => (0..330_i64, 1..6_i64).prop_map(|(time, score)| Happening::Score(time, score)),
+        1 => (0..330_i64, 0..11_i64).prop_map(|(time, score)| Happening::Score(time, score)),
+        1 => (0..330_i64, 0..4_u8, work).prop_map(|(time, change, action)| Happening::Change(time, change, action)),
     ]
 }
 

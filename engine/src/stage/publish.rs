@@ -165,7 +165,9 @@ impl ObjectiveState {
         let Feed::State(policy) = plan.feed() else {
             let (good_count, total_count) = self.counts.get(&window.start).copied().unwrap_or_default();
             let agreed = plan.calendar.elapsed(segment.start, segment.end);
-            let measured = Measured { good_count, total_count, agreed, ..Measured::default() };
+            let elapsed = plan.calendar.elapsed(segment.start, segment.end.min(now));
+            let is_counted = self.counts.contains_key(&window.start);
+            let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
             return Found { window, segment, measured, judged, breached_at, last };

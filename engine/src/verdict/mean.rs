@@ -25,7 +25,7 @@ pub(super) fn judge_mean(objective: &Objective, policy: &StatePolicy, measured: 
     let target = match objective.target {
         Target::AtLeastTime(target) | Target::AtMostTime(target) => target,
         // Nothing else can be promised of a mean; definitions that do are refused.
-        Target::AtLeast(_) | Target::AtMostCount(_) => Micros::ZERO,
+        _ => Micros::ZERO,
     };
     let wanted = i128::from(outages) * i128::from(target.0) * WHOLE;
     let measurable = i128::from((measured.agreed - removed).0) * WHOLE;

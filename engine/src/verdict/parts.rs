@@ -30,6 +30,10 @@ pub struct Measured {
     pub held: [Micros; 4],
     /// Agreed time of the whole segment, also what is still to come.
     pub agreed: Micros,
+    /// Agreed time of the segment that has passed, of objectives over counted things; of states see `passed`.
+    pub elapsed: Micros,
+    /// Something was counted, if only a zero.
+    pub is_counted: bool,
     /// Good things counted.
     pub good_count: i64,
     /// Things counted.

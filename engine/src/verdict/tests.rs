@@ -2,6 +2,7 @@
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::event::EventKind;
 
 use super::*;
 use crate::calendar::Calendar;
@@ -299,4 +300,65 @@ fn r12_counts_are_compared_by_cross_multiplication() {
     assert_eq!(judge(&promise, &counts(15_802, 24_918), true).verdict, Verdict::Breached);
     assert_eq!(judge(&promise, &counts(15_802, 24_918), false).verdict, Verdict::AtRisk);
     assert_eq!(judge(&promise, &counts(0, 0), true).verdict, Verdict::NoData);
+}
+
+/// Judges counts (good, total) of a segment that is over; `elapsed` is its agreed time.
+fn counted(signal: &Signal, target: Target, good_count: i64, total_count: i64, elapsed: Micros) -> Judged {
+    let sums = Measured { good_count, total_count, is_counted: true, elapsed, agreed: elapsed, ..Measured::default() };
+    judge(&objective(signal.clone(), target), &sums, true)
+}
+
+#[test]
+fn r10_throughput_is_a_floor_on_a_sum_per_agreed_time() {
+    let signal = Signal::Throughput { kind: EventKind::Monitoring, per: Micros::HOUR };
+    let ask = |total, elapsed| {
+        let judged = counted(&signal, Target::AtLeastCount(1_000), 0, total, elapsed);
+        (judged.verdict, judged.value)
+    };
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    // 168 h need 168,000; one less is 999.99... an hour.
+    assert_eq!(ask(168_000, hours(168)), (Verdict::Met, Some(Value::Count(1_000))));
+    assert_eq!(ask(167_999, hours(168)), (Verdict::Breached, Some(Value::Count(999))));
+    assert_eq!(ask(0, hours(168)), (Verdict::Breached, Some(Value::Count(0))), "zero was told");
+    assert_eq!(ask(5, Micros::ZERO), (Verdict::NoData, None), "no agreed time");
+    let untold = Measured { elapsed: hours(168), ..Measured::default() };
+    let promise = objective(signal.clone(), Target::AtLeastCount(1_000));
+    assert_eq!(judge(&promise, &untold, true).verdict, Verdict::NoData);
+    // 500 of the 1,000 that half an hour needs at 2,000 an hour: it may still be made up for.
+    let half = Measured { total_count: 500, is_counted: true, elapsed: Micros(Micros::HOUR.0 / 2), ..untold };
+    assert_eq!(judge(&objective(signal, Target::AtLeastCount(2_000)), &half, false).verdict, Verdict::AtRisk);
+}
+
+#[test]
+fn r10_the_net_promoter_score_is_promoters_less_detractors() {
+    // 50 promoters, 20 passives, 30 detractors: 50 - 30 of 100 are a score of 20.
+    let ask = |target, good, total| {
+        let judged = counted(&Signal::NetPromoterScore, Target::AtLeastCount(target), good, total, Micros::ZERO);
+        (judged.verdict, judged.value)
+    };
+    assert_eq!(ask(20, 20, 100), (Verdict::Met, Some(Value::Count(20))));
+    assert_eq!(ask(21, 20, 100), (Verdict::Breached, Some(Value::Count(20))));
+    // 1 promoter and 2 detractors: -33.3, rounded down.
+    assert_eq!(ask(-34, -1, 3), (Verdict::Met, Some(Value::Count(-34))));
+    assert_eq!(ask(-33, -1, 3), (Verdict::Breached, Some(Value::Count(-34))));
+    assert_eq!(ask(0, 0, 0), (Verdict::NoData, None));
+}
+
+#[test]
+fn r10_a_share_or_a_number_at_most() {
+    let ask = |signal: Signal, target, good, total| {
+        let judged = counted(&signal, target, good, total, Micros::ZERO);
+        (judged.verdict, judged.value, judged.budget_left_share)
+    };
+    // 3 of 40 changes are 7.5 %; 10 % allow 4, of which one is left.
+    let emergency =
+        |percent: i64| ask(Signal::EmergencyChangeShare, Target::AtMost(Share(percent * 10_000_000)), 37, 40);
+    let value = Some(Value::Share(Share(75_000_000)));
+    assert_eq!(emergency(10), (Verdict::Met, value, Some(Share(250_000_000))));
+    assert_eq!(emergency(5), (Verdict::Breached, value, Some(Share(-500_000_000))));
+    let errors = |limit| ask(Signal::ErrorCount { kind: EventKind::Change }, Target::AtMostCount(limit), 90, 100);
+    let value = Some(Value::Count(10));
+    assert_eq!(errors(10), (Verdict::Met, value, Some(Share(0))));
+    assert_eq!(errors(8), (Verdict::Breached, value, Some(Share(-250_000_000))));
+    assert_eq!(errors(0), (Verdict::Breached, value, None));
 }

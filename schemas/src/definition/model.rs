@@ -310,6 +310,29 @@ pub enum Signal {
         /// The lowest score that is good.
         good_from: i64,
     },
+    /// Promoters less detractors among feedback scores from 0 to 10, in hundredths of all of them.
+    NetPromoterScore,
+    /// Share of measured latencies of at most this.
+    Latency {
+        /// The longest latency that is good.
+        within: Micros,
+    },
+    /// How many things events of one kind count in each unit of agreed time.
+    Throughput {
+        /// The kind of event whose `total_count` is summed.
+        kind: EventKind,
+        /// The unit of agreed time.
+        per: Micros,
+    },
+    /// How many of the things that events of one kind count were not good.
+    ErrorCount {
+        /// The kind of event whose `good_count` and `total_count` are summed.
+        kind: EventKind,
+    },
+    /// Share of finished changes that were finished by their planned end.
+    ChangesOnTime,
+    /// Share of finished changes that were emergency changes.
+    EmergencyChangeShare,
 }
 
 /// How time in each state counts (R4-R8).
@@ -445,11 +468,15 @@ pub enum CountRule {
 pub enum Target {
     /// The good share of what was measured must be at least this.
     AtLeast(Share),
+    /// The share must be at most this.
+    AtMost(Share),
     /// The duration must be at least this.
     AtLeastTime(Micros),
     /// The duration must be at most this.
     AtMostTime(Micros),
-    /// The count must be at most this.
+    /// The number must be at least this.
+    AtLeastCount(i64),
+    /// The number must be at most this.
     AtMostCount(i64),
 }
 
@@ -458,6 +485,8 @@ impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::AtLeast(share) => write!(formatter, "at least {share}"),
+            Target::AtMost(share) => write!(formatter, "at most {share}"),
+            Target::AtLeastCount(count) => write!(formatter, "at least {count}"),
             Target::AtLeastTime(duration) => write!(formatter, "at least {duration}"),
             Target::AtMostTime(duration) => write!(formatter, "at most {duration}"),
             Target::AtMostCount(count) => write!(formatter, "at most {count}"),
@@ -498,7 +527,7 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 18] = [
         "availability",
         "downtime",
         "longest_outage",
@@ -511,6 +540,12 @@ impl Signal {
         "good_ratio",
         "change_success",
         "satisfaction",
+        "net_promoter_score",
+        "latency",
+        "throughput",
+        "error_count",
+        "changes_on_time",
+        "emergency_change_share",
     ];
 
     /// As definitions and tables write it.
@@ -528,6 +563,12 @@ impl Signal {
             Signal::GoodRatio(_) => "good_ratio",
             Signal::ChangeSuccess => "change_success",
             Signal::Satisfaction { .. } => "satisfaction",
+            Signal::NetPromoterScore => "net_promoter_score",
+            Signal::Latency { .. } => "latency",
+            Signal::Throughput { .. } => "throughput",
+            Signal::ErrorCount { .. } => "error_count",
+            Signal::ChangesOnTime => "changes_on_time",
+            Signal::EmergencyChangeShare => "emergency_change_share",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Objectives, whether of an offering or of an agreement: document in, checked value out.
 
-use crate::event::EventKind;
+use crate::event::{EventKind, Vocabulary};
 use crate::ratio::Share;
+use crate::time::Micros;
 
 use super::document::Node;
 use super::index::{Index, Kind};
@@ -95,6 +96,12 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
             let good_from = good_from.and_then(|node| scalar::integer(&node, i64::MIN..=i64::MAX, problems));
             Signal::Satisfaction { good_from: good_from.unwrap_or(Signal::GOOD_FROM) }
         }
+        "net_promoter_score" => Signal::NetPromoterScore,
+        "latency" => Signal::Latency { within: positive("within", node, problems)? },
+        "throughput" => Signal::Throughput { kind: kind(node, problems), per: positive("per", node, problems)? },
+        "error_count" => Signal::ErrorCount { kind: kind(node, problems) },
+        "changes_on_time" => Signal::ChangesOnTime,
+        "emergency_change_share" => Signal::EmergencyChangeShare,
         _ => return None,
     };
     Some(Indicator { signal, calendar: calendar? })
@@ -155,11 +162,20 @@ fn clock_rule(node: &Node<'_>, problems: &mut Problems) -> ClockRule {
     }
 }
 
+/// A duration of more than zero in a field that is needed; the schema tells when it is not there.
+fn positive(name: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Micros> {
+    node.get(name).and_then(|node| scalar::positive_duration(&node, problems))
+}
+
+/// The kind of event that is counted.
+fn kind(node: &Node<'_>, problems: &mut Problems) -> EventKind {
+    word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems)
+}
+
 fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
-    use crate::event::Vocabulary;
     let counts =
         [("each_event", CountRule::EachEvent), ("once_per_ticket_at_closing", CountRule::OncePerTicketAtClosing)];
-    let kind = word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems);
+    let kind = kind(node, problems);
     let count = word(node.get("count"), &counts, CountRule::EachEvent, problems);
     let closes = kind == EventKind::Incident;
     if let (CountRule::OncePerTicketAtClosing, false, Some(count)) = (count, closes, node.get("count")) {
@@ -172,8 +188,11 @@ fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Promise {
     ShareAtLeast,
+    ShareAtMost,
     TimeAtLeast,
     TimeAtMost,
+    /// From the first of these numbers to the last.
+    CountAtLeast(i64, i64),
     CountAtMost,
 }
 
@@ -185,10 +204,15 @@ impl Promise {
             | Signal::ResolutionTime(_)
             | Signal::GoodRatio(_)
             | Signal::ChangeSuccess
-            | Signal::Satisfaction { .. } => Promise::ShareAtLeast,
+            | Signal::Satisfaction { .. }
+            | Signal::Latency { .. }
+            | Signal::ChangesOnTime => Promise::ShareAtLeast,
+            Signal::EmergencyChangeShare => Promise::ShareAtMost,
+            Signal::NetPromoterScore => Promise::CountAtLeast(-100, 100),
+            Signal::Throughput { .. } => Promise::CountAtLeast(1, i64::MAX),
             Signal::Mtbf(_) | Signal::Mtbsi(_) => Promise::TimeAtLeast,
             Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) => Promise::TimeAtMost,
-            Signal::OutageCount(_) => Promise::CountAtMost,
+            Signal::OutageCount(_) | Signal::ErrorCount { .. } => Promise::CountAtMost,
         }
     }
 
@@ -196,6 +220,8 @@ impl Promise {
     fn field(self) -> (&'static str, &'static str) {
         match self {
             Promise::ShareAtLeast => ("at_least", "a share such as 99.9 %"),
+            Promise::ShareAtMost => ("at_most", "a share such as 5 %"),
+            Promise::CountAtLeast(..) => ("at_least", "a whole number such as 30"),
             Promise::TimeAtLeast => ("at_least", "a duration such as 200h"),
             Promise::TimeAtMost => ("at_most", "a duration such as 4h"),
             Promise::CountAtMost => ("at_most", "a whole number such as 3"),
@@ -207,9 +233,9 @@ impl Promise {
         let is_share = at.text().is_some_and(|text| text.contains('%'));
         let is_duration = at.text().is_some_and(|text| scalar::parse_duration(text).is_some());
         match self {
-            Promise::ShareAtLeast => !is_duration,
+            Promise::ShareAtLeast | Promise::ShareAtMost => !is_duration,
             Promise::TimeAtLeast | Promise::TimeAtMost => at.text().is_some() && !is_share,
-            Promise::CountAtMost => !is_share && !is_duration,
+            Promise::CountAtLeast(..) | Promise::CountAtMost => !is_share && !is_duration,
         }
     }
 }
@@ -226,6 +252,8 @@ fn target(node: &Node<'_>, signal: &Signal, problems: &mut Problems) -> Option<T
     };
     Some(match promise {
         Promise::ShareAtLeast => Target::AtLeast(scalar::positive_share(&at, problems)?),
+        Promise::ShareAtMost => Target::AtMost(scalar::share(&at, problems)?),
+        Promise::CountAtLeast(least, most) => Target::AtLeastCount(scalar::integer(&at, least..=most, problems)?),
         Promise::TimeAtLeast => Target::AtLeastTime(scalar::positive_duration(&at, problems)?),
         Promise::TimeAtMost => Target::AtMostTime(scalar::duration(&at, problems)?),
         Promise::CountAtMost => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),

@@ -90,6 +90,24 @@ fn r10_signals_carry_their_rules() {
         ),
         ("signal: change_success", "at_least: 95 %", (Signal::ChangeSuccess, share)),
         ("signal: satisfaction", "at_least: 95 %", (Signal::Satisfaction { good_from: 4 }, share)),
+        ("signal: net_promoter_score", "at_least: -20", (Signal::NetPromoterScore, Target::AtLeastCount(-20))),
+        ("signal: latency, within: 300ms", "at_least: 95 %", (Signal::Latency { within: Micros(300_000) }, share)),
+        (
+            "signal: throughput, kind: monitoring, per: 1h",
+            "at_least: 1000",
+            (Signal::Throughput { kind: EventKind::Monitoring, per: Micros::HOUR }, Target::AtLeastCount(1_000)),
+        ),
+        (
+            "signal: error_count, kind: change",
+            "at_most: 0",
+            (Signal::ErrorCount { kind: EventKind::Change }, Target::AtMostCount(0)),
+        ),
+        ("signal: changes_on_time", "at_least: 95 %", (Signal::ChangesOnTime, share)),
+        (
+            "signal: emergency_change_share",
+            "at_most: 5 %",
+            (Signal::EmergencyChangeShare, Target::AtMost(Share(50_000_000))),
+        ),
         ("signal: satisfaction, good_from: -1", "at_least: 95 %", (Signal::Satisfaction { good_from: -1 }, share)),
     ] {
         assert_eq!(signal(indicator, target), expected, "{indicator}");
@@ -236,6 +254,36 @@ fn targets_that_cannot_be_measured_are_told() {
             "8: spec.objectives[0].target.at_most: found 4, expected at_least with a share",
         ),
         (
+            "signal: net_promoter_score",
+            "at_least: 101",
+            "8: spec.objectives[0].target.at_least: found 101, expected a whole number from -100 to 100",
+        ),
+        (
+            "signal: emergency_change_share",
+            "at_least: 5 %",
+            "8: spec.objectives[0].target.at_least: found \"5 %\", expected at_most with a share such as 5 %",
+        ),
+        (
+            "signal: throughput, kind: monitoring, per: 1h",
+            "at_least: 99 %",
+            "8: spec.objectives[0].target.at_least: found \"99 %\", expected at_least with a whole number such as 30",
+        ),
+        (
+            "signal: throughput, kind: monitoring",
+            "at_least: 9",
+            "7: spec.objectives[0].indicator.per: found nothing, expected the unit of agreed time",
+        ),
+        (
+            "signal: latency",
+            "at_least: 99 %",
+            "7: spec.objectives[0].indicator.within: found nothing, expected the longest latency that is good",
+        ),
+        (
+            "signal: error_count",
+            "at_most: 9",
+            "7: spec.objectives[0].indicator.kind: found nothing, expected the kind of event",
+        ),
+        (
             "signal: mood",
             "at_least: 99 %",
             "7: spec.objectives[0].indicator.signal: found \"mood\", expected the quantity that is measured: one of availability",
@@ -277,8 +325,8 @@ fn fields_belong_to_their_signals() {
         &[
             "7: spec.objectives[0].indicator.good_from: found 3, expected no such field: it belongs to the signal \
              satisfaction",
-            "7: spec.objectives[0].indicator.kind: found \"change\", expected no such field: it belongs to the signal \
-             good_ratio",
+            "7: spec.objectives[0].indicator.kind: found \"change\", expected no such field: it belongs to the signals \
+             good_ratio, throughput and error_count",
             "7: spec.objectives[0].indicator.priorities: found a list, expected no such field: it belongs to the \
              signals response_time and resolution_time",
             "7: spec.objectives[0].indicator.within: found \"4h\", expected no such field",
@@ -297,7 +345,8 @@ fn fields_belong_to_their_signals() {
 fn settings_belong_to_their_signals() {
     const STATES: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi and mtrs";
     const CLOCKS: &str = "response_time and resolution_time";
-    const COUNTS: &str = "response_time, resolution_time, good_ratio, change_success and satisfaction";
+    const AGREED: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, \
+                          resolution_time and throughput";
     const STATES_AND_CLOCKS: &str =
         "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time and resolution_time";
     let signals = [
@@ -313,12 +362,18 @@ fn settings_belong_to_their_signals() {
         ("good_ratio, kind: change", "at_least: 9 %"),
         ("change_success", "at_least: 9 %"),
         ("satisfaction", "at_least: 9 %"),
+        ("net_promoter_score", "at_least: 30"),
+        ("latency, within: 300ms", "at_least: 9 %"),
+        ("throughput, kind: monitoring, per: 1h", "at_least: 9"),
+        ("error_count, kind: monitoring", "at_most: 9"),
+        ("changes_on_time", "at_least: 9 %"),
+        ("emergency_change_share", "at_most: 9 %"),
     ];
     for (setting, value, found, belongs) in [
-        ("min_sample", "5", "5", COUNTS),
         ("min_coverage", "9 %", "\"9 %\"", STATES),
         ("warn_at", "[]", "an empty list", STATES_AND_CLOCKS),
-        ("indicator.calendar", "office", "\"office\"", STATES_AND_CLOCKS),
+        ("indicator.calendar", "office", "\"office\"", AGREED),
+        ("indicator.priority_change", "restart", "\"restart\"", CLOCKS),
         ("indicator.unknown", "hold", "\"hold\"", STATES),
         ("indicator.excluded", "remove", "\"remove\"", STATES),
         ("indicator.degraded", "down", "\"down\"", "availability and downtime"),
@@ -369,7 +424,7 @@ fn words_belong_to_their_signals() {
     check(
         &(objective("signal: availability", "at_least: 9 %") + "      min_sample: -1\n"),
         &[
-            "10: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to the signals response_time",
+            "10: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to signals that count things, not to availability",
         ],
     );
 }
@@ -482,7 +537,7 @@ objectives:
             "10: spec.objectives[0].warn_at[3]: found \"0 %\", expected a share of more than 0 %",
             "10: spec.objectives[0].warn_at[4]: found \"110 %\", expected a share from 0 % to 100 %",
             "11: spec.objectives[0].min_coverage: found \"150 %\", expected a share from 0 % to 100 %",
-            "12: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to the signals response_time",
+            "12: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to signals that count things, not to availability",
             "13: spec.objectives[0].when_empty: found \"breached\", expected the verdict",
             "14: spec.objectives[1].id: found \"one\" again, expected an id of its own; test.yaml:6 has this one",
             "17: spec.objectives[1].window.calendar: found nothing, expected a civil day",
