@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use plimsoll_schemas::definition::{
     Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
 };
+use plimsoll_schemas::event::TicketType;
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -327,10 +328,14 @@ impl ServicePlan {
 fn counted_name(signal: &Signal) -> String {
     let name = signal.as_str();
     match signal {
-        Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) => {
+        Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) | Signal::FulfilmentTime(rule) => {
             let priorities = if rule.priorities.is_empty() { "all".to_owned() } else { rule.priorities.join(",") };
             let modes = format!("{:?}, {:?}, {:?}", rule.priority_change, rule.reopening, rule.attribution);
-            format!("{name} {priorities} within {} ({})", rule.within, modes.to_lowercase())
+            let of = match (signal, rule.ticket_type) {
+                (Signal::ResponseTime(_), TicketType::Request) => " of requests",
+                _ => "",
+            };
+            format!("{name}{of} {priorities} within {} ({})", rule.within, modes.to_lowercase())
         }
         Signal::GoodRatio(rule) => {
             format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
@@ -356,7 +361,7 @@ pub fn feed(signal: &Signal) -> Feed {
         | Signal::Mtbf(policy)
         | Signal::Mtbsi(policy)
         | Signal::Mtrs(policy) => Feed::State(*policy),
-        Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
+        Signal::ResponseTime(_) | Signal::ResolutionTime(_) | Signal::FulfilmentTime(_) => Feed::Tickets,
         Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
         Signal::ChangeSuccess | Signal::ChangesOnTime | Signal::EmergencyChangeShare => Feed::Changes,
         Signal::GoodRatio(_)

@@ -45,6 +45,7 @@ spec:
     - {id: timely, indicator: {signal: changes_on_time}, target: {at_least: 90 %}, window: {calendar: week}}
     - {id: urgent, indicator: {signal: emergency_change_share}, target: {at_most: 20 %}, window: {calendar: week}}
     - {id: promoters, indicator: {signal: net_promoter_score}, target: {at_least: 0}, window: {calendar: day}}
+    - {id: requests, indicator: {signal: fulfilment_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
 ---
 apiVersion: plimsoll/v1
@@ -112,6 +113,7 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         (StringBuilder::new(), TimestampMicrosecondBuilder::new(), StringDictionaryBuilder::<Int32Type>::new());
     let (mut tickets, mut outages, mut scores) = (StringBuilder::new(), BooleanBuilder::new(), Int64Builder::new());
     let (mut latencies, mut goods, mut totals) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
+    let mut types = Vec::new();
     let (mut planned_ends, mut emergencies) = (TimestampMicrosecondBuilder::new(), BooleanBuilder::new());
     let (mut kinds, mut states, mut actions) = (Vec::new(), Vec::new(), Vec::new());
     for &(number, happening) in events {
@@ -137,6 +139,10 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         };
         actions.push(action);
         tickets.append_option(ticket);
+        types.push(match happening {
+            Happening::Ticket(time, ..) if time % 3 == 0 => Some((time % 2) as i8),
+            _ => None,
+        });
         // What else there is to say follows from the hour, so that the same happening always says the same.
         let is_probe = matches!(happening, Happening::Probe(..));
         latencies.append_option(is_probe.then_some(time * 37_000 % 500_000));
@@ -168,6 +174,7 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         (EventColumn::Check, text("http")),
         (EventColumn::Status, words(EventColumn::Status, states)),
         (EventColumn::Ticket, Arc::new(tickets.finish())),
+        (EventColumn::TicketType, words(EventColumn::TicketType, types)),
         (EventColumn::Action, words(EventColumn::Action, actions)),
         (EventColumn::Outage, Arc::new(outages.finish())),
         (EventColumn::Score, Arc::new(scores.finish())),

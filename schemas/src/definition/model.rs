@@ -7,7 +7,7 @@ use chrono::{NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
+use crate::event::{EventKind, TicketType};
 use crate::ratio::Share;
 use crate::time::Micros;
 
@@ -301,6 +301,8 @@ pub enum Signal {
     ResponseTime(ClockRule),
     /// Share of tickets resolved within a limit.
     ResolutionTime(ClockRule),
+    /// Share of requests fulfilled within a limit: the resolution time of requests.
+    FulfilmentTime(ClockRule),
     /// Share of good among counted things that events of one kind carry.
     GoodRatio(RatioRule),
     /// Share of finished changes that succeeded.
@@ -387,6 +389,8 @@ pub enum ExcludedPolicy {
 /// How a ticket's clock runs (R14-R18).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClockRule {
+    /// The tickets it applies to.
+    pub ticket_type: TicketType,
     /// The priorities it applies to; empty for all.
     pub priorities: Vec<String>,
     /// The agreed time allowed.
@@ -400,9 +404,10 @@ pub struct ClockRule {
 }
 
 impl Default for ClockRule {
-    /// All priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
+    /// Incidents of all priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
     fn default() -> ClockRule {
         ClockRule {
+            ticket_type: TicketType::Incident,
             priorities: Vec::new(),
             within: Micros::HOUR,
             priority_change: PriorityChange::Retarget,
@@ -527,7 +532,7 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 18] = [
+    pub const NAMES: [&'static str; 19] = [
         "availability",
         "downtime",
         "longest_outage",
@@ -537,6 +542,7 @@ impl Signal {
         "mtrs",
         "response_time",
         "resolution_time",
+        "fulfilment_time",
         "good_ratio",
         "change_success",
         "satisfaction",
@@ -560,6 +566,7 @@ impl Signal {
             Signal::Mtrs(_) => "mtrs",
             Signal::ResponseTime(_) => "response_time",
             Signal::ResolutionTime(_) => "resolution_time",
+            Signal::FulfilmentTime(_) => "fulfilment_time",
             Signal::GoodRatio(_) => "good_ratio",
             Signal::ChangeSuccess => "change_success",
             Signal::Satisfaction { .. } => "satisfaction",

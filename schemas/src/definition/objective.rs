@@ -1,6 +1,6 @@
 //! Objectives, whether of an offering or of an agreement: document in, checked value out.
 
-use crate::event::{EventKind, Vocabulary};
+use crate::event::{EventKind, TicketType, Vocabulary};
 use crate::ratio::Share;
 use crate::time::Micros;
 
@@ -89,6 +89,9 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         "mtrs" => Signal::Mtrs(state_policy(node, problems)),
         "response_time" => Signal::ResponseTime(clock_rule(node, problems)),
         "resolution_time" => Signal::ResolutionTime(clock_rule(node, problems)),
+        "fulfilment_time" => {
+            Signal::FulfilmentTime(ClockRule { ticket_type: TicketType::Request, ..clock_rule(node, problems) })
+        }
         "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
         "change_success" => Signal::ChangeSuccess,
         "satisfaction" => {
@@ -154,6 +157,7 @@ fn clock_rule(node: &Node<'_>, problems: &mut Problems) -> ClockRule {
         [("outcome", Attribution::Outcome), ("opened", Attribution::Opened), ("closed", Attribution::Closed)];
     let within = node.get("within").and_then(|within| scalar::positive_duration(&within, problems));
     ClockRule {
+        ticket_type: word(node.get("ticket_type"), TicketType::WORDS, default.ticket_type, problems),
         priorities: node.list("priorities").iter().filter_map(|node| Some(node.text()?.to_owned())).collect(),
         within: within.unwrap_or(default.within),
         priority_change: word(node.get("priority_change"), &priority_change, default.priority_change, problems),
@@ -202,6 +206,7 @@ impl Promise {
             Signal::Availability(_)
             | Signal::ResponseTime(_)
             | Signal::ResolutionTime(_)
+            | Signal::FulfilmentTime(_)
             | Signal::GoodRatio(_)
             | Signal::ChangeSuccess
             | Signal::Satisfaction { .. }

@@ -8,7 +8,7 @@ use crate::definition::{
     AgreementType, Attribution, ClockRule, CountRule, ExcludedPolicy, Objective, PriorityChange, RatioRule, Reopening,
     Signal, StatePolicy, Target, UnknownPolicy, WindowKind,
 };
-use crate::event::EventKind;
+use crate::event::{EventKind, TicketType};
 use crate::ratio::Share;
 use crate::time::Micros;
 
@@ -45,12 +45,14 @@ fn r10_signals_carry_their_rules() {
         min_duration: Micros::ZERO,
     };
     let clock = ClockRule {
+        ticket_type: TicketType::Incident,
         priorities: vec!["P1".to_owned()],
         within: Micros(4 * Micros::HOUR.0),
         priority_change: PriorityChange::Restart,
         reopening: Reopening::Largest,
         attribution: Attribution::Closed,
     };
+    let requests = ClockRule { ticket_type: TicketType::Request, ..ClockRule::default() };
     let plain = StatePolicy::default();
     let down = StatePolicy { degraded_good: Share(0), unknown: UnknownPolicy::Bad, ..plain };
     let ratio = RatioRule { kind: EventKind::Incident, count: CountRule::OncePerTicketAtClosing };
@@ -82,6 +84,12 @@ fn r10_signals_carry_their_rules() {
             "at_least: 95%",
             (Signal::ResolutionTime(clock), share),
         ),
+        (
+            "signal: response_time, within: 1h, ticket_type: request",
+            "at_least: 95 %",
+            (Signal::ResponseTime(requests.clone()), share),
+        ),
+        ("signal: fulfilment_time, within: 1h", "at_least: 95 %", (Signal::FulfilmentTime(requests), share)),
         ("signal: response_time, within: 1h", "at_least: 95 %", (Signal::ResponseTime(ClockRule::default()), share)),
         (
             "signal: good_ratio, kind: incident, count: once_per_ticket_at_closing",
@@ -328,7 +336,7 @@ fn fields_belong_to_their_signals() {
             "7: spec.objectives[0].indicator.kind: found \"change\", expected no such field: it belongs to the signals \
              good_ratio, throughput and error_count",
             "7: spec.objectives[0].indicator.priorities: found a list, expected no such field: it belongs to the \
-             signals response_time and resolution_time",
+             signals response_time, resolution_time and fulfilment_time",
             "7: spec.objectives[0].indicator.within: found \"4h\", expected no such field",
         ],
     );
@@ -344,11 +352,10 @@ fn fields_belong_to_their_signals() {
 #[test]
 fn settings_belong_to_their_signals() {
     const STATES: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi and mtrs";
-    const CLOCKS: &str = "response_time and resolution_time";
+    const CLOCKS: &str = "response_time, resolution_time and fulfilment_time";
     const AGREED: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, \
-                          resolution_time and throughput";
-    const STATES_AND_CLOCKS: &str =
-        "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time and resolution_time";
+                          resolution_time, fulfilment_time and throughput";
+    const STATES_AND_CLOCKS: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, resolution_time and fulfilment_time";
     let signals = [
         ("availability", "at_least: 9 %"),
         ("downtime", "at_most: 1h"),
@@ -359,6 +366,7 @@ fn settings_belong_to_their_signals() {
         ("mtrs", "at_most: 1h"),
         ("response_time, within: 1h", "at_least: 9 %"),
         ("resolution_time, within: 1h", "at_least: 9 %"),
+        ("fulfilment_time, within: 1h", "at_least: 9 %"),
         ("good_ratio, kind: change", "at_least: 9 %"),
         ("change_success", "at_least: 9 %"),
         ("satisfaction", "at_least: 9 %"),
@@ -408,8 +416,8 @@ fn words_belong_to_their_signals() {
         (
             "signal: response_time, within: 1h, reopening: largest",
             "at_least: 9 %",
-            "reopening: found \"largest\", expected same_cycle, new_cycle or first_only: largest belongs to the signal \
-             resolution_time",
+            "reopening: found \"largest\", expected same_cycle, new_cycle or first_only: largest belongs to the signals \
+             resolution_time and fulfilment_time",
         ),
         (
             "signal: good_ratio, kind: change, count: once_per_ticket_at_closing",
