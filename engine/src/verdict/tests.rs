@@ -1,7 +1,9 @@
 //! Verdicts by hand calculation.
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::definition::{
+    ClockRule, CountRule, ExcludedPolicy, Indicator, RatioRule, UnknownPolicy, WindowKind,
+};
 use plimsoll_schemas::event::EventKind;
 
 use super::*;
@@ -361,4 +363,61 @@ fn r10_a_share_or_a_number_at_most() {
     assert_eq!(errors(10), (Verdict::Met, value, Some(Share(0))));
     assert_eq!(errors(8), (Verdict::Breached, value, Some(Share(-250_000_000))));
     assert_eq!(errors(0), (Verdict::Breached, value, None));
+}
+
+#[test]
+fn r10_the_examples_of_the_page() {
+    const PAGE: &str = include_str!("../../../docs/rules/r10-indicators.md");
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    let at = |hour: i64| hour * Micros::HOUR.0;
+    let found = states(&[
+        (State::Up, 0, at(100)),
+        (State::Down, at(100), at(101)),
+        (State::Up, at(101), at(200)),
+        (State::Down, at(200), at(202)),
+        (State::Up, at(202), at(300)),
+        (State::Down, at(300), at(303)),
+        (State::Up, at(303), at(720)),
+    ]);
+    let month = Window { start: Instant(0), end: Instant(at(720)) };
+    let in_november = |signal: Signal, target| {
+        let crate::portfolio::Feed::State(policy) = crate::portfolio::feed(&signal) else { panic!("over states") };
+        let sums = measure_states(&found, &policy, &Calendar::always(), month, month.end);
+        judge(&objective(signal, target), &sums, true)
+    };
+    let long = StatePolicy { min_duration: hours(2), ..POLICY };
+    let (monitoring, clock) = (EventKind::Monitoring, ClockRule::default());
+    let ratio = RatioRule { kind: monitoring, count: CountRule::EachEvent };
+    let share = at_least("90 %");
+    let counted = |signal: Signal, target, good, total| counted(&signal, target, good, total, hours(168));
+    for (said, judged) in [
+        ("`availability` ", in_november(Signal::Availability(POLICY), share)),
+        ("`downtime` ", in_november(Signal::Downtime(POLICY), Target::AtMostTime(hours(1)))),
+        ("`longest_outage` ", in_november(Signal::LongestOutage(POLICY), Target::AtMostTime(hours(1)))),
+        ("`outage_count` ", in_november(Signal::OutageCount(POLICY), Target::AtMostCount(1))),
+        ("`outage_count` with `min_duration: 2h` ", in_november(Signal::OutageCount(long), Target::AtMostCount(1))),
+        ("`mtbf` ", in_november(Signal::Mtbf(POLICY), Target::AtLeastTime(hours(1)))),
+        ("`mtbsi` ", in_november(Signal::Mtbsi(POLICY), Target::AtLeastTime(hours(1)))),
+        ("`mtrs` ", in_november(Signal::Mtrs(POLICY), Target::AtMostTime(hours(1)))),
+        ("`fulfilment_time` ", counted(Signal::FulfilmentTime(clock), share, 18, 20)),
+        ("`good_ratio` ", counted(Signal::GoodRatio(ratio), share, 990, 1_000)),
+        ("`error_count` ", counted(Signal::ErrorCount { kind: monitoring }, Target::AtMostCount(1), 990, 1_000)),
+        (
+            "`throughput` of `per: 1h` ",
+            counted(Signal::Throughput { kind: monitoring, per: hours(1) }, Target::AtLeastCount(1), 0, 84_000),
+        ),
+        ("`latency` ", counted(Signal::Latency { within: Micros(300_000) }, share, 950, 1_000)),
+        ("`change_success` ", counted(Signal::ChangeSuccess, share, 36, 40)),
+        ("`changes_on_time` ", counted(Signal::ChangesOnTime, share, 38, 40)),
+        (
+            "`emergency_change_share` ",
+            counted(Signal::EmergencyChangeShare, Target::AtMost(Share(100_000_000)), 37, 40),
+        ),
+        ("`net_promoter_score` ", counted(Signal::NetPromoterScore, Target::AtLeastCount(0), 50 - 30, 100)),
+    ] {
+        let value = judged.value.expect("something was measured");
+        let (said, lines) = (format!("{said}{value}"), PAGE.replace('\n', " "));
+        let ends = |at: usize| lines[at + said.len()..].starts_with([',', ' ']);
+        assert!(lines.match_indices(&said).any(|(at, _)| ends(at)), "the page does not say {said}");
+    }
 }
