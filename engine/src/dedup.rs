@@ -5,8 +5,10 @@
 //! more both do, wherever epochs are cut. Only what counts is remembered, so no chain of copies reaches further.
 //!
 //! What is remembered of an event is the 128-bit hash of its source and id, in one set a day. A day is forgotten when
-//! the watermark has passed the end of the day after it. So a copy is recognised while the watermark is at most a day
-//! beyond the first one, and with events in order there are two sets. With 10^9 events remembered, the chance that any
+//! the watermark has passed the end of the day after it, and likewise the end of the day after the one that the watermark
+//! had reached when the day was last added to. So a copy is recognised while the watermark is at most a day further than
+//! after the first one was read, however late both are and however far it moves at once; and with events in order there
+//! are two or three sets. With 10^9 events remembered, the chance that any
 //! two different ones share a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by
 //! its partition and offset, at any distance.
 
@@ -73,13 +75,16 @@ pub struct SeenEvents {
     near: [EventHashes; 3],
     /// What was seen on other days.
     far: BTreeMap<Day, EventHashes>,
-    /// The first day that is not forgotten.
-    first_day: Day,
+    /// The days in `near` and `far` by the day of the watermark after they were last added to; `READING` until it is known.
+    kept_since: BTreeMap<Day, Day>,
 }
+
+/// Stands for the watermark after what is being read.
+const READING: Day = Day::MAX;
 
 impl Default for SeenEvents {
     fn default() -> SeenEvents {
-        SeenEvents { day: 0, near: Default::default(), far: BTreeMap::new(), first_day: Day::MIN }
+        SeenEvents { day: 0, near: Default::default(), far: BTreeMap::new(), kept_since: BTreeMap::new() }
     }
 }
 
@@ -106,6 +111,7 @@ impl SeenEvents {
         let left = (self.day - 1..).zip(std::mem::take(&mut self.near));
         self.far.extend(left.filter(|(_, events)| !events.is_empty()));
         self.day = day;
+        self.kept_since.insert(day, READING);
         self.near = [day - 1, day, day + 1].map(|near| self.far.remove(&near).unwrap_or_default());
         let [before, today, _] = &mut self.near;
         if today.is_empty() {
@@ -114,16 +120,19 @@ impl SeenEvents {
         }
     }
 
-    /// Forgets the days that lie too far behind the watermark. An event that comes later still is remembered until the
-    /// watermark reaches its next day.
+    /// Forgets the days that lie too far behind the watermark. To be called before more is read, with the watermark after
+    /// what was read.
     pub fn advance(&mut self, watermark: Instant) {
-        let first_day = day_of(watermark) - 1;
-        if first_day > self.first_day {
-            self.first_day = first_day;
-            self.far.retain(|day, _| *day >= first_day);
-            for (_, events) in (self.day - 1..).zip(&mut self.near).filter(|(day, _)| *day < first_day) {
-                *events = EventHashes::default();
-            }
+        let now = day_of(watermark);
+        self.kept_since.insert(self.day, READING);
+        for since in self.kept_since.values_mut().filter(|since| **since == READING) {
+            *since = now;
+        }
+        self.kept_since.retain(|day, since| (*day).max(*since) >= now - 1);
+        self.far.retain(|day, _| self.kept_since.contains_key(day));
+        let near = (self.day - 1..).zip(&mut self.near);
+        for (_, events) in near.filter(|(day, _)| !self.kept_since.contains_key(day)) {
+            *events = EventHashes::default();
         }
     }
 
@@ -189,19 +198,25 @@ mod tests {
     }
 
     #[test]
-    fn r20_a_copy_is_recognised_until_the_watermark_is_more_than_a_day_beyond_it() {
+    fn r20_a_copy_is_recognised_until_the_watermark_is_more_than_a_day_further() {
         let event = |id: &str| EventHash::new(source_seed("a"), id);
         let mut seen = SeenEvents::default();
         seen.advance(Instant(i64::MIN));
         assert!(seen.insert(event("1"), at(5, 23)));
-        seen.advance(at(6, 23));
-        assert!(!seen.insert(event("1"), at(5, 23)), "a day later it is still known");
+        seen.advance(at(6, 0));
         assert!(seen.insert(event("2"), at(6, 23)));
-        seen.advance(at(7, 0));
-        assert_eq!(seen.len(), 1, "day 5 is forgotten, day 6 is not");
-        assert!(seen.insert(event("1"), at(5, 23)));
-        assert!(!seen.insert(event("1"), at(5, 23)), "however late, twice at once is recognised");
+        seen.advance(at(7, 23));
+        assert_eq!(seen.len(), 2, "after the first was read the watermark was in day 6, so day 7 still knows it");
         seen.advance(at(8, 0));
-        assert!(seen.is_empty());
+        assert_eq!(seen.len(), 1, "day 5 is forgotten");
+        assert!(seen.insert(event("1"), at(5, 23)), "too late to be known");
+        assert!(seen.insert(event("3"), at(20, 0)));
+        seen.advance(at(20, 0));
+        assert!(!seen.insert(event("1"), at(5, 23)), "however late, and however far the watermark moves at once");
+        assert!(!seen.insert(event("3"), at(21, 0)));
+        seen.advance(at(23, 0));
+        seen.insert(event("4"), at(23, 0));
+        seen.advance(at(25, 0));
+        assert_eq!(seen.len(), 1, "what is left is day 23");
     }
 }

@@ -14,7 +14,7 @@ use plimsoll_schemas::definition::{
     Agreement, AgreementType, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy, StateRule, Target,
     UnknownPolicy, WindowKind,
 };
-use plimsoll_schemas::event::EventKind;
+use plimsoll_schemas::event::{EventKind, TicketType};
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -356,14 +356,20 @@ impl ServicePlan {
 fn counted_name(signal: &Signal) -> String {
     let name = signal.as_str();
     match signal {
-        Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) => {
+        Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) | Signal::FulfilmentTime(rule) => {
             let priorities = if rule.priorities.is_empty() { "all".to_owned() } else { rule.priorities.join(",") };
             let modes = format!("{:?}, {:?}, {:?}", rule.priority_change, rule.reopening, rule.attribution);
-            format!("{name} {priorities} within {} ({})", rule.within, modes.to_lowercase())
+            let of = match (signal, rule.ticket_type) {
+                (Signal::ResponseTime(_), TicketType::Request) => " of requests",
+                _ => "",
+            };
+            format!("{name}{of} {priorities} within {} ({})", rule.within, modes.to_lowercase())
         }
         Signal::GoodRatio(rule) => {
             format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
         }
+        Signal::Latency { within } => format!("{name} within {within}"),
+        Signal::Throughput { kind, .. } | Signal::ErrorCount { kind } => format!("{name} of {}", kind.as_str()),
         Signal::Satisfaction { good_from } => format!("{name} from {good_from}"),
         _ => name.to_owned(),
     }
@@ -378,11 +384,19 @@ pub fn feed(signal: &Signal) -> Feed {
         Signal::Availability(policy)
         | Signal::Downtime(policy)
         | Signal::LongestOutage(policy)
-        | Signal::OutageCount(policy) => Feed::State(*policy),
-        Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
+        | Signal::OutageCount(policy)
+        | Signal::Mtbf(policy)
+        | Signal::Mtbsi(policy)
+        | Signal::Mtrs(policy) => Feed::State(*policy),
+        Signal::ResponseTime(_) | Signal::ResolutionTime(_) | Signal::FulfilmentTime(_) => Feed::Tickets,
         Signal::GoodRatio(rule) if rule.kind == EventKind::Incident => Feed::Tickets,
-        Signal::ChangeSuccess => Feed::Changes,
-        Signal::GoodRatio(_) | Signal::Satisfaction { .. } => Feed::Events,
+        Signal::ChangeSuccess | Signal::ChangesOnTime | Signal::EmergencyChangeShare => Feed::Changes,
+        Signal::GoodRatio(_)
+        | Signal::Satisfaction { .. }
+        | Signal::NetPromoterScore
+        | Signal::Latency { .. }
+        | Signal::Throughput { .. }
+        | Signal::ErrorCount { .. } => Feed::Events,
     }
 }
 
@@ -449,9 +463,9 @@ impl ObjectivePlan {
     /// The target as the tables hold it: (share, time, count), of which exactly one is there.
     pub fn target_columns(&self) -> (Option<plimsoll_schemas::ratio::Share>, Option<i64>, Option<i64>) {
         match self.objective.target {
-            Target::AtLeast(share) => (Some(share), None, None),
-            Target::AtMostTime(time) => (None, Some(time.0), None),
-            Target::AtMostCount(count) => (None, None, Some(count)),
+            Target::AtLeast(share) | Target::AtMost(share) => (Some(share), None, None),
+            Target::AtLeastTime(time) | Target::AtMostTime(time) => (None, Some(time.0), None),
+            Target::AtLeastCount(count) | Target::AtMostCount(count) => (None, None, Some(count)),
         }
     }
 }

@@ -21,7 +21,8 @@
 //!   first record, unless records of it name `resolved_at`: then the last that does is right. A ticket closed without a
 //!   resolution was resolved by its closing. The first response and the closing are found in the same way.
 //! - An action that makes no sense where it stands (resumed but not paused, resolved twice) changes nothing.
-//! - An absent service, customer or priority means "as before"; the first one named has held since the opening.
+//! - An absent service, customer, priority or type means "as before"; the first one named has held since the opening. A
+//!   ticket whose type nobody ever named is an incident.
 //!
 //! How clocks are run (`clock`):
 //! - Met is `elapsed <= target`, breached is `elapsed > target`, always. A clock that has used up exactly its target at
@@ -40,7 +41,7 @@
 //!   before: when the version received the clock, or when the clock began to apply in the version's own time.
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::event::{Action, TicketState};
+use plimsoll_schemas::event::{Action, TicketState, TicketType};
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
@@ -84,6 +85,8 @@ pub struct TicketRecord {
     pub good_count: Option<i64>,
     /// How many things it counts; absent means as before.
     pub total_count: Option<i64>,
+    /// What the ticket is for; absent means as before.
+    pub ticket_type: Option<TicketType>,
 }
 
 /// All records of one ticket, in order and each of them once.

@@ -12,19 +12,22 @@
 //! that even an untroubled rest cannot mend it. `(1 - s) * D` is the error budget (R27). Everything is multiplied by
 //! 10^9, in which shares are integers, and held in i128, where nothing overflows.
 
+use std::fmt;
+
+use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Calendar;
-use crate::state::State;
-
+mod count;
+mod mean;
 mod parts;
+mod reached;
 mod stretch;
 
+use parts::WHOLE;
 pub use parts::{ByState, Measured, measure_states};
-use parts::{WHOLE, weights};
+pub use reached::breached_at;
 pub use stretch::{Stretch, lead, stretches, undecided_outage};
 
 /// The answer to "was the promise kept?".
@@ -55,11 +58,35 @@ impl Verdict {
     }
 }
 
+/// What was measured, in what the target is promised in; rounded down, for display only (R12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Value {
+    /// A share.
+    Share(Share),
+    /// A duration.
+    Time(Micros),
+    /// A number.
+    Count(i64),
+}
+
+impl fmt::Display for Value {
+    /// For people: `96.3 %`, `3h`, `7`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Share(share) => share.fmt(formatter),
+            Value::Time(time) => time.fmt(formatter),
+            Value::Count(count) => count.fmt(formatter),
+        }
+    }
+}
+
 /// A verdict and what it stands on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
+    /// What was measured, in what the target is promised in; `None` when nothing was (R11).
+    pub value: Option<Value>,
     /// The good share of what was measured; `None` when nothing was (R11).
     pub attainment: Option<Share>,
     /// The bad time that the target allows in the whole segment (R27).
@@ -75,7 +102,10 @@ pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     match &objective.indicator.signal {
         Signal::Availability(policy) | Signal::Downtime(policy) => judge_time(objective, policy, measured, over),
         Signal::LongestOutage(policy) | Signal::OutageCount(policy) => judge_outages(objective, policy, measured, over),
-        _ => judge_counts(objective, measured, over),
+        Signal::Mtbf(policy) | Signal::Mtbsi(policy) | Signal::Mtrs(policy) => {
+            mean::judge_mean(objective, policy, measured, over)
+        }
+        _ => count::judge_counts(objective, measured, over),
     }
 }
 
@@ -108,9 +138,14 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
         Verdict::Met
     });
     let left = allowance - bad;
+    let attainment = measured.attainment(policy);
     Judged {
         verdict,
-        attainment: measured.attainment(policy),
+        value: match objective.target {
+            Target::AtLeast(_) => attainment.map(Value::Share),
+            _ => attainment.map(|_| Value::Time(to_micros(bad))),
+        },
+        attainment,
         budget: Some(to_micros(allowance)),
         budget_left: Some(to_micros(left)),
         budget_left_share: share_of(left, allowance),
@@ -122,17 +157,17 @@ fn allowance(objective: &Objective, measurable: Micros) -> i128 {
     match objective.target {
         Target::AtLeast(share) => (WHOLE - i128::from(share.0)) * i128::from(measurable.0),
         Target::AtMostTime(limit) => i128::from(limit.0) * WHOLE,
-        Target::AtMostCount(_) => 0,
+        Target::AtMost(_) | Target::AtLeastTime(_) | Target::AtLeastCount(_) | Target::AtMostCount(_) => 0,
     }
 }
 
 fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measured, over: bool) -> Judged {
     let (good, bad, _) = measured.weighed(policy);
-    let (value, limit) = match objective.target {
-        Target::AtMostTime(limit) => (measured.longest_outage.0, limit.0),
-        Target::AtMostCount(limit) => (measured.outage_count, limit),
-        // A share cannot be promised of outages; definitions that do are refused.
-        Target::AtLeast(_) => (0, 0),
+    let (value, limit, shown) = match objective.target {
+        Target::AtMostTime(limit) => (measured.longest_outage.0, limit.0, Value::Time(measured.longest_outage)),
+        Target::AtMostCount(limit) => (measured.outage_count, limit, Value::Count(measured.outage_count)),
+        // Nothing else can be promised of outages; definitions that do are refused.
+        _ => (0, 0, Value::Count(0)),
     };
     let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if value > limit {
         Verdict::Breached
@@ -141,43 +176,14 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
     } else {
         Verdict::Met
     });
+    let attainment = measured.attainment(policy);
     Judged {
         verdict,
-        attainment: measured.attainment(policy),
+        value: attainment.map(|_| shown),
+        attainment,
         budget: None,
         budget_left: None,
         budget_left_share: share_of(i128::from(limit - value), limit.into()),
-    }
-}
-
-fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judged {
-    let (good, total) = (measured.good_count, measured.total_count);
-    let Target::AtLeast(share) = objective.target else {
-        // Only shares can be promised of counts; definitions that promise anything else are refused.
-        return Judged {
-            verdict: Verdict::NoData,
-            attainment: None,
-            budget: None,
-            budget_left: None,
-            budget_left_share: None,
-        };
-    };
-    let verdict = match share.compare(good, total) {
-        None if objective.met_when_empty => Verdict::Met,
-        None => Verdict::NoData,
-        Some(_) if total < objective.min_sample => Verdict::InsufficientData,
-        Some(order) if order.is_ge() => Verdict::Met,
-        Some(_) if over => Verdict::Breached,
-        Some(_) => Verdict::AtRisk,
-    };
-    let allowed = (WHOLE - i128::from(share.0)) * i128::from(total);
-    let left = allowed - i128::from(total - good) * WHOLE;
-    Judged {
-        verdict,
-        attainment: Share::of(good, total),
-        budget: None,
-        budget_left: None,
-        budget_left_share: share_of(left, allowed),
     }
 }
 
@@ -191,48 +197,6 @@ fn to_micros(scaled: i128) -> Micros {
 fn share_of(part: i128, whole: i128) -> Option<Share> {
     const LARGEST: i128 = 999_999_999 * WHOLE; // decimal(18,9) has nine digits before the point
     (whole > 0).then(|| Share((part * WHOLE).div_euclid(whole).clamp(-LARGEST, LARGEST) as i64))
-}
-
-/// The instant from which the target was out of reach; `None` when it never was. Takes what `measure_states` took and
-/// what it returned.
-pub fn breached_at(
-    objective: &Objective,
-    policy: &StatePolicy,
-    measured: &Measured,
-    stretches: &[Stretch],
-    calendar: &Calendar,
-) -> Option<Instant> {
-    let (_, _, removed) = measured.weighed(policy);
-    let allowance = allowance(objective, measured.agreed - removed);
-    let by_outage = matches!(objective.indicator.signal, Signal::LongestOutage(_) | Signal::OutageCount(_));
-    let (mut spent, mut outages, mut in_outage) = (0_i128, 0, false);
-    for stretch in stretches {
-        let time = calendar.elapsed(stretch.start, stretch.end);
-        let down = stretch.counted == State::Down;
-        if by_outage && !stretch.in_outage() {
-            spent = 0;
-            in_outage = false;
-        }
-        if down && !in_outage && time.0 > 0 {
-            outages += 1;
-            in_outage = true;
-            if matches!(objective.target, Target::AtMostCount(limit) if outages > limit) {
-                // The outage counts from its first microsecond of agreed time on.
-                return calendar.due(stretch.start, Micros(1)).map(|instant| instant - Micros(1));
-            }
-        }
-        if matches!(objective.target, Target::AtMostCount(_)) || (by_outage && !down) {
-            continue;
-        }
-        let (_, weight) = weights(policy, stretch.counted);
-        let cost = i128::from(time.0) * weight;
-        if spent + cost > allowance {
-            let within = (allowance - spent).div_euclid(weight) + 1;
-            return calendar.due(stretch.start, Micros(within as i64));
-        }
-        spent += cost;
-    }
-    None
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! every event          source, id, time, kind, service, customer
 //! monitoring           check, status, latency_us
 //! anything counted     good_count, total_count
-//! incident and change  ticket, action, state, sequence, priority, outage,
+//! incident and change  ticket, ticket_type, action, state, sequence, priority, outage,
 //!                      opened_at, acknowledged_at, resolved_at, closed_at
 //! change               planned_start, planned_end, approved_at, outcome, emergency
 //! feedback             score
@@ -149,6 +149,16 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What an incident event's ticket is for.
+    TicketType {
+        /// Something is broken.
+        Incident = "incident",
+        /// Somebody wants something.
+        Request = "request",
+    }
+}
+
+vocabulary! {
     /// How a change ended.
     Outcome {
         /// As planned.
@@ -178,6 +188,7 @@ pub enum EventColumn {
     GoodCount,
     TotalCount,
     Ticket,
+    TicketType,
     Action,
     State,
     Sequence,
@@ -216,7 +227,7 @@ pub enum ColumnType {
 
 impl EventColumn {
     /// Every column, in order.
-    pub const ALL: [EventColumn; 30] = {
+    pub const ALL: [EventColumn; 31] = {
         use EventColumn::*;
         [
             Topic,
@@ -234,6 +245,7 @@ impl EventColumn {
             GoodCount,
             TotalCount,
             Ticket,
+            TicketType,
             Action,
             State,
             Sequence,
@@ -254,7 +266,7 @@ impl EventColumn {
 
     /// Its name in the schema and in the tables.
     pub fn name(self) -> &'static str {
-        const NAMES: [&str; 30] = [
+        const NAMES: [&str; 31] = [
             "topic",
             "partition",
             "offset",
@@ -270,6 +282,7 @@ impl EventColumn {
             "good_count",
             "total_count",
             "ticket",
+            "ticket_type",
             "action",
             "state",
             "sequence",
@@ -308,7 +321,7 @@ impl EventColumn {
         match self {
             Topic | Source | Service | Customer | Check | Priority => ColumnType::Interned,
             Id | Ticket => ColumnType::Text,
-            Kind | Status | Action | State | Outcome => ColumnType::Word,
+            Kind | Status | TicketType | Action | State | Outcome => ColumnType::Word,
             Time | OpenedAt | AcknowledgedAt | ResolvedAt | ClosedAt | PlannedStart | PlannedEnd | ApprovedAt => {
                 ColumnType::Time
             }
@@ -326,6 +339,7 @@ impl EventColumn {
         match self {
             EventColumn::Kind => list::<EventKind>(),
             EventColumn::Status => list::<Status>(),
+            EventColumn::TicketType => list::<TicketType>(),
             EventColumn::Action => list::<Action>(),
             EventColumn::State => list::<TicketState>(),
             EventColumn::Outcome => list::<Outcome>(),

@@ -4,9 +4,11 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Int8Array, Int64Array, StringArray, TimestampMicrosecondArray};
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::Delivery;
-use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, Vocabulary};
+use plimsoll_schemas::event::{
+    Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, TicketType, Vocabulary,
+};
+use plimsoll_schemas::{Instant, Micros};
 
 use super::{FUTURE_TOLERANCE, Folded, Lane, LaneGroup, lane_of};
 use crate::Name;
@@ -196,6 +198,7 @@ impl<'a> Rows<'a> {
             customer: customer.as_ref(),
             counted,
             score: integer(self.batch, EventColumn::Score, row),
+            latency: integer(self.batch, EventColumn::LatencyUs, row).map(Micros),
         };
         lanes[lane].services.count(portfolio, service, event);
     }
@@ -217,6 +220,7 @@ impl<'a> Rows<'a> {
             closed_at: at(EventColumn::ClosedAt),
             good_count: integer(self.batch, EventColumn::GoodCount, row),
             total_count: integer(self.batch, EventColumn::TotalCount, row),
+            ticket_type: word::<TicketType>(self.batch, EventColumn::TicketType, row),
         }
     }
 

@@ -35,9 +35,19 @@ spec:
   objectives:
     - {id: availability, indicator: {signal: availability}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: outages, indicator: {signal: outage_count, unknown: hold}, target: {at_most: 1}, window: {calendar: week}}
+    - {id: long-outages, indicator: {signal: outage_count, min_duration: 2h}, target: {at_most: 1}, window: {calendar: week}}
+    - {id: mtbf, indicator: {signal: mtbf, unknown: good}, target: {at_least: 20h}, window: {calendar: week}}
+    - {id: mtrs, indicator: {signal: mtrs}, target: {at_most: 90m}, window: {calendar: week}}
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: untroubled, indicator: {signal: availability, min_outage: 90m, denominator: full_window}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: longest, indicator: {signal: longest_outage, min_outage: 4h, unknown: hold}, target: {at_most: 2h}, window: {calendar: day}}
+    - {id: latency, indicator: {signal: latency, within: 250ms}, target: {at_least: 60 %}, window: {calendar: day}}
+    - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h}, target: {at_least: 1}, window: {calendar: day}}
+    - {id: errors, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 9}, window: {calendar: day}}
+    - {id: timely, indicator: {signal: changes_on_time}, target: {at_least: 90 %}, window: {calendar: week}}
+    - {id: urgent, indicator: {signal: emergency_change_share}, target: {at_most: 20 %}, window: {calendar: week}}
+    - {id: promoters, indicator: {signal: net_promoter_score}, target: {at_least: 0}, window: {calendar: day}}
+    - {id: requests, indicator: {signal: fulfilment_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
     - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
@@ -105,6 +115,7 @@ enum Happening {
 enum Said {
     Planned(i64, i64),
     Approved,
+    Finished,
     Cancelled,
     Emergency(bool),
 }
@@ -114,6 +125,7 @@ impl Said {
         match self {
             Said::Planned(..) => Action::Planned,
             Said::Approved => Action::Approved,
+            Said::Finished => Action::Finished,
             Said::Cancelled => Action::Cancelled,
             Said::Emergency(_) => Action::Updated,
         }
@@ -164,12 +176,14 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     let (mut ids, mut times, mut services) =
         (StringBuilder::new(), TimestampMicrosecondBuilder::new(), StringDictionaryBuilder::<Int32Type>::new());
     let (mut tickets, mut outages, mut scores) = (StringBuilder::new(), BooleanBuilder::new(), Int64Builder::new());
+    let (mut latencies, mut goods, mut totals) = (Int64Builder::new(), Int64Builder::new(), Int64Builder::new());
     let (mut starts, mut ends) = (TimestampMicrosecondBuilder::new(), TimestampMicrosecondBuilder::new());
     let mut emergencies = BooleanBuilder::new();
-    let (mut kinds, mut states, mut actions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut kinds, mut states, mut actions, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for &(number, happening) in events {
         ids.append_value(number.to_string());
-        times.append_value(happening.time() * HOUR / 2);
+        let time = happening.time();
+        times.append_value(time * HOUR / 2);
         let by_number = |number: u8| if number.is_multiple_of(2) { "web" } else { "mail" };
         let (service, kind) = match happening {
             Happening::Probe(..) => ("web", EventKind::Monitoring),
@@ -188,6 +202,15 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         tickets.append_option(ticket);
         actions.push(action.map(|action| action as i8));
         outages.append_option(outage);
+        types.push(match happening {
+            Happening::Ticket(time, ..) if time % 3 == 0 => Some((time % 2) as i8),
+            _ => None,
+        });
+        // What else there is to say follows from the hour, so that the same happening always says the same.
+        let is_probe = matches!(happening, Happening::Probe(..));
+        latencies.append_option(is_probe.then_some(time * 37_000 % 500_000));
+        goods.append_option(is_probe.then_some(time % 4));
+        totals.append_option(is_probe.then_some(3 + time % 2));
         scores.append_option(if let Happening::Score(_, score) = happening { Some(score) } else { None });
         let (start, end, emergency) = happening.plan();
         starts.append_option(start);
@@ -210,9 +233,13 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         (EventColumn::Check, text("http")),
         (EventColumn::Status, words(EventColumn::Status, states)),
         (EventColumn::Ticket, Arc::new(tickets.finish())),
+        (EventColumn::TicketType, words(EventColumn::TicketType, types)),
         (EventColumn::Action, words(EventColumn::Action, actions)),
         (EventColumn::Outage, Arc::new(outages.finish())),
         (EventColumn::Score, Arc::new(scores.finish())),
+        (EventColumn::LatencyUs, Arc::new(latencies.finish())),
+        (EventColumn::GoodCount, Arc::new(goods.finish())),
+        (EventColumn::TotalCount, Arc::new(totals.finish())),
         (EventColumn::PlannedStart, Arc::new(starts.finish().with_timezone("UTC"))),
         (EventColumn::PlannedEnd, Arc::new(ends.finish().with_timezone("UTC"))),
         (EventColumn::Emergency, Arc::new(emergencies.finish())),
@@ -338,7 +365,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         6 => (0..330_i64, status).prop_map(|(time, status)| Happening::Probe(time, status)),
         3 => (0..330_i64, 0..6_u8, action).prop_map(|(time, ticket, action)| Happening::Ticket(time, ticket, action)),
-        1 => (0..330_i64, 1..6_i64).prop_map(|(time, score)| Happening::Score(time, score)),
+        1 => (0..330_i64, 0..11_i64).prop_map(|(time, score)| Happening::Score(time, score)),
         3 => (0..200_i64, 0..4_u8, said()).prop_map(|(time, change, said)| Happening::Change(time, change, said)),
     ]
 }
@@ -347,6 +374,7 @@ fn said() -> impl Strategy<Value = Said> {
     prop_oneof![
         4 => (20..330_i64, 0..20_i64).prop_map(|(start, length)| Said::Planned(start, start + length)),
         4 => Just(Said::Approved),
+        2 => Just(Said::Finished),
         1 => Just(Said::Cancelled),
         1 => any::<bool>().prop_map(Said::Emergency),
     ]

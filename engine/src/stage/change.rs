@@ -1,5 +1,6 @@
-//! Changes: each counts once, where it was first finished, by the outcome that was said last (R10 change success), and
-//! the planned time of an approved one is maintenance (R9).
+//! Changes: each counts once, where it was first finished (R10): by the outcome that was said last, by whether it was
+//! finished by its planned end as that stood then, and by whether it is an emergency change. The planned time of an
+//! approved one is maintenance (R9).
 //!
 //! A change that is found to have failed, or is undone, long after its end turns a good one into a bad one in the
 //! window where it ended, whatever has been published of that window (R22).
@@ -170,9 +171,8 @@ impl Plan {
 }
 
 fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(ObjectiveKey, Instant, bool)> {
-    let finished = records.iter().find(|record| record.action == Action::Finished);
-    let outcome = records.iter().rev().find_map(|record| record.outcome);
-    let (Some(finished), Some(outcome)) = (finished, outcome) else { return Vec::new() };
+    let Some(end) = records.iter().position(|record| record.action == Action::Finished) else { return Vec::new() };
+    let finished_at = records[end].time;
     let last_said = |field: fn(&ChangeRecord) -> Option<&Name>| records.iter().rev().find_map(field);
     let Some(service) = last_said(|record| record.service.as_ref()).and_then(|id| portfolio.service_place(id)) else {
         return Vec::new();
@@ -180,10 +180,34 @@ fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(Object
     let customer = last_said(|record| record.customer.as_ref());
     let plans = portfolio.service(service).change_objectives.iter().map(|&objective| portfolio.objective(objective));
     plans
-        .filter(|plan| plan.objective.indicator.signal == Signal::ChangeSuccess)
-        .filter(|plan| plan.agreement.in_force.contains(finished.time) && plan.agreement.concerns(customer))
-        .map(|plan| (plan.key.clone(), finished.time, outcome == Outcome::Success))
+        .filter(|plan| plan.agreement.in_force.contains(finished_at) && plan.agreement.concerns(customer))
+        .filter_map(|plan| {
+            let good = is_good(&plan.objective.indicator.signal, records, end)?;
+            Some((plan.key.clone(), finished_at, good))
+        })
         .collect()
+}
+
+/// Whether a change whose record at place `end` finished it is a good one; `None` when the signal does not count it.
+fn is_good(signal: &Signal, records: &[ChangeRecord], end: usize) -> Option<bool> {
+    match signal {
+        Signal::ChangeSuccess => {
+            let outcome = records.iter().rev().find_map(|record| record.outcome)?;
+            Some(outcome == Outcome::Success)
+        }
+        Signal::ChangesOnTime => {
+            // The plan that it was finished by: one that is moved afterwards cannot make it timely.
+            let (until, after) = records.split_at(end + 1);
+            let plan = |record: &ChangeRecord| record.planned_end;
+            let planned_end = until.iter().rev().find_map(plan).or_else(|| after.iter().find_map(plan))?;
+            Some(records[end].time <= planned_end)
+        }
+        Signal::EmergencyChangeShare => {
+            let emergency = records.iter().rev().find_map(|record| record.emergency);
+            Some(!emergency.unwrap_or(false))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -298,5 +322,31 @@ mod tests {
         let emergency = |said| ChangeRecord { emergency: Some(said), ..record(70, Action::Updated, None) };
         assert_eq!(approved(&[whole.clone(), emergency(true)]), None);
         assert_eq!(approved(&[whole, emergency(false)]), Some((100, 200, 20)));
+    }
+
+    #[test]
+    fn r10_a_change_is_on_time_by_the_plan_that_it_was_finished_by() {
+        let planned =
+            |time, action, end| ChangeRecord { planned_end: Some(Instant(end)), ..record(time, action, None) };
+        let on_time = |records: &[ChangeRecord], end| is_good(&Signal::ChangesOnTime, records, end);
+        let finished = record(20, Action::Finished, None);
+        assert_eq!(on_time(std::slice::from_ref(&finished), 0), None, "without a plan nothing was promised");
+        assert_eq!(on_time(&[planned(1, Action::Planned, 20), finished.clone()], 1), Some(true), "at the very instant");
+        assert_eq!(on_time(&[planned(1, Action::Planned, 19), finished.clone()], 1), Some(false));
+        let moved = [planned(1, Action::Planned, 19), planned(2, Action::Updated, 25), finished.clone()];
+        assert_eq!(on_time(&moved, 2), Some(true));
+        let moved_too_late = [planned(1, Action::Planned, 19), finished.clone(), planned(21, Action::Updated, 25)];
+        assert_eq!(on_time(&moved_too_late, 1), Some(false));
+        assert_eq!(on_time(&[finished, planned(21, Action::Updated, 25)], 0), Some(true), "told afterwards");
+    }
+
+    #[test]
+    fn r10_a_change_is_an_emergency_if_that_was_said_last() {
+        let said = |time, emergency| ChangeRecord { emergency, ..record(time, Action::Updated, None) };
+        let good = |records: &[ChangeRecord]| is_good(&Signal::EmergencyChangeShare, records, 0);
+        let finished = record(0, Action::Finished, None);
+        assert_eq!(good(std::slice::from_ref(&finished)), Some(true));
+        assert_eq!(good(&[finished.clone(), said(1, Some(true))]), Some(false));
+        assert_eq!(good(&[finished, said(1, Some(true)), said(2, Some(false)), said(3, None)]), Some(true));
     }
 }

@@ -16,7 +16,9 @@ use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::exclusion::ApprovedWindows;
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Measured, Verdict, breached_at, judge, measure_states, stretches, undecided_outage};
+use crate::verdict::{
+    Judged, Measured, Value, Verdict, breached_at, judge, measure_states, stretches, undecided_outage,
+};
 use crate::window::{Window, uncut_stretch, window_containing, windows_between};
 
 /// What is remembered of one objective.
@@ -52,7 +54,7 @@ pub struct Known<'a> {
 /// A result as it was last written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
-    verdict: Verdict,
+    judged: Judged,
     measured: Measured,
     breached_at: Option<Instant>,
     revision: i32,
@@ -181,7 +183,9 @@ impl ObjectiveState {
         let Feed::State(policy) = plan.feed() else {
             let (good_count, total_count) = self.counted(window);
             let agreed = plan.calendar.elapsed(segment.start, segment.end);
-            let measured = Measured { good_count, total_count, agreed, ..Measured::default() };
+            let elapsed = plan.calendar.elapsed(segment.start, segment.end.min(now));
+            let is_counted = self.counts.range(window.start..window.end).next().is_some();
+            let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
             return Found { window, segment, measured, judged, breached_at, last };
@@ -189,7 +193,7 @@ impl ObjectiveState {
         let excluded = plan.excluded_time(known.maintenance, segment);
         let stretches = stretches(known.states, &excluded, &policy, segment, now);
         let agreed = plan.calendar.elapsed(segment.start, segment.end);
-        let measured = measure_states(&stretches, &plan.calendar, agreed);
+        let measured = measure_states(&stretches, &policy, &plan.calendar, agreed);
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = match judged.verdict {
             Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
@@ -212,7 +216,7 @@ impl ObjectiveState {
                 facts.corrections.push(correction(plan, found, reason, &before, &now, step));
             }
             _ if found.last => now.revision = 1,
-            Some(before) if now == before || (!step.publish && now.verdict == before.verdict) => return,
+            Some(before) if now == before || (!step.publish && now.judged.verdict == before.judged.verdict) => return,
             _ => {}
         }
         if let Some(entry) = self.breaches.put(found.window.start, found.breach(plan, step)) {
@@ -226,8 +230,9 @@ impl ObjectiveState {
 impl Found {
     fn written(&self) -> Written {
         Written {
-            verdict: self.judged.verdict,
-            measured: self.measured,
+            judged: self.judged,
+            // That time passes is no change; where the result depends on it, the result changes.
+            measured: Measured { elapsed: Micros::ZERO, ..self.measured },
             breached_at: self.breached_at,
             revision: 0,
             last: self.last,
@@ -239,10 +244,11 @@ impl Found {
         if self.judged.verdict != Verdict::Breached {
             return None;
         }
-        let measured = match self.judged.attainment {
+        let measured = match self.judged.value {
             // The share of an open window changes all the time, and what it is when a breach is said would be chance.
             _ if self.segment.end > step.watermark => "can no longer be kept".to_owned(),
-            Some(share) => format!("attained {share}"),
+            Some(Value::Share(share)) => format!("attained {share}"),
+            Some(value) => format!("measured {value}"),
             None => "nothing measured".to_owned(),
         };
         Some(Breach {
@@ -261,7 +267,7 @@ impl Written {
         let mut text = format!(
             "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {good_count}, \
              total_count {total_count}, outage_count {outage_count}, longest_outage_us {}",
-            self.verdict.as_str(),
+            self.judged.verdict.as_str(),
             good.0,
             bad.0,
             degraded.0,
@@ -306,6 +312,12 @@ fn correction(
 fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
     let Found { measured, judged, .. } = found;
+    let (value_ratio, value_us, value_count) = match judged.value {
+        Some(Value::Share(share)) => (Some(Decimal(share)), None, None),
+        Some(Value::Time(time)) => (None, Some(time.0), None),
+        Some(Value::Count(count)) => (None, None, Some(count)),
+        None => (None, None, None),
+    };
     AttainmentRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
@@ -327,6 +339,9 @@ fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> Attai
         target_ratio: target_share.map(Decimal),
         target_us,
         target_count,
+        value_ratio,
+        value_us,
+        value_count,
         attainment_ratio: judged.attainment.map(Decimal),
         good_us: measured.good.0,
         bad_us: measured.bad.0,

@@ -58,6 +58,33 @@ pub struct Counts<'a> {
     pub counted: Option<(i64, i64)>,
     /// The score, when it is feedback.
     pub score: Option<i64>,
+    /// How long a check took, when it was measured.
+    pub latency: Option<Micros>,
+}
+
+impl Counts<'_> {
+    /// Good and total under one objective; `None` when it does not count there.
+    fn under(&self, plan: &ObjectivePlan) -> Option<(i64, i64)> {
+        match &plan.objective.indicator.signal {
+            Signal::GoodRatio(rule) if rule.count == CountRule::EachEvent => self.counted_of(rule.kind),
+            Signal::ErrorCount { kind } => self.counted_of(*kind),
+            Signal::Throughput { kind, .. } if plan.calendar.is_agreed(self.time) => self.counted_of(*kind),
+            Signal::Satisfaction { good_from } => self.score.map(|score| (i64::from(score >= *good_from), 1)),
+            Signal::NetPromoterScore => match self.score? {
+                0..=6 => Some((-1, 1)),
+                7..=8 => Some((0, 1)),
+                9..=10 => Some((1, 1)),
+                // A score on another scale says nothing about this one.
+                _ => None,
+            },
+            Signal::Latency { within } => self.latency.map(|latency| (i64::from(latency <= *within), 1)),
+            _ => None,
+        }
+    }
+
+    fn counted_of(&self, kind: EventKind) -> Option<(i64, i64)> {
+        self.counted.filter(|_| self.kind == kind)
+    }
 }
 
 /// Every service of a lane, by its place in the portfolio, and every objective.
@@ -125,15 +152,7 @@ impl ServiceStage {
     pub fn count(&mut self, portfolio: &Portfolio, service: ServiceIndex, event: Counts<'_>) {
         for &objective in &portfolio.service(service).event_objectives {
             let plan = portfolio.objective(objective);
-            let (good, total) = match (&plan.objective.indicator.signal, event.counted, event.score) {
-                (Signal::GoodRatio(rule), Some(counted), _)
-                    if rule.kind == event.kind && rule.count == CountRule::EachEvent =>
-                {
-                    counted
-                }
-                (Signal::Satisfaction { good_from }, _, Some(score)) => (i64::from(score >= *good_from), 1),
-                _ => continue,
-            };
+            let Some((good, total)) = event.under(plan) else { continue };
             if plan.agreement.concerns(event.customer) {
                 self.contribute(portfolio, Contribution { objective, at: event.time, good, total });
             }

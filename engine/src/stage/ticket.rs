@@ -236,7 +236,7 @@ impl Found {
 fn clock_rule(signal: &Signal) -> Option<(ClockKind, &ClockRule)> {
     match signal {
         Signal::ResponseTime(rule) => Some((ClockKind::Response, rule)),
-        Signal::ResolutionTime(rule) => Some((ClockKind::Resolution, rule)),
+        Signal::ResolutionTime(rule) | Signal::FulfilmentTime(rule) => Some((ClockKind::Resolution, rule)),
         _ => None,
     }
 }

@@ -117,7 +117,7 @@ impl Passed {
 /// The clocks of one ticket under one rule as they stand at `now`, by cycle; none if the objective never applied.
 ///
 /// `applies` says whether the objective applies to a ticket's service and customer; the rule's priorities are tested
-/// here. `term` says when the version is in force that the rule belongs to. `now` is not before the one that `history`
+/// here, and its type of ticket. `term` says when the version is in force that the rule belongs to. `now` is not before the one that `history`
 /// was read at.
 pub fn clocks(
     history: &TicketHistory,
@@ -295,7 +295,9 @@ impl Judge<'_> {
     fn covers(&self, attributes: &Attributes) -> bool {
         let priorities = &self.rule.priorities;
         let named = |priority: &Name| priorities.iter().any(|allowed| **allowed == **priority);
-        (priorities.is_empty() || attributes.priority.as_ref().is_some_and(named)) && (self.applies)(attributes)
+        attributes.ticket_type == self.rule.ticket_type
+            && (priorities.is_empty() || attributes.priority.as_ref().is_some_and(named))
+            && (self.applies)(attributes)
     }
 
     /// Agreed time within the stretch, without pauses (R14).

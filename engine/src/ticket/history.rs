@@ -5,7 +5,7 @@ use std::iter;
 use std::mem;
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::event::{Action, TicketState};
+use plimsoll_schemas::event::{Action, TicketState, TicketType};
 
 use super::TicketRecord;
 use crate::Name;
@@ -65,6 +65,8 @@ pub struct Attributes {
     pub customer: Option<Name>,
     /// Its priority; `None` when nobody ever said.
     pub priority: Option<Name>,
+    /// What it is for; an incident when nobody ever said.
+    pub ticket_type: TicketType,
     /// Whether its service is down because of it.
     pub outage: bool,
 }
@@ -133,6 +135,7 @@ impl TicketHistory {
             service: records.iter().find_map(|record| record.service.clone()),
             customer: records.iter().find_map(|record| record.customer.clone()),
             priority: records.iter().find_map(|record| record.priority.clone()),
+            ticket_type: records.iter().find_map(|record| record.ticket_type).unwrap_or(TicketType::Incident),
             // Unlike a name, an outage that is said later began later.
             outage: first.outage.unwrap_or(false),
         };
@@ -204,6 +207,7 @@ impl TicketHistory {
                 service: record.service.clone().or_else(|| attributes.service.clone()),
                 customer: record.customer.clone().or_else(|| attributes.customer.clone()),
                 priority: record.priority.clone().or_else(|| attributes.priority.clone()),
+                ticket_type: record.ticket_type.unwrap_or(attributes.ticket_type),
                 outage: record.outage.unwrap_or(attributes.outage),
             };
             self.attributes.pop_if(|(since, _)| *since == at);

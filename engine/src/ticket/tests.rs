@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use chrono::{NaiveTime, Weekday};
 use plimsoll_schemas::definition::{self, Attribution, ClockRule, DaySpan, PriorityChange, Reopening};
-use plimsoll_schemas::event::{Action, TicketState, Vocabulary};
+use plimsoll_schemas::event::{Action, TicketState, TicketType, Vocabulary};
 use plimsoll_schemas::{Instant, Micros};
 
 use super::*;
@@ -32,6 +32,7 @@ const NOTHING_PASSED: Passed = Passed { open: Vec::new(), settled: Vec::new() };
 
 fn rule(minutes: i64) -> ClockRule {
     ClockRule {
+        ticket_type: TicketType::Incident,
         priorities: Vec::new(),
         within: Micros(minutes * Micros::MINUTE.0),
         priority_change: PriorityChange::Retarget,
@@ -70,6 +71,7 @@ fn blank(time: Instant, action: Action) -> TicketRecord {
         closed_at: None,
         good_count: None,
         total_count: None,
+        ticket_type: None,
     }
 }
 
@@ -91,6 +93,7 @@ fn record(line: &str) -> TicketRecord {
             Some(("closed_at", value)) => record.closed_at = Some(at(value)),
             Some(("good", value)) => record.good_count = Some(value.parse().expect("a number")),
             Some(("total", value)) => record.total_count = Some(value.parse().expect("a number")),
+            Some(("type", value)) => record.ticket_type = Some(TicketType::parse(value).expect("a type")),
             Some((field, _)) => panic!("unknown field {field}"),
         }
     }
@@ -698,6 +701,28 @@ fn r17_cancelled_tickets_do_not_count() {
         "12:00 | 08:00 opened; 08:30 cancelled; 11:00 reopened; 11:10 resolved",
         &["0 - 08:00-11:10 due 11:30, 40m, 2h 30m paused, met @11:10"],
     );
+}
+
+#[test]
+fn r10_fulfilment_is_the_resolution_of_requests_and_a_ticket_is_an_incident_unless_said() {
+    let requests = ClockRule { ticket_type: TicketType::Request, ..rule(120) };
+    let met = "0 - 08:00-09:00 due 10:00, 1h, 0s paused, met @09:00";
+    for (lines, of_incidents, of_requests) in [
+        ("12:00 | 08:00 opened; 09:00 resolved", &[met][..], &[][..]),
+        ("12:00 | 08:00 opened type=incident; 09:00 resolved", &[met], &[]),
+        ("12:00 | 08:00 opened type=request; 09:00 resolved", &[], &[met]),
+        // What is said for the first time has held since the opening.
+        ("12:00 | 08:00 opened; 08:30 updated type=request; 09:00 resolved", &[], &[met]),
+        // An incident that turns out to be a request moves, and is a request since its opening.
+        (
+            "12:00 | 08:00 opened type=incident; 08:30 updated type=request; 09:00 resolved",
+            &["0 - 08:00-08:30 due 10:00, 30m, 0s paused, moved"],
+            &[met],
+        ),
+    ] {
+        check_resolution(&rule(120), lines, of_incidents);
+        check_resolution(&requests, lines, of_requests);
+    }
 }
 
 #[test]

@@ -33,11 +33,15 @@ pub struct Measured {
     pub below: ByState,
     /// Agreed time of the whole segment, also what is still to come.
     pub agreed: Micros,
+    /// Agreed time of the segment that has passed, of objectives over counted things; of states see `passed`.
+    pub elapsed: Micros,
+    /// Something was counted, if only a zero.
+    pub is_counted: bool,
     /// Good things counted.
     pub good_count: i64,
     /// Things counted.
     pub total_count: i64,
-    /// Outages that touch the segment in agreed time.
+    /// Outages that touch the segment in agreed time, for at least the policy's `min_duration`.
     pub outage_count: i64,
     /// The longest of them, in agreed time.
     pub longest_outage: Micros,
@@ -115,7 +119,7 @@ impl Measured {
 ///
 /// An outage is a maximal stretch that counts as down with any agreed time in the segment; time that is removed between
 /// two stretches of one outage neither ends nor prolongs it (R5).
-pub fn measure_states(stretches: &[Stretch], calendar: &Calendar, agreed: Micros) -> Measured {
+pub fn measure_states(stretches: &[Stretch], policy: &StatePolicy, calendar: &Calendar, agreed: Micros) -> Measured {
     let mut measured = Measured { agreed, ..Measured::default() };
     let mut outage = Micros::ZERO;
     for stretch in stretches {
@@ -136,7 +140,7 @@ pub fn measure_states(stretches: &[Stretch], calendar: &Calendar, agreed: Micros
             }
         }
         if stretch.counted == State::Down {
-            measured.outage_count += i64::from(outage.0 == 0 && time.0 > 0);
+            measured.outage_count += i64::from(outage < least_outage(policy) && outage + time >= least_outage(policy));
             outage += time;
             measured.longest_outage = measured.longest_outage.max(outage);
         } else if !stretch.in_outage() {
@@ -154,4 +158,9 @@ fn add(times: &mut ByState, state: State, time: Micros) {
         // Nothing lies excluded below an exclusion.
         State::Unknown | State::Excluded => times[3] += time,
     }
+}
+
+/// The agreed time from which on an outage counts as one: any at all, unless the policy asks for more.
+pub(super) fn least_outage(policy: &StatePolicy) -> Micros {
+    policy.min_duration.max(Micros(1))
 }

@@ -1,9 +1,12 @@
 //! The same facts under the policies that say what other products would say (R4, R5, R7). Each test carries the
 //! product's own formula and where it is published; expected shares are worked out from that formula by hand.
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
+use crate::calendar::Calendar;
+use crate::state::State;
 use crate::state::service::Segment;
 use crate::window::Window;
 
@@ -43,7 +46,7 @@ fn attained(policy: StatePolicy, maintenance: Option<(i64, i64)>) -> Option<Shar
         maintenance.iter().map(|&(start, end)| Window { start: minute(start), end: minute(end) }).collect();
     let day = Window { start: minute(0), end: minute(1_440) };
     let found = stretches(&states, &excluded, &policy, day, day.end);
-    let measured = measure_states(&found, &Calendar::always(), day.end - day.start);
+    let measured = measure_states(&found, &policy, &Calendar::always(), day.end - day.start);
     assert_eq!(measured.passed(), day.end - day.start, "the parts add up");
     let promise = Objective {
         id: "o".into(),

@@ -1,10 +1,12 @@
 //! The worked example of docs/rules/r03-r09-state.md, worked out. Its parts are from the tables on that page, added up
 //! by hand; its shares must stand on the page as they are found here.
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Denominator, ExcludedPolicy, File, load};
 
 use super::*;
 use crate::portfolio::{Feed, ObjectivePlan, Portfolio};
+use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
 use crate::state::service::Segment;
 use crate::window::Window;
@@ -74,7 +76,7 @@ fn measured(plan: &ObjectivePlan, policy: &StatePolicy, now: Instant) -> Measure
     .into();
     let month = Window { start: june(1, 0, 0), end: june(31, 0, 0) };
     let found = stretches(&happened(now), &plan.excluded_time(&changes, month), policy, month, now);
-    measure_states(&found, &plan.calendar, month.end - month.start)
+    measure_states(&found, policy, &plan.calendar, month.end - month.start)
 }
 
 fn stands_on_the_page(share: Option<Share>) {

@@ -1,8 +1,14 @@
 //! Verdicts by hand calculation.
 
-use plimsoll_schemas::definition::{Denominator, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::{
+    ClockRule, CountRule, Denominator, ExcludedPolicy, Indicator, RatioRule, UnknownPolicy, WindowKind,
+};
+use plimsoll_schemas::event::EventKind;
 
 use super::*;
+use crate::calendar::Calendar;
+use crate::state::State;
 use crate::state::service::Segment;
 use crate::window::Window;
 
@@ -12,6 +18,7 @@ const POLICY: StatePolicy = StatePolicy {
     denominator: Denominator::Elapsed,
     min_outage: Micros::ZERO,
     degraded_good: Share(Share::WHOLE),
+    min_duration: Micros::ZERO,
 };
 
 fn objective(signal: Signal, target: Target) -> Objective {
@@ -113,7 +120,7 @@ fn measured_under(
     let excluded: Vec<_> =
         excluded.iter().map(|&(start, end)| Window { start: Instant(start), end: Instant(end) }).collect();
     let found = stretches(states, &excluded, policy, window, Instant(now));
-    measure_states(&found, &Calendar::always(), window.end - window.start)
+    measure_states(&found, policy, &Calendar::always(), window.end - window.start)
 }
 
 #[test]
@@ -129,7 +136,7 @@ fn r10_outages_downtime_and_the_longest() {
         (State::Up, 340, 400),
     ]);
     let found = stretches(&found, &[], &POLICY, month, Instant(400));
-    let sums = measure_states(&found, &Calendar::always(), Micros(1_000));
+    let sums = measure_states(&found, &POLICY, &Calendar::always(), Micros(1_000));
     assert_eq!(
         (sums.bad, sums.outage_count, sums.longest_outage, sums.agreed),
         (Micros(80), 3, Micros(50), Micros(1_000))
@@ -153,6 +160,114 @@ fn r10_outages_downtime_and_the_longest() {
         let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always());
         assert_eq!((judged.verdict, reached), (verdict, at.map(Instant)), "{target}");
     }
+}
+
+#[test]
+fn r10_an_outage_counts_from_its_least_duration_on() {
+    let window = Window { start: Instant(0), end: Instant(1_000) };
+    // 40, then 60 in two parts with causes of their own, then 59, which is one too short, then 60 of which it is known
+    // at 460 that they are 60.
+    let found = states(&[
+        (State::Down, 0, 40),
+        (State::Up, 40, 100),
+        (State::Down, 100, 130),
+        (State::Down, 130, 160),
+        (State::Up, 160, 300),
+        (State::Down, 300, 359),
+        (State::Up, 359, 400),
+        (State::Down, 400, 500),
+        (State::Up, 500, 1_000),
+    ]);
+    let policy = StatePolicy { min_duration: Micros(60), ..POLICY };
+    let found = stretches(&found, &[], &policy, window, Instant(1_000));
+    let sums = measure_states(&found, &policy, &Calendar::always(), Micros(1_000));
+    assert_eq!((sums.outage_count, sums.longest_outage), (2, Micros(100)));
+    let reached = |limit| {
+        let promise = objective(Signal::OutageCount(policy), Target::AtMostCount(limit));
+        let judged = judge(&promise, &sums, true);
+        (judged.verdict, breached_at(&promise, &policy, &sums, &found, &Calendar::always()))
+    };
+    assert_eq!(reached(2), (Verdict::Met, None));
+    assert_eq!(reached(1), (Verdict::Breached, Some(Instant(460))));
+    assert_eq!(reached(0), (Verdict::Breached, Some(Instant(160))));
+}
+
+#[test]
+fn r10_means_over_outages() {
+    // November has 720 h. Outages of 1 h, 2 h and 3 h leave 714 h up: 238 h between failures, 240 h between incidents,
+    // 2 h to restore.
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    let month = Window { start: Instant(0), end: Instant(hours(720).0) };
+    let at = |hour: i64| hour * Micros::HOUR.0;
+    let found = states(&[
+        (State::Up, 0, at(100)),
+        (State::Down, at(100), at(101)),
+        (State::Up, at(101), at(200)),
+        (State::Down, at(200), at(202)),
+        (State::Up, at(202), at(300)),
+        (State::Down, at(300), at(303)),
+        (State::Up, at(303), at(720)),
+    ]);
+    let found = stretches(&found, &[], &POLICY, month, month.end);
+    let sums = measure_states(&found, &POLICY, &Calendar::always(), hours(720));
+    let ask = |signal: fn(StatePolicy) -> Signal, target| {
+        let promise = objective(signal(POLICY), target);
+        let judged = judge(&promise, &sums, true);
+        let reached = breached_at(&promise, &POLICY, &sums, &found, &Calendar::always());
+        (judged.value, judged.verdict, reached.filter(|_| judged.verdict == Verdict::Breached))
+    };
+    let least = |time| Target::AtLeastTime(time);
+    let value = |time| Some(Value::Time(time));
+    let microsecond = Micros(1);
+    assert_eq!(ask(Signal::Mtbf, least(hours(238))), (value(hours(238)), Verdict::Met, None));
+    // 3 x (238 h + 1 us) leave 6 h - 3 us for outages: 1 h, 2 h, and 3 h less 2 us of the third.
+    let reached = Some(Instant(at(303) - 2));
+    assert_eq!(ask(Signal::Mtbf, least(hours(238) + microsecond)), (value(hours(238)), Verdict::Breached, reached));
+    // Three times 240 h are all 720 h; the third outage of ever so little more is one too many.
+    assert_eq!(ask(Signal::Mtbsi, least(hours(240))), (value(hours(240)), Verdict::Met, None));
+    let reached = Some(Instant(at(300)));
+    assert_eq!(ask(Signal::Mtbsi, least(hours(240) + microsecond)), (value(hours(240)), Verdict::Breached, reached));
+    assert_eq!(ask(Signal::Mtbf, least(hours(360))), (value(hours(238)), Verdict::Breached, Some(Instant(at(200)))));
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(hours(2))), (value(hours(2)), Verdict::Met, None));
+    let below = Target::AtMostTime(hours(2) - microsecond);
+    assert_eq!(ask(Signal::Mtrs, below), (value(hours(2)), Verdict::Breached, Some(month.end)));
+}
+
+#[test]
+fn r10_a_mean_of_an_open_window_is_breached_when_nothing_can_mend_it() {
+    // 100 of 1,000 have passed, 10 of them down in one outage: 90 up, but 990 if nothing more happens.
+    let sums = Measured { outage_count: 1, ..measured(90, 10, 0, 1_000) };
+    let ask =
+        |signal: fn(StatePolicy) -> Signal, target| judge(&objective(signal(POLICY), target), &sums, false).verdict;
+    // The highest warning is at 90 %: 891 of 990, 900 of 1,000.
+    for (target, between_failures, between_incidents) in [
+        (890, Verdict::Met, Verdict::Met),
+        (891, Verdict::AtRisk, Verdict::Met),
+        (900, Verdict::AtRisk, Verdict::AtRisk),
+        (990, Verdict::AtRisk, Verdict::AtRisk),
+        (991, Verdict::Breached, Verdict::AtRisk),
+        (1_001, Verdict::Breached, Verdict::Breached),
+    ] {
+        assert_eq!(ask(Signal::Mtbf, Target::AtLeastTime(Micros(target))), between_failures, "{target}");
+        assert_eq!(ask(Signal::Mtbsi, Target::AtLeastTime(Micros(target))), between_incidents, "{target}");
+    }
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(10))), Verdict::Met);
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(9))), Verdict::AtRisk, "a shorter outage would mend it");
+}
+
+#[test]
+fn r11_without_an_outage_nothing_failed_and_nothing_was_restored() {
+    let sums = measured(100, 0, 0, 100);
+    let ask = |signal: fn(StatePolicy) -> Signal, target| {
+        let promise = objective(signal(POLICY), target);
+        let empty = judge(&Objective { met_when_empty: true, ..promise.clone() }, &sums, true).verdict;
+        let judged = judge(&promise, &sums, true);
+        (judged.verdict, judged.value, empty)
+    };
+    let hour = Micros::HOUR;
+    assert_eq!(ask(Signal::Mtbf, Target::AtLeastTime(hour)), (Verdict::Met, None, Verdict::Met));
+    assert_eq!(ask(Signal::Mtbsi, Target::AtLeastTime(hour)), (Verdict::Met, None, Verdict::Met));
+    assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(hour)), (Verdict::NoData, None, Verdict::Met));
 }
 
 #[test]
@@ -264,7 +379,7 @@ fn r5_removed_time_neither_ends_nor_prolongs_an_outage() {
     let promise = objective(Signal::LongestOutage(policy), Target::AtMostTime(Micros(120)));
     let found =
         stretches(&troubled(), &[Window { start: Instant(400), end: Instant(450) }], &policy, THOUSAND, Instant(1_000));
-    let sums = measure_states(&found, &Calendar::always(), Micros(1_000));
+    let sums = measure_states(&found, &policy, &Calendar::always(), Micros(1_000));
     assert_eq!(breached_at(&promise, &policy, &sums, &found, &Calendar::always()), Some(Instant(471)));
 }
 
@@ -334,4 +449,122 @@ fn r7_a_short_outage_takes_its_neighbours_state_if_both_agree() {
         undecided_outage(&states(&between(Up, Up)[..2]), &StatePolicy { min_outage: Micros(50), ..POLICY }),
         None
     );
+}
+/// Judges counts (good, total) of a segment that is over; `elapsed` is its agreed time.
+fn counted(signal: &Signal, target: Target, good_count: i64, total_count: i64, elapsed: Micros) -> Judged {
+    let sums = Measured { good_count, total_count, is_counted: true, elapsed, agreed: elapsed, ..Measured::default() };
+    judge(&objective(signal.clone(), target), &sums, true)
+}
+
+#[test]
+fn r10_throughput_is_a_floor_on_a_sum_per_agreed_time() {
+    let signal = Signal::Throughput { kind: EventKind::Monitoring, per: Micros::HOUR };
+    let ask = |total, elapsed| {
+        let judged = counted(&signal, Target::AtLeastCount(1_000), 0, total, elapsed);
+        (judged.verdict, judged.value)
+    };
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    // 168 h need 168,000; one less is 999.99... an hour.
+    assert_eq!(ask(168_000, hours(168)), (Verdict::Met, Some(Value::Count(1_000))));
+    assert_eq!(ask(167_999, hours(168)), (Verdict::Breached, Some(Value::Count(999))));
+    assert_eq!(ask(0, hours(168)), (Verdict::Breached, Some(Value::Count(0))), "zero was told");
+    assert_eq!(ask(5, Micros::ZERO), (Verdict::NoData, None), "no agreed time");
+    let untold = Measured { elapsed: hours(168), ..Measured::default() };
+    let promise = objective(signal.clone(), Target::AtLeastCount(1_000));
+    assert_eq!(judge(&promise, &untold, true).verdict, Verdict::NoData);
+    // 500 of the 1,000 that half an hour needs at 2,000 an hour: it may still be made up for.
+    let half = Measured { total_count: 500, is_counted: true, elapsed: Micros(Micros::HOUR.0 / 2), ..untold };
+    assert_eq!(judge(&objective(signal, Target::AtLeastCount(2_000)), &half, false).verdict, Verdict::AtRisk);
+}
+
+#[test]
+fn r10_the_net_promoter_score_is_promoters_less_detractors() {
+    // 50 promoters, 20 passives, 30 detractors: 50 - 30 of 100 are a score of 20.
+    let ask = |target, good, total| {
+        let judged = counted(&Signal::NetPromoterScore, Target::AtLeastCount(target), good, total, Micros::ZERO);
+        (judged.verdict, judged.value)
+    };
+    assert_eq!(ask(20, 20, 100), (Verdict::Met, Some(Value::Count(20))));
+    assert_eq!(ask(21, 20, 100), (Verdict::Breached, Some(Value::Count(20))));
+    // 1 promoter and 2 detractors: -33.3, rounded down.
+    assert_eq!(ask(-34, -1, 3), (Verdict::Met, Some(Value::Count(-34))));
+    assert_eq!(ask(-33, -1, 3), (Verdict::Breached, Some(Value::Count(-34))));
+    assert_eq!(ask(0, 0, 0), (Verdict::NoData, None));
+}
+
+#[test]
+fn r10_a_share_or_a_number_at_most() {
+    let ask = |signal: Signal, target, good, total| {
+        let judged = counted(&signal, target, good, total, Micros::ZERO);
+        (judged.verdict, judged.value, judged.budget_left_share)
+    };
+    // 3 of 40 changes are 7.5 %; 10 % allow 4, of which one is left.
+    let emergency =
+        |percent: i64| ask(Signal::EmergencyChangeShare, Target::AtMost(Share(percent * 10_000_000)), 37, 40);
+    let value = Some(Value::Share(Share(75_000_000)));
+    assert_eq!(emergency(10), (Verdict::Met, value, Some(Share(250_000_000))));
+    assert_eq!(emergency(5), (Verdict::Breached, value, Some(Share(-500_000_000))));
+    let errors = |limit| ask(Signal::ErrorCount { kind: EventKind::Change }, Target::AtMostCount(limit), 90, 100);
+    let value = Some(Value::Count(10));
+    assert_eq!(errors(10), (Verdict::Met, value, Some(Share(0))));
+    assert_eq!(errors(8), (Verdict::Breached, value, Some(Share(-250_000_000))));
+    assert_eq!(errors(0), (Verdict::Breached, value, None));
+}
+
+#[test]
+fn r10_the_examples_of_the_page() {
+    const PAGE: &str = include_str!("../../../docs/rules/r10-indicators.md");
+    let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
+    let at = |hour: i64| hour * Micros::HOUR.0;
+    let found = states(&[
+        (State::Up, 0, at(100)),
+        (State::Down, at(100), at(101)),
+        (State::Up, at(101), at(200)),
+        (State::Down, at(200), at(202)),
+        (State::Up, at(202), at(300)),
+        (State::Down, at(300), at(303)),
+        (State::Up, at(303), at(720)),
+    ]);
+    let month = Window { start: Instant(0), end: Instant(at(720)) };
+    let in_november = |signal: Signal, target| {
+        let crate::portfolio::Feed::State(policy) = crate::portfolio::feed(&signal) else { panic!("over states") };
+        let found = stretches(&found, &[], &policy, month, month.end);
+        let sums = measure_states(&found, &policy, &Calendar::always(), hours(720));
+        judge(&objective(signal, target), &sums, true)
+    };
+    let long = StatePolicy { min_duration: hours(2), ..POLICY };
+    let (monitoring, clock) = (EventKind::Monitoring, ClockRule::default());
+    let ratio = RatioRule { kind: monitoring, count: CountRule::EachEvent };
+    let share = at_least("90 %");
+    let counted = |signal: Signal, target, good, total| counted(&signal, target, good, total, hours(168));
+    for (said, judged) in [
+        ("`availability` ", in_november(Signal::Availability(POLICY), share)),
+        ("`downtime` ", in_november(Signal::Downtime(POLICY), Target::AtMostTime(hours(1)))),
+        ("`longest_outage` ", in_november(Signal::LongestOutage(POLICY), Target::AtMostTime(hours(1)))),
+        ("`outage_count` ", in_november(Signal::OutageCount(POLICY), Target::AtMostCount(1))),
+        ("`outage_count` with `min_duration: 2h` ", in_november(Signal::OutageCount(long), Target::AtMostCount(1))),
+        ("`mtbf` ", in_november(Signal::Mtbf(POLICY), Target::AtLeastTime(hours(1)))),
+        ("`mtbsi` ", in_november(Signal::Mtbsi(POLICY), Target::AtLeastTime(hours(1)))),
+        ("`mtrs` ", in_november(Signal::Mtrs(POLICY), Target::AtMostTime(hours(1)))),
+        ("`fulfilment_time` ", counted(Signal::FulfilmentTime(clock), share, 18, 20)),
+        ("`good_ratio` ", counted(Signal::GoodRatio(ratio), share, 990, 1_000)),
+        ("`error_count` ", counted(Signal::ErrorCount { kind: monitoring }, Target::AtMostCount(1), 990, 1_000)),
+        (
+            "`throughput` of `per: 1h` ",
+            counted(Signal::Throughput { kind: monitoring, per: hours(1) }, Target::AtLeastCount(1), 0, 84_000),
+        ),
+        ("`latency` ", counted(Signal::Latency { within: Micros(300_000) }, share, 950, 1_000)),
+        ("`change_success` ", counted(Signal::ChangeSuccess, share, 36, 40)),
+        ("`changes_on_time` ", counted(Signal::ChangesOnTime, share, 38, 40)),
+        (
+            "`emergency_change_share` ",
+            counted(Signal::EmergencyChangeShare, Target::AtMost(Share(100_000_000)), 37, 40),
+        ),
+        ("`net_promoter_score` ", counted(Signal::NetPromoterScore, Target::AtLeastCount(0), 50 - 30, 100)),
+    ] {
+        let value = judged.value.expect("something was measured");
+        let (said, lines) = (format!("{said}{value}"), PAGE.replace('\n', " "));
+        let ends = |at: usize| lines[at + said.len()..].starts_with([',', ' ']);
+        assert!(lines.match_indices(&said).any(|(at, _)| ends(at)), "the page does not say {said}");
+    }
 }

@@ -7,7 +7,7 @@ use chrono::{NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
+use crate::event::{EventKind, TicketType};
 use crate::ratio::Share;
 use crate::time::{Instant, Micros};
 
@@ -339,12 +339,20 @@ pub enum Signal {
     Downtime(StatePolicy),
     /// The longest bad run, in agreed time.
     LongestOutage(StatePolicy),
-    /// How many outages touch the window in agreed time.
+    /// How many outages touch the window in agreed time, for at least the policy's `min_duration`.
     OutageCount(StatePolicy),
+    /// Mean time between failures: time up / outages.
+    Mtbf(StatePolicy),
+    /// Mean time between service incidents: measured time / outages.
+    Mtbsi(StatePolicy),
+    /// Mean time to restore service: time down / outages.
+    Mtrs(StatePolicy),
     /// Share of tickets first responded to within a limit.
     ResponseTime(ClockRule),
     /// Share of tickets resolved within a limit.
     ResolutionTime(ClockRule),
+    /// Share of requests fulfilled within a limit: the resolution time of requests.
+    FulfilmentTime(ClockRule),
     /// Share of good among counted things that events of one kind carry.
     GoodRatio(RatioRule),
     /// Share of finished changes that succeeded.
@@ -354,6 +362,29 @@ pub enum Signal {
         /// The lowest score that is good.
         good_from: i64,
     },
+    /// Promoters less detractors among feedback scores from 0 to 10, in hundredths of all of them.
+    NetPromoterScore,
+    /// Share of measured latencies of at most this.
+    Latency {
+        /// The longest latency that is good.
+        within: Micros,
+    },
+    /// How many things events of one kind count in each unit of agreed time.
+    Throughput {
+        /// The kind of event whose `total_count` is summed.
+        kind: EventKind,
+        /// The unit of agreed time.
+        per: Micros,
+    },
+    /// How many of the things that events of one kind count were not good.
+    ErrorCount {
+        /// The kind of event whose `good_count` and `total_count` are summed.
+        kind: EventKind,
+    },
+    /// Share of finished changes that were finished by their planned end.
+    ChangesOnTime,
+    /// Share of finished changes that were emergency changes.
+    EmergencyChangeShare,
 }
 
 /// How time in each state counts (R4-R8).
@@ -370,6 +401,8 @@ pub struct StatePolicy {
     pub min_outage: Micros,
     /// How much of degraded time is good (R8): all is `up`, nothing is `down`.
     pub degraded_good: Share,
+    /// An outage counts when it took at least so much agreed time within the window; zero counts all.
+    pub min_duration: Micros,
 }
 
 impl Default for StatePolicy {
@@ -381,6 +414,7 @@ impl Default for StatePolicy {
             denominator: Denominator::Elapsed,
             min_outage: Micros::ZERO,
             degraded_good: Share(Share::WHOLE),
+            min_duration: Micros::ZERO,
         }
     }
 }
@@ -421,6 +455,8 @@ pub enum Denominator {
 /// How a ticket's clock runs (R14-R18).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClockRule {
+    /// The tickets it applies to.
+    pub ticket_type: TicketType,
     /// The priorities it applies to; empty for all.
     pub priorities: Vec<String>,
     /// The agreed time allowed.
@@ -434,9 +470,10 @@ pub struct ClockRule {
 }
 
 impl Default for ClockRule {
-    /// All priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
+    /// Incidents of all priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
     fn default() -> ClockRule {
         ClockRule {
+            ticket_type: TicketType::Incident,
             priorities: Vec::new(),
             within: Micros::HOUR,
             priority_change: PriorityChange::Retarget,
@@ -502,17 +539,26 @@ pub enum CountRule {
 pub enum Target {
     /// The good share of what was measured must be at least this.
     AtLeast(Share),
-    /// The duration must be at most this (R10 downtime, longest outage).
+    /// The share must be at most this.
+    AtMost(Share),
+    /// The duration must be at least this.
+    AtLeastTime(Micros),
+    /// The duration must be at most this.
     AtMostTime(Micros),
-    /// The count must be at most this (R10 outage count).
+    /// The number must be at least this.
+    AtLeastCount(i64),
+    /// The number must be at most this.
     AtMostCount(i64),
 }
 
 impl fmt::Display for Target {
-    /// For people: `at least 99.9 %`, `at most 4h`, `at most 3`.
+    /// For people: `at least 99.9 %`, `at least 200h`, `at most 4h`, `at most 3`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::AtLeast(share) => write!(formatter, "at least {share}"),
+            Target::AtMost(share) => write!(formatter, "at most {share}"),
+            Target::AtLeastCount(count) => write!(formatter, "at least {count}"),
+            Target::AtLeastTime(duration) => write!(formatter, "at least {duration}"),
             Target::AtMostTime(duration) => write!(formatter, "at most {duration}"),
             Target::AtMostCount(count) => write!(formatter, "at most {count}"),
         }
@@ -582,16 +628,26 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 19] = [
         "availability",
         "downtime",
         "longest_outage",
         "outage_count",
+        "mtbf",
+        "mtbsi",
+        "mtrs",
         "response_time",
         "resolution_time",
+        "fulfilment_time",
         "good_ratio",
         "change_success",
         "satisfaction",
+        "net_promoter_score",
+        "latency",
+        "throughput",
+        "error_count",
+        "changes_on_time",
+        "emergency_change_share",
     ];
 
     /// As definitions and tables write it.
@@ -601,11 +657,21 @@ impl Signal {
             Signal::Downtime(_) => "downtime",
             Signal::LongestOutage(_) => "longest_outage",
             Signal::OutageCount(_) => "outage_count",
+            Signal::Mtbf(_) => "mtbf",
+            Signal::Mtbsi(_) => "mtbsi",
+            Signal::Mtrs(_) => "mtrs",
             Signal::ResponseTime(_) => "response_time",
             Signal::ResolutionTime(_) => "resolution_time",
+            Signal::FulfilmentTime(_) => "fulfilment_time",
             Signal::GoodRatio(_) => "good_ratio",
             Signal::ChangeSuccess => "change_success",
             Signal::Satisfaction { .. } => "satisfaction",
+            Signal::NetPromoterScore => "net_promoter_score",
+            Signal::Latency { .. } => "latency",
+            Signal::Throughput { .. } => "throughput",
+            Signal::ErrorCount { .. } => "error_count",
+            Signal::ChangesOnTime => "changes_on_time",
+            Signal::EmergencyChangeShare => "emergency_change_share",
         }
     }
 }

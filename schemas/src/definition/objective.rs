@@ -1,6 +1,6 @@
 //! Objectives, whether of an offering or of an agreement: document in, checked value out.
 
-use crate::event::EventKind;
+use crate::event::{EventKind, TicketType, Vocabulary};
 use crate::ratio::Share;
 use crate::time::Micros;
 
@@ -41,7 +41,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
     let indicator = indicator(&node.get("indicator")?, index, problems);
-    let target = target(&node.get("target")?, indicator.as_ref(), problems);
+    let target = target(&node.get("target")?, &indicator.as_ref()?.signal, problems);
     Some(Objective {
         id: scalar::optional_text(node.get("id"))?,
         indicator: indicator?,
@@ -114,8 +114,14 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         "downtime" => Signal::Downtime(state_policy(node, problems)),
         "longest_outage" => Signal::LongestOutage(state_policy(node, problems)),
         "outage_count" => Signal::OutageCount(state_policy(node, problems)),
+        "mtbf" => Signal::Mtbf(state_policy(node, problems)),
+        "mtbsi" => Signal::Mtbsi(state_policy(node, problems)),
+        "mtrs" => Signal::Mtrs(state_policy(node, problems)),
         "response_time" => Signal::ResponseTime(clock_rule(node, problems)),
         "resolution_time" => Signal::ResolutionTime(clock_rule(node, problems)),
+        "fulfilment_time" => {
+            Signal::FulfilmentTime(ClockRule { ticket_type: TicketType::Request, ..clock_rule(node, problems) })
+        }
         "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
         "change_success" => Signal::ChangeSuccess,
         "satisfaction" => {
@@ -123,6 +129,12 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
             let good_from = good_from.and_then(|node| scalar::integer(&node, i64::MIN..=i64::MAX, problems));
             Signal::Satisfaction { good_from: good_from.unwrap_or(Signal::GOOD_FROM) }
         }
+        "net_promoter_score" => Signal::NetPromoterScore,
+        "latency" => Signal::Latency { within: positive("within", node, problems)? },
+        "throughput" => Signal::Throughput { kind: kind(node, problems), per: positive("per", node, problems)? },
+        "error_count" => Signal::ErrorCount { kind: kind(node, problems) },
+        "changes_on_time" => Signal::ChangesOnTime,
+        "emergency_change_share" => Signal::EmergencyChangeShare,
         _ => return None,
     };
     Some(Indicator { signal, calendar: calendar? })
@@ -143,12 +155,14 @@ fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
     ];
     let denominator = [("elapsed", Denominator::Elapsed), ("full_window", Denominator::FullWindow)];
     let min_outage = node.get("min_outage").and_then(|node| scalar::duration(&node, problems));
+    let min_duration = node.get("min_duration").and_then(|node| scalar::positive_duration(&node, problems));
     StatePolicy {
         unknown: word(node.get("unknown"), &unknown, default.unknown, problems),
         excluded: word(node.get("excluded"), &excluded, default.excluded, problems),
         denominator: word(node.get("denominator"), &denominator, default.denominator, problems),
         min_outage: min_outage.unwrap_or(default.min_outage),
         degraded_good: node.get("degraded").map_or(default.degraded_good, |node| degraded_good(&node, problems)),
+        min_duration: min_duration.unwrap_or(default.min_duration),
     }
 }
 
@@ -177,6 +191,7 @@ fn clock_rule(node: &Node<'_>, problems: &mut Problems) -> ClockRule {
         [("outcome", Attribution::Outcome), ("opened", Attribution::Opened), ("closed", Attribution::Closed)];
     let within = node.get("within").and_then(|within| scalar::positive_duration(&within, problems));
     ClockRule {
+        ticket_type: word(node.get("ticket_type"), TicketType::WORDS, default.ticket_type, problems),
         priorities: node.list("priorities").iter().filter_map(|node| Some(node.text()?.to_owned())).collect(),
         within: within.unwrap_or(default.within),
         priority_change: word(node.get("priority_change"), &priority_change, default.priority_change, problems),
@@ -185,11 +200,20 @@ fn clock_rule(node: &Node<'_>, problems: &mut Problems) -> ClockRule {
     }
 }
 
+/// A duration of more than zero in a field that is needed; the schema tells when it is not there.
+fn positive(name: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Micros> {
+    node.get(name).and_then(|node| scalar::positive_duration(&node, problems))
+}
+
+/// The kind of event that is counted.
+fn kind(node: &Node<'_>, problems: &mut Problems) -> EventKind {
+    word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems)
+}
+
 fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
-    use crate::event::Vocabulary;
     let counts =
         [("each_event", CountRule::EachEvent), ("once_per_ticket_at_closing", CountRule::OncePerTicketAtClosing)];
-    let kind = word(node.get("kind"), EventKind::WORDS, EventKind::Monitoring, problems);
+    let kind = kind(node, problems);
     let count = word(node.get("count"), &counts, CountRule::EachEvent, problems);
     let closes = kind == EventKind::Incident;
     if let (CountRule::OncePerTicketAtClosing, false, Some(count)) = (count, closes, node.get("count")) {
@@ -198,61 +222,79 @@ fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
     RatioRule { kind, count }
 }
 
-/// What a signal is measured in.
+/// How a signal is promised: in which direction, and in what it is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Share,
-    Time,
-    Count,
+enum Promise {
+    ShareAtLeast,
+    ShareAtMost,
+    TimeAtLeast,
+    TimeAtMost,
+    /// From the first of these numbers to the last.
+    CountAtLeast(i64, i64),
+    CountAtMost,
 }
 
-impl Unit {
-    fn of(signal: &Signal) -> Unit {
+impl Promise {
+    fn of(signal: &Signal) -> Promise {
         match signal {
-            Signal::Downtime(_) | Signal::LongestOutage(_) => Unit::Time,
-            Signal::OutageCount(_) => Unit::Count,
             Signal::Availability(_)
             | Signal::ResponseTime(_)
             | Signal::ResolutionTime(_)
+            | Signal::FulfilmentTime(_)
             | Signal::GoodRatio(_)
             | Signal::ChangeSuccess
-            | Signal::Satisfaction { .. } => Unit::Share,
+            | Signal::Satisfaction { .. }
+            | Signal::Latency { .. }
+            | Signal::ChangesOnTime => Promise::ShareAtLeast,
+            Signal::EmergencyChangeShare => Promise::ShareAtMost,
+            Signal::NetPromoterScore => Promise::CountAtLeast(-100, 100),
+            Signal::Throughput { .. } => Promise::CountAtLeast(1, i64::MAX),
+            Signal::Mtbf(_) | Signal::Mtbsi(_) => Promise::TimeAtLeast,
+            Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) => Promise::TimeAtMost,
+            Signal::OutageCount(_) | Signal::ErrorCount { .. } => Promise::CountAtMost,
         }
     }
 
-    /// The target that can be measured in this unit.
-    fn target(self) -> &'static str {
+    /// The field of the target that states it, and what stands there.
+    fn field(self) -> (&'static str, &'static str) {
         match self {
-            Unit::Share => "at_least with a share such as 99.9 %",
-            Unit::Time => "at_most with a duration such as 4h",
-            Unit::Count => "at_most with a whole number such as 3",
+            Promise::ShareAtLeast => ("at_least", "a share such as 99.9 %"),
+            Promise::ShareAtMost => ("at_most", "a share such as 5 %"),
+            Promise::CountAtLeast(..) => ("at_least", "a whole number such as 30"),
+            Promise::TimeAtLeast => ("at_least", "a duration such as 200h"),
+            Promise::TimeAtMost => ("at_most", "a duration such as 4h"),
+            Promise::CountAtMost => ("at_most", "a whole number such as 3"),
+        }
+    }
+
+    /// Whether a value is written in the form that this takes, though it may not be a good one.
+    fn is_form_of(self, at: &Node<'_>) -> bool {
+        let is_share = at.text().is_some_and(|text| text.contains('%'));
+        let is_duration = at.text().is_some_and(|text| scalar::parse_duration(text).is_some());
+        match self {
+            Promise::ShareAtLeast | Promise::ShareAtMost => !is_duration,
+            Promise::TimeAtLeast | Promise::TimeAtMost => at.text().is_some() && !is_share,
+            Promise::CountAtLeast(..) | Promise::CountAtMost => !is_share && !is_duration,
         }
     }
 }
 
-/// The target, which must be in the unit of the signal: any other cannot be measured. `indicator` is `None` when it is
-/// not known; then only the value is checked.
-fn target(node: &Node<'_>, indicator: Option<&Indicator>, problems: &mut Problems) -> Option<Target> {
-    let (at, target) = if let Some(at) = node.get("at_least") {
-        let share = scalar::positive_share(&at, problems)?;
-        (at, Target::AtLeast(share))
-    } else {
-        let at = node.get("at_most")?;
-        let target = match at.text() {
-            Some(_) => Target::AtMostTime(scalar::duration(&at, problems)?),
-            None => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
-        };
-        (at, target)
+/// The target, which must be what the signal is measured in: any other cannot be measured.
+fn target(node: &Node<'_>, signal: &Signal, problems: &mut Problems) -> Option<Target> {
+    let promise = Promise::of(signal);
+    let (field, value) = promise.field();
+    let Some(at) = node.get(field).filter(|at| promise.is_form_of(at)) else {
+        let found = node.get("at_least").or_else(|| node.get("at_most"))?;
+        let signal = signal.as_str();
+        problems.wrong(&found, format!("{field} with {value}: {signal} cannot be measured otherwise"));
+        return None;
     };
-    let unit = match target {
-        Target::AtLeast(_) => Unit::Share,
-        Target::AtMostTime(Micros(_)) => Unit::Time,
-        Target::AtMostCount(_) => Unit::Count,
-    };
-    if let Some(indicator) = indicator.filter(|indicator| Unit::of(&indicator.signal) != unit) {
-        let signal = indicator.signal.as_str();
-        let allowed = format!("{}: {signal} cannot be measured otherwise", Unit::of(&indicator.signal).target());
-        problems.wrong(&at, allowed);
-    }
-    Some(target)
+    Some(match promise {
+        Promise::ShareAtLeast => Target::AtLeast(scalar::positive_share(&at, problems)?),
+        Promise::ShareAtMost => Target::AtMost(scalar::share(&at, problems)?),
+        Promise::CountAtLeast(least, most) => Target::AtLeastCount(scalar::integer(&at, least..=most, problems)?),
+        Promise::TimeAtLeast => Target::AtLeastTime(scalar::positive_duration(&at, problems)?),
+        Promise::TimeAtMost => Target::AtMostTime(scalar::duration(&at, problems)?),
+        Promise::CountAtMost => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
+    })
 }

@@ -159,6 +159,7 @@ fn maintained(events: &[Happening]) -> Vec<bool> {
             Said::Approved => (1, 0, 0),
             Said::Cancelled => (2, 0, 0),
             Said::Emergency(said) => (3, i64::from(said), 0),
+            Said::Finished => (4, 0, 0),
         };
         records.sort_by_key(|(time, said)| (*time, order(said)));
         let (mut plan, mut approved, mut emergency) = (None, None, false);
@@ -169,7 +170,7 @@ fn maintained(events: &[Happening]) -> Vec<bool> {
                 }
                 Said::Planned(..) => {}
                 Said::Approved if plan.is_some() && approved.is_none() => approved = Some(*time),
-                Said::Approved => {}
+                Said::Approved | Said::Finished => {}
                 Said::Emergency(said) => emergency = said,
                 Said::Cancelled => approved = None,
             }

@@ -26,6 +26,7 @@ prop_compose! {
         state in proptest::option::weighted(0.9, proptest::sample::select(TicketState::WORDS)),
         attributes in (name(&["web", "shop"]), name(&["acme", "zeta"]), name(&["P1", "P2", "P3"])),
         outage in proptest::option::weighted(0.2, any::<bool>()),
+        ticket_type in proptest::option::weighted(0.2, proptest::sample::select(TicketType::WORDS)),
         times in proptest::array::uniform4(proptest::option::weighted(0.2, 0..MINUTES / 30)),
         counts in (proptest::option::of(0..3_i64), proptest::option::of(0..3_i64)),
     ) -> TicketRecord {
@@ -37,6 +38,7 @@ prop_compose! {
         TicketRecord {
             sequence, state, service, customer, priority, outage,
             opened_at, acknowledged_at, resolved_at, closed_at, good_count, total_count,
+            ticket_type: ticket_type.map(|word| word.1),
             ..blank(time, action)
         }
     }
@@ -57,7 +59,8 @@ prop_compose! {
         attribution in proptest::sample::select(vec![Attribution::Outcome, Attribution::Opened, Attribution::Closed]),
     ) -> ClockRule {
         let priorities = priorities.into_iter().map(str::to_owned).collect();
-        ClockRule { within: Micros(hours * Micros::HOUR.0), priorities, priority_change, reopening, attribution }
+        let within = Micros(hours * Micros::HOUR.0);
+        ClockRule { ticket_type: TicketType::Incident, within, priorities, priority_change, reopening, attribution }
     }
 }
 

@@ -235,7 +235,9 @@ fn messages_and_schemas_say_the_same() {
     for (name, said) in [("duration", DURATION), ("share", SHARE)] {
         assert_eq!(schema["$defs"][name]["description"], said);
     }
-    assert_eq!(schema["$defs"]["indicator"]["properties"]["signal"]["enum"], json!(Signal::NAMES));
+    for place in ["indicator", "is_known"] {
+        assert_eq!(schema["$defs"][place]["properties"]["signal"]["enum"], json!(Signal::NAMES), "{place}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn a_plain_source_finds_each_field_under_its_name() {
     let source = definitions.source_of_topic("t").expect("there");
     assert_eq!((source.format, source.lateness), (Format::Json, Micros(300_000_000)));
     assert_eq!(source.mapping, Mapping::plain());
-    assert_eq!(source.mapping.fields.len(), 27);
+    assert_eq!(source.mapping.fields.len(), 28);
     let latency = &source.mapping.fields[&EventColumn::LatencyUs];
     assert_eq!(latency.origin, Origin::Pointer(tokens(&["latency_ms"])));
     assert_eq!(latency.time_format, TimeFormat::Milliseconds);

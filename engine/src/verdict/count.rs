@@ -1,0 +1,97 @@
+//! Verdicts over counted things (R10, R12): shares, sums and scores, each compared by cross-multiplication.
+//!
+//! With `g` good things of `n`, so `n - g` others, `s` the target and `e` the agreed time that has passed:
+//!
+//! ```text
+//! share at least s              g >= s * n
+//! share at most s               n - g <= s * n
+//! throughput at least s per u   n * u >= s * e
+//! net promoter score            100 * g >= s * n     g is promoters less detractors
+//! number at most s              n - g <= s
+//! ```
+//!
+//! An open window that misses its target so far is at risk: what is still to come may mend it.
+
+use plimsoll_schemas::definition::{Objective, Signal, Target};
+use plimsoll_schemas::ratio::Share;
+
+use super::parts::{Measured, WHOLE};
+use super::{Judged, Value, Verdict, share_of};
+
+/// How far what was counted keeps a promise.
+struct Standing {
+    kept: bool,
+    value: Value,
+    /// What is left of what the target allows, and what that is; `None` where nothing bad is allowed for.
+    left: Option<(i128, i128)>,
+}
+
+/// Judges what was counted in a segment; `over` says that all of it has passed.
+pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judged {
+    let standing = standing(objective, measured);
+    let verdict = match &standing {
+        None if objective.met_when_empty => Verdict::Met,
+        None => Verdict::NoData,
+        Some(_) if measured.total_count < objective.min_sample => Verdict::InsufficientData,
+        Some(standing) if standing.kept => Verdict::Met,
+        Some(_) if over => Verdict::Breached,
+        Some(_) => Verdict::AtRisk,
+    };
+    Judged {
+        verdict,
+        value: standing.as_ref().map(|standing| standing.value),
+        attainment: Share::of(measured.good_count, measured.total_count),
+        budget: None,
+        budget_left: None,
+        budget_left_share: standing.and_then(|standing| standing.left).and_then(|(left, all)| share_of(left, all)),
+    }
+}
+
+/// `None` when nothing was measured (R11), and for a target that cannot be promised of counts: it is refused.
+fn standing(objective: &Objective, measured: &Measured) -> Option<Standing> {
+    let total = i128::from(measured.total_count);
+    let good = i128::from(measured.good_count);
+    let bad = total - good;
+    let is_empty = measured.total_count <= 0;
+    match (&objective.indicator.signal, objective.target) {
+        (Signal::Throughput { per, .. }, Target::AtLeastCount(floor)) => {
+            // A service that tells of zero things has a throughput of zero; of one that tells nothing nobody knows.
+            let elapsed = i128::from(measured.elapsed.0);
+            let done = total * i128::from(per.0);
+            let kept = done >= i128::from(floor) * elapsed;
+            let is_measured = measured.is_counted && elapsed > 0;
+            is_measured.then(|| Standing { kept, value: count_of(done, elapsed), left: None })
+        }
+        _ if is_empty => None,
+        (_, Target::AtLeast(share)) => {
+            let allowed = (WHOLE - i128::from(share.0)) * total;
+            let left = allowed - bad * WHOLE;
+            Some(Standing {
+                kept: left >= 0,
+                value: Value::Share(Share::of(measured.good_count, measured.total_count)?),
+                left: Some((left, allowed)),
+            })
+        }
+        (_, Target::AtMost(share)) => {
+            let allowed = i128::from(share.0) * total;
+            let left = allowed - bad * WHOLE;
+            let value = Value::Share(share_of(bad, total)?);
+            Some(Standing { kept: left >= 0, value, left: Some((left, allowed)) })
+        }
+        (_, Target::AtLeastCount(score)) => {
+            let kept = 100 * good >= i128::from(score) * total;
+            Some(Standing { kept, value: count_of(100 * good, total), left: None })
+        }
+        (_, Target::AtMostCount(limit)) => {
+            let left = i128::from(limit) - bad;
+            Some(Standing { kept: left >= 0, value: count_of(bad, 1), left: Some((left, limit.into())) })
+        }
+        (_, Target::AtLeastTime(_) | Target::AtMostTime(_)) => None,
+    }
+}
+
+/// `part / whole`, rounded down and held within what a column can carry.
+fn count_of(part: i128, whole: i128) -> Value {
+    let count = part.div_euclid(whole).clamp(i64::MIN.into(), i64::MAX.into());
+    Value::Count(count as i64)
+}
