@@ -25,7 +25,7 @@ use crate::window::Window;
 mod parts;
 
 pub use parts::{Measured, measure_states};
-use parts::{WHOLE, effective_states, weights};
+pub(crate) use parts::{WHOLE, effective_states, weights};
 
 /// The answer to "was the promise kept?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

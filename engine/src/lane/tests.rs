@@ -38,6 +38,22 @@ spec:
     - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
+    - id: burning
+      indicator: {signal: availability}
+      target: {at_least: 91 %}
+      window: {calendar: month}
+      burn_rate_warnings: true
+      min_coverage: 20 %
+    - id: total
+      indicator: {signal: downtime, unknown: bad, degraded: 50 %}
+      target: {at_most: 9h}
+      window: {calendar: day}
+      min_coverage: 40 %
+    - id: longest
+      indicator: {signal: longest_outage}
+      target: {at_most: 3h}
+      window: {calendar: day}
+      min_coverage: 0 %
     - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
 ---
 apiVersion: plimsoll/v1
@@ -203,9 +219,12 @@ fn current(all: &[Facts]) -> Vec<String> {
         for row in &facts.breaches {
             let place = format!("{} {} {}", row.agreement, row.agreement_version, row.service);
             let about = (&row.ticket, row.cycle, row.window_start);
+            let said = row.retracts.as_ref().unwrap_or(&row.event);
+            // Each time that a budget burns too fast is a warning of its own.
+            let warned = (row.threshold_ratio, row.span_us, row.span_us.map(|_| row.at));
             rows.insert(
-                format!("breach {place} {} {about:?}", row.objective),
-                (row.event == "breach").then(|| format!("{} {}", row.at, row.detail)),
+                format!("{said} {place} {} {about:?} {warned:?}", row.objective),
+                (row.event != "retraction").then(|| format!("{} {} {:?}", row.at, row.detail, row.severity)),
             );
         }
         for row in &facts.outages {
@@ -324,7 +343,8 @@ fn r20_what_was_read_before_counts_neither_again_nor_as_a_duplicate() {
 
 #[test]
 fn r24_an_edited_definition_restates_final_results_and_says_why() {
-    // Day 0 of `web`: up from 0:00 to 20:00 (the last result is of 18:00 and stale two hours later), so 4 h are unknown.
+    // Day 0 of `web`: up from 0:00 to 20:00 (the last result is of 18:00 and stale two hours later), so 4 h are
+    // unknown.
     let mut events: Vec<_> =
         (0..=18).map(|hour| Happening::Probe(hour * 2, if hour < 2 { Status::Down } else { Status::Up })).collect();
     events.push(Happening::Score(2, 4));
@@ -336,7 +356,9 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
     let restated = |text: &str| {
         let mut group = LaneGroup::restore(portfolio_of(text), 2, &bytes).expect("restored");
         let facts = group.close(2, NOW, false);
-        let day = |row: &&plimsoll_schemas::table::CorrectionRow| row.window_start == Instant(0);
+        let day = |row: &&plimsoll_schemas::table::CorrectionRow| {
+            row.window_start == Instant(0) && row.objective == "availability"
+        };
         let shown = |row: &plimsoll_schemas::table::CorrectionRow| {
             let verdict = |text: &str| text.split(", bad").next().unwrap_or_default().to_owned();
             format!("{} {} {} -> {}", row.objective, row.reason, verdict(&row.before), verdict(&row.after))
@@ -354,5 +376,68 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
     assert_eq!(
         restated(&DEFINITIONS.replace("stale_after: 2h", "stale_after: 4h")),
         ["availability definition_change insufficient_data: good_us 64800000000 -> met: good_us 72000000000"]
+    );
+}
+
+/// What a step says of breaches and warnings of one objective, in short.
+fn said(facts: &Facts, objective: &str) -> Vec<String> {
+    let rows = facts.breaches.iter().filter(|row| row.objective == objective);
+    let show = |row: &plimsoll_schemas::table::BreachRow| {
+        let threshold = row.threshold_ratio.map(|decimal| format!(" {}", decimal.0)).unwrap_or_default();
+        let retracts = row.retracts.as_ref().map(|word| format!(" of {word}")).unwrap_or_default();
+        format!("{}{retracts}{threshold} at {} min r{}", row.event, row.at.0 / (HOUR / 60), row.revision)
+    };
+    rows.map(show).collect()
+}
+
+#[test]
+fn r28_a_clock_warns_without_an_event_and_a_late_stop_takes_that_back() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    // 4 h are allowed: 2 h, 3 h and 3 h 36 min. One is opened at 0:00, one at 0:30 on the other service.
+    let opened = [(0, Happening::Ticket(0, 0, Action::Opened)), (1, Happening::Ticket(1, 1, Action::Opened))];
+    group.fold(&delivery(&opened, 0, true), Instant(HOUR));
+    let close = |group: &mut LaneGroup, epoch, minute| {
+        said(&group.close(epoch, Instant(minute * HOUR / 60), false), "resolution")
+    };
+    assert_eq!(close(&mut group, 1, 119), [""; 0]);
+    assert_eq!(close(&mut group, 2, 120), ["warning 50 % at 120 min r0"]);
+    assert_eq!(close(&mut group, 3, 121), [""; 0], "once");
+    assert_eq!(
+        close(&mut group, 4, 240),
+        [
+            "warning 50 % at 150 min r0",
+            "warning 75 % at 210 min r0",
+            "warning 75 % at 180 min r0",
+            "warning 90 % at 216 min r0",
+        ]
+    );
+    // The first ticket was resolved at 3:00 already: it did not run there any more.
+    group.fold(&delivery(&[(2, Happening::Ticket(6, 0, Action::Resolved))], 2, true), Instant(4 * HOUR));
+    assert_eq!(
+        close(&mut group, 5, 241),
+        ["retraction of warning 75 % at 180 min r1", "retraction of warning 90 % at 216 min r1",]
+    );
+    // Its target is used up at 4:30, and a microsecond later it is breached.
+    assert_eq!(close(&mut group, 6, 271), ["breach at 270 min r0", "warning 90 % at 246 min r0"]);
+}
+
+#[test]
+fn r28_budgets_warn_when_they_are_used_up_and_stay_unless_facts_change() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    // At most 3 h for the longest outage of the day: 50 % after 1 h 30 min, 75 % after 2 h 15 min, 90 % after 2 h 42
+    // min.
+    let probes = (0..5).map(|hour| Happening::Probe(2 * hour, if hour < 3 { Status::Down } else { Status::Up }));
+    group.fold(&delivery(&probes.enumerate().collect::<Vec<_>>(), 0, true), Instant(5 * HOUR));
+    assert_eq!(
+        said(&group.close(1, Instant(5 * HOUR), true), "longest"),
+        ["warning 50 % at 90 min r0", "warning 75 % at 135 min r0", "warning 90 % at 162 min r0",]
+    );
+    // The week ends, and nothing is heard any more: they were given.
+    assert_eq!(said(&group.close(2, NOW, true), "longest"), [""; 0]);
+    // It was up at 1:30 and down again at 2:00 until 3:00: no outage was longer than 1 h 30 min.
+    group.fold(&delivery(&[(90, Happening::Probe(3, Status::Up))], 5, true), NOW);
+    assert_eq!(
+        said(&group.close(3, NOW, true), "longest"),
+        ["retraction of warning 75 % at 135 min r1", "retraction of warning 90 % at 162 min r1",]
     );
 }

@@ -11,7 +11,7 @@ use crate::state::service::Segment;
 use crate::window::Window;
 
 /// A whole in the billionths in which shares are integers.
-pub(super) const WHOLE: i128 = Share::WHOLE as i128;
+pub(crate) const WHOLE: i128 = Share::WHOLE as i128;
 
 /// What was measured of one objective in one segment of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Measured {
 }
 
 /// The good and the bad share of time in a state, in billionths; both 0 when it counts as neither.
-pub(super) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
+pub(crate) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
     match state {
         State::Up => (WHOLE, 0),
         State::Down => (0, WHOLE),
@@ -65,7 +65,7 @@ impl Measured {
     }
 
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
-    pub(super) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
+    pub(crate) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
         let [up, down, degraded, excluded] = self.held;
         let parts = [
             (State::Up, self.good + up),
@@ -131,7 +131,7 @@ pub fn measure_states(
 }
 
 /// The states as they are known and as they count, clipped to the segment and to `now`. They differ under `hold` alone.
-pub(super) fn effective_states<'a>(
+pub(crate) fn effective_states<'a>(
     states: &'a [Segment],
     policy: &'a StatePolicy,
     segment: Window,
