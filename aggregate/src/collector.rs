@@ -1,5 +1,5 @@
-//! Cuts the stream of deliveries into epochs: as recorded, where intents from before a crash are to be replayed; by size
-//! and time, where nothing is recorded.
+//! Cuts the stream of deliveries into epochs: as recorded, where intents from before a crash are to be replayed; by
+//! size and time, where nothing is recorded.
 //!
 //! Within an epoch deliveries are put in the order of partition and offset, so that a replay folds the very same
 //! sequence whatever order they arrive in.

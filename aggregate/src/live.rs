@@ -1,7 +1,7 @@
 //! The live numbers: the newest result of every objective, what falls due next, and the pipeline's own counts.
 //!
-//! The worker writes after each epoch, `/metrics` and progress displays read. One lock guards everything: it is held for
-//! microseconds a few times a second, and a reader never sees half an epoch.
+//! The worker writes after each epoch, `/metrics` and progress displays read. One lock guards everything: it is held
+//! for microseconds a few times a second, and a reader never sees half an epoch.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -152,7 +152,8 @@ impl Live {
         }
     }
 
-    /// Takes the newest results that the tables hold: a worker that goes on from saved state says again only what changes.
+    /// Takes the newest results that the tables hold: a worker that goes on from saved state says again only what
+    /// changes.
     pub fn take(&self, newest: &[AttainmentRow]) {
         let mut state = self.state();
         for row in newest {

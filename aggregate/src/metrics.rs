@@ -1,5 +1,5 @@
-//! The live numbers in the Prometheus text format, version 0.0.4. An objective's labels are escaped and joined once, when
-//! the portfolio is laid out; a scrape only appends them and a number.
+//! The live numbers in the Prometheus text format, version 0.0.4. An objective's labels are escaped and joined once,
+//! when the portfolio is laid out; a scrape only appends them and a number.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Reads a folder of definitions.
 //!
-//! Every file whose name ends in `.yaml` or `.yml` is read, in the folder and the folders in it. Names that begin with
+//! Every file whose name ends in `.yaml`, `.yml` or `.ics` is read, in the folder and the folders in it. Names that begin with
 //! a dot are left out: they are what editors, version control and the mounts of Kubernetes keep for themselves. Links
 //! are followed, and each folder is read once, whatever links lead to it. What cannot be read is a problem of that file
 //! among those of the others.
@@ -14,7 +14,7 @@ use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 /// What a folder holds.
 #[derive(Default)]
 pub struct Folder {
-    /// The texts of its YAML files by their names relative to it, sorted.
+    /// The texts of its files by their names relative to it, sorted.
     pub texts: Vec<(String, String)>,
     /// What in it cannot be read.
     problems: Vec<Problem>,
@@ -69,13 +69,14 @@ impl Folder {
 
     fn read_entry(&mut self, path: &Path, name: &Path) {
         let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-        let is_yaml = extension.is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_definition =
+            extension.is_some_and(|extension| ["yaml", "yml", "ics"].iter().any(|known| extension == *known));
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() && is_yaml => {
+            Ok(metadata) if metadata.is_dir() && is_definition => {
                 self.problem(name, 1, "a folder", "a file; give the folder a name that does not look like a file's");
             }
             Ok(metadata) if metadata.is_dir() => self.read_below(path, name),
-            Ok(_) if !is_yaml => {}
+            Ok(_) if !is_definition => {}
             Ok(metadata) if metadata.is_file() => match std::fs::read(path) {
                 Ok(bytes) => self.read_text(name, bytes),
                 Err(error) => self.unreadable(name, "a file", &error),

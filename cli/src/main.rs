@@ -34,6 +34,8 @@ enum Command {
     Demo(commands::demo::Arguments),
     /// Check a folder of definitions and name every problem in it
     Check(commands::check::Arguments),
+    /// Ask a calendar how much agreed time has passed, when some is due, or what a month looks like
+    Calendar(commands::calendar::Arguments),
     /// Judge event files against definitions, without a server and without tables
     Judge(commands::judge::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Demo(arguments) => commands::demo::run(arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Calendar(arguments) => commands::calendar::run(&arguments),
         Command::Judge(arguments) => commands::judge::run(&arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Query(arguments) => commands::query::run(arguments),

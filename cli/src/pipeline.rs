@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use plimsoll_aggregate::{Input, Live, Progress, Worker, WorkerSettings};
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
@@ -21,6 +21,7 @@ use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::AttainmentRow;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
@@ -120,13 +121,17 @@ impl Pipeline {
 
 /// What a client was last told to be wrong: a failed request says only that it failed.
 #[derive(Default)]
-struct LastWords(Mutex<Option<String>>);
+struct LastWords(Mutex<Option<(Option<RDKafkaErrorCode>, String)>>);
 
 impl ClientContext for LastWords {
+    /// What the client's log says of a failed request is what `error` is told, and that is said once, by us.
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
     fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
         // "All brokers are down" follows every other reason and says less.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((code, reason.to_owned()));
         }
     }
 }
@@ -141,24 +146,50 @@ fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BT
     config.set("bootstrap.servers", &settings.bootstrap);
     let client: BaseConsumer<LastWords> =
         config.create_with_context(LastWords::default()).context("cannot make a kafka client")?;
-    let why = || {
-        // Errors are told while the client is polled; there is no message to be had, for nothing is subscribed.
-        let _ = client.poll(Duration::ZERO);
-        let words = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        words.map(|words| format!(": {words}")).unwrap_or_default()
-    };
-    let mut partitions = BTreeSet::new();
+    let (mut partitions, mut missing) = (BTreeSet::new(), Vec::new());
     for topic in sources.iter().flat_map(|source| &source.topics) {
-        let metadata = client.fetch_metadata(Some(topic), METADATA_WAIT_MAX).with_context(|| {
-            format!("cannot ask {} which partitions topic {topic} has{}", settings.bootstrap, why())
-        })?;
-        let known = metadata.topics().iter().filter(|found| found.error().is_none());
-        for partition in known.flat_map(|found| found.partitions()) {
-            partitions.insert(PartitionId { topic: topic.as_str().into(), partition: partition.id() });
+        let metadata = client
+            .fetch_metadata(Some(topic), METADATA_WAIT_MAX)
+            .map_err(|error| unanswered(&client, &settings.bootstrap, &error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => missing.push(topic.as_str()),
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                bail!("topic {topic} may not be read; grant this user READ and DESCRIBE on it")
+            }
+            Some(error) => bail!("topic {topic} cannot be read: {error}; try again when the broker is ready"),
+        }
+        let ids = found.into_iter().flat_map(|found| found.partitions()).map(|partition| partition.id());
+        partitions.extend(ids.map(|partition| PartitionId { topic: topic.as_str().into(), partition }));
+    }
+    let bootstrap = &settings.bootstrap;
+    match missing.as_slice() {
+        [] => Ok(partitions),
+        [topic] => bail!("topic {topic} does not exist at {bootstrap}; create it, or correct the topics of its source"),
+        topics => bail!(
+            "topics {} do not exist at {bootstrap}; create them, or correct the topics of their sources",
+            topics.join(", ")
+        ),
+    }
+}
+
+/// Why a request was not answered, and what to do.
+fn unanswered(client: &BaseConsumer<LastWords>, bootstrap: &str, error: &KafkaError) -> anyhow::Error {
+    // Errors are told while the client is polled; there is no message to be had, for nothing is subscribed.
+    let _ = client.poll(Duration::ZERO);
+    match client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        Some((Some(RDKafkaErrorCode::Authentication), reason)) => {
+            anyhow!("{bootstrap} refuses our credentials: {reason}; check the sasl.* properties")
+        }
+        Some((Some(RDKafkaErrorCode::SSL), reason)) => {
+            anyhow!("no TLS with {bootstrap}: {reason}; check the ssl.* properties")
+        }
+        words => {
+            let reason = words.map_or_else(|| error.to_string(), |(_, reason)| reason);
+            anyhow!("no broker answers at {bootstrap}: {reason}; check the address and that the broker runs")
         }
     }
-    ensure!(!partitions.is_empty(), "none of the sources' topics exists at {}; create them first", settings.bootstrap);
-    Ok(partitions)
 }
 
 /// Hands the source's events to the worker, and says on standard error what an operator has to know.

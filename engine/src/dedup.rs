@@ -1,11 +1,16 @@
 //! Duplicates (R20): an event that a producer sent twice counts once.
 //!
-//! What is remembered of an event is the 128-bit hash of its source and id, in two generations by watermark: when the
-//! watermark has moved on by the horizon, the older generation is forgotten. So a duplicate is recognised for at least
-//! one horizon and memory is bounded by two. With 10^9 events remembered, the chance that any two different ones share
-//! a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by its partition and offset,
-//! at any distance.
+//! An event is a duplicate when one of the same source and id counts already on its own UTC day or on a neighbouring
+//! one. So of two that lie a day apart or less one counts, whichever comes first, and of two that lie two days apart or
+//! more both do, wherever epochs are cut. Only what counts is remembered, so no chain of copies reaches further.
+//!
+//! What is remembered of an event is the 128-bit hash of its source and id, in one set a day. A day is forgotten when
+//! the watermark has passed the end of the day after it. So a copy is recognised while the watermark is at most a day
+//! beyond the first one, and with events in order there are two sets. With 10^9 events remembered, the chance that any
+//! two different ones share a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by
+//! its partition and offset, at any distance.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashSet;
@@ -15,6 +20,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// How long a duplicate is recognised, in event time: a day covers a producer's retries and a nightly re-run.
 pub const DUPLICATE_HORIZON: Micros = Micros(24 * 3_600 * 1_000_000);
+
+/// The number of a day since 1970, in UTC.
+type Day = i64;
 
 /// What is remembered of an event: the hash of its source and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,14 +67,19 @@ type EventHashes = HashSet<EventHash, BuildHasherDefault<AsItIs>>;
 /// The events seen lately.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SeenEvents {
-    current: EventHashes,
-    previous: EventHashes,
-    rotated_at: Instant,
+    /// The day of the last event: the next is most often of the same.
+    day: Day,
+    /// What was seen on the day before, on that day, and on the day after.
+    near: [EventHashes; 3],
+    /// What was seen on other days.
+    far: BTreeMap<Day, EventHashes>,
+    /// The first day that is not forgotten.
+    first_day: Day,
 }
 
 impl Default for SeenEvents {
     fn default() -> SeenEvents {
-        SeenEvents { current: EventHashes::default(), previous: EventHashes::default(), rotated_at: Instant(i64::MIN) }
+        SeenEvents { day: 0, near: Default::default(), far: BTreeMap::new(), first_day: Day::MIN }
     }
 }
 
@@ -76,26 +89,47 @@ pub fn source_seed(source: &str) -> u64 {
 }
 
 impl SeenEvents {
-    /// Remembers an event; `false` when it was already seen.
-    pub fn insert(&mut self, event: EventHash) -> bool {
-        !self.previous.contains(&event) && self.current.insert(event)
+    /// Remembers an event that happened at `time`; `false` when it was already seen.
+    #[inline]
+    pub fn insert(&mut self, event: EventHash, time: Instant) -> bool {
+        let day = day_of(time);
+        if day != self.day {
+            self.turn_to(day);
+        }
+        let [before, today, after] = &mut self.near;
+        !before.contains(&event) && !after.contains(&event) && today.insert(event)
     }
 
-    /// Forgets what lies more than two horizons behind the watermark.
+    /// Brings the sets of a day and its neighbours near.
+    #[cold]
+    fn turn_to(&mut self, day: Day) {
+        let left = (self.day - 1..).zip(std::mem::take(&mut self.near));
+        self.far.extend(left.filter(|(_, events)| !events.is_empty()));
+        self.day = day;
+        self.near = [day - 1, day, day + 1].map(|near| self.far.remove(&near).unwrap_or_default());
+        let [before, today, _] = &mut self.near;
+        if today.is_empty() {
+            // A day brings about as many as the day before; growing by doubling would move them all again and again.
+            today.reserve(before.len());
+        }
+    }
+
+    /// Forgets the days that lie too far behind the watermark. An event that comes later still is remembered until the
+    /// watermark reaches its next day.
     pub fn advance(&mut self, watermark: Instant) {
-        if self.rotated_at == Instant(i64::MIN) {
-            self.rotated_at = watermark;
-        } else if watermark - self.rotated_at >= DUPLICATE_HORIZON {
-            self.previous = std::mem::take(&mut self.current);
-            // The next horizon will bring about as many; growing by doubling would move them all again and again.
-            self.current.reserve(self.previous.len());
-            self.rotated_at = watermark;
+        let first_day = day_of(watermark) - 1;
+        if first_day > self.first_day {
+            self.first_day = first_day;
+            self.far.retain(|day, _| *day >= first_day);
+            for (_, events) in (self.day - 1..).zip(&mut self.near).filter(|(day, _)| *day < first_day) {
+                *events = EventHashes::default();
+            }
         }
     }
 
     /// How many events are remembered.
     pub fn len(&self) -> usize {
-        self.current.len() + self.previous.len()
+        self.near.iter().chain(self.far.values()).map(|events| events.len()).sum()
     }
 
     /// True when nothing is remembered.
@@ -104,22 +138,70 @@ impl SeenEvents {
     }
 }
 
+fn day_of(time: Instant) -> Day {
+    time.0.div_euclid(DUPLICATE_HORIZON.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// An instant by day and hour.
+    fn at(day: i64, hour: i64) -> Instant {
+        Instant((day * 24 + hour) * 3_600_000_000)
+    }
+
+    /// Which of the events "1" at these instants count, in the order in which they come.
+    fn counting(times: &[Instant]) -> Vec<bool> {
+        let mut seen = SeenEvents::default();
+        times.iter().map(|time| seen.insert(EventHash::new(source_seed("a"), "1"), *time)).collect()
+    }
+
     #[test]
-    fn r20_an_event_counts_once_within_the_horizon() {
+    fn r20_an_event_counts_once_in_its_source() {
         let (first, other) = (source_seed("a"), source_seed("b"));
         let mut seen = SeenEvents::default();
-        assert!(seen.insert(EventHash::new(first, "1")));
-        assert!(!seen.insert(EventHash::new(first, "1")));
-        assert!(seen.insert(EventHash::new(other, "1")), "the same id of another source is another event");
-        seen.advance(Instant(0));
-        seen.advance(Instant(DUPLICATE_HORIZON.0));
-        assert!(!seen.insert(EventHash::new(first, "1")), "one horizon later it is still known");
-        seen.advance(Instant(2 * DUPLICATE_HORIZON.0));
-        assert!(seen.insert(EventHash::new(first, "1")), "two horizons later it is forgotten");
-        assert_eq!(seen.len(), 1);
+        assert!(seen.insert(EventHash::new(first, "1"), at(0, 1)));
+        assert!(!seen.insert(EventHash::new(first, "1"), at(0, 1)));
+        assert!(seen.insert(EventHash::new(other, "1"), at(0, 1)), "the same id of another source is another event");
+        assert_eq!(seen.len(), 2);
+    }
+
+    #[test]
+    fn r20_a_day_apart_is_one_event_and_two_days_are_two_in_either_order() {
+        for (one, other, is_same) in [
+            (at(5, 0), at(6, 0), true),
+            (at(5, 23), at(6, 23), true),
+            // 47 hours apart, on neighbouring days.
+            (at(5, 0), at(6, 23), true),
+            // 25 hours apart, with a day between them.
+            (at(5, 23), at(7, 0), false),
+            (at(5, 0), at(7, 0), false),
+            (at(5, 0), at(39, 0), false),
+            (at(-1, 23), at(0, 0), true),
+            (at(-2, 23), at(0, 0), false),
+        ] {
+            assert_eq!(counting(&[one, other]), [true, !is_same], "{one} {other}");
+            assert_eq!(counting(&[other, one]), [true, !is_same], "{other} {one}");
+        }
+        // Only what counts is held against what comes: the second is the first, the third is not.
+        assert_eq!(counting(&[at(1, 0), at(2, 0), at(3, 0)]), [true, false, true]);
+    }
+
+    #[test]
+    fn r20_a_copy_is_recognised_until_the_watermark_is_more_than_a_day_beyond_it() {
+        let event = |id: &str| EventHash::new(source_seed("a"), id);
+        let mut seen = SeenEvents::default();
+        seen.advance(Instant(i64::MIN));
+        assert!(seen.insert(event("1"), at(5, 23)));
+        seen.advance(at(6, 23));
+        assert!(!seen.insert(event("1"), at(5, 23)), "a day later it is still known");
+        assert!(seen.insert(event("2"), at(6, 23)));
+        seen.advance(at(7, 0));
+        assert_eq!(seen.len(), 1, "day 5 is forgotten, day 6 is not");
+        assert!(seen.insert(event("1"), at(5, 23)));
+        assert!(!seen.insert(event("1"), at(5, 23)), "however late, twice at once is recognised");
+        seen.advance(at(8, 0));
+        assert!(seen.is_empty());
     }
 }

@@ -104,8 +104,8 @@ impl LaneGroup {
         &self.watermarks
     }
 
-    /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not recorded,
-    /// and moved it all the same.
+    /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not
+    /// recorded, and moved it all the same.
     pub fn resume(&mut self, watermark: Instant) {
         self.watermarks.resume(watermark);
     }

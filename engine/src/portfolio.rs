@@ -3,20 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::NaiveTime;
 use hashbrown::HashMap;
+use plimsoll_schemas::civil::instant_of_local;
+use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
     Agreement, AgreementType, Definitions, Objective, Signal, StatePolicy, StateRule, Target, UnknownPolicy, WindowKind,
 };
+use plimsoll_schemas::event::EventKind;
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::Name;
-use crate::calendar::{Calendar, instant_of_local};
+use crate::calendar::{self, Calendar};
 use crate::window::Window;
 
 /// The place of a service in its portfolio.
@@ -147,7 +151,7 @@ pub struct Portfolio {
     grace: Micros,
 }
 
-/// Calendars by id, each with a digest of its definition.
+/// Calendars by id, each with a digest of its time.
 type Calendars<'a> = BTreeMap<&'a str, (Arc<Calendar>, u64)>;
 
 /// A number that differs when a definition does.
@@ -155,11 +159,19 @@ fn digest(definition: &impl Debug) -> u64 {
     xxh3_64(format!("{definition:?}").as_bytes())
 }
 
+/// A number that differs when a calendar's time does; how it is written, and what its holidays are called, does not
+/// matter to any result.
+fn time_digest(calendar: &Calendar) -> u64 {
+    let mut hasher = Xxh3::new();
+    calendar.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Portfolio {
     /// Lays out checked definitions. Cost is proportional to objectives x services covered.
     pub fn new(definitions: &Definitions) -> Portfolio {
         let mut portfolio = Portfolio {
-            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Micros::ZERO),
+            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Source::LATENESS),
             ..Portfolio::default()
         };
         for service in definitions.services.values() {
@@ -180,9 +192,13 @@ impl Portfolio {
         let mut calendars: Calendars<'_> = definitions
             .calendars
             .iter()
-            .map(|(id, calendar)| (id.as_str(), (Arc::new(Calendar::compile(calendar)), digest(calendar))))
+            .map(|(id, versions)| {
+                let calendar = Calendar::compile(versions);
+                let digest = time_digest(&calendar);
+                (id.as_str(), (Arc::new(calendar), digest))
+            })
             .collect();
-        calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), 0));
+        calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), time_digest(&Calendar::always())));
         // Sorted by id and day, so the version that this one follows stands just before it.
         let mut before: Option<&Agreement> = None;
         for agreement in &definitions.agreements {
@@ -280,7 +296,8 @@ impl Portfolio {
         self.objective_places.get(key).copied()
     }
 
-    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any source.
+    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any
+    /// source, and what a source has unless told when there is none.
     pub fn grace(&self) -> Micros {
         self.grace
     }
@@ -345,14 +362,13 @@ pub const ALWAYS: &str = "24x7";
 
 /// How a signal is fed.
 pub fn feed(signal: &Signal) -> Feed {
-    use plimsoll_schemas::definition::CountRule;
     match signal {
         Signal::Availability(policy)
         | Signal::Downtime(policy)
         | Signal::LongestOutage(policy)
         | Signal::OutageCount(policy) => Feed::State(*policy),
         Signal::ResponseTime(_) | Signal::ResolutionTime(_) => Feed::Tickets,
-        Signal::GoodRatio(rule) if rule.count == CountRule::OncePerTicketAtClosing => Feed::Tickets,
+        Signal::GoodRatio(rule) if rule.kind == EventKind::Incident => Feed::Tickets,
         Signal::ChangeSuccess => Feed::Changes,
         Signal::GoodRatio(_) | Signal::Satisfaction { .. } => Feed::Events,
     }
@@ -430,10 +446,15 @@ pub fn definition_rows(
         recorded_at: tick,
         epoch,
     });
-    let calendars = definitions.calendars.values().map(|calendar| CalendarRow {
+    let versions =
+        definitions.calendars.values().flat_map(|versions| versions.iter().zip(calendar::in_force(versions)));
+    let calendars = versions.map(|(calendar, in_force)| CalendarRow {
         calendar: calendar.id.clone(),
+        calendar_version: calendar.version as i32,
         time_zone: calendar.time_zone.name().to_owned(),
-        definition: calendar_text(calendar),
+        definition: calendar::text(calendar),
+        effective_from: (in_force.start.0 != i64::MIN).then_some(in_force.start),
+        effective_until: (in_force.end.0 != i64::MAX).then_some(in_force.end),
         recorded_at: tick,
         epoch,
     });
@@ -446,19 +467,4 @@ pub fn definition_rows(
         epoch,
     });
     (agreements.collect(), calendars.collect(), services.collect())
-}
-
-/// A calendar's hours and holidays in one line: `Mon 08:00-17:00, ... except 2026-12-25, ...`.
-fn calendar_text(calendar: &plimsoll_schemas::definition::Calendar) -> String {
-    let hours = calendar
-        .hours
-        .iter()
-        .map(|(day, span)| format!("{day} {}-{}", span.from.format("%H:%M"), span.until.format("%H:%M")));
-    let mut text = hours.collect::<Vec<_>>().join(", ");
-    if !calendar.holidays.is_empty() {
-        let days: Vec<_> = calendar.holidays.iter().map(ToString::to_string).collect();
-        text.push_str(" except ");
-        text.push_str(&days.join(", "));
-    }
-    text
 }

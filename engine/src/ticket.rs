@@ -5,7 +5,8 @@
 //! objective ([`clocks`]). Pure functions; nothing later than the `now` they are given is known to them.
 //!
 //! ```text
-//! TicketRecord --insert--> TicketLog --history(now)--> TicketHistory --clocks(rule, term, calendar, now)--> ClockResult
+//! TicketRecord --insert--> TicketLog --history(now)--> TicketHistory
+//!                                   --clocks(rule, term, calendar, now)--> ClockResult
 //! ```
 //!
 //! How records are read (`history`), where the rules leave a choice:
@@ -33,10 +34,10 @@
 //!   (R17), but for those that had moved.
 //! - Cancelled and moved clocks belong to no window.
 //! - Of an agreement's versions (R13, R24) one alone has a clock's result: the first that is in force at the instant to
-//!   which the result belongs by its own target. What is open when a version ends has moved there and goes on under the version that follows, as
-//!   after a change of priority: the start stays, the new target applies. A result that belongs to an instant before a
-//!   version counts at that version's first instant, for it never touches the time before: when the version received
-//!   the clock, or when the clock began to apply in the version's own time.
+//!   which the result belongs by its own target. What is open when a version ends has moved there and goes on under the
+//!   version that follows, as after a change of priority: the start stays, the new target applies. A result that
+//!   belongs to an instant before a version counts at that version's first instant, for it never touches the time
+//!   before: when the version received the clock, or when the clock began to apply in the version's own time.
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::event::{Action, TicketState};
@@ -50,7 +51,7 @@ mod history;
 mod tests;
 
 pub use clock::{ClockKind, ClockResult, ClockVerdict, Passed, Term, clocks, used_up};
-pub use history::{Attributes, Closing, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
+pub use history::{Attributes, Closing, Counted, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
 
 /// One record about one ticket, as it came. The derived order of its fields is the order in which records are read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

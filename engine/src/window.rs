@@ -7,11 +7,10 @@
 
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
+use plimsoll_schemas::civil::{instant_of_local, local_of_instant};
 use plimsoll_schemas::definition::{Every, WindowKind};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
-
-use crate::calendar::civil::{instant_of_local, local_of_instant};
 
 #[cfg(test)]
 mod tests;

@@ -11,13 +11,15 @@
 //!
 //! Modules in reading order: `lines` cuts a text into records; `rows` writes the rows of a Parquet file as records.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use plimsoll_schemas::definition::source::{Format, Origin, Source};
+use plimsoll_schemas::definition::nearest;
+use plimsoll_schemas::definition::source::{Format, Mapping, Origin, Source};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventColumn;
 
@@ -36,7 +38,28 @@ const READ_BYTES: usize = 256 * 1024;
 /// How many characters of a first line a message repeats.
 const NAMES_CHARS_MAX: usize = 200;
 
-/// Reads a whole file through `source` and hands each delivery on before it reads further.
+/// A column that the source maps and the file does not have. It may be meant, because not every file has every column;
+/// or it is a slip of the pen, because of which a field of all its events is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingColumn {
+    /// Its name in the mapping.
+    pub name: String,
+    /// The field that it would fill.
+    pub field: &'static str,
+    /// The file's column that is called most like it.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for MissingColumn {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "no column {}, which its source maps to {}", self.name, self.field)?;
+        self.nearest.iter().try_for_each(|nearest| write!(formatter, "; perhaps {nearest} is meant"))
+    }
+}
+
+/// Reads a whole file through `source` and hands each delivery on before it reads further. Returns the columns that a
+/// CSV or Parquet file lacks, each once, in the order of the fields; of the plain form, which no file has in full,
+/// none.
 ///
 /// # Errors
 /// Those of `on_delivery`, at once; and `IngestError` when the file cannot be read or is damaged. Records that cannot
@@ -45,7 +68,7 @@ pub fn read_file<E: From<IngestError>>(
     path: &Path,
     source: &Arc<Source>,
     on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
-) -> Result<(), E> {
+) -> Result<Vec<MissingColumn>, E> {
     let opened = Opened::new(path, source)?;
     match opened.content()? {
         Content::Parquet(file) => opened.read_parquet(file, on_delivery),
@@ -134,7 +157,7 @@ impl<'f> Opened<'f> {
         &self,
         text: Text,
         on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<Vec<MissingColumn>, E> {
         let format = self.source.format;
         let mut lines = Lines::new(text.reader, format == Format::Csv);
         let names = if format == Format::Csv { self.header(&mut lines)? } else { Vec::new() };
@@ -143,7 +166,7 @@ impl<'f> Opened<'f> {
         let line = lines.count();
         match lines.into_failure() {
             Some(cause) => Err(self.cut_off(line, text.packed_by, cause).into()),
-            None => Ok(()),
+            None => Ok(self.missing_columns(&names)),
         }
     }
 
@@ -186,6 +209,25 @@ impl<'f> Opened<'f> {
         )))
     }
 
+    /// The columns of the mapping that are not among these names; none when there are no names.
+    fn missing_columns(&self, names: &[String]) -> Vec<MissingColumn> {
+        let fields = &self.source.mapping.fields;
+        let mut missing: Vec<MissingColumn> = Vec::new();
+        if names.is_empty() || fields.len() == Mapping::plain().fields.len() {
+            return missing;
+        }
+        let words: Vec<&str> = names.iter().map(String::as_str).collect();
+        for (column, field) in fields {
+            for name in pointers(&field.origin).iter().filter_map(|tokens| tokens.first()) {
+                if !names.contains(name) && missing.iter().all(|known| known.name != *name) {
+                    let nearest = nearest(name, &words).map(str::to_owned);
+                    missing.push(MissingColumn { name: name.clone(), field: column.field_name(), nearest });
+                }
+            }
+        }
+        missing
+    }
+
     fn wants(&self, name: &str) -> bool {
         self.pointers().iter().any(|tokens| tokens.len() == 1 && tokens[0] == name)
     }
@@ -199,8 +241,8 @@ impl<'f> Opened<'f> {
         &self,
         file: File,
         on_delivery: &mut dyn FnMut(Delivery) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let damaged = |row: i64, error: &dyn std::fmt::Display| {
+    ) -> Result<Vec<MissingColumn>, E> {
+        let damaged = |row: i64, error: &dyn fmt::Display| {
             self.unusable(format!(
                 "not readable as Parquet beyond row {row}: {error}; write it again or convert it to CSV"
             ))
@@ -214,7 +256,7 @@ impl<'f> Opened<'f> {
         let row = rows.count();
         match rows.into_failure() {
             Some(error) => Err(damaged(row, &error).into()),
-            None => Ok(()),
+            None => Ok(self.missing_columns(&names)),
         }
     }
 }

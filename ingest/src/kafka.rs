@@ -9,8 +9,9 @@
 //!                                     ▲  commit hints, stop  ◀───────────────────────── KafkaSource
 //! ```
 //! The tables are the truth about what was read: a partition starts at the offset that `start` was told, or where this
-//! member left off, or at its beginning. Offsets committed to Kafka are a hint for people and lag monitors; nothing here
-//! reads them. An offset that Kafka no longer has ends the source with an error instead of skipping records silently.
+//! member left off, or at its beginning. Offsets committed to Kafka are a hint for people and lag monitors; nothing
+//! here reads them. An offset that Kafka no longer has ends the source with an error instead of skipping records
+//! silently.
 //!
 //! A full queue makes the poll thread wait, librdkafka's own queue fills up, and fetching stops: backpressure reaches
 //! the broker. If that lasts, partitions are paused and polling goes on, so that the group does not take the member for

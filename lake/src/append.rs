@@ -58,9 +58,9 @@ impl Lake {
     /// carries just that. A group must commit its epochs to a table in order.
     ///
     /// # Errors
-    /// `Fenced` when another worker moves the group's epoch past this one meanwhile; `Unavailable` when the storage does
-    /// not take it: the same commit may be tried again, its rows are written once at most; `Invalid` for rows of another
-    /// table, a group or an epoch that cannot be, or a table that this version does not know.
+    /// `Fenced` when another worker moves the group's epoch past this one meanwhile; `Unavailable` when the storage
+    /// does not take it: the same commit may be tried again, its rows are written once at most; `Invalid` for rows of
+    /// another table, a group or an epoch that cannot be, or a table that this version does not know.
     pub async fn commit(
         &self,
         table: Table,

@@ -118,7 +118,8 @@ fn encode_file(
         _ => table.schema(),
     };
     let mut write = || -> Result<_, ParquetError> {
-        // Without Arrow's own schema in the file: every reader sees plain strings, and the file depends on the rows only.
+        // Without Arrow's own schema in the file: every reader sees plain strings, and the file depends on the rows
+        // only.
         let options = ArrowWriterOptions::new().with_properties(properties(table)?).with_skip_arrow_metadata(true);
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new_with_options(&mut bytes, schema.clone(), options)?;

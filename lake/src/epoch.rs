@@ -10,7 +10,7 @@
 //!            -> (state, rows)                      2. apply       no I/O, no clock: replaying gives the same bytes;
 //!                                                                   it may run before 1 is there, 3 may not
 //!
-//!     rows, encoded ─────────────────────────────▶ 3. commit      for each table with rows, in the order of Table::ALL:
+//!     rows, encoded ─────────────────────────────▶ 3. commit      for each table with rows, in Table::ALL's order:
 //!                                                       put  TABLE/[date=D/]GROUP-n-PART-HASH.parquet
 //!                                                       put  TABLE/_delta_log/VERSION.json  if absent
 //!                                                            = txn(group, n) + the files' names and statistics
@@ -65,8 +65,8 @@ impl Lake {
         }
     }
 
-    /// Step 3: commits an epoch's rows, table by table in the order of `Table::ALL`. Tables without rows and tables that
-    /// have the epoch already are skipped. Returns how many were written.
+    /// Step 3: commits an epoch's rows, table by table in the order of `Table::ALL`. Tables without rows and tables
+    /// that have the epoch already are skipped. Returns how many were written.
     ///
     /// # Errors
     /// `Invalid` when a table is given twice; otherwise those of `commit`. The tables before the failing one are

@@ -9,13 +9,17 @@ pub enum LakeError {
     /// help; the operator corrects what the message names.
     #[error("{0}")]
     Invalid(String),
-    /// The storage does not let us now: disk full, no permission, read-only, not reachable. Nothing is half-written; the
-    /// operator puts right what the message names, and the same step may be tried again.
+    /// The storage does not let us now: disk full, no permission, read-only, not reachable. Nothing is half-written;
+    /// the operator puts right what the message names, and the same step may be tried again.
     #[error("{0}")]
     Unavailable(String),
     /// Another worker has taken over the lane group. This worker must stop working on the group; nothing is lost, and
     /// the operator has nothing to do.
-    #[error("lane group {group} was taken over by another worker: epoch {epoch} was to be written to table {table}, but the table is at epoch {found}; stop working on the group", table = .table.name())]
+    #[error(
+        "lane group {group} was taken over by another worker: epoch {epoch} was to be written to table {table}, but the \
+         table is at epoch {found}; stop working on the group",
+        table = .table.name()
+    )]
     Fenced {
         /// The table that showed it.
         table: Table,

@@ -1,7 +1,7 @@
 //! A table's log, read: which files are active, and how far each lane group has come.
 //!
-//! In: the entries below `_delta_log/` (a checkpoint, if there is one, then one JSON file per version). Out: a `TableLog`
-//! that knows the newest version and is brought up to date by reading only the entries that it has not seen.
+//! In: the entries below `_delta_log/` (a checkpoint, if there is one, then one JSON file per version). Out: a
+//! `TableLog` that knows the newest version and is brought up to date by reading only the entries that it has not seen.
 //! A checkpoint's rows are turned into the same JSON lines that an entry has, so there is one reader of actions.
 
 use std::collections::{BTreeMap, HashMap};

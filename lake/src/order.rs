@@ -2,8 +2,8 @@
 //!
 //! In: batches as they came, with a dictionary column `service` and the table's partition time. Out: for each date the
 //! rows' places in order, and the rows themselves, a row group at a time. Rows of equal service and time keep the order
-//! in which they came. The work per row is a counting sort by service, one by date and, where a service's rows of a date
-//! are not in order of time yet, a sort of those; strings are compared once per dictionary value, never per row.
+//! in which they came. The work per row is a counting sort by service, one by date and, where a service's rows of a
+//! date are not in order of time yet, a sort of those; strings are compared once per dictionary value, never per row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Snapshots of a lane group's state, so that recovery replays epochs from the newest one and not from the first.
 //!
 //! In: the state's bytes after an epoch. Out: the newest bytes that are whole. A snapshot is one zstd frame with its
-//! length and checksum; one that is torn or damaged is skipped with a warning, because an older one and more replay give
-//! the same state.
+//! length and checksum; one that is torn or damaged is skipped with a warning, because an older one and more replay
+//! give the same state.
 
 use std::io::{self, Write};
 

@@ -17,7 +17,7 @@ pub enum QueryError {
     /// The question would change something or leave the lake. It is never answered here.
     #[error("{0}")]
     Refused(String),
-    /// The question needs more time, memory or rows than `Limits` allows. Narrow it, or raise the limit.
+    /// The question needs more time, memory or rows than `Limits` allows. Narrow it.
     #[error("{0}")]
     Exhausted(String),
     /// The lake cannot be read. The operator must look at the store; asking again later may help.

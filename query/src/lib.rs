@@ -9,12 +9,14 @@
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `session` is the service and its
-//! limits; `views` is the SQL of every table that users see; `provider` reads one table of the lake; `format` writes
-//! answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables; `http` is the doors.
+//! limits; `views` is the SQL of every table that users see; `lossy` makes bytes readable in them; `provider` reads one
+//! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
+//! tables; `http` is the doors.
 
 mod error;
 mod format;
 mod http;
+mod lossy;
 mod metrics;
 mod newest;
 mod provider;

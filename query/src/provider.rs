@@ -61,8 +61,8 @@ impl LakeTable {
         LakeTable { lake, store, table, schema }
     }
 
-    /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the scan
-    /// itself skips row groups and pages.
+    /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the
+    /// scan itself skips row groups and pages.
     fn prune(&self, session: &dyn Session, filters: &[Expr], files: &[Arc<ActiveFile>]) -> Vec<PartitionedFile> {
         let schema = self.schema();
         let days: Vec<_> = files.iter().map(|file| Arc::new(self.day_statistics(file))).collect();

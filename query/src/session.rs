@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::QueryError;
+use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
 use crate::provider::LakeTable;
 use crate::views::VIEWS;
@@ -35,7 +36,8 @@ const CATALOG: &str = "plimsoll";
 const CURRENT: &str = "public";
 /// Where every revision is.
 const HISTORY: &str = "history";
-/// The session's only store. A name of our own instead of `file://` or `s3://`, so that no other address leads anywhere.
+/// The session's only store. A name of our own instead of `file://` or `s3://`, so that no other address leads
+/// anywhere.
 const STORE: &str = "plimsoll://lake";
 /// How many of the greediest operators an out-of-memory error names.
 const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(2);
@@ -44,8 +46,8 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.satu
 /// stack for each two bytes; `STACK_BYTES` holds the longest.
 const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
-/// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are made
-/// row by row by the table function `generate_series`, which stays.
+/// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are
+/// made row by row by the table function `generate_series`, which stays.
 const UNBOUNDED_FUNCTIONS: [&str; 7] =
     ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
 
@@ -118,6 +120,7 @@ impl QueryService {
         }
         let catalog = context.catalog(CATALOG).ok_or_else(|| QueryError::Internal("no catalog".to_owned()))?;
         catalog.register_schema(HISTORY, Arc::new(history)).map_err(defect)?;
+        context.register_udf(lossy_text());
         for view in VIEWS {
             let plan = context.sql(view.sql).await.map_err(defect)?;
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
@@ -254,14 +257,12 @@ fn more_than_one(error: DataFusionError) -> QueryError {
 
 fn too_slow(limits: &Limits) -> QueryError {
     let seconds = limits.time_max.as_secs_f64();
-    QueryError::Exhausted(format!("no complete answer within {seconds} s; narrow the question or raise the time limit"))
+    QueryError::Exhausted(format!("no complete answer within {seconds} s; narrow the question, or ask in parts"))
 }
 
 fn too_many(limits: &Limits) -> QueryError {
     let rows = limits.rows_max;
-    QueryError::Exhausted(format!(
-        "the answer has more than {rows} rows; add a LIMIT, aggregate, or raise the row limit"
-    ))
+    QueryError::Exhausted(format!("the answer has more than {rows} rows; add a LIMIT, aggregate, or ask in parts"))
 }
 
 fn internal(error: &dyn std::error::Error) -> QueryError {

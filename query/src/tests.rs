@@ -138,7 +138,7 @@ const ROWS: &[(Table, i64, &str)] = &[
     ),
     (Table::Services, 1, r#"{"service":"web","name":"old","recorded_at":"2026-01-01T00:00:00Z"}"#),
     (Table::Services, 2, r#"{"service":"web","name":"Web shop","recorded_at":"2026-01-02T00:00:00Z"}"#),
-    (Table::Calendars, 1, r#"{"calendar":"24x7","time_zone":"UTC","definition":"always"}"#),
+    (Table::Calendars, 1, r#"{"calendar":"24x7","calendar_version":1,"time_zone":"UTC","definition":"always"}"#),
     (
         Table::Events,
         1,

@@ -94,7 +94,7 @@ pub(crate) const VIEWS: &[View] = &[
         name: "calendars",
         sql: "SELECT * EXCEPT (place) FROM (
                   SELECT *, row_number() OVER (
-                      PARTITION BY calendar ORDER BY recorded_at DESC, epoch DESC) AS place
+                      PARTITION BY calendar, calendar_version ORDER BY recorded_at DESC, epoch DESC) AS place
                   FROM history.calendars)
               WHERE place <= 1",
     },
@@ -108,6 +108,7 @@ pub(crate) const VIEWS: &[View] = &[
     },
     // Accepted events, records set aside and epochs never change.
     View { name: "events", sql: "SELECT * FROM history.events" },
-    View { name: "dead_letters", sql: "SELECT * FROM history.dead_letters" },
+    // The payload also as text, whatever its bytes are.
+    View { name: "dead_letters", sql: "SELECT *, lossy_text(payload) AS payload_text FROM history.dead_letters" },
     View { name: "epochs", sql: "SELECT * FROM history.epochs" },
 ];

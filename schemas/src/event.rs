@@ -11,8 +11,8 @@
 //! feedback             score
 //! ```
 //! Words from a closed list (`kind`, `status`, ...) are dictionaries of 8-bit keys whose values are the whole list in
-//! its declared order, so a key *is* the word. Open sets of strings (`service`, `check`, ...) are dictionaries of 32-bit
-//! keys. Times are UTC microseconds.
+//! its declared order, so a key *is* the word. Open sets of strings (`service`, `check`, ...) are dictionaries of
+//! 32-bit keys. Times are UTC microseconds.
 
 use std::sync::{Arc, LazyLock};
 
@@ -23,7 +23,8 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
-/// The longest text that a column takes, in bytes. An id is much shorter; a longer text is a mapping to the wrong place.
+/// The longest text that a column takes, in bytes. An id is much shorter; a longer text is a mapping to the wrong
+/// place.
 pub const TEXT_BYTES_MAX: usize = 4_096;
 
 /// A word from a closed list, stored as its place in that list.

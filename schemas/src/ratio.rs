@@ -1,4 +1,5 @@
-//! Exact shares: a percentage as people write it, kept as an integer fraction so that verdicts never meet a float (R12).
+//! Exact shares: a percentage as people write it, kept as an integer fraction so that verdicts never meet a float
+//! (R12).
 
 use std::cmp::Ordering;
 use std::fmt;

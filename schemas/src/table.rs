@@ -93,7 +93,7 @@ impl Table {
             Table::Breaches => "one promise that was or may be missed, or a retraction of that (R18, R22, R28)",
             Table::Corrections => "one change of a result that was already final (R22)",
             Table::Agreements => "one objective of one version of an agreement, per service it covers",
-            Table::Calendars => "one calendar as it was defined",
+            Table::Calendars => "one version of a calendar as it was defined",
             Table::Services => "one service of the catalogue as it was defined",
             Table::Epochs => "one input range of one epoch: its intent (what is read, at which tick)",
         }

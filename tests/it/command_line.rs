@@ -41,6 +41,9 @@ fn wrong_usage_exits_2() {
     fails(&["judge", "--events", "x", "--format", "parquet"], 2, "--output <DIR>");
     fails(&["judge", "--events", "x", "--output", "there"], 2, "only --format parquet writes files");
     fails(&["judge", "--events", "x", "--show", "clocks,clocks"], 2, "names a table twice");
+    fails(&["calendar", "elapsed", "-c", "24x7", "2026-01-01"], 2, "expected FROM UNTIL, or - alone");
+    fails(&["calendar", "due", "2026-01-01", "4h"], 2, "--calendar <ID>");
+    fails(&["calendar", "show", "-c", "24x7", "--month", "2026"], 2, "expected a month such as 2026-10");
 }
 
 #[test]
@@ -64,6 +67,14 @@ fn missing_things_exit_1_and_are_named() {
     fails(&["judge", "-d", &examples(), "-e", "nowhere.ndjson"], 1, "nowhere.ndjson");
     fails(&["sql", "--lake", "nowhere", "SELECT 1"], 1, "nowhere");
     fails(&["query", "--lake", "nowhere"], 1, "nowhere");
+    let known = "choose one of 24x7, business-hours, night-shift with --calendar";
+    fails(&["calendar", "show", "-d", &examples(), "-c", "office"], 1, known);
+    for (question, said) in [
+        (["elapsed", "2026-01-32", "2026-02-01"], "found \"2026-01-32\", expected a time such as"),
+        (["due", "2026-01-01", "soon"], "found \"soon\", expected a duration such as 4h"),
+    ] {
+        fails(&[&["calendar"], &question[..], &["-d", &examples(), "-c", "24x7"]].concat(), 1, said);
+    }
 }
 
 #[test]
@@ -193,6 +204,38 @@ fn the_log_has_no_colours_where_nobody_sees_them() {
     process.wait().expect("it ends");
     let line = line.expect("the client logs that nobody answers");
     assert!(!line.contains('\u{1b}'), "{line:?}");
+}
+
+#[test]
+fn until_caught_up_without_a_broker_ends_in_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (lake, definitions) = (folder.path().join("lake"), examples());
+    let lake = lake.to_string_lossy();
+    let run_once = ["run", "--until-caught-up", "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+    let done = run(&[run_once.as_slice(), &["--bootstrap", "127.0.0.1:1"]].concat());
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!((done.status.code(), told.lines().count()), (Some(1), 1), "{told}");
+    assert!(told.starts_with("error: no broker answers at 127.0.0.1:1: "), "{told}");
+    assert!(told.ends_with("; check the address and that the broker runs\n"), "{told}");
+}
+
+#[test]
+fn a_mapped_column_that_a_file_lacks_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    file(
+        "source.yaml",
+        "{apiVersion: plimsoll/v1, kind: Source, metadata: {id: desk}, spec: {files: [t.csv], format: csv, kind: incident,\n\
+         map: {time: /at, ticket: /number, action: /action, priority: /priorty, customer: /client}}}\n",
+    );
+    file("t.csv", "at,number,action,priority\n2026-03-02T08:00:00Z,T1,opened,P1\n");
+    let (definitions, events) = (folder.path().to_string_lossy(), folder.path().join("t.csv"));
+    let done = run(&["judge", "-d", &definitions, "-e", &events.to_string_lossy(), "--as-of", "2026-03-03T00:00:00Z"]);
+    let told = String::from_utf8_lossy(&done.stderr);
+    let expected = "warning: t.csv has no column client, which its source maps to customer\n\
+                    warning: t.csv has no column priorty, which its source maps to priority; perhaps priority is meant\n\
+                    1 event, 0 duplicates, ";
+    assert!(done.status.success() && told.starts_with(expected), "{told}");
 }
 
 #[test]

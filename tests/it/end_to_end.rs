@@ -53,8 +53,8 @@ metadata: {id: plain}
 spec: {topics: [events], files: [\"*.ndjson\"], lateness: 1m}
 ";
 
-/// A month of events: probes of `web` each ten minutes with some outages, tickets, changes and scores; some records that
-/// cannot be used, some sent twice, some late. Deterministic.
+/// A month of events: probes of `web` each ten minutes with some outages, tickets, changes and scores; some records
+/// that cannot be used, some sent twice, some late. Deterministic.
 fn events() -> Vec<String> {
     let start = 1_772_323_200; // 2026-03-01T00:00:00Z
     let time = |seconds: i64| {
@@ -281,8 +281,8 @@ fn the_doors_answer_and_a_signal_ends_everything_cleanly() {
     run_until_caught_up(&broker, &world.definitions, &world.lake("lake"), &[]);
     assert_as_judged(&world, &world.lake("lake"), "after a signal");
 
-    // Nothing new comes, so whatever the tables' own door and a restarted worker show of the objectives was known before:
-    // seven objectives for two services, each with a verdict.
+    // Nothing new comes, so whatever the tables' own door and a restarted worker show of the objectives was known
+    // before: seven objectives for two services, each with a verdict.
     let shown = [
         &["query", "--lake", &lake, "--listen", "127.0.0.1:0"] as &[&str],
         &["run", "--lake", &lake, "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap, "--definitions", &definitions],
@@ -332,4 +332,27 @@ fn the_same_seed_gives_the_same_demo() {
     for name in TABLES {
         assert_same(name, &table(&lake, name), &table(&other_lake, name));
     }
+}
+
+#[test]
+fn until_caught_up_names_the_topics_that_do_not_exist() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("there", 1).expect("topic");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (definitions, lake) = (folder.path().to_string_lossy().into_owned(), folder.path().join("lake"));
+    let (lake, bootstrap) = (lake.to_string_lossy(), broker.bootstrap());
+    let arguments = ["run", "--until-caught-up", "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+    let ends_with = |topics: &str, said: &str| {
+        let source = format!(
+            "{{apiVersion: plimsoll/v1, kind: Source, metadata: {{id: plain}}, spec: {{topics: [{topics}]}}}}\n"
+        );
+        std::fs::write(folder.path().join("source.yaml"), source).expect("a file");
+        let done = run(&[arguments.as_slice(), &["--bootstrap", &bootstrap]].concat());
+        let told = String::from_utf8_lossy(&done.stderr);
+        assert_eq!((done.status.code(), told.as_ref()), (Some(1), format!("error: {said}\n").as_str()));
+    };
+    let what = format!("does not exist at {bootstrap}; create it, or correct the topics of its source");
+    ends_with("there, gone", &format!("topic gone {what}"));
+    let what = format!("do not exist at {bootstrap}; create them, or correct the topics of their sources");
+    ends_with("gone, there, lost", &format!("topics gone, lost {what}"));
 }

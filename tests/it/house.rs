@@ -20,6 +20,9 @@ const MAY_USE: [(&str, &[&str]); 7] = [
 const FORBIDDEN_IN_PURE: [&str; 8] =
     ["tokio", "rdkafka", "deltalake", "deltalake-core", "datafusion", "object_store", "axum", "rdkafka-sys"];
 
+/// Letters of a comment's line: rustfmt keeps code within 120 and leaves comments alone, which may stand out a little.
+const COMMENT_LETTERS_MAX: usize = 125;
+
 /// Lines of a source file, so that one can be read in one sitting.
 const FILE_LINES_MAX: usize = 800;
 
@@ -62,15 +65,19 @@ fn there_is_one_arrow() {
 }
 
 #[test]
-fn no_source_file_is_too_long_to_read() {
+fn no_source_file_is_too_long_or_too_wide_to_read() {
     let mut files = Vec::new();
     for folder in ["schemas", "engine", "lake", "ingest", "aggregate", "query", "cli", "bench", "tests"] {
         rust_files(&repository(folder), &mut files);
     }
     assert!(files.len() > 50, "the sources were found");
     for path in files {
-        let lines = std::fs::read_to_string(&path).expect("a source file").lines().count();
+        let text = std::fs::read_to_string(&path).expect("a source file");
+        let lines = text.lines().count();
         assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines; which two things is it?", path.display());
+        let is_wide = |line: &str| line.trim_start().starts_with("//") && line.chars().count() > COMMENT_LETTERS_MAX;
+        let wide = text.lines().position(is_wide).map(|line| line + 1);
+        assert_eq!(wide, None, "{} has a comment that is too wide at this line; wrap it", path.display());
     }
 }
 

@@ -259,7 +259,8 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        // An error means that the process has ended already. Its folder is removed after this, when nobody writes there.
+        // An error means that the process has ended already. Its folder is removed after this, when nobody writes
+        // there.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

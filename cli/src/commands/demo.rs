@@ -17,6 +17,7 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 
+use crate::commands::month;
 use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
@@ -42,17 +43,6 @@ pub struct Arguments {
     /// End after the summary instead of staying up
     #[arg(long)]
     once: bool,
-}
-
-fn month(text: &str) -> Result<NaiveDate, String> {
-    let first =
-        NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(|_| "expected a month such as 2026-10")?;
-    let years = NaiveDate::from_ymd_opt(2000, 1, 1)..NaiveDate::from_ymd_opt(2100, 1, 1);
-    if years.contains(&Some(first)) {
-        Ok(first)
-    } else {
-        Err("expected a month between 2000-01 and 2099-12".to_owned())
-    }
 }
 
 /// Marks a folder as one that a demo may remove.
@@ -144,7 +134,9 @@ fn write_folder(folder: &Path, texts: &[(String, String)]) -> Result<()> {
         if !folder.join(MARKER).exists() && !is_empty {
             bail!("{} is there and was not made by a demo; give another --folder", folder.display());
         }
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        let advice = "give another --folder, or remove it yourself";
+        std::fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}, which an earlier demo made; {advice}", folder.display()))?;
     }
     let definitions = folder.join("definitions");
     let written = std::fs::create_dir_all(&definitions)

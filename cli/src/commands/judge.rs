@@ -159,7 +159,11 @@ impl Judging {
             ),
             None => Source::plain("file"),
         };
-        read_file::<anyhow::Error>(path, &Arc::new(source), &mut |delivery| self.fold(delivery))
+        let missing = read_file::<anyhow::Error>(path, &Arc::new(source), &mut |delivery| self.fold(delivery))?;
+        for column in missing {
+            eprintln!("warning: {name} has {column}");
+        }
+        Ok(())
     }
 
     fn fold(&mut self, mut delivery: Delivery) -> Result<()> {

@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and what it does.
 
+pub mod calendar;
 pub mod check;
 pub mod demo;
 pub mod judge;
@@ -7,5 +8,19 @@ pub mod query;
 pub mod run;
 pub mod sql;
 
+use chrono::NaiveDate;
+
 /// The folder of the tables unless `--lake` names another.
 const DEFAULT_LAKE: &str = "plimsoll-lake";
+
+/// The first day of a month such as `2026-10`.
+fn month(text: &str) -> Result<NaiveDate, String> {
+    let first =
+        NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").map_err(|_| "expected a month such as 2026-10")?;
+    let years = NaiveDate::from_ymd_opt(2000, 1, 1)..NaiveDate::from_ymd_opt(2100, 1, 1);
+    if years.contains(&Some(first)) {
+        Ok(first)
+    } else {
+        Err("expected a month between 2000-01 and 2099-12".to_owned())
+    }
+}

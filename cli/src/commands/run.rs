@@ -43,7 +43,8 @@ pub struct Arguments {
     /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
     #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
     properties: Vec<(String, String)>,
-    /// A file of such properties, one NAME=VALUE a line, for passwords that no process list may show; # begins a comment
+    /// A file of such properties, one NAME=VALUE a line, for passwords that no process list may show; # begins a
+    /// comment
     #[arg(long, value_name = "FILE")]
     properties_file: Option<PathBuf>,
     /// How many lanes share the state

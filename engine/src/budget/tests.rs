@@ -1,6 +1,6 @@
 //! Budgets by hand calculation. Instants are minutes since the start of the segment unless they say otherwise.
 
-use plimsoll_schemas::definition::{ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::definition::{self, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
 
@@ -244,13 +244,12 @@ fn r27_spans_and_budgets_are_of_agreed_time() {
     use chrono::{NaiveTime, Weekday};
     let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("an hour");
     let weekdays = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
-    let span = plimsoll_schemas::definition::DaySpan { from: time(8), until: time(17) };
-    let calendar = Calendar::compile(&plimsoll_schemas::definition::Calendar {
-        id: "business-hours".to_owned(),
+    let span = definition::DaySpan { from: time(8), until: time(17) };
+    let calendar = Calendar::compile(&[definition::Calendar {
         time_zone: chrono_tz::UTC,
         hours: weekdays.map(|day| (day, span)).to_vec(),
-        holidays: Vec::new(),
-    });
+        ..definition::Calendar::default()
+    }]);
     // March 2026 has 22 working days of 9 h, 198 h: 2 % of the budget in an hour are a rate of 3.96. 99 % allow 118.8
     // min, of which 2 % are 142.56 s. Down on Friday the 6th from 16:59 until Monday 08:10: 60 s are agreed on
     // Friday, and 82.56 s later, on Monday at 08:01:22.56, it is said.

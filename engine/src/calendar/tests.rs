@@ -1,17 +1,16 @@
-//! Agreed time: cases calculated by hand, the laws of R2, and a reference that counts minute by minute.
+//! Agreed time: cases calculated by hand; `laws` has what holds for every calendar.
 
-use chrono::{NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc, Weekday};
+use std::slice::from_ref;
+
+use chrono::{NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
+use plimsoll_schemas::civil::instant_of_local;
 use plimsoll_schemas::definition::DaySpan;
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
 
-use super::civil::local_of_instant;
 use super::*;
 
-const WEEKDAYS: [Weekday; 7] =
-    [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri, Weekday::Sat, Weekday::Sun];
+mod laws;
+
 const BUSINESS: &str = "mon,tue,wed,thu,fri 08:00-17:00";
 
 fn at(text: &str) -> Instant {
@@ -38,12 +37,13 @@ fn defined(zone: &str, hours: &str, holidays: &[&str]) -> definition::Calendar {
         id: "test".to_owned(),
         time_zone: zone.parse().expect("zone"),
         hours: spans,
-        holidays: holidays.iter().map(|day| day.parse().expect("date")).collect(),
+        holidays: holidays.iter().map(|day| (day.parse().expect("date"), String::new())).collect(),
+        ..definition::Calendar::default()
     }
 }
 
 fn compiled(zone: &str, hours: &str, holidays: &[&str]) -> Calendar {
-    Calendar::compile(&defined(zone, hours, holidays))
+    Calendar::compile(&[defined(zone, hours, holidays)])
 }
 
 /// The instant of a local time, both as text.
@@ -90,6 +90,9 @@ fn r1_skipped_local_times_move_forward_by_the_gap() {
     // São Paulo had no midnight: 00:00 (-03:00) to 01:00 (-02:00) at 03:00Z.
     check_civil("America/Sao_Paulo", "2018-11-04T00:00:00", "2018-11-04T03:00:00Z");
     check_civil("America/Sao_Paulo", "2018-11-04T01:00:00", "2018-11-04T03:00:00Z");
+    // Beirut and Cairo go from 24:00 (+02:00) to 01:00 (+03:00) at 22:00Z: 00:30 becomes 01:30+03:00.
+    check_civil("Asia/Beirut", "2026-03-29T00:00:00", "2026-03-28T22:00:00Z");
+    check_civil("Africa/Cairo", "2026-04-24T00:30:00", "2026-04-23T22:30:00Z");
     // Samoa had no 30th of December 2011: from 24:00 on the 29th (-10:00) to 00:00 on the 31st (+14:00) at 10:00Z.
     check_civil("Pacific/Apia", "2011-12-30T09:00:00", "2011-12-30T19:00:00Z");
 }
@@ -199,6 +202,8 @@ fn r1_days_have_the_length_their_zone_gives_them() {
         ("Australia/Lord_Howe", "2026-10-04", 23.5),
         ("Australia/Lord_Howe", "2026-04-05", 24.5),
         ("America/Sao_Paulo", "2018-11-04", 23.0),
+        ("Asia/Beirut", "2026-03-29", 23.0),
+        ("America/Havana", "2026-11-01", 25.0),
         ("Asia/Kathmandu", "2026-03-29", 24.0),
     ] {
         let noon = at(&format!("{date}T12:00:00Z"));
@@ -227,6 +232,155 @@ fn r1_hours_inside_a_change_of_clocks() {
 }
 
 #[test]
+fn r1_a_day_that_the_date_line_takes_moves_forward_as_a_whole() {
+    // Samoa went from Thursday, 29 December 2011, to Saturday the 31st. By R1 Friday's hours move forward by the gap of
+    // 24 hours: they are Saturday's 09:00 to 17:00, at +14:00.
+    let calendar = compiled("Pacific/Apia", "thu,fri 09:00-17:00", &[]);
+    let (thursday, friday) = ("2011-12-29T09:00:00-10:00", "2011-12-31T09:00:00+14:00");
+    check_elapsed(&calendar, thursday, "2012-01-01T00:00:00+14:00", 16.0);
+    check_due(&calendar, thursday, hours(9.0), "2011-12-31T10:00:00+14:00");
+    assert!(calendar.is_agreed(at(friday)) && !calendar.is_agreed(at(friday) - Micros(1)));
+    // As a holiday it has none.
+    check_elapsed(
+        &compiled("Pacific/Apia", "thu,fri 09:00-17:00", &["2011-12-30"]),
+        thursday,
+        "2012-01-01T00:00:00+14:00",
+        8.0,
+    );
+}
+
+#[test]
+fn r2_a_day_of_its_own_is_neither_weekday_nor_holiday() {
+    let time = |text: &str| text.parse().expect("time");
+    let own = |day: &str, spans: &[(&str, &str)]| {
+        let spans = spans.iter().map(|(from, until)| DaySpan { from: time(from), until: time(until) });
+        (day.parse().expect("date"), spans.collect())
+    };
+    let mut definition = defined("Europe/Berlin", BUSINESS, &["2026-12-25"]);
+    // Christmas Eve is a Thursday; the holiday after it and the Saturday have hours all the same; Monday has none.
+    definition.exceptions = [
+        own("2026-12-24", &[("08:00:00", "12:00:00")]),
+        own("2026-12-25", &[("10:00:00", "11:00:00")]),
+        own("2026-12-26", &[("22:00:00", "02:00:00")]),
+        own("2026-12-28", &[]),
+    ]
+    .into();
+    let calendar = Calendar::compile(from_ref(&definition));
+    check_elapsed(&calendar, "2026-12-24T00:00:00+01:00", "2026-12-29T00:00:00+01:00", 4.0 + 1.0 + 4.0);
+    check_due(&calendar, "2026-12-24T11:00:00+01:00", hours(1.5), "2026-12-25T10:30:00+01:00");
+    check_due(&calendar, "2026-12-24T11:00:00+01:00", hours(6.5), "2026-12-29T08:30:00+01:00");
+}
+
+#[test]
+fn r2_the_example_of_the_page_on_time_holds() {
+    let mut definition = defined("Europe/Berlin", "mon,tue,wed,thu,fri 08:00-12:00,13:00-17:00", &["2026-12-25"]);
+    let morning = DaySpan { from: "08:00:00".parse().expect("time"), until: "12:00:00".parse().expect("time") };
+    definition.exceptions = [("2026-12-24".parse().expect("date"), vec![morning])].into();
+    let calendar = Calendar::compile(from_ref(&definition));
+    // docs/rules/r01-r02-time.md: 1.5 hours on the 23rd, 4 on the 24th, none until Monday the 28th, 2.5 on that.
+    check_due(&calendar, "2026-12-23T15:30:00+01:00", hours(8.0), "2026-12-28T10:30:00+01:00");
+    check_due(&calendar, "2026-12-23T15:30:00+01:00", hours(5.5), "2026-12-24T12:00:00+01:00");
+}
+
+#[test]
+fn r2_what_is_closed_is_taken_out_exactly() {
+    let closure =
+        |from: &str, until: &str| definition::Closure { from: at(from), until: at(until), name: String::new() };
+    let mut definition = defined("UTC", "mon,tue 08:00-12:00,13:00-17:00; tue 22:00-06:00", &[]);
+    // Within a span; over its end and into the next; over the beginning of one; over a whole one; twice the same; at
+    // night; and from the end of the night on, which touches nothing.
+    definition.closures = vec![
+        closure("2026-01-12T09:00:00Z", "2026-01-12T09:30:00Z"),
+        closure("2026-01-12T11:30:00Z", "2026-01-12T13:15:00Z"),
+        closure("2026-01-13T07:00:00Z", "2026-01-13T08:00:01Z"),
+        closure("2026-01-13T13:00:00Z", "2026-01-13T17:00:00Z"),
+        closure("2026-01-13T13:00:00Z", "2026-01-13T15:00:00Z"),
+        closure("2026-01-14T01:00:00Z", "2026-01-14T02:00:00Z"),
+        closure("2026-01-14T06:00:00Z", "2026-01-14T07:00:00Z"),
+    ];
+    let calendar = Calendar::compile(from_ref(&definition));
+    let spans = calendar.spans(at("2026-01-12T00:00:00Z"), at("2026-01-15T00:00:00Z"));
+    let found: Vec<_> =
+        spans.map(|(start, end)| format!("{start}/{end}").replace("2026-01-", "").replace(":00Z", "")).collect();
+    let expected = [
+        "12T08:00/12T09:00",
+        "12T09:30/12T11:30",
+        "12T13:15/12T17:00",
+        "13T08:00:01Z/13T12:00",
+        "13T22:00/14T01:00",
+        "14T02:00/14T06:00",
+    ];
+    assert_eq!(found, expected);
+}
+
+/// One version in force from one day until another; `-` for none.
+fn version(zone: &str, hours: &str, from: &str, until: &str) -> definition::Calendar {
+    let day = |text: &str| (text != "-").then(|| text.parse().expect("date"));
+    definition::Calendar { effective_from: day(from), effective_until: day(until), ..defined(zone, hours, &[]) }
+}
+
+#[test]
+fn r24_versions_are_one_function_glued_at_midnight() {
+    let week = "mon,tue,wed,thu,fri";
+    let calendar = Calendar::compile(&[
+        version("Europe/Berlin", &format!("{week} 08:00-17:00"), "-", "2026-03-04"),
+        version("Europe/Berlin", &format!("{week} 10:00-18:00"), "2026-03-04", "-"),
+    ]);
+    // Monday and Tuesday nine hours each, from Wednesday on eight.
+    check_elapsed(&calendar, "2026-03-02T00:00:00+01:00", "2026-03-07T00:00:00+01:00", 9.0 * 2.0 + 8.0 * 3.0);
+    check_due(&calendar, "2026-03-03T16:00:00+01:00", hours(2.0), "2026-03-04T11:00:00+01:00");
+    // From Berlin to New York at New York's midnight, 05:00Z: Berlin's Sunday has been over for six hours by then.
+    let moved = Calendar::compile(&[
+        version("Europe/Berlin", "sun,mon 00:00-24:00", "-", "2026-03-02"),
+        version("America/New_York", "sun,mon 08:00-17:00", "2026-03-02", "-"),
+    ]);
+    check_elapsed(&moved, "2026-03-01T00:00:00+01:00", "2026-03-02T00:00:00-05:00", 30.0);
+    check_elapsed(&moved, "2026-03-02T00:00:00-05:00", "2026-03-03T00:00:00-05:00", 9.0);
+    // A gap has no agreed time; the amount is reached after it.
+    let gap = Calendar::compile(&[
+        version("UTC", "mon,tue 08:00-17:00", "-", "2026-03-03"),
+        version("UTC", "mon,tue 08:00-17:00", "2026-03-10", "-"),
+    ]);
+    check_elapsed(&gap, "2026-03-02T00:00:00Z", "2026-03-11T00:00:00Z", 18.0);
+    check_due(&gap, "2026-03-02T08:00:00Z", hours(10.0), "2026-03-10T09:00:00Z");
+    // The night of Monday to Tuesday is whole if both versions have it, and half if only one of them has.
+    let night = "mon,tue 22:00-06:00";
+    for (first, second, expected_hours) in [(night, night, 8.0), (night, "wed 08:00-09:00", 2.0), ("", night, 6.0)] {
+        let calendar =
+            Calendar::compile(&[version("UTC", first, "-", "2026-03-03"), version("UTC", second, "2026-03-03", "-")]);
+        check_elapsed(&calendar, "2026-03-02T12:00:00Z", "2026-03-03T12:00:00Z", expected_hours);
+    }
+    // The same hours in two versions are the same function; before the first version there is no agreed time.
+    let same = [version("UTC", night, "-", "2026-03-03"), version("UTC", night, "2026-03-03", "-")];
+    assert_eq!(Calendar::compile(&same), compiled("UTC", night, &[]));
+    let always = "mon,tue,wed,thu,fri,sat,sun 00:00-24:00";
+    let young = Calendar::compile(&[version("UTC", always, "2026-03-03", "-")]);
+    check_elapsed(&young, "2026-03-01T00:00:00Z", "2026-03-04T00:00:00Z", 24.0);
+}
+
+#[test]
+fn r24_a_version_that_ends_later_than_the_next_begins_elsewhere_is_cut() {
+    // The last day of one in UTC-11 ends at 11:00Z on the 2nd, when the other, in UTC+14, has had the 3rd for an hour.
+    let versions = [
+        version("Pacific/Niue", "mon 00:00-24:00", "-", "2026-03-02"),
+        version("Pacific/Kiritimati", "", "2026-03-03", "-"),
+    ];
+    let ends: Vec<_> = in_force(&versions).iter().map(|window| window.end).collect();
+    assert_eq!(ends, [at("2026-03-02T10:00:00Z"), Instant(i64::MAX)]);
+}
+
+#[test]
+fn a_calendar_says_what_it_is_in_one_line() {
+    let mut definition = defined("UTC", "mon 08:00-17:00", &["2026-12-25", "2026-12-26"]);
+    definition.exceptions = [("2026-12-24".parse().expect("date"), Vec::new())].into();
+    definition.closures =
+        vec![definition::Closure { from: Instant(0), until: at("1970-01-01T01:00:00Z"), name: String::new() }];
+    let expected = "Mon 08:00-17:00 except 2026-12-25, 2026-12-26; 2026-12-24 closed; closed \
+                    1970-01-01T00:00:00Z/1970-01-01T01:00:00Z";
+    assert_eq!(text(&definition), expected);
+}
+
+#[test]
 fn r2_due_reaches_over_thirty_years_and_ends_with_the_limits() {
     let calendar = compiled("Europe/Berlin", BUSINESS, &[]);
     let start = at("2026-01-01T00:00:00+01:00");
@@ -241,152 +395,4 @@ fn r2_due_reaches_over_thirty_years_and_ends_with_the_limits() {
     let never = compiled("UTC", "", &[]);
     assert_eq!((never.due(start, Micros(1)), never.elapsed(AGREED_FROM, AGREED_UNTIL)), (None, Micros::ZERO));
     assert!(!never.is_agreed(start));
-}
-
-/// Zones with changes of clocks of every sort, each with a day around which they change.
-fn places() -> impl Strategy<Value = (Tz, NaiveDate)> {
-    select(vec![
-        ("Europe/Berlin", "2026-03-29"),
-        ("Europe/Berlin", "2026-10-25"),
-        ("Europe/Dublin", "2026-10-25"),
-        ("Australia/Lord_Howe", "2026-10-04"),
-        ("Australia/Lord_Howe", "2026-04-05"),
-        ("America/Sao_Paulo", "2018-11-04"),
-        ("America/Sao_Paulo", "2018-02-18"),
-        ("America/St_Johns", "2010-11-07"),
-        ("America/Havana", "2026-03-08"),
-        ("Africa/Casablanca", "2026-02-15"),
-        ("Asia/Kathmandu", "2026-06-01"),
-        ("Pacific/Apia", "2011-12-30"),
-        ("Pacific/Chatham", "2026-09-27"),
-    ])
-    .prop_map(|(zone, day)| (zone.parse().expect("zone"), day.parse().expect("date")))
-}
-
-fn time_of_minute(minute: u32) -> NaiveTime {
-    NaiveTime::from_hms_opt(minute / 60, minute % 60, 0).expect("minute of the day")
-}
-
-/// A place and a random calendar there, its times on whole minutes, its holidays near the change of clocks.
-fn calendars() -> impl Strategy<Value = (NaiveDate, definition::Calendar)> {
-    let span = (select(&WEEKDAYS[..]), 0..1440u32, 0..1440u32).prop_map(|(weekday, from, until)| {
-        (weekday, DaySpan { from: time_of_minute(from), until: time_of_minute(until) })
-    });
-    (places(), vec(span, 0..8), vec(-4..4i64, 0..3)).prop_map(|((time_zone, day), hours, holidays)| {
-        let holidays = holidays.into_iter().map(|days| day + TimeDelta::days(days)).collect();
-        (day, definition::Calendar { id: "random".to_owned(), time_zone, hours, holidays })
-    })
-}
-
-/// What clocks show and whether time is agreed, for each minute of some weeks: no search, no merging, no table.
-struct Minutes {
-    first: Instant,
-    shown: Vec<NaiveDateTime>,
-    agreed: Vec<bool>,
-}
-
-impl Minutes {
-    fn count(definition: &definition::Calendar, day: NaiveDate) -> Minutes {
-        let first = Instant::from(Utc.from_utc_datetime(&(day - Days::new(8)).and_time(NaiveTime::MIN)));
-        let shown: Vec<_> = (0..16 * 1440)
-            .map(|minute| local_of_instant(definition.time_zone, first + Micros(minute * Micros::MINUTE.0)))
-            .collect();
-        let mut minutes = Minutes { first, agreed: vec![false; shown.len()], shown };
-        for day in (day - Days::new(7)).iter_days().take(13).filter(|day| !definition.holidays.contains(day)) {
-            for (_, span) in definition.hours.iter().filter(|(weekday, _)| *weekday == day.weekday()) {
-                let end_day = if span.from < span.until { day } else { day + Days::new(1) };
-                let start = minutes.when_shown(day.and_time(span.from));
-                for minute in start..minutes.when_shown(end_day.and_time(span.until)).max(start) {
-                    minutes.agreed[minute] = true;
-                }
-            }
-        }
-        minutes
-    }
-
-    /// The first minute at which clocks show `wanted`; if none does, as long after the change as it was wanted in it.
-    fn when_shown(&self, wanted: NaiveDateTime) -> usize {
-        self.shown.iter().position(|shown| *shown == wanted).unwrap_or_else(|| {
-            let change = self.shown.iter().position(|shown| *shown > wanted).expect("within the weeks");
-            change - 1 + (wanted - self.shown[change - 1]).num_minutes() as usize
-        })
-    }
-
-    fn instant(&self, minute: usize) -> Instant {
-        self.first + Micros(minute as i64 * Micros::MINUTE.0)
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    #[test]
-    fn r2_agrees_with_counting_minutes(
-        (day, definition) in calendars(),
-        picks in vec((3..13usize, 0..1440usize), 12),
-    ) {
-        let calendar = Calendar::compile(&definition);
-        let minutes = Minutes::count(&definition, day);
-        for minute in 3 * 1440..13 * 1440 {
-            let instant = minutes.instant(minute);
-            prop_assert_eq!(calendar.is_agreed(instant), minutes.agreed[minute], "{}", instant);
-        }
-        let mut picks: Vec<usize> = picks.into_iter().map(|(day, minute)| day * 1440 + minute).collect();
-        picks.sort_unstable();
-        for pair in picks.windows(2) {
-            let counted = minutes.agreed[pair[0]..pair[1]].iter().filter(|agreed| **agreed).count() as i64;
-            let (from, until) = (minutes.instant(pair[0]), minutes.instant(pair[1]));
-            prop_assert_eq!(calendar.elapsed(from, until), Micros(counted * Micros::MINUTE.0));
-            let spans: i64 = calendar.spans(from, until).map(|(start, end)| (end - start).0).sum();
-            prop_assert_eq!(spans, counted * Micros::MINUTE.0);
-            // The amount of the first half of what was counted is due at the end of the minute that completes it.
-            let half = counted / 2;
-            let last = (pair[0]..pair[1]).filter(|minute| minutes.agreed[*minute]).take(half as usize).last();
-            if let Some(minute) = last {
-                prop_assert_eq!(calendar.due(from, Micros(half * Micros::MINUTE.0)), Some(minutes.instant(minute + 1)));
-            }
-        }
-    }
-
-    #[test]
-    fn r2_laws(
-        (_, definition) in calendars(),
-        times in vec(AGREED_FROM.0..AGREED_UNTIL.0, 3..20),
-        amount in 0..90 * Micros::DAY.0,
-    ) {
-        let calendar = Calendar::compile(&definition);
-        let mut times: Vec<Instant> = times.into_iter().map(Instant).collect();
-        times.sort_unstable();
-        let mut sum = Micros::ZERO;
-        for pair in times.windows(2) {
-            let step = calendar.elapsed(pair[0], pair[1]);
-            prop_assert!(step >= Micros::ZERO && step <= pair[1] - pair[0], "monotone, and never faster than time");
-            prop_assert_eq!(calendar.elapsed(pair[1], pair[0]).0, -step.0);
-            sum += step;
-        }
-        prop_assert_eq!(calendar.elapsed(times[0], times[times.len() - 1]), sum);
-        for start in times {
-            match calendar.due(start, Micros(amount)) {
-                Some(due) => {
-                    prop_assert_eq!(calendar.elapsed(start, due), Micros(amount));
-                    prop_assert!(amount == 0 || calendar.elapsed(start, due - Micros(1)) < Micros(amount), "earliest");
-                    prop_assert!(amount == 0 || calendar.is_agreed(due - Micros(1)));
-                }
-                None => prop_assert!(calendar.elapsed(start, AGREED_UNTIL) < Micros(amount)),
-            }
-        }
-    }
-
-    #[test]
-    fn r1_local_times_that_exist_once_come_back((zone, day) in places(), minute in -8 * 1440..8 * 1440i64) {
-        let local = day.and_time(NaiveTime::MIN) + TimeDelta::minutes(minute);
-        let instant = instant_of_local(zone, local);
-        let shown = local_of_instant(zone, instant);
-        prop_assert!(shown >= local, "a skipped time moves forward, any other comes back");
-        prop_assert_eq!(shown.second(), 0);
-        // If clocks went back, the same time is shown a second time, later: within three hours at the most.
-        for earlier in 1..180 {
-            prop_assert_ne!(local_of_instant(zone, instant - Micros(earlier * Micros::MINUTE.0)), local);
-        }
-    }
 }

@@ -18,8 +18,9 @@ use crate::ticket::TicketRecord;
 
 /// Takes a delivery into the state of its lanes; see `LaneGroup::fold`.
 ///
-/// In three passes, each a tight loop: which rows are new by offset, which of them are new by id, and what they say. The
-/// second pass looks up one random place in a large table per row; on its own, many of these wait for memory at once.
+/// In three passes, each a tight loop: which rows are new by offset, which of them are new by id, and what they say.
+/// The second pass looks up one random place in a large table per row; on its own, many of these wait for memory at
+/// once.
 pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded {
     let mut rows = Rows::new(&delivery.events);
     let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);
@@ -34,24 +35,24 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
         }
     }
     let hashes: Vec<EventHash> = (unread..total).map(|row| rows.hash(row)).collect();
+    let latest = tick + FUTURE_TOLERANCE;
+    let time_of = |told: Instant| if told > latest { tick } else { told };
     let mut accepted: Vec<u32> = Vec::with_capacity(hashes.len());
     let lanes = group.lanes.len();
     for (row, hash) in (unread..total).zip(hashes) {
         let lane = rows.lane(row, lanes);
-        if group.lanes[lane].seen.insert(hash) {
+        if group.lanes[lane].seen.insert(hash, time_of(Instant(rows.times.value(row)))) {
             accepted.push(row as u32);
         }
     }
     folded.duplicates = (total - unread - accepted.len()) as u64;
 
-    let (mut newest, latest) = (None, tick + FUTURE_TOLERANCE);
+    let mut newest = None;
     for &row in &accepted {
         let row = row as usize;
-        let mut time = Instant(rows.times.value(row));
-        if time > latest {
-            time = tick;
-            folded.clamped += 1;
-        }
+        let told = Instant(rows.times.value(row));
+        let time = time_of(told);
+        folded.clamped += u64::from(time != told);
         newest = newest.max(Some(time));
         rows.hand_over(&group.portfolio, &mut group.lanes, row, time);
     }

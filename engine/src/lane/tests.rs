@@ -342,6 +342,23 @@ fn r20_what_was_read_before_counts_neither_again_nor_as_a_duplicate() {
 }
 
 #[test]
+fn r20_the_same_id_34_days_apart_is_two_events_wherever_epochs_are_cut() {
+    // Half hours: two scores of one id on day 1 and day 35, the first of which is sent twice, and one between them.
+    let (first, second) = ((0, Happening::Score(48, 5)), (0, Happening::Score(35 * 48, 1)));
+    let events = [first, first, (1, Happening::Score(20 * 48, 3)), second];
+    for cut in 1..=events.len() {
+        let mut group = LaneGroup::new(portfolio(), 1);
+        let (mut offset, mut duplicates) = (0, 0);
+        for part in events.chunks(cut) {
+            duplicates += group.fold(&delivery(part, offset, false), Instant(40 * 24 * HOUR)).duplicates;
+            offset += part.len() as i64;
+            group.close(offset, Instant(40 * 24 * HOUR), false);
+        }
+        assert_eq!(duplicates, 1, "cut after each {cut}");
+    }
+}
+
+#[test]
 fn r24_an_edited_definition_restates_final_results_and_says_why() {
     // Day 0 of `web`: up from 0:00 to 20:00 (the last result is of 18:00 and stale two hours later), so 4 h are
     // unknown.

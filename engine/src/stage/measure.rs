@@ -2,8 +2,8 @@
 //!
 //! A row carries a sign: rows of one day add up, so a correction is one more row. Days are stored sparsely. Of a
 //! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it was
-//! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what came
-//! since the last time.
+//! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what
+//! came since the last time.
 
 use std::collections::BTreeMap;
 

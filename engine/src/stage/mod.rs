@@ -2,9 +2,9 @@
 //! service. What the first stage finds out enters the second as derived events:
 //!
 //! ```text
-//! incidents --> TicketStage --+-- Claim: this ticket says this service is out, from, until ----> ServiceStage --> facts
-//! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there --->      ^
-//! monitoring, feedback -------------------------------------------------------------------------------+
+//! incidents --> TicketStage --+-- Claim: this ticket says this service is out, from, until ---> ServiceStage --> facts
+//! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there -->      ^
+//! monitoring, feedback ------------------------------------------------------------------------------+
 //! ```
 
 pub mod breach;
@@ -99,8 +99,8 @@ pub struct Contribution {
     pub total: i64,
 }
 
-/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added. Equal contributions
-/// are told apart by their number: a ticket may have several.
+/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added. Equal
+/// contributions are told apart by their number: a ticket may have several.
 pub fn contribution_changes(before: &[Contribution], now: &[Contribution]) -> Vec<Contribution> {
     let mut gone = before.to_vec();
     let mut new = Vec::new();

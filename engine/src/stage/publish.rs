@@ -307,7 +307,8 @@ impl Written {
             _ => format!(" (held as up {up}, down {down}, degraded {degraded}, excluded {excluded})"),
         };
         format!(
-            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}{held}, good_count {}, total_count {}, outage_count {}, longest_outage_us {}",
+            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}{held}, good_count {}, \
+             total_count {}, outage_count {}, longest_outage_us {}",
             self.verdict.as_str(),
             self.good.0,
             self.bad.0,

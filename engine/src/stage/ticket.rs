@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_schemas::definition::{ClockRule, CountRule, RatioRule, Signal};
+use plimsoll_schemas::definition::{ClockRule, CountRule, Signal};
 use plimsoll_schemas::table::ClockRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,10 @@ impl Found {
             let plan = portfolio.objective(objective);
             let before = plan.continues.and_then(|before| passed.remove(&before)).unwrap_or_default();
             if let Signal::GoodRatio(rule) = &plan.objective.indicator.signal {
-                found.count_at_closing(plan, rule, history);
+                match rule.count {
+                    CountRule::EachEvent => found.count_each_record(plan, history),
+                    CountRule::OncePerTicketAtClosing => found.count_at_closing(plan, history),
+                }
             } else if let Some((kind, rule)) = clock_rule(&plan.objective.indicator.signal) {
                 passed.insert(objective, found.run_clocks(plan, kind, rule, history, before, now));
             }
@@ -164,10 +167,21 @@ impl Found {
         found
     }
 
+    /// Counts what each record of the ticket counted, for what the ticket was and under the version in force then
+    /// (R13).
+    fn count_each_record(&mut self, plan: &ObjectivePlan, history: &TicketHistory) {
+        // A cancelled ticket should never have been (R17).
+        for counted in history.counted.iter().filter(|_| history.cancelled_at.is_none()) {
+            if applies(plan, &counted.attributes) && plan.agreement.in_force.contains(counted.at) {
+                self.counts.push((plan.key.clone(), counted.at, counted.good, counted.total));
+            }
+        }
+    }
+
     /// Counts what the ticket counted at its last closing, under the version in force then (R13).
-    fn count_at_closing(&mut self, plan: &ObjectivePlan, rule: &RatioRule, history: &TicketHistory) {
+    fn count_at_closing(&mut self, plan: &ObjectivePlan, history: &TicketHistory) {
         let last = history.attributes.last().is_some_and(|(_, attributes)| applies(plan, attributes));
-        if let (Some(closing), true) = (history.last_closing, last && rule.count == CountRule::OncePerTicketAtClosing)
+        if let (Some(closing), true) = (history.last_closing, last)
             && let (Some(good), Some(total)) = (closing.counts.good, closing.counts.total)
             && plan.agreement.in_force.contains(closing.closed_at)
         {
@@ -291,7 +305,8 @@ impl TicketEntry {
             self.tell(portfolio, name, found.counts, found.claims, derived);
             return;
         };
-        // The elapsed time of a clock that has not stopped grows by itself; a row is written again only when something happened.
+        // The elapsed time of a clock that has not stopped grows by itself; a row is written again only when something
+        // happened.
         let not_stopped = |key: &ClockKey, clock: &mut ClockResult| {
             let Some(before) = self.clocks.get(key).filter(|_| clock.stopped_at.is_none()) else { return };
             let grown = ClockResult { elapsed: before.elapsed, paused: before.paused, ..clock.clone() };

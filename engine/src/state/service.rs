@@ -239,13 +239,14 @@ impl<'a> Sweep<'a> {
     fn combine(&self, rule: &StateRule) -> (State, Vec<Name>) {
         let claiming = || self.claims.iter().filter(|track| track.current.is_some());
         let having = |status| self.checks.iter().filter(move |track| track.current == Some(status));
-        let causes_of = |status| {
-            let mut causes: Vec<Name> = claiming().chain(having(status)).map(|track| track.cause.clone()).collect();
+        let causes_of = |statuses: &[Status]| {
+            let checks = statuses.iter().flat_map(|status| having(*status));
+            let mut causes: Vec<Name> = claiming().chain(checks).map(|track| track.cause.clone()).collect();
             causes.sort_unstable();
             causes
         };
         if claiming().next().is_some() {
-            return (State::Down, causes_of(Status::Down));
+            return (State::Down, causes_of(&[Status::Down]));
         }
         if rule.evidence == Evidence::Incidents {
             return (State::Up, Vec::new());
@@ -262,11 +263,11 @@ impl<'a> Sweep<'a> {
         let (down, unknown, degraded) =
             (having(Status::Down).count(), having(Status::Unknown).count(), having(Status::Degraded).count());
         if down >= needed {
-            (State::Down, causes_of(Status::Down))
+            (State::Down, causes_of(&[Status::Down]))
         } else if down + unknown >= needed {
             (State::Unknown, Vec::new())
         } else if down + degraded >= needed {
-            (State::Degraded, causes_of(Status::Degraded))
+            (State::Degraded, causes_of(&[Status::Down, Status::Degraded]))
         } else if down + degraded + unknown >= needed {
             (State::Unknown, Vec::new())
         } else {
@@ -383,6 +384,14 @@ mod tests {
             &[],
             "degraded 0-10 a, unknown 10-20, up 20-30, unknown 30-100",
         );
+    }
+
+    #[test]
+    fn r3_a_degraded_state_is_caused_by_all_checks_that_degrade_it() {
+        // Two of three must be down: one is and one is degraded, so together they degrade.
+        let observations = [("a", 0, Status::Down), ("b", 0, Status::Degraded), ("c", 0, Status::Up)];
+        let expected = "degraded 0-10 a+b, unknown 10-100";
+        check(rule(Evidence::Checks, DownWhen::AtLeast(2)), &observations, &[], expected);
     }
 
     #[test]

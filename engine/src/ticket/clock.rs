@@ -272,8 +272,8 @@ impl Judge<'_> {
         }
         let stop = earliest(stop, self.history.cancelled_at);
         match result.settled_at() {
-            // The version finds a clock overdue that was open until now, or that began to apply in its own time
-            // (R37): so it is from the version's first instant on.
+            // The version finds a clock overdue that was open until now, or that began to apply in its own time (R37):
+            // so it is from the version's first instant on.
             Some(at) if at < first => {
                 let is_new = || start >= first || self.stretches(start, earliest(stop, Some(first))).is_empty();
                 let is_its_own = term.before.open.contains(&result.cycle) || is_new();

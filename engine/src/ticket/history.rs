@@ -32,6 +32,8 @@ pub struct TicketHistory {
     pub attributes: Vec<(Instant, Attributes)>,
     /// What it counts, as last said.
     pub counts: Counts,
+    /// What single records of it counted, in order.
+    pub counted: Vec<Counted>,
 }
 
 /// From the opening or a reopening of a ticket until its resolution.
@@ -74,6 +76,19 @@ pub struct Closing {
     pub closed_at: Instant,
     /// What it counted, as last said while it was closed.
     pub counts: Counts,
+}
+
+/// What one record counted, which named both counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The record's time.
+    pub at: Instant,
+    /// How many things were good.
+    pub good: i64,
+    /// How many things there were.
+    pub total: i64,
+    /// What the ticket was then.
+    pub attributes: Attributes,
 }
 
 /// Good things among all things.
@@ -131,6 +146,7 @@ impl TicketHistory {
             cancelled_at: None,
             attributes: vec![(opened_at, attributes)],
             counts: Counts::default(),
+            counted: Vec::new(),
         };
         for record in records {
             history.learn(record);
@@ -197,6 +213,11 @@ impl TicketHistory {
         }
         self.counts.good = record.good_count.or(self.counts.good);
         self.counts.total = record.total_count.or(self.counts.total);
+        if let (Some(good), Some(total), Some((_, attributes))) =
+            (record.good_count, record.total_count, self.attributes.last())
+        {
+            self.counted.push(Counted { at: record.time, good, total, attributes: attributes.clone() });
+        }
     }
 
     /// Does what the record says was done; a snapshot says it by the state that the ticket has reached (R19).

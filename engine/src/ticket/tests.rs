@@ -19,12 +19,11 @@ mod warnings;
 static BUSINESS_HOURS: LazyLock<Calendar> = LazyLock::new(|| {
     let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("an hour");
     let working_days = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
-    Calendar::compile(&definition::Calendar {
-        id: "business-hours".to_owned(),
+    Calendar::compile(&[definition::Calendar {
         time_zone: chrono_tz::UTC,
         hours: working_days.map(|day| (day, DaySpan { from: time(8), until: time(17) })).to_vec(),
-        holidays: Vec::new(),
-    })
+        ..definition::Calendar::default()
+    }])
 });
 
 /// The term of a version that was and will always be in force.

@@ -90,8 +90,8 @@ impl Measured {
 /// What the states of a service amount to in the agreed time of `segment` up to `now`.
 ///
 /// `states` must cover `[segment.start, min(segment.end, now))`. Under `unknown: hold` an unknown stretch counts as the
-/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage is
-/// a maximal stretch of `down` with any agreed time in the segment.
+/// state before it (R4), which may lie before the segment; it is unknown all the same, and the parts say so. An outage
+/// is a maximal stretch of `down` with any agreed time in the segment.
 pub fn measure_states(
     states: &[Segment],
     policy: &StatePolicy,

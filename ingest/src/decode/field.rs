@@ -220,7 +220,7 @@ impl FieldReader {
         match &self.reader {
             TypeReader::Text => format!("a text or a number of at most {TEXT_BYTES_MAX} bytes"),
             TypeReader::Word(words) => format!("one of {}", words.join(", ")),
-            TypeReader::Time(reader) => reader.expects().to_owned(),
+            TypeReader::Time(reader) => reader.expects().into_owned(),
             TypeReader::Duration(_) => "a number that is not negative".to_owned(),
             TypeReader::Integer { minimum: 0 } => "a whole number that is not negative".to_owned(),
             TypeReader::Integer { .. } => "a whole number of at most 64 bits".to_owned(),

@@ -137,7 +137,8 @@ pub(super) fn read<'a>(root: &Node, text: &'a str, slots: &mut [Raw<'a>]) -> Res
 
 /// How many brackets open, inside texts too: a record with few of them cannot be deep, and counting is cheap.
 fn brackets(bytes: &[u8]) -> usize {
-    // `[` and `{` differ in one bit. Chunks short enough that eight bits count them let the compiler use wide registers.
+    // `[` and `{` differ in one bit. Chunks short enough that eight bits count them let the compiler use wide
+    // registers.
     let opens = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).fold(0, u8::wrapping_add);
     bytes.chunks(128).map(|chunk| usize::from(opens(chunk))).sum()
 }

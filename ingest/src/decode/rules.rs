@@ -2,7 +2,7 @@
 //!
 //! `good_count` and `total_count` are two parts of one ratio, so an event has both or neither: one alone would count
 //! everything as bad, or nothing at all. Only an incident may name one of them, for what a later record of a ticket
-//! leaves out stays as it was.
+//! leaves out stays as it was. The counts of a change are those of the record alone, so its service stands beside them.
 
 use plimsoll_schemas::delivery::DeadLetterReason;
 use plimsoll_schemas::event::{EventColumn, EventKind, Vocabulary};
@@ -48,7 +48,8 @@ impl Row {
     /// Whether the row has what its kind needs.
     ///
     /// # Errors
-    /// `MissingField`, also for a count without its other half; `OutOfRange` when more is good than there is.
+    /// `MissingField`, also for a count without its other half or its service; `OutOfRange` when more is good than
+    /// there is.
     #[inline]
     pub(super) fn check(&self) -> Result<(), Box<Rejection>> {
         let kind = match self.kind {
@@ -70,6 +71,9 @@ impl Row {
             return Err(missing(lacks, has));
         }
         let counted = good && total;
+        if counted && kind == EventKind::Change && !self.has(EventColumn::Service) {
+            return Err(missing("service", "a change with good_count and total_count"));
+        }
         if kind == EventKind::Monitoring
             && !(counted || self.has(EventColumn::Status) || self.has(EventColumn::LatencyUs))
         {

@@ -1,4 +1,5 @@
-//! The decoder as a whole: every reason for a dead letter, every way to fill a column, and what must hold for any bytes.
+//! The decoder as a whole: every reason for a dead letter, every way to fill a column, and what must hold for any
+//! bytes.
 
 use std::sync::Arc;
 
@@ -202,7 +203,14 @@ fn counts_come_in_pairs_but_for_incidents() {
         );
         assert!(event(kind, r#""good_count":0,"total_count":0"#).contains(" good_count=0 total_count=0 "), "{kind}");
     }
+    // A change's counts are those of this record alone, so nothing else says whose they are.
+    let change = r#"{"time":"2026-01-31T08:00:00Z","kind":"change","ticket":"C","action":"updated","good_count":1,"total_count":1}"#;
+    let expected = "missing_field: service: missing, but a change with good_count and total_count needs it";
+    assert_eq!(outcome(&plain(), change.as_bytes()), expected);
     // What a record of a ticket leaves out stays as it was.
+    assert!(
+        outcome(&plain(), change.replace("change", "incident").as_bytes()).contains(" good_count=1 total_count=1 ")
+    );
     assert!(event("incident", r#""good_count":1"#).contains(" good_count=1 ticket=T"));
     assert!(event("incident", r#""total_count":1"#).contains(" total_count=1 ticket=T"));
     for kind in ["monitoring", "feedback", "change", "incident"] {

@@ -1,5 +1,7 @@
 //! Times as records write them, into microseconds since 1970 UTC (R1).
 
+use std::borrow::Cow;
+
 use chrono::format::{Item, Parsed, StrftimeItems, parse};
 use chrono::{DateTime, LocalResult, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -23,8 +25,8 @@ pub(super) enum TimeReader {
     Rfc3339(Tz),
     /// A number since 1970; its unit is a second times 10^-(6 - this power).
     Epoch(i32),
-    /// A strftime pattern; `None` when chrono does not know it, which no record can then satisfy.
-    Pattern(Option<Vec<Item<'static>>>, Tz),
+    /// A strftime pattern and its items; `None` when chrono does not know it, which no record can then satisfy.
+    Pattern(String, Option<Vec<Item<'static>>>, Tz),
 }
 
 /// Why a time cannot be used.
@@ -44,7 +46,7 @@ impl TimeReader {
         match (format.unit_power(), format) {
             (Some(power), _) => TimeReader::Epoch(power),
             (None, TimeFormat::Pattern(pattern)) => {
-                TimeReader::Pattern(StrftimeItems::new(pattern).parse_to_owned().ok(), zone)
+                TimeReader::Pattern(pattern.clone(), StrftimeItems::new(pattern).parse_to_owned().ok(), zone)
             }
             (None, _) => TimeReader::Rfc3339(zone),
         }
@@ -60,7 +62,7 @@ impl TimeReader {
             },
             TimeReader::Rfc3339(_) if written != Written::Text => return Err(TimeFault::WrongType),
             TimeReader::Rfc3339(zone) => read_rfc3339(text, *zone).ok_or(TimeFault::Unreadable)?,
-            TimeReader::Pattern(items, zone) => {
+            TimeReader::Pattern(_, items, zone) => {
                 let items = items.as_deref().ok_or(TimeFault::Unreadable)?;
                 read_pattern(text, items, *zone).ok_or(TimeFault::Unreadable)?
             }
@@ -69,16 +71,16 @@ impl TimeReader {
     }
 
     /// What it reads, for messages.
-    pub(super) fn expects(&self) -> &'static str {
-        match self {
+    pub(super) fn expects(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             TimeReader::Rfc3339(_) => "RFC 3339, e.g. 2026-01-31T08:00:00Z",
             TimeReader::Epoch(6) => "seconds since 1970",
             TimeReader::Epoch(3) => "milliseconds since 1970",
             TimeReader::Epoch(0) => "microseconds since 1970",
             TimeReader::Epoch(_) => "nanoseconds since 1970",
-            TimeReader::Pattern(Some(_), _) => "the source's time pattern",
-            TimeReader::Pattern(None, _) => "a time pattern that strftime knows; correct the source",
-        }
+            TimeReader::Pattern(pattern, Some(_), _) => return format!("the time pattern {pattern}").into(),
+            TimeReader::Pattern(_, None, _) => "a time pattern that strftime knows; correct the source",
+        })
     }
 }
 
@@ -307,7 +309,8 @@ mod tests {
             (TimeFormat::Rfc3339, Tz::Europe__Berlin, "2026-03-29T02:30:00", "2026-03-29T01:30:00Z"),
             // 02:30 happens twice on 2026-10-25: the earlier is CEST, 00:30 UTC.
             (TimeFormat::Rfc3339, Tz::Europe__Berlin, "2026-10-25T02:30:00", "2026-10-25T00:30:00Z"),
-            // Samoa had no 2011-12-30: noon moves forward by 24 hours to noon of the 31st at +14, 22:00 UTC of the 30th.
+            // Samoa had no 2011-12-30: noon moves forward by 24 hours to noon of the 31st at +14, 22:00 UTC of the
+            // 30th.
             (TimeFormat::Rfc3339, Tz::Pacific__Apia, "2011-12-30T12:00:00", "2011-12-30T22:00:00Z"),
         ] {
             check(format, zone, text, expected);
@@ -316,6 +319,13 @@ mod tests {
             TimeReader::new(&TimeFormat::Rfc3339, Tz::UTC).read("5", Written::Number),
             Err(TimeFault::WrongType)
         );
+    }
+
+    #[test]
+    fn what_a_pattern_expects_is_shown() {
+        let expects = |pattern: &str| TimeReader::new(&TimeFormat::Pattern(pattern.to_owned()), Tz::UTC).expects();
+        assert_eq!(expects("%d/%m/%Y %H:%M"), "the time pattern %d/%m/%Y %H:%M");
+        assert_eq!(expects("%Q"), "a time pattern that strftime knows; correct the source");
     }
 
     #[test]

@@ -111,6 +111,31 @@ fn the_same_facts_in_every_file_give_the_same_rows() {
 }
 
 #[test]
+fn mapped_columns_that_a_file_lacks_are_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = |bytes: &[u8], source: &Arc<Source>| {
+        let missing = read_file(&write(&folder, "file", bytes), source, &mut |_| Ok::<(), IngestError>(()));
+        missing.expect("a readable file").iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let csv = incidents(Format::Csv);
+    assert_eq!(missing(CSV.as_bytes(), &csv), [""; 0]);
+    let told = [
+        "no column who, which its source maps to customer; perhaps whom is meant",
+        "no column step, which its source maps to sequence; perhaps stepp is meant",
+    ];
+    assert_eq!(missing(b"when,id,number,stepp,outage,whom\n", &csv), told);
+    let rows = parquet_of_json(
+        "{\"when\":\"2026-01-31T08:00:00Z\",\"id\":1,\"number\":1,\"stepp\":1,\"whom\":\"x\",\"outage\":true}\n",
+    );
+    assert_eq!(missing(&rows, &csv), told);
+    // No names to miss one among, records that name their fields themselves, and the form that names all fields.
+    assert_eq!(missing(b"", &csv), [""; 0]);
+    assert_eq!(missing(b"{}\n", &incidents(Format::Json)), [""; 0]);
+    let plain = Source { format: Format::Csv, ..plain() };
+    assert_eq!(missing(b"time,kind,service\n", &Arc::new(plain)), [""; 0]);
+}
+
+#[test]
 fn batches_are_cut_and_cover_every_line() {
     let line = r#"{"time":"2026-01-31T08:00:00Z","kind":"feedback","score":1}"#;
     let text = format!("{line}\n").repeat(BATCH_ROWS_MAX + 1);

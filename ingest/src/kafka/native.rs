@@ -1,9 +1,10 @@
 //! The only unsafe code: librdkafka's batch interface, wrapped so that the rest need not know a pointer.
 //!
-//! The safe bindings hand over one message a call, each with an allocation and an event of its own; `rd_kafka_consume_batch_queue`
-//! costs about half the processor time for each message. What comes in: a configuration, topics, assignments. What goes
-//! out: borrowed `Item`s, and `News` that librdkafka's callbacks left behind. The callbacks only take notes; the poll
-//! loop acts on them after the batch, so that everything happens on one thread and in one order.
+//! The safe bindings hand over one message a call, each with an allocation and an event of its own;
+//! `rd_kafka_consume_batch_queue` costs about half the processor time for each message. What comes in: a configuration,
+//! topics, assignments. What goes out: borrowed `Item`s, and `News` that librdkafka's callbacks left behind. The
+//! callbacks only take notes; the poll loop acts on them after the batch, so that everything happens on one thread and
+//! in one order.
 #![allow(unsafe_code, reason = "librdkafka's batch interface has no safe binding")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -107,7 +108,8 @@ pub(super) struct NativeConsumer {
     messages: Vec<*mut RDKafkaMessage>,
 }
 
-// SAFETY: librdkafka's handles may be used from any thread; `NativeConsumer` is moved to the poll thread and not shared.
+// SAFETY: librdkafka's handles may be used from any thread; `NativeConsumer` is moved to the poll thread and not
+// shared.
 unsafe impl Send for NativeConsumer {}
 
 /// The messages of one batch, given back to librdkafka at its end, also if visiting them panics.
@@ -250,7 +252,8 @@ impl NativeConsumer {
     pub fn ask_ends<'id>(&self, partitions: impl Iterator<Item = &'id PartitionId>) -> Result<(), IngestError> {
         let list = partition_list(partitions.map(|id| (id, Offset::End)))?;
         let mut reason = [0 as c_char; 256];
-        // SAFETY: all pointers are valid during the calls; librdkafka copies list and options, and answers on our queue.
+        // SAFETY: all pointers are valid during the calls; librdkafka copies list and options, and answers on our
+        // queue.
         unsafe {
             let options = rd_kafka_AdminOptions_new(self.client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             let wait = millis(END_ANSWER_WAIT_MAX);

@@ -59,6 +59,18 @@ async fn every_question_sees_the_newest_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_not_utf_8_hides_no_other() {
+    let (_folder, lake, service) = service(limits()).await;
+    // "{" is the same in ISO 8859-1 and in UTF-8; the last letter of "Caf\u{e9}" is not.
+    let latin = r#"{"topic":"t","offset":8,"reason":"invalid_utf8","payload":"436166e921","payload_bytes":5}
+{"topic":"t","offset":9,"reason":"empty"}"#;
+    append(&lake, Table::DeadLetters, 2, latin).await;
+    let statement = "SELECT \"offset\", payload_text FROM dead_letters ORDER BY 1";
+    let expected = "offset,payload_text\n7,{\n8,Caf\u{fffd}!\n9,\n";
+    assert_eq!(ask(&service, statement, Format::Csv).await.as_deref(), Ok(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn views_have_the_columns_of_their_tables() {
     let (_folder, _lake, service) = service(limits()).await;
     for table in Table::ALL {
@@ -66,6 +78,7 @@ async fn views_have_the_columns_of_their_tables() {
         let mut expected: Vec<_> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
         expected.retain(|name| name != "retracted");
         expected.extend(table.partition_time().map(|_| "date".to_owned()));
+        expected.extend((table == Table::DeadLetters).then(|| "payload_text".to_owned()));
         let mut found: Vec<_> = rows.fields().iter().map(|field| field.name().clone()).collect();
         if table == Table::Measures {
             expected.sort();
@@ -173,7 +186,7 @@ async fn limits_hold() {
     let (_folder, lake, service) = service(Limits { rows_max: 3, ..limits() }).await;
     assert!(ask(&service, "SELECT * FROM generate_series(1, 3)", Format::Csv).await.is_ok());
     let error = ask(&service, "SELECT * FROM generate_series(1, 4)", Format::Csv).await.expect_err("rows");
-    assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or raise the row limit");
+    assert_eq!(error.to_string(), "the answer has more than 3 rows; add a LIMIT, aggregate, or ask in parts");
 
     // Ten trillion pairs cannot be summed in a tenth of a second, nor can their query be awaited by the next one.
     let limits = Limits { time_max: Duration::from_millis(100), concurrent_max: 1, ..limits() };

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use super::catalogue::{id_of, labels_of, name_of};
 use super::document::Node;
-use super::index::{Edge, Index, Kind, version_of};
+use super::index::{Edge, Index, Kind};
 use super::model::{Agreement, AgreementType, Offering};
 use super::objective::objectives;
 use super::problem::Problems;
 use super::scalar;
+use super::versions::{Version, effective, version_of};
 
 /// An offering.
 pub(super) fn offering<'a>(root: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Offering {
@@ -45,14 +47,7 @@ pub(super) fn agreement<'a>(
     let offering = spec.get("offering").and_then(|node| index.reference(&node, Kind::Offering, problems));
     let objectives = merged(&spec, offering.as_ref().and_then(|id| offerings.get(id)), index, problems);
 
-    let from = spec.path(&["effective", "from"]).and_then(|node| scalar::date(&node, problems));
-    let until_node = spec.path(&["effective", "until"]);
-    let until = until_node.as_ref().and_then(|node| scalar::date(node, problems));
-    if let (Some(from), Some(until), Some(node)) = (from, until, &until_node)
-        && until <= from
-    {
-        problems.wrong(node, format!("a date after {from}, the first day in force"));
-    }
+    let (from, until) = effective(&spec, problems);
     Some(Agreement {
         id,
         version: version?,
@@ -107,30 +102,12 @@ fn months(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
     months
 }
 
-/// Sorts the versions by id and day, lets each end an open-ended one before it, and tells which overlap.
-pub(super) fn in_order(mut versions: Vec<(Node<'_>, Agreement)>, problems: &mut Problems) -> Vec<Agreement> {
-    versions.sort_by(|(_, left), (_, right)| {
-        (&left.id, left.effective_from, left.version).cmp(&(&right.id, right.effective_from, right.version))
-    });
-    for place in 1..versions.len() {
-        let (before, after) = versions.split_at_mut(place);
-        let (Some((earlier_root, earlier)), Some((root, later))) = (before.last_mut(), after.first()) else { continue };
-        // A version number given twice has been told as a repeated id.
-        if earlier.id != later.id || earlier.version == later.version {
-            continue;
-        }
-        let overlaps = match earlier.effective_until {
-            Some(until) => later.effective_from < until,
-            None => later.effective_from == earlier.effective_from,
-        };
-        if let (true, Some(node)) = (overlaps, root.path(&["spec", "effective", "from"])) {
-            let allowed = match earlier.effective_until {
-                Some(until) => format!("{until} or later, when version {} ends", earlier.version),
-                None => format!("a day after {}, when version {} starts", earlier.effective_from, earlier.version),
-            };
-            problems.wrong(&node, format!("{allowed} ({})", earlier_root.place()));
-        }
-        earlier.effective_until.get_or_insert(later.effective_from);
+impl Version for Agreement {
+    fn key(&self) -> (&str, Option<NaiveDate>, u32) {
+        (&self.id, Some(self.effective_from), self.version)
     }
-    versions.into_iter().map(|(_, agreement)| agreement).collect()
+
+    fn until(&mut self) -> &mut Option<NaiveDate> {
+        &mut self.effective_until
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::document::{Document, Node};
 use super::model::AROUND_THE_CLOCK;
 use super::problem::{Problems, one_of, quoted};
-use super::scalar::integer;
+use super::versions::version_of;
 
 /// The kinds of definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ impl<'a> Index<'a> {
     /// Collects the ids and tells which are there twice.
     pub(super) fn collect(documents: &'a [Document], problems: &mut Problems) -> Index<'a> {
         let mut index = Index::default();
-        let mut versions: BTreeMap<(&str, u32), Node<'a>> = BTreeMap::new();
+        let mut versions: BTreeMap<(Kind, &str, u32), Node<'a>> = BTreeMap::new();
         for document in documents {
             let (Some(kind), root) = (Kind::of(document), document.root()) else { continue };
             index.documents.entry(kind).or_default().push(root.clone());
@@ -59,14 +59,14 @@ impl<'a> Index<'a> {
             let Some(id) = node.text() else { continue };
             let ids = index.ids.entry(kind).or_default();
             let first = match kind {
-                Kind::Agreement => version_of(&root, problems).and_then(|version| {
-                    let first = versions.insert((id, version), node.clone())?;
-                    Some((first, format!(" version {version}")))
-                }),
                 Kind::Calendar if id == AROUND_THE_CLOCK => {
                     problems.wrong(&node, "another id: this calendar is built in");
                     None
                 }
+                Kind::Agreement | Kind::Calendar => version_of(&root, problems).and_then(|version| {
+                    let first = versions.insert((kind, id, version), node.clone())?;
+                    Some((first, format!(" version {version}")))
+                }),
                 _ => ids.get(id).map(|first| (first.clone(), String::new())),
             };
             if let Some((first, version)) = first {
@@ -98,16 +98,6 @@ impl<'a> Index<'a> {
     /// All ids of a list field, which must be those of things of this kind.
     pub(super) fn references(&self, parent: &Node<'a>, name: &str, kind: Kind, problems: &mut Problems) -> Vec<String> {
         parent.list(name).iter().filter_map(|node| self.reference(node, kind, problems)).collect()
-    }
-}
-
-/// The version of an agreement's document.
-pub(super) fn version_of(root: &Node<'_>, problems: &mut Problems) -> Option<u32> {
-    /// More versions than this are a slip of the finger.
-    const VERSION_MAX: i64 = 1_000_000;
-    match root.path(&["metadata", "version"]) {
-        Some(node) => integer(&node, 1..=VERSION_MAX, problems).and_then(|version| u32::try_from(version).ok()),
-        None => Some(1),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::EventKind;
 use crate::ratio::Share;
-use crate::time::Micros;
+use crate::time::{Instant, Micros};
 
 use super::source::Source;
 
@@ -20,8 +20,9 @@ pub struct Definitions {
     pub services: BTreeMap<String, Service>,
     /// Those to whom services are provided.
     pub customers: BTreeMap<String, Customer>,
-    /// Service hours; `24x7` is always there.
-    pub calendars: BTreeMap<String, Calendar>,
+    /// Service hours: every version of each calendar, sorted by the day it takes effect; versions do not overlap.
+    /// `24x7` is always there.
+    pub calendars: BTreeMap<String, Vec<Calendar>>,
     /// Tiers and their objectives, out of the box.
     pub offerings: BTreeMap<String, Offering>,
     /// Every version of every agreement, sorted by id, then by the day it takes effect; versions do not overlap.
@@ -37,7 +38,7 @@ impl Default for Definitions {
         Definitions {
             services: BTreeMap::new(),
             customers: BTreeMap::new(),
-            calendars: BTreeMap::from([(calendar.id.clone(), calendar)]),
+            calendars: BTreeMap::from([(calendar.id.clone(), vec![calendar])]),
             offerings: BTreeMap::new(),
             agreements: Vec::new(),
             sources: BTreeMap::new(),
@@ -136,17 +137,38 @@ pub struct Customer {
     pub name: String,
 }
 
-/// Service hours and holidays in a time zone (R1, R2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One version of service hours and holidays in a time zone (R1, R2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Calendar {
-    /// Its id.
+    /// Its id; all its versions share it.
     pub id: String,
+    /// 1 for the first version.
+    pub version: u32,
+    /// The first civil day it is in force, in its time zone; `None` when it was so ever since.
+    pub effective_from: Option<NaiveDate>,
+    /// The first civil day it is no longer in force; `None` while nobody ended it.
+    pub effective_until: Option<NaiveDate>,
     /// The zone in which its hours are civil time.
     pub time_zone: Tz,
     /// Spans of agreed time by the weekday on which they start, in order.
     pub hours: Vec<(Weekday, DaySpan)>,
-    /// Days on which no span starts.
-    pub holidays: Vec<NaiveDate>,
+    /// Days on which no span starts, and their names for people; empty where none is known.
+    pub holidays: BTreeMap<NaiveDate, String>,
+    /// Days whose spans are these, whatever the weekday or a holiday says.
+    pub exceptions: BTreeMap<NaiveDate, Vec<DaySpan>>,
+    /// Stretches of time that are taken out of all spans, in no order.
+    pub closures: Vec<Closure>,
+}
+
+/// A stretch of time that no calendar's hours reach into, half-open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closure {
+    /// The first instant that does not count.
+    pub from: Instant,
+    /// The first instant that may count again.
+    pub until: Instant,
+    /// Its name for people; empty when none is known.
+    pub name: String,
 }
 
 /// The id of the calendar in which all time is agreed time.
@@ -159,9 +181,9 @@ impl Calendar {
         let whole_day = DaySpan { from: NaiveTime::MIN, until: NaiveTime::MIN };
         Calendar {
             id: AROUND_THE_CLOCK.to_owned(),
-            time_zone: Tz::UTC,
+            version: 1,
             hours: [Mon, Tue, Wed, Thu, Fri, Sat, Sun].map(|day| (day, whole_day)).to_vec(),
-            holidays: Vec::new(),
+            ..Calendar::default()
         }
     }
 }

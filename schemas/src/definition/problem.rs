@@ -8,7 +8,8 @@ use super::document::Node;
 
 /// One thing that is wrong with the definitions.
 ///
-/// It reads `agreements/acme.yaml:17: spec.target.at_least: found "102 %", expected a share from 0 % to 100 %`.
+/// It reads `agreements/acme.yaml:17: spec.target.at_least: found "102 %", expected a share of more than 0 %, up to
+/// 100 %`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// The file, as the caller named it; empty when the folder as a whole is meant.
@@ -140,7 +141,7 @@ pub(super) fn one_of<'a>(found: &str, words: impl IntoIterator<Item = &'a str>, 
 }
 
 /// The word that is most like the one found, if any is like it at all: at most a third of its letters differ.
-fn nearest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
     let distance = |word: &str| strsim::damerau_levenshtein(&found.to_lowercase(), &word.to_lowercase());
     let (distance, word) = words.iter().map(|word| (distance(word), *word)).min()?;
     (distance <= word.chars().count().div_ceil(3)).then_some(word)

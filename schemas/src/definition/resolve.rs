@@ -1,12 +1,15 @@
 //! From files to definitions, or to everything that is wrong with them.
 
-use super::agreement::{agreement, in_order, offering};
-use super::catalogue::{calendar, customer, service};
+use super::agreement::{agreement, offering};
+use super::calendar::calendar;
+use super::catalogue::{customer, service};
 use super::claims::check_claims;
+use super::holidays::HolidayFiles;
 use super::index::{Index, Kind, check_cycles};
 use super::mapping::source;
 use super::model::Definitions;
 use super::problem::{Problem, Problems};
+use super::versions::in_order;
 use super::{schema, yaml};
 
 /// A file of definitions, read by the caller.
@@ -14,7 +17,7 @@ use super::{schema, yaml};
 pub struct File<'a> {
     /// Its name, as problems are to show it.
     pub name: &'a str,
-    /// Its text: YAML, with several documents if you like.
+    /// Its text: YAML, with several documents if you like; or iCalendar, if its name ends in `.ics`.
     pub text: &'a str,
 }
 
@@ -25,7 +28,8 @@ pub struct File<'a> {
 pub fn load(files: &[File<'_>]) -> Result<Definitions, Vec<Problem>> {
     let mut problems = Problems::default();
     let mut documents = Vec::new();
-    for file in files {
+    let (holiday_files, yaml_files) = HolidayFiles::split(files);
+    for file in yaml_files {
         documents.extend(yaml::parse(file, &mut problems));
     }
     if files.is_empty() || (documents.is_empty() && problems.is_empty()) {
@@ -44,13 +48,13 @@ pub fn load(files: &[File<'_>]) -> Result<Definitions, Vec<Problem>> {
         schema::check(document, &mut problems);
     }
     let index = Index::collect(&documents, &mut problems);
-    let definitions = read(&index, &mut problems);
+    let definitions = read(&index, &holiday_files, &mut problems);
     let problems = problems.into_sorted();
     if problems.is_empty() { Ok(definitions) } else { Err(problems) }
 }
 
 /// Reads every document, those with problems as far as they go.
-fn read(index: &Index<'_>, problems: &mut Problems) -> Definitions {
+fn read(index: &Index<'_>, holiday_files: &HolidayFiles<'_>, problems: &mut Problems) -> Definitions {
     let mut definitions = Definitions::default();
     for root in index.of(Kind::Customer) {
         let customer = customer(root);
@@ -62,9 +66,13 @@ fn read(index: &Index<'_>, problems: &mut Problems) -> Definitions {
         definitions.services.insert(service.id.clone(), service);
     }
     check_cycles(&dependencies, "depends on", problems);
+    let mut calendars = Vec::new();
     for root in index.of(Kind::Calendar) {
-        let calendar = calendar(root, problems);
-        definitions.calendars.insert(calendar.id.clone(), calendar);
+        let version = calendar(root, holiday_files, problems);
+        calendars.extend(version.map(|version| (root.clone(), version)));
+    }
+    for version in in_order(calendars, problems) {
+        definitions.calendars.entry(version.id.clone()).or_default().push(version);
     }
     for root in index.of(Kind::Offering) {
         let offering = offering(root, index, problems);

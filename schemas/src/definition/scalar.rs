@@ -80,25 +80,26 @@ pub(super) fn positive_duration(node: &Node<'_>, problems: &mut Problems) -> Opt
 
 /// A share from 0 % to 100 %.
 pub(super) fn share(node: &Node<'_>, problems: &mut Problems) -> Option<Share> {
-    let text = node.scalar()?;
-    let allowed = match Share::parse(text) {
-        Some(share) if share.0 <= Share::WHOLE => return Some(share),
-        Some(_) if !text.contains('%') => "a share from 0 % to 100 %; write a percentage with its sign, such as 99.9 %",
-        Some(_) => "a share from 0 % to 100 %",
-        None => SHARE,
-    };
-    problems.wrong(node, allowed);
-    None
+    share_in(0, "a share from 0 % to 100 %", node, problems)
 }
 
 /// A share of more than 0 %: what nothing could miss, or would warn at once, is no promise.
 pub(super) fn positive_share(node: &Node<'_>, problems: &mut Problems) -> Option<Share> {
-    let share = share(node, problems)?;
-    if share.0 == 0 {
-        problems.wrong(node, "a share of more than 0 %, up to 100 %");
-        return None;
+    share_in(1, "a share of more than 0 %, up to 100 %", node, problems)
+}
+
+/// A share from `least` (in billionths) to the whole; `range` says so in words.
+fn share_in(least: i64, range: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Share> {
+    let text = node.scalar()?;
+    match Share::parse(text) {
+        Some(share) if (least..=Share::WHOLE).contains(&share.0) => return Some(share),
+        Some(share) if share.0 > Share::WHOLE && !text.contains('%') => {
+            problems.wrong(node, format!("{range}; write a percentage with its sign, such as 99.9 %"));
+        }
+        Some(_) => problems.wrong(node, range),
+        None => problems.wrong(node, SHARE),
     }
-    Some(share)
+    None
 }
 
 /// A date between 1970 and 2199, the years that events may lie in.

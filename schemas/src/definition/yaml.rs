@@ -14,7 +14,8 @@ use super::document::{Document, escape};
 use super::problem::{Problem, Problems, field_below, quoted};
 use super::resolve::File;
 
-/// How deep lists and mappings may be nested. A definition needs eight levels; what is deeper is a mistake or an attack.
+/// How deep lists and mappings may be nested. A definition needs eight levels; what is deeper is a mistake or an
+/// attack.
 const DEPTH_MAX: usize = 64;
 /// How many values the aliases of one file may repeat, so that nested anchors cannot grow without end.
 const ALIASED_VALUES_MAX: usize = 100_000;

@@ -267,7 +267,8 @@ pub(super) const MEASURES: &[Column] = &[
     EPOCH,
 ];
 
-/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add up.
+/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add
+/// up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of MEASURES, described there")]
 pub struct MeasureRow {
@@ -550,8 +551,11 @@ impl TableRow for AgreementRow {
 
 pub(super) const CALENDARS: &[Column] = &[
     ("calendar", Text, REQUIRED, "id of the calendar"),
+    ("calendar_version", SmallInteger, REQUIRED, "version of the calendar, from 1 (R24)"),
     ("time_zone", Text, REQUIRED, "zone of its civil times"),
     ("definition", Text, REQUIRED, "its hours and holidays"),
+    ("effective_from", Time, OPTIONAL, "first instant in force, UTC; null when it was so ever since"),
+    ("effective_until", Time, OPTIONAL, "first instant no longer in force, UTC"),
     RECORDED_AT,
     EPOCH,
 ];
@@ -561,8 +565,11 @@ pub(super) const CALENDARS: &[Column] = &[
 #[allow(missing_docs, reason = "the columns of CALENDARS, described there")]
 pub struct CalendarRow {
     pub calendar: String,
+    pub calendar_version: i32,
     pub time_zone: String,
     pub definition: String,
+    pub effective_from: Option<Instant>,
+    pub effective_until: Option<Instant>,
     pub recorded_at: Instant,
     pub epoch: i64,
 }

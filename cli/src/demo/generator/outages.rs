@@ -1,7 +1,7 @@
 //! What breaks: outages in bursts through what services share, each service's total steered to its temper.
 //!
-//! The shape is that of public status histories: median 15 minutes, 90 % within the hour, three in four beginning within
-//! five minutes of another.
+//! The shape is that of public status histories: median 15 minutes, 90 % within the hour, three in four beginning
+//! within five minutes of another.
 
 use super::catalogue::{Catalogue, Temper};
 use super::dice::{Dice, Part};

@@ -111,17 +111,17 @@ fn impossible_targets_are_told() {
         (
             "signal: availability",
             "at_least: 102 %",
-            "8: spec.objectives[0].target.at_least: found \"102 %\", expected a share from 0 % to 100 %",
+            "8: spec.objectives[0].target.at_least: found \"102 %\", expected a share of more than 0 %, up to 100 %",
         ),
         (
             "signal: availability",
             "at_least: 99.9",
-            "8: spec.objectives[0].target.at_least: found 99.9, expected a share from 0 % to 100 %; write a percentage with its sign",
+            "8: spec.objectives[0].target.at_least: found 99.9, expected a share of more than 0 %, up to 100 %; write a percentage with its sign",
         ),
         (
             "signal: availability",
             "at_least: 0 %",
-            "8: spec.objectives[0].target.at_least: found \"0 %\", expected a share of more than 0 %",
+            "8: spec.objectives[0].target.at_least: found \"0 %\", expected a share of more than 0 %, up to 100 %",
         ),
         (
             "signal: availability",
@@ -492,8 +492,8 @@ objectives:
         &[
             "9: spec.objectives[0].window.calendar: found 0, expected a civil day, ISO week, month, quarter or year",
             "10: spec.objectives[0].warn_at[2]: found \"75 %\", expected rising shares: more than 90 % here",
-            "10: spec.objectives[0].warn_at[3]: found \"0 %\", expected a share of more than 0 %",
-            "10: spec.objectives[0].warn_at[4]: found \"110 %\", expected a share from 0 % to 100 %",
+            "10: spec.objectives[0].warn_at[3]: found \"0 %\", expected a share of more than 0 %, up to 100 %",
+            "10: spec.objectives[0].warn_at[4]: found \"110 %\", expected a share of more than 0 %, up to 100 %",
             "11: spec.objectives[0].min_coverage: found \"150 %\", expected a share from 0 % to 100 %",
             "12: spec.objectives[0].min_sample: found -1, expected no such field: it belongs to the signals response_time",
             "13: spec.objectives[0].when_empty: found \"breached\", expected the verdict",

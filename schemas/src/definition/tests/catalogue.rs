@@ -1,10 +1,7 @@
-//! Services, customers, calendars and references among them.
-
-use chrono::{NaiveDate, NaiveTime, Weekday};
-use chrono_tz::Tz;
+//! Services, customers and references among them.
 
 use super::{check, document, good};
-use crate::definition::{AROUND_THE_CLOCK, Cost, DownWhen, Evidence, StateRule};
+use crate::definition::{Cost, DownWhen, Evidence, StateRule};
 use crate::time::Micros;
 
 #[test]
@@ -115,97 +112,5 @@ fn costs_are_amounts_in_a_known_currency() {
     check(
         &document("Service", "state: {stale_after: 0s}"),
         &["5: spec.state.stale_after: found \"0s\", expected a duration longer than 0s"],
-    );
-}
-
-#[test]
-fn r2_hours_are_sorted_spans_of_civil_time() {
-    let text = document(
-        "Calendar",
-        "
-time_zone: America/New_York
-hours:
-  - {days: sat-mon, from: '22:00', until: '06:00'}
-  - {days: [wed], from: '00:00', until: '24:00'}
-holidays: [2026-12-25, 2026-01-01, 2026-01-01]
-",
-    );
-    let definitions = good(&text);
-    let calendar = &definitions.calendars["tested"];
-    assert_eq!(calendar.time_zone, Tz::America__New_York);
-    let at = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("valid");
-    let spans: Vec<_> = calendar.hours.iter().map(|(day, span)| (*day, span.from, span.until)).collect();
-    assert_eq!(
-        spans,
-        [
-            (Weekday::Mon, at(22), at(6)),
-            (Weekday::Wed, at(0), at(0)),
-            (Weekday::Sat, at(22), at(6)),
-            (Weekday::Sun, at(22), at(6)),
-        ]
-    );
-    let date = |month, day| NaiveDate::from_ymd_opt(2026, month, day).expect("valid");
-    assert_eq!(calendar.holidays, [date(1, 1), date(12, 25)]);
-    assert_eq!(definitions.calendars[AROUND_THE_CLOCK].hours.len(), 7);
-}
-
-#[test]
-fn calendars_are_sound() {
-    check(
-        &document(
-            "Calendar",
-            "
-time_zone: Europe/Berln
-hours:
-  - {days: [mon, tus], from: '8:00', until: '17:00'}
-  - {days: mon-fry, from: '08:00', until: '25:00'}
-  - {days: tue, from: '08:00', until: '08:00'}
-  - {days: wed, from: '24:00', until: '08:00'}
-holidays: [2026-02-30, 25.12.2026, 2026-12-25]
-",
-        ),
-        &[
-            "5: spec.time_zone: found \"Europe/Berln\", expected an IANA time zone such as Europe/Berlin or UTC; \
-             perhaps \"Europe/Berlin\" is meant",
-            "7: spec.hours[0].days[1]: found \"tus\", expected a weekday: one of mon, tue, wed, thu, fri, sat, sun; \
-             perhaps",
-            "7: spec.hours[0].from: found \"8:00\", expected a time of day from 00:00 to 24:00",
-            "8: spec.hours[1].days: found \"mon-fry\", expected weekdays: one of mon, tue",
-            "8: spec.hours[1].until: found \"25:00\", expected a time of day",
-            "9: spec.hours[2].until: found \"08:00\", expected an end that differs from the start",
-            "10: spec.hours[3].from: found \"24:00\", expected a time of day before 24:00",
-            "11: spec.holidays[0]: found \"2026-02-30\", expected a date that exists",
-            "11: spec.holidays[1]: found \"25.12.2026\", expected a date such as 2026-01-31",
-        ],
-    );
-    check(
-        &document("Calendar", "hours: []"),
-        &[
-            "4: spec.time_zone: found nothing, expected the IANA time zone in which",
-            "5: spec.hours: found an empty list, expected at least one entry",
-        ],
-    );
-}
-
-#[test]
-fn hours_do_not_overlap_even_across_the_end_of_the_week() {
-    check(
-        &document(
-            "Calendar",
-            "
-time_zone: UTC
-hours:
-  - {days: mon-fri, from: '08:00', until: '12:00'}
-  - {days: mon-fri, from: '12:00', until: '17:00'}
-  - {days: fri, from: '16:00', until: '18:00'}
-  - {days: sun, from: '22:00', until: '08:30'}
-",
-        ),
-        &[
-            "9: spec.hours[2]: found hours on fri that overlap, expected hours apart from those of spec.hours[1] \
-             (test.yaml:8)",
-            "10: spec.hours[3]: found hours on sun that overlap, expected hours apart from those of spec.hours[0] \
-             (test.yaml:7)",
-        ],
     );
 }

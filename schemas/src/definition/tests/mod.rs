@@ -1,9 +1,11 @@
 //! Every problem a definition can have, by its text; and what sound definitions mean.
 
 mod agreements;
+mod calendars;
 mod catalogue;
 mod examples;
 mod form;
+mod holidays;
 mod sources;
 
 use super::{Definitions, File, load};

@@ -2,10 +2,10 @@
 //!
 //! In: a zone and a local time, or an instant. Out: the other of the two, never an error.
 
-use chrono::{LocalResult, NaiveDateTime};
-use chrono::{Offset, TimeDelta, TimeZone};
+use chrono::{LocalResult, NaiveDateTime, Offset, TimeDelta, TimeZone};
 use chrono_tz::Tz;
-use plimsoll_schemas::Instant;
+
+use crate::time::Instant;
 
 /// No zone was ever further ahead of UTC (the Philippines before 1844 and Alaska before 1867 come closest, with under
 /// 16 hours), so a local time read as UTC and put back by this much lies before the instant it could mean.
