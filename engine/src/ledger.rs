@@ -5,6 +5,7 @@
 //! earlier fold wrote, and a repeated fold writes nothing.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,8 +45,14 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
     /// Takes the rows that hold now for all keys from `from` on, and returns those to be written, in key order.
     /// Keys before `from` stay as they are.
     pub fn restate(&mut self, from: &Key, now: Vec<(Key, Row)>) -> Vec<Writing<Key, Row>> {
+        self.restate_within(from.., now)
+    }
+
+    /// Takes the rows that hold now for all keys in a range, and returns those to be written, in key order. Other keys
+    /// stay as they are.
+    pub fn restate_within(&mut self, range: impl RangeBounds<Key>, now: Vec<(Key, Row)>) -> Vec<Writing<Key, Row>> {
         let mut holding: BTreeMap<Key, Option<Row>> = now.into_iter().map(|(key, row)| (key, Some(row))).collect();
-        for (key, _) in self.entries.range(from..) {
+        for (key, _) in self.entries.range(range) {
             holding.entry(key.clone()).or_insert(None);
         }
         let put = |(key, row): (Key, Option<Row>)| self.put(key.clone(), row).map(|entry| Writing { key, entry });

@@ -5,10 +5,12 @@
 //! `(state, deliveries, tick) -> (state, facts)`: nothing here reads a file, asks the clock, draws a random number or
 //! waits. The same input gives the same rows, in any order of arrival (R21).
 //!
-//! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the
-//! definitions made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and
-//! its clocks; `verdict` compares; `ledger` remembers what was said; `stage` folds events; `lane` puts it together.
+//! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
+//! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
+//! `verdict` compares; `budget` looks ahead; `ledger` remembers what was said; `stage` folds events; `lane` puts it
+//! together.
 
+pub mod budget;
 pub mod calendar;
 pub mod dedup;
 pub mod lane;

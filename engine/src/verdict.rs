@@ -25,8 +25,8 @@ mod parts;
 mod reached;
 mod stretch;
 
-use parts::WHOLE;
 pub use parts::{ByState, Measured, measure_states};
+pub(crate) use parts::{WHOLE, weights};
 pub use reached::breached_at;
 pub use stretch::{Stretch, lead, stretches, undecided_outage};
 

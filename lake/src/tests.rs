@@ -126,6 +126,7 @@ fn attainment(epoch: i64) -> RecordBatch {
         budget_us: Some(0),
         budget_left_us: Some(-5),
         budget_left_ratio: Some(Decimal(Share(-2_500_000_001))),
+        headroom_us: Some(0),
         breached_at: Some(Instant(5)),
         revision: 1,
         recorded_at: Instant(20),

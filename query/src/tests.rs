@@ -94,7 +94,8 @@ const ROWS: &[(Table, i64, &str)] = &[
         r#"{"service":"web","signal":"availability","calendar":"24x7","time_zone":"UTC","bucket_start":"2026-01-10T00:00:00Z","bucket_end":"2026-01-11T00:00:00Z","good_us":-60000000,"bad_us":60000000}"#,
     ),
     // January was missed, was not, and was after all, at another instant; INC2 and INC8 were not (INC8
-    // within one epoch), though INC8 was warned of; INC9 was, half an hour earlier than first said.
+    // within one epoch), though INC8 was warned of at 50 %, and at 75 % until that was taken back; INC9 was, half an
+    // hour earlier than first said. January's budget burnt too fast twice, and once not.
     (
         Table::Breaches,
         1,
@@ -105,13 +106,19 @@ const ROWS: &[(Table, i64, &str)] = &[
     (
         Table::Breaches,
         2,
-        r#"{"event":"retraction","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z","revision":1}
+        r#"{"event":"retraction","retracts":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z","revision":1}
 {"event":"breach","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-21T00:00:00Z","revision":2}
 {"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z"}
-{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}
+{"event":"retraction","retracts":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}
 {"event":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC9","cycle":0,"at":"2026-01-07T12:00:00Z","revision":1}
-{"event":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:00:00Z"}
-{"event":"retraction","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}"#,
+{"event":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:00:00Z","threshold_ratio":"0.500000000"}
+{"event":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:30:00Z","threshold_ratio":"0.750000000"}
+{"event":"retraction","retracts":"warning","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC8","cycle":0,"at":"2026-01-06T11:30:00Z","threshold_ratio":"0.750000000","revision":1}
+{"event":"warning","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-19T00:00:00Z","threshold_ratio":"14.400000000","span_us":3600000000,"severity":"page"}
+{"event":"warning","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T00:00:00Z","threshold_ratio":"14.400000000","span_us":3600000000,"severity":"page"}
+{"event":"warning","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T12:00:00Z","threshold_ratio":"14.400000000","span_us":3600000000,"severity":"page"}
+{"event":"retraction","retracts":"warning","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T12:00:00Z","threshold_ratio":"14.400000000","span_us":3600000000,"severity":"page","revision":1}
+{"event":"retraction","retracts":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}"#,
     ),
     (
         Table::Corrections,

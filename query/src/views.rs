@@ -65,17 +65,18 @@ pub(crate) const VIEWS: &[View] = &[
               FROM history.measures
               GROUP BY service, indicator, calendar, time_zone, customer, bucket_start",
     },
-    // Promises that are missed now: of each the newest word, unless that takes the breach back. Warnings stay: they
-    // were given.
+    // Promises that are missed, and warnings that were given: of each the newest word, unless that takes it back.
+    // Each time that a budget burns too fast is a warning of its own.
     View {
         name: "breaches",
         sql: "SELECT * EXCEPT (place) FROM (
                   SELECT *, row_number() OVER (
-                      PARTITION BY event = 'warning', scope, agreement, agreement_version, service, objective, ticket,
-                          cycle, window_start
+                      PARTITION BY coalesce(retracts, event), scope, agreement, agreement_version, service, objective,
+                          ticket, cycle, window_start, threshold_ratio, span_us,
+                          CASE WHEN span_us IS NOT NULL THEN at END
                       ORDER BY revision DESC, epoch DESC) AS place
                   FROM history.breaches)
-              WHERE event = 'warning' OR (event = 'breach' AND place <= 1)",
+              WHERE event <> 'retraction' AND place <= 1",
     },
     // Every correction is a fact of its own.
     View { name: "corrections", sql: "SELECT * FROM history.corrections" },

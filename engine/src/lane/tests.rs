@@ -50,6 +50,22 @@ spec:
     - {id: requests, indicator: {signal: fulfilment_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
+    - id: burning
+      indicator: {signal: availability}
+      target: {at_least: 91 %}
+      window: {calendar: month}
+      burn_rate_warnings: true
+      min_coverage: 20 %
+    - id: total
+      indicator: {signal: downtime, unknown: bad, degraded: 50 %}
+      target: {at_most: 9h}
+      window: {calendar: day}
+      min_coverage: 40 %
+    - id: lasting
+      indicator: {signal: longest_outage}
+      target: {at_most: 3h}
+      window: {calendar: day}
+      min_coverage: 0 %
     - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
 ---
 apiVersion: plimsoll/v1
@@ -297,9 +313,12 @@ fn current(all: &[Facts]) -> Vec<String> {
         for row in &facts.breaches {
             let place = format!("{} {} {}", row.agreement, row.agreement_version, row.service);
             let about = (&row.ticket, row.cycle, row.window_start);
+            let said = row.retracts.as_ref().unwrap_or(&row.event);
+            // Each time that a budget burns too fast is a warning of its own.
+            let warned = (row.threshold_ratio, row.span_us, row.span_us.map(|_| row.at));
             rows.insert(
-                format!("breach {place} {} {about:?}", row.objective),
-                (row.event == "breach").then(|| format!("{} {}", row.at, row.detail)),
+                format!("{said} {place} {} {about:?} {warned:?}", row.objective),
+                (row.event != "retraction").then(|| format!("{} {} {:?}", row.at, row.detail, row.severity)),
             );
         }
         for row in &facts.outages {
@@ -555,4 +574,67 @@ fn r22_a_late_approval_or_cancellation_restates_final_windows() {
     assert_eq!(said(&mut group, 3, &cancelled, offset + 1), ["breached r3 [17.5, 4.0, 2.5]", "late_event"]);
     let facts = group.close(4, NOW, true);
     assert!(facts.outages.is_empty() && facts.transitions.is_empty(), "what happened to the service never changed");
+}
+
+/// What a step says of breaches and warnings of one objective, in short.
+fn told(facts: &Facts, objective: &str) -> Vec<String> {
+    let rows = facts.breaches.iter().filter(|row| row.objective == objective);
+    let show = |row: &plimsoll_schemas::table::BreachRow| {
+        let threshold = row.threshold_ratio.map(|decimal| format!(" {}", decimal.0)).unwrap_or_default();
+        let retracts = row.retracts.as_ref().map(|word| format!(" of {word}")).unwrap_or_default();
+        format!("{}{retracts}{threshold} at {} min r{}", row.event, row.at.0 / (HOUR / 60), row.revision)
+    };
+    rows.map(show).collect()
+}
+
+#[test]
+fn r28_a_clock_warns_without_an_event_and_a_late_stop_takes_that_back() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    // 4 h are allowed: 2 h, 3 h and 3 h 36 min. One is opened at 0:00, one at 0:30 on the other service.
+    let opened = [(0, Happening::Ticket(0, 0, Action::Opened)), (1, Happening::Ticket(1, 1, Action::Opened))];
+    group.fold(&delivery(&opened, 0, true), Instant(HOUR));
+    let close = |group: &mut LaneGroup, epoch, minute| {
+        told(&group.close(epoch, Instant(minute * HOUR / 60), false), "resolution")
+    };
+    assert_eq!(close(&mut group, 1, 119), [""; 0]);
+    assert_eq!(close(&mut group, 2, 120), ["warning 50 % at 120 min r0"]);
+    assert_eq!(close(&mut group, 3, 121), [""; 0], "once");
+    assert_eq!(
+        close(&mut group, 4, 240),
+        [
+            "warning 50 % at 150 min r0",
+            "warning 75 % at 210 min r0",
+            "warning 75 % at 180 min r0",
+            "warning 90 % at 216 min r0",
+        ]
+    );
+    // The first ticket was resolved at 3:00 already: it did not run there any more.
+    group.fold(&delivery(&[(2, Happening::Ticket(6, 0, Action::Resolved))], 2, true), Instant(4 * HOUR));
+    assert_eq!(
+        close(&mut group, 5, 241),
+        ["retraction of warning 75 % at 180 min r1", "retraction of warning 90 % at 216 min r1",]
+    );
+    // Its target is used up at 4:30, and a microsecond later it is breached.
+    assert_eq!(close(&mut group, 6, 271), ["breach at 270 min r0", "warning 90 % at 246 min r0"]);
+}
+
+#[test]
+fn r28_budgets_warn_when_they_are_used_up_and_stay_unless_facts_change() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    // At most 3 h for the longest outage of the day: 50 % after 1 h 30 min, 75 % after 2 h 15 min, 90 % after 2 h 42
+    // min.
+    let probes = (0..5).map(|hour| Happening::Probe(2 * hour, if hour < 3 { Status::Down } else { Status::Up }));
+    group.fold(&delivery(&probes.enumerate().collect::<Vec<_>>(), 0, true), Instant(5 * HOUR));
+    assert_eq!(
+        told(&group.close(1, Instant(5 * HOUR), true), "lasting"),
+        ["warning 50 % at 90 min r0", "warning 75 % at 135 min r0", "warning 90 % at 162 min r0",]
+    );
+    // The week ends, and nothing is heard any more: they were given.
+    assert_eq!(told(&group.close(2, NOW, true), "lasting"), [""; 0]);
+    // It was up at 1:30 and down again at 2:00 until 3:00: no outage was longer than 1 h 30 min.
+    group.fold(&delivery(&[(90, Happening::Probe(3, Status::Up))], 5, true), NOW);
+    assert_eq!(
+        told(&group.close(3, NOW, true), "lasting"),
+        ["retraction of warning 75 % at 135 min r1", "retraction of warning 90 % at 162 min r1",]
+    );
 }

@@ -1,24 +1,43 @@
-//! Breaches: promises that are missed, said when they are known, and said again when they change (R18, R22).
+//! Breaches: promises that are missed, said when they are known, and said again when they change (R18, R22). Warnings:
+//! promises that may be missed (R27, R28).
 //!
 //! The first breach of a promise has revision 0. When its instant or its detail changes, a row with the next revision
 //! says so; when it turns out not to be missed, a retraction does. So the newest row of each promise is what holds.
+//! It is the same with warnings, each of which is told apart by what it warns of. A warning follows from what
+//! happened until its instant alone, so it stands whatever happens later; only a late event takes it back.
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::table::BreachRow;
+use plimsoll_schemas::ratio::Share;
+use plimsoll_schemas::table::{BreachRow, Decimal};
 use serde::{Deserialize, Serialize};
 
 use super::Step;
 use crate::Name;
+use crate::budget::BurnPair;
 use crate::ledger::Entry;
 use crate::portfolio::ObjectivePlan;
 
-/// A promise that is missed.
+/// A promise that is missed, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breach {
-    /// The instant at which it was missed.
+    /// The instant at which it was missed, or from which the warning holds.
     pub at: Instant,
     /// What was promised and what was measured. It depends on the facts alone, not on when it is said.
     pub detail: String,
+}
+
+/// What a warning warns of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Warning {
+    /// This share of a ticket's time, or of an error budget, is used up (R28).
+    Used(Share),
+    /// From this instant on the budget burns too fast (R27).
+    Burning(BurnPair, Instant),
+}
+
+impl Warning {
+    /// Comes before every warning.
+    pub const FIRST: Warning = Warning::Used(Share(i64::MIN));
 }
 
 /// What a promise was about.
@@ -30,14 +49,26 @@ pub enum Subject<'a> {
     Clock(&'a Name, u32),
 }
 
-/// The row of `breaches` that says an entry.
-pub fn breach_row(plan: &ObjectivePlan, subject: Subject<'_>, entry: Entry<Breach>, step: &Step) -> BreachRow {
+/// The row of `breaches` that says an entry: a breach, or the warning that it is of.
+pub fn breach_row(
+    plan: &ObjectivePlan,
+    subject: Subject<'_>,
+    warning: Option<Warning>,
+    entry: Entry<Breach>,
+    step: &Step,
+) -> BreachRow {
     let (scope, ticket, cycle, window_start) = match subject {
         Subject::Window(start) => ("objective", None, None, Some(start)),
         Subject::Clock(ticket, cycle) => ("ticket", Some(ticket.to_string()), Some(cycle as i32), None),
     };
+    let said = if warning.is_some() { "warning" } else { "breach" };
+    let (threshold, pair) = match warning {
+        None => (None, None),
+        Some(Warning::Used(share)) => (Some(share), None),
+        Some(Warning::Burning(pair, _)) => (Some(pair.factor), Some(pair)),
+    };
     BreachRow {
-        event: if entry.retracted { "retraction" } else { "breach" }.to_owned(),
+        event: if entry.retracted { "retraction" } else { said }.to_owned(),
         scope: scope.to_owned(),
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
@@ -51,6 +82,10 @@ pub fn breach_row(plan: &ObjectivePlan, subject: Subject<'_>, entry: Entry<Breac
         window_start,
         at: entry.row.at,
         detail: entry.row.detail,
+        retracts: entry.retracted.then(|| said.to_owned()),
+        threshold_ratio: threshold.map(Decimal),
+        span_us: pair.map(|pair| pair.long.0),
+        severity: pair.map(|pair| pair.severity.as_str().to_owned()),
         revision: entry.revision,
         recorded_at: step.tick,
         epoch: step.epoch,

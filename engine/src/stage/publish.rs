@@ -10,8 +10,9 @@ use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::breach::{Breach, Subject, breach_row};
+use super::breach::{Breach, Subject, Warning, breach_row};
 use super::{Contribution, Facts, Step};
+use crate::budget::{BurnPair, Course, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::exclusion::ApprovedWindows;
@@ -19,7 +20,7 @@ use crate::state::service::Segment;
 use crate::verdict::{
     Judged, Measured, Value, Verdict, breached_at, judge, measure_states, stretches, undecided_outage,
 };
-use crate::window::{Window, uncut_stretch, window_containing, windows_between};
+use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_between};
 
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub struct ObjectiveState {
     written: BTreeMap<Instant, Written>,
     /// What was last said of breaches, by the start of the window.
     breaches: Ledger<Instant, Breach>,
+    /// What was last said of warnings, by the start of the window.
+    warnings: Ledger<(Instant, Warning), Breach>,
     /// Results of windows that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
     /// The end of the earliest segment that is not final.
@@ -68,6 +71,7 @@ struct Found {
     measured: Measured,
     judged: Judged,
     breached_at: Option<Instant>,
+    warnings: Vec<(Warning, Breach)>,
     last: bool,
 }
 
@@ -80,6 +84,7 @@ impl ObjectiveState {
             counts: BTreeMap::new(),
             written: BTreeMap::new(),
             breaches: Ledger::default(),
+            warnings: Ledger::default(),
             touched_from: None,
             next_end: first.end.min(plan.agreement.in_force.end),
             next_start: start,
@@ -147,11 +152,13 @@ impl ObjectiveState {
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
             let found = self.find(plan, window, segment, last, step.watermark, known);
+            self.warn(plan, &found, step, facts);
             self.write(plan, &found, step, facts);
             if last && window.end > self.next_start {
                 let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
                 self.next_start = window.end;
-                // A version that ended has no further segment, or one that ended before its rolling window is the newest.
+                // A version that ended has no further segment, or one that ended before its rolling window is the
+                // newest.
                 let segment = next.clip(plan.agreement.in_force);
                 self.next_end = segment.map_or(Instant(i64::MAX), |segment| segment.end.max(window.end + Micros(1)));
             }
@@ -188,7 +195,7 @@ impl ObjectiveState {
             let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-            return Found { window, segment, measured, judged, breached_at, last };
+            return Found { window, segment, measured, judged, breached_at, warnings: Vec::new(), last };
         };
         let excluded = plan.excluded_time(known.maintenance, segment);
         let stretches = stretches(known.states, &excluded, &policy, segment, now);
@@ -199,7 +206,26 @@ impl ObjectiveState {
             Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
             _ => None,
         };
-        Found { window, segment, measured, judged, breached_at, last }
+        // Where nothing bad happened there is nothing to warn of.
+        let warnings = match measured.weighed(&policy) {
+            (_, 0, _) => Vec::new(),
+            _ => {
+                let course = Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
+                warnings(plan, &course, window, measured.agreed)
+            }
+        };
+        Found { window, segment, measured, judged, breached_at, warnings, last }
+    }
+
+    /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
+    fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
+        let start = found.window.start;
+        let now = found.warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
+        let of_window = (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST);
+        for writing in self.warnings.restate_within(of_window, now) {
+            let (start, warning) = writing.key;
+            facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
+        }
     }
 
     fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
@@ -220,11 +246,27 @@ impl ObjectiveState {
             _ => {}
         }
         if let Some(entry) = self.breaches.put(found.window.start, found.breach(plan, step)) {
-            facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), entry, step));
+            facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), None, entry, step));
         }
         facts.attainment.push(row(plan, found, now.revision, step));
         self.written.insert(found.window.start, now);
     }
+}
+
+/// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
+/// it was the newest, for the ones before it warned of the rest.
+fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: Micros) -> Vec<(Warning, Breach)> {
+    let used = plan.objective.warn_at.iter().filter_map(|&share| {
+        let detail = format!("promised {}, {share} of what that allows is used", plan.objective.target);
+        Some((Warning::Used(share), Breach { at: course.used_up(share)?, detail }))
+    });
+    let pairs = if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() };
+    let burning = pairs.iter().flat_map(|pair| {
+        let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
+        course.burning(pair).into_iter().map(said)
+    });
+    let newest_from = newest_from(plan.window_kind(), plan.agreement.time_zone, window);
+    used.chain(burning).filter(|(_, said)| said.at >= newest_from).collect()
 }
 
 impl Found {
@@ -318,6 +360,7 @@ fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> Attai
         Some(Value::Count(count)) => (None, None, Some(count)),
         None => (None, None, None),
     };
+    let rest = plan.calendar.elapsed(step.watermark.clamp(found.segment.start, found.segment.end), found.segment.end);
     AttainmentRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
@@ -356,6 +399,7 @@ fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> Attai
         budget_us: judged.budget.map(i64::from),
         budget_left_us: judged.budget_left.map(i64::from),
         budget_left_ratio: judged.budget_left_share.map(Decimal),
+        headroom_us: headroom(judged, rest).map(i64::from),
         breached_at: found.breached_at,
         revision,
         recorded_at: step.tick,

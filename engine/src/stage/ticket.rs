@@ -11,7 +11,7 @@ use plimsoll_schemas::table::ClockRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::breach::{Breach, Subject, breach_row};
+use super::breach::{Breach, Subject, Warning, breach_row};
 use super::{Contribution, Derived, Facts, Step, contribution_changes};
 use crate::Name;
 use crate::ledger::{Ledger, Writing};
@@ -19,6 +19,7 @@ use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, S
 use crate::state::service::Claim;
 use crate::ticket::{
     Attributes, ClockKind, ClockResult, ClockVerdict, Passed, Term, TicketHistory, TicketLog, TicketRecord, clocks,
+    used_up,
 };
 
 /// A clock's name within its ticket: whose it is, and which run.
@@ -29,6 +30,7 @@ struct TicketEntry {
     log: TicketLog,
     clocks: Ledger<ClockKey, ClockResult>,
     breaches: Ledger<ClockKey, Breach>,
+    warnings: Ledger<(ClockKey, Warning), Breach>,
     /// What the second stage was told to count: objective, instant, good, total.
     told: Vec<(ObjectiveKey, Instant, i64, i64)>,
     /// The services that were told of outages.
@@ -129,12 +131,13 @@ impl TicketStage {
 #[derive(Default)]
 struct Found {
     clocks: Vec<(ClockKey, ClockResult)>,
+    warnings: Vec<((ClockKey, Warning), Breach)>,
     counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
     claims: BTreeMap<Name, Vec<Claim>>,
     /// True when no service of it is in the catalogue.
     unassigned: bool,
-    /// When something else would be found though nothing arrives: a running clock is breached, in the first agreed
-    /// microsecond after it is due; or another version comes into force.
+    /// When something else would be found though nothing arrives: a running clock warns; it is breached, in the first
+    /// agreed microsecond after it is due; or another version comes into force.
     changes: Vec<Instant>,
 }
 
@@ -220,9 +223,30 @@ impl Found {
             if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
                 self.changes.extend(plan.calendar.due(due, Micros(1)));
             }
+            self.warn(plan, rule, history, &clock, now);
             self.clocks.push(((plan.key.clone(), clock.cycle), clock));
         }
         passed
+    }
+
+    /// Finds the warnings that a clock gave while its version was in force: what was used up before, an earlier version
+    /// warned of (R28).
+    fn warn(
+        &mut self,
+        plan: &ObjectivePlan,
+        rule: &ClockRule,
+        history: &TicketHistory,
+        clock: &ClockResult,
+        now: Instant,
+    ) {
+        for (share, at) in used_up(history, rule, &plan.calendar, clock, &plan.objective.warn_at, now) {
+            if at > now {
+                self.changes.push(at);
+            } else if plan.agreement.in_force.contains(at) {
+                let key = ((plan.key.clone(), clock.cycle), Warning::Used(share));
+                self.warnings.push((key, Breach { at, detail: format!("{share} of {} used", clock.target) }));
+            }
+        }
     }
 
     /// The next instant at which reading the ticket again would give something else.
@@ -304,7 +328,13 @@ impl TicketEntry {
             let (objective, cycle) = writing.key;
             let Some(place) = portfolio.objective_place(&objective) else { continue };
             let subject = Subject::Clock(name, cycle);
-            facts.breaches.push(breach_row(portfolio.objective(place), subject, writing.entry, step));
+            facts.breaches.push(breach_row(portfolio.objective(place), subject, None, writing.entry, step));
+        }
+        for writing in self.warnings.restate(&(first.clone(), Warning::FIRST), found.warnings) {
+            let ((objective, cycle), warning) = writing.key;
+            let Some(place) = portfolio.objective_place(&objective) else { continue };
+            let subject = Subject::Clock(name, cycle);
+            facts.breaches.push(breach_row(portfolio.objective(place), subject, Some(warning), writing.entry, step));
         }
         for writing in self.clocks.restate(&first, clocks) {
             let Some(place) = portfolio.objective_place(&writing.key.0) else { continue };

@@ -2,6 +2,7 @@
 //! listed at the head of `ticket`.
 
 use plimsoll_schemas::definition::{Attribution, ClockRule, PriorityChange, Reopening};
+use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +139,7 @@ pub fn clocks(
         (_, Reopening::NewCycle) | (ClockKind::Resolution, Reopening::Largest) => history.cycles().map(span).collect(),
         _ => history.cycles().take(1).map(span).collect(),
     };
-    let pauses = match rule.reopening {
-        Reopening::SameCycle => pauses_and_resolved_times(history),
-        _ => history.pauses.clone(),
-    };
-    let judge = Judge { history, rule, applies, calendar, pauses, now };
+    let judge = Judge { history, rule, applies, calendar, pauses: pauses_of(history, rule), now };
     let results = spans.into_iter().zip(0..).filter_map(|(span, cycle)| Some((judge.clock(cycle, span)?, span)));
     if rule.reopening != Reopening::Largest {
         return results.filter_map(|(result, span)| judge.within(&term, result, span)).collect();
@@ -153,9 +150,50 @@ pub fn clocks(
     largest.and_then(|(result, span)| judge.within(&term, result, span)).into_iter().collect()
 }
 
+/// When each of these shares of a clock's target is or was used up while it ran (R28), in their order; shares that
+/// are not reached before it stopped, or not at any known instant, are left out. The instants of a running clock may
+/// lie ahead.
+/// `now` is the one that the clock was read at.
+pub fn used_up(
+    history: &TicketHistory,
+    rule: &ClockRule,
+    calendar: &Calendar,
+    clock: &ClockResult,
+    shares: &[Share],
+    now: Instant,
+) -> Vec<(Share, Instant)> {
+    if clock.verdict == ClockVerdict::Cancelled {
+        return Vec::new();
+    }
+    let pauses = pauses_of(history, rule);
+    let judge = Judge { history, rule, applies: &|_| true, calendar, pauses, now };
+    let stretch = Stretch { started_at: clock.started_at, until: clock.stopped_at, priority: None };
+    let reached = |&share: &Share| {
+        let at = judge.reached(&stretch, share_of(share, clock.target))?;
+        // At the instant at which it stops it no longer runs.
+        stretch.until.is_none_or(|until| at < until).then_some((share, at))
+    };
+    shares.iter().filter_map(reached).collect()
+}
+
+/// A share of a length, rounded up: the first microsecond at which so much of it is used.
+fn share_of(share: Share, length: Micros) -> Micros {
+    const WHOLE: i128 = Share::WHOLE as i128;
+    let micros = (i128::from(share.0) * i128::from(length.0) + WHOLE - 1).div_euclid(WHOLE);
+    Micros(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
 /// What makes one cycle count before another under `largest`: a running one may still become larger than those met.
 fn rank(result: &ClockResult) -> (ClockVerdict, Micros) {
     (result.verdict, result.elapsed)
+}
+
+/// The pauses as a rule counts them; in order and disjoint.
+fn pauses_of(history: &TicketHistory, rule: &ClockRule) -> Vec<Pause> {
+    match rule.reopening {
+        Reopening::SameCycle => pauses_and_resolved_times(history),
+        _ => history.pauses.clone(),
+    }
 }
 
 /// The pauses with the times spent resolved among them, as `same_cycle` counts them (R16); in order and disjoint.
@@ -252,7 +290,7 @@ impl Judge<'_> {
     }
 
     fn result(&self, cycle: u32, judged: &Stretch<'_>, verdict: ClockVerdict) -> ClockResult {
-        let due_at = self.due(judged);
+        let due_at = self.reached(judged, self.rule.within);
         ClockResult {
             cycle,
             priority: judged.priority.cloned(),
@@ -323,9 +361,9 @@ impl Judge<'_> {
         stretch.until.unwrap_or(self.now).max(stretch.started_at)
     }
 
-    /// The earliest instant at which the target is used up: C⁻¹(C(start) + target + pauses that begin before it) (R2).
-    fn due(&self, stretch: &Stretch<'_>) -> Option<Instant> {
-        let mut allowed = self.rule.within;
+    /// The earliest instant at which an amount is used: C⁻¹(C(start) + amount + pauses that begin before it) (R2).
+    fn reached(&self, stretch: &Stretch<'_>, amount: Micros) -> Option<Instant> {
+        let mut allowed = amount;
         let mut due_at = self.calendar.due(stretch.started_at, allowed)?;
         for pause in &self.pauses {
             if pause.paused_at >= due_at {

@@ -13,6 +13,7 @@ use crate::calendar::Calendar;
 use crate::window::Window;
 
 mod laws;
+mod warnings;
 
 /// Monday to Friday, 08:00 to 17:00 UTC.
 static BUSINESS_HOURS: LazyLock<Calendar> = LazyLock::new(|| {

@@ -12,7 +12,7 @@ use crate::calendar::Calendar;
 use crate::state::State;
 
 /// A whole in the billionths in which shares are integers.
-pub(super) const WHOLE: i128 = Share::WHOLE as i128;
+pub(crate) const WHOLE: i128 = Share::WHOLE as i128;
 
 /// What was measured of one objective in one segment of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ pub struct Measured {
 pub type ByState = [Micros; 4];
 
 /// The good and the bad share of time in a state, in billionths; both 0 when it counts as neither.
-pub(super) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
+pub(crate) fn weights(policy: &StatePolicy, state: State) -> (i128, i128) {
     match state {
         State::Up => (WHOLE, 0),
         State::Down => (0, WHOLE),
@@ -73,7 +73,7 @@ impl Measured {
     }
 
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
-    pub(super) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
+    pub(crate) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
         let [up, down, degraded, _] = self.held;
         let nothing = [Micros::ZERO; 4];
         let (below, removed, as_good) = match policy.excluded {

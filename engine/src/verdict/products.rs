@@ -53,6 +53,7 @@ fn attained(policy: StatePolicy, maintenance: Option<(i64, i64)>) -> Option<Shar
         indicator: Indicator { signal: Signal::Availability(policy), calendar: "24x7".into() },
         target: Target::AtLeast(Share(900_000_000)),
         window: WindowKind::Day,
+        burn_rate_warnings: false,
         warn_at: Vec::new(),
         min_coverage: Share(0),
         min_sample: 0,

@@ -28,6 +28,7 @@ fn objective(signal: Signal, target: Target) -> Objective {
         target,
         window: WindowKind::Month,
         warn_at: vec![Share(900_000_000)],
+        burn_rate_warnings: false,
         min_coverage: Share(900_000_000),
         min_sample: 0,
         met_when_empty: false,

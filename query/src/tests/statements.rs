@@ -27,8 +27,9 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
             "good_us,bad_us,bucket_end\n3540000000,60000000,2026-01-11T00:00:00Z\n",
         ),
         (
-            "SELECT event, ticket, at FROM breaches ORDER BY at",
-            "event,ticket,at\nwarning,INC8,2026-01-06T11:00:00Z\nbreach,INC9,2026-01-07T12:00:00Z\nbreach,,2026-01-21T00:00:00Z\n",
+            "SELECT event, ticket, at, severity FROM breaches ORDER BY at",
+            "event,ticket,at,severity\nwarning,INC8,2026-01-06T11:00:00Z,\nbreach,INC9,2026-01-07T12:00:00Z,\n\
+             warning,,2026-01-19T00:00:00Z,page\nwarning,,2026-01-20T00:00:00Z,page\nbreach,,2026-01-21T00:00:00Z,\n",
         ),
         ("SELECT reason, before, after FROM corrections", "reason,before,after\nlate_event,met,breached\n"),
         ("SELECT name FROM agreements", "name\n\"ACME's \"\"web\"\", shop\"\n"),

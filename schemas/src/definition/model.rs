@@ -306,6 +306,8 @@ pub struct Objective {
     pub window: WindowKind,
     /// Shares of the target's time or budget at which to warn (R28), ascending.
     pub warn_at: Vec<Share>,
+    /// Whether to warn when the error budget burns too fast (R27).
+    pub burn_rate_warnings: bool,
     /// Below this share of known agreed time the verdict is `insufficient_data` (R4).
     pub min_coverage: Share,
     /// With fewer measurements than this the verdict is `insufficient_data` (R10); 0 for no minimum.

@@ -36,6 +36,7 @@ pub(super) fn objectives<'a>(spec: &Node<'a>, index: &Index<'a>, problems: &mut 
 
 fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Option<Objective> {
     let warn_at = warn_at(node, problems);
+    let burn_rate_warnings = node.get("burn_rate_warnings").is_some_and(|node| node.value().as_bool() == Some(true));
     let window = node.get("window").and_then(|node| window(&node, problems)).unwrap_or(WindowKind::Month);
     let coverage = node.get("min_coverage").and_then(|node| scalar::share(&node, problems));
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
@@ -48,6 +49,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         target: target?,
         window,
         warn_at,
+        burn_rate_warnings,
         min_coverage: coverage.unwrap_or(Objective::MIN_COVERAGE),
         min_sample: min_sample.unwrap_or(0),
         met_when_empty,

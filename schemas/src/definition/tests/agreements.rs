@@ -132,7 +132,7 @@ fn objectives_have_defaults() {
     assert_eq!(objective.window, WindowKind::Month);
     assert_eq!(objective.warn_at, Objective::WARN_AT);
     assert_eq!((objective.min_coverage, objective.min_sample), (Share(900_000_000), 0));
-    assert!(!objective.met_when_empty);
+    assert!(!objective.met_when_empty && !objective.burn_rate_warnings);
     for (target, text) in [
         (Target::AtLeast(Share(999_000_000)), "at least 99.9 %"),
         (Target::AtMostTime(Micros(4 * Micros::HOUR.0)), "at most 4h"),
@@ -382,6 +382,7 @@ fn settings_belong_to_their_signals() {
     for (setting, value, found, belongs) in [
         ("min_coverage", "9 %", "\"9 %\"", STATES),
         ("warn_at", "[]", "an empty list", STATES_AND_CLOCKS),
+        ("burn_rate_warnings", "true", "true", "availability and downtime"),
         ("indicator.calendar", "office", "\"office\"", AGREED),
         ("indicator.priority_change", "restart", "\"restart\"", CLOCKS),
         ("indicator.unknown", "hold", "\"hold\"", STATES),

@@ -1,0 +1,302 @@
+//! Budgets by hand calculation. Instants are minutes since the start of the segment unless they say otherwise.
+
+use plimsoll_schemas::definition::{self, Denominator, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+
+use super::*;
+use crate::state::service::Segment;
+use crate::verdict::stretches;
+
+const MINUTE: i64 = Micros::MINUTE.0;
+const HOUR: i64 = Micros::HOUR.0;
+const DAY: i64 = Micros::DAY.0;
+
+const POLICY: StatePolicy = StatePolicy {
+    unknown: UnknownPolicy::Remove,
+    excluded: ExcludedPolicy::Remove,
+    denominator: Denominator::Elapsed,
+    min_outage: Micros::ZERO,
+    degraded_good: Share(Share::WHOLE),
+    min_duration: Micros::ZERO,
+};
+
+fn objective(signal: Signal, target: Target, min_coverage: &str) -> Objective {
+    Objective {
+        id: "o".into(),
+        indicator: Indicator { signal, calendar: "24x7".into() },
+        target,
+        window: WindowKind::Month,
+        warn_at: Vec::new(),
+        burn_rate_warnings: true,
+        min_coverage: share(min_coverage),
+        min_sample: 0,
+        met_when_empty: false,
+    }
+}
+
+fn share(text: &str) -> Share {
+    Share::parse(text).expect("a share")
+}
+
+fn at_least(text: &str) -> Target {
+    Target::AtLeast(share(text))
+}
+
+/// States one after another from the segment's start on, each until an instant in microseconds.
+fn states(until: &[(State, i64)]) -> Vec<Segment> {
+    let mut start = Instant(0);
+    let next = |&(state, end): &(State, i64)| {
+        let segment = Segment { start, end: Instant(end), state, causes: Vec::new() };
+        start = segment.end;
+        segment
+    };
+    until.iter().map(next).collect()
+}
+
+fn course_of<'a>(
+    objective: &'a Objective,
+    policy: &StatePolicy,
+    states: &[Segment],
+    calendar: &'a Calendar,
+    segment: Window,
+    now: Instant,
+) -> Course<'a> {
+    Course::new(objective, policy, &stretches(states, &[], policy, segment, now), calendar, segment)
+}
+
+/// When a share is used up of a segment of so many microseconds, of all time agreed.
+fn used_up(
+    objective: &Objective,
+    policy: &StatePolicy,
+    length: i64,
+    until: &[(State, i64)],
+    used: &str,
+) -> Option<i64> {
+    let states = states(until);
+    let (segment, now) = (Window { start: Instant(0), end: Instant(length) }, states.last().expect("a state").end);
+    let calendar = Calendar::always();
+    course_of(objective, policy, &states, &calendar, segment, now).used_up(share(used)).map(|at| at.0)
+}
+
+#[test]
+fn r28_shares_of_the_budget_are_used_up_at_an_instant() {
+    use State::{Down, Up};
+    // 90 % of 1,000 allow 100: 50 are used at 150, 75 in the second outage, after 25 of it; 100 never.
+    let course = [(Up, 100), (Down, 150), (Up, 300), (Down, 340), (Up, 400)];
+    let promise = objective(Signal::Availability(POLICY), at_least("90 %"), "90 %");
+    for (used, at) in [("50 %", Some(150)), ("50.0000001 %", Some(301)), ("75 %", Some(325)), ("90 %", Some(340))] {
+        assert_eq!(used_up(&promise, &POLICY, 1_000, &course, used), at, "{used}");
+    }
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "100 %"), None);
+    // At most 60: 45 are used up in the first outage, 54 after 4 of the second.
+    let promise = objective(Signal::Downtime(POLICY), Target::AtMostTime(Micros(60)), "90 %");
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "75 %"), Some(145));
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "90 %"), Some(304));
+    // An outage of at most 50: the first one uses 45 at 145, and all of it at 150.
+    let promise = objective(Signal::LongestOutage(POLICY), Target::AtMostTime(Micros(50)), "90 %");
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "90 %"), Some(145));
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "100 %"), Some(150));
+    // At most 3 outages: the first is 33 %, the second 67 %, from the instant at which it begins.
+    let promise = objective(Signal::OutageCount(POLICY), Target::AtMostCount(3), "90 %");
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "33 %"), Some(100));
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "50 %"), Some(300));
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "75 %"), None);
+}
+
+#[test]
+fn r28_a_target_that_allows_nothing_warns_of_nothing() {
+    let course = [(State::Down, 50), (State::Up, 100)];
+    for (signal, target) in [
+        (Signal::Availability(POLICY), at_least("100 %")),
+        (Signal::Downtime(POLICY), Target::AtMostTime(Micros(0))),
+        (Signal::LongestOutage(POLICY), Target::AtMostTime(Micros(0))),
+        (Signal::OutageCount(POLICY), Target::AtMostCount(0)),
+    ] {
+        let promise = objective(signal, target, "90 %");
+        assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "50 %"), None);
+        let (states, calendar) = (states(&course), Calendar::always());
+        let segment = Window { start: Instant(0), end: Instant(1_000) };
+        let course = course_of(&promise, &POLICY, &states, &calendar, segment, Instant(100));
+        assert_eq!(course.burn(SPANS[0]), None);
+    }
+}
+
+#[test]
+fn r4_no_warning_while_too_little_is_known() {
+    use State::{Down, Unknown, Up};
+    let promise = objective(Signal::Availability(POLICY), at_least("90 %"), "50 %");
+    // 900 remain measurable once the first 100 are unknown, so 90 are allowed: 45 are used up at 145, when 45 of 145
+    // are known, 31 %. At 200 half is known: the warning is from then.
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Up, 400)], "50 %"), Some(200));
+    // Of outages, too, from the first microsecond at which enough is known.
+    let counted = objective(Signal::OutageCount(POLICY), Target::AtMostCount(1), "50 %");
+    assert_eq!(used_up(&counted, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Up, 400)], "50 %"), Some(200));
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Unknown, 400)], "50 %"), None);
+    // A warning that was given stays: 50 % of 100 are used up at 50, and all is known by then.
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &[(Down, 50), (Unknown, 999)], "50 %"), Some(50));
+}
+
+#[test]
+fn r27_removed_time_takes_its_budget_along_until_a_share_of_it_is_used_up() {
+    use State::{Down, Unknown, Up};
+    // 40 of 100 are bad by 40. 50 % would be 40 of 80, which remain when 200 of 1,000 are removed: at 100 + 200.
+    let promise = objective(Signal::Availability(POLICY), at_least("90 %"), "0 %");
+    let course = [(Down, 40), (Up, 100), (Unknown, 400)];
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &course, "50 %"), Some(300));
+    // Counted as bad, the unknown time uses up the missing 10 at 110; as good, never.
+    for (unknown, at) in [(UnknownPolicy::Bad, Some(110)), (UnknownPolicy::Good, None)] {
+        let policy = StatePolicy { unknown, ..POLICY };
+        let promise = objective(Signal::Availability(policy), at_least("90 %"), "0 %");
+        assert_eq!(used_up(&promise, &policy, 1_000, &course, "50 %"), at, "{unknown:?}");
+    }
+}
+
+#[test]
+fn r8_degraded_time_uses_the_budget_up_by_its_weight() {
+    // A quarter is good, so each microsecond costs 0.75: 50 are used up after 66.67, in the 67th.
+    let policy = StatePolicy { degraded_good: share("25 %"), ..POLICY };
+    let promise = objective(Signal::Availability(policy), at_least("90 %"), "90 %");
+    assert_eq!(used_up(&promise, &policy, 1_000, &[(State::Up, 10), (State::Degraded, 200)], "50 %"), Some(77));
+}
+
+#[test]
+fn r27_pairs_are_those_of_the_workbook_scaled_to_the_window() {
+    let shown = |agreed: i64| {
+        let show = |pair: &BurnPair| format!("{} {} {} {}", pair.long, pair.short, pair.factor, pair.severity.as_str());
+        BurnPair::of(Micros(agreed)).iter().map(show).collect::<Vec<_>>()
+    };
+    // Table 5-8 of the SRE workbook is for 30 days: 14.4, 6, 1; and 3, which the rules for Prometheus add.
+    assert_eq!(shown(30 * DAY), ["1h 5m 1440 % page", "6h 30m 600 % page", "1d 2h 300 % ticket", "3d 6h 100 % ticket"]);
+    // A week is 168 h: 2 % x 168 / 1, 5 % x 168 / 6; 10 % of it in a day is slower than it allows.
+    assert_eq!(shown(7 * DAY), ["1h 5m 336 % page", "6h 30m 140 % page"]);
+    // 90 days are 2,160 h.
+    assert_eq!(
+        shown(90 * DAY),
+        ["1h 5m 4320 % page", "6h 30m 1800 % page", "1d 2h 900 % ticket", "3d 6h 300 % ticket"]
+    );
+    assert_eq!(shown(DAY), [""; 0]);
+}
+
+/// 99.9 % of 30 days in which everything is good but what is told.
+fn month(min_coverage: &str, until: &[(State, i64)], check: impl FnOnce(Course<'_>)) {
+    let (states, calendar) = (states(until), Calendar::always());
+    let (segment, now) = (Window { start: Instant(0), end: Instant(30 * DAY) }, states.last().expect("a state").end);
+    let promise = objective(Signal::Availability(POLICY), at_least("99.9 %"), min_coverage);
+    check(course_of(&promise, &POLICY, &states, &calendar, segment, now));
+}
+
+#[test]
+fn r27_burn_rates_over_the_spans() {
+    // 3 minutes down of the last 5: 60 % bad, 600 times what 99.9 % allow; of an hour 5 %; of 3 days 0.0694 %.
+    let until = [(State::Up, 10 * DAY), (State::Down, 10 * DAY + 3 * MINUTE), (State::Up, 10 * DAY + 5 * MINUTE)];
+    month("90 %", &until, |course| {
+        let rates = SPANS.map(|span| course.burn(span).expect("a rate").to_string());
+        assert_eq!(rates, ["600", "100", "50", "25", "8.33", "2.08", "0.69"]);
+        assert_eq!(course.burn(SPANS[6]).expect("a rate").rounded(), Share(694_444_444));
+    });
+    // Of the last hour half is unknown: 3 of 30 minutes.
+    let until = [(State::Unknown, 30 * MINUTE), (State::Down, 33 * MINUTE), (State::Up, 60 * MINUTE)];
+    month("0 %", &until, |course| assert_eq!(course.burn(SPANS[2]).expect("a rate").to_string(), "100"));
+    month("0 %", &[(State::Unknown, DAY)], |course| assert_eq!(course.burn(SPANS[2]), None, "nothing was measured"));
+}
+
+/// The instants in microseconds at which the month begins to burn too fast by the pair at this place, and what is said.
+fn burning(pair: usize, min_coverage: &str, until: &[(State, i64)]) -> Vec<(i64, String)> {
+    let mut found = Vec::new();
+    month(min_coverage, until, |course| found = course.burning(&BurnPair::of(Micros(30 * DAY))[pair]));
+    found.into_iter().map(|(at, detail)| (at.0, detail)).collect()
+}
+
+#[test]
+fn r27_a_budget_that_burns_too_fast_is_said_when_both_spans_say_so() {
+    use State::{Down, Up};
+    // 99.9 % of 30 days allow 43.2 min, of which 2 % are 51.84 s. Down from noon: 51.84 s later the hour has burnt so
+    // much, 14.4 times what lasts; of the 5 minutes 17.28 % are bad, 172.8 times.
+    let noon = 10 * DAY + 12 * HOUR;
+    let said = "burn rate 14.4 over 1h and 172.8 over 5m, 14.4 is too fast".to_owned();
+    let course = [(Up, noon), (Down, noon + 2 * MINUTE), (Up, noon + 3 * HOUR)];
+    assert_eq!(burning(0, "90 %", &course), [(noon + 51_840_000, said.clone())]);
+    // A microsecond less is not enough.
+    assert_eq!(burning(0, "90 %", &[(Up, noon), (Down, noon + 51_839_999), (Up, noon + 3 * HOUR)]), []);
+    // From 12:07 on nothing bad is left in the short span. At 12:30 it burns again: the hour has burnt 2 min already,
+    // the 5 minutes reach 14.4 times after 1.44 % of them, 4.32 s: 124.32 s of the hour are 3.4533 %.
+    let again = noon + 30 * MINUTE;
+    let course = [(Up, noon), (Down, noon + 2 * MINUTE), (Up, again), (Down, again + MINUTE), (Up, again + HOUR)];
+    let said_again = "burn rate 34.53 over 1h and 14.4 over 5m, 14.4 is too fast".to_owned();
+    assert_eq!(burning(0, "90 %", &course), [(noon + 51_840_000, said), (again + 4_320_000, said_again)]);
+    // 5 % of 43.2 min in 6 h are 2 min 9.6 s.
+    let course = [(Up, noon), (Down, noon + 3 * MINUTE), (Up, noon + DAY)];
+    let starts = |pair| burning(pair, "90 %", &course).into_iter().map(|(at, _)| at - noon).collect::<Vec<_>>();
+    assert_eq!(starts(1), [129_600_000]);
+    // 10 % in a day or in three are 4 min 19.2 s: three minutes are less.
+    assert_eq!((starts(2), starts(3)), (vec![], vec![]));
+}
+
+#[test]
+fn r27_before_the_window_nothing_of_its_budget_was_spent() {
+    // Down from the first instant on: after a second the hour has burnt one second, not all of what was measured in it.
+    let said = burning(0, "90 %", &[(State::Down, HOUR)]);
+    assert_eq!(said.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [51_840_000]);
+}
+
+#[test]
+fn r4_while_too_little_is_known_nothing_starts_to_burn_and_nothing_ceases_to() {
+    use State::{Down, Unknown, Up};
+    // Unknown for an hour, then down: half is known from 2:00 on, when it burns and is said.
+    let starts =
+        |until: &[(State, i64)]| burning(0, "50 %", until).into_iter().map(|(at, _)| at / MINUTE).collect::<Vec<_>>();
+    assert_eq!(starts(&[(Unknown, HOUR), (Down, 3 * HOUR)]), [120]);
+    // It burns from 0:00:51.84 on. By 0:04 half is unknown; it is up again from 2:00, half is known again at 2:00 +
+    // 112 min or so: it is the first thing that is then known to burn no longer. The outage at 4:00 is another one.
+    let course =
+        [(Down, 2 * MINUTE), (Unknown, 2 * HOUR), (Up, 4 * HOUR), (Down, 4 * HOUR + 2 * MINUTE), (Up, 5 * HOUR)];
+    assert_eq!(starts(&course), [0, 240]);
+    // What still burns when enough is known again never ceased.
+    let course = [(Down, 2 * MINUTE), (Unknown, 5 * MINUTE), (Down, 30 * MINUTE), (Up, HOUR)];
+    assert_eq!(starts(&course), [0]);
+}
+
+#[test]
+fn r27_spans_and_budgets_are_of_agreed_time() {
+    use chrono::{NaiveTime, Weekday};
+    let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("an hour");
+    let weekdays = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+    let span = definition::DaySpan { from: time(8), until: time(17) };
+    let calendar = Calendar::compile(&[definition::Calendar {
+        time_zone: chrono_tz::UTC,
+        hours: weekdays.map(|day| (day, span)).to_vec(),
+        ..definition::Calendar::default()
+    }]);
+    // March 2026 has 22 working days of 9 h, 198 h: 2 % of the budget in an hour are a rate of 3.96. 99 % allow 118.8
+    // min, of which 2 % are 142.56 s. Down on Friday the 6th from 16:59 until Monday 08:10: 60 s are agreed on
+    // Friday, and 82.56 s later, on Monday at 08:01:22.56, it is said.
+    let at = |text: &str| Instant::parse_rfc3339(text).expect("an instant");
+    let segment = Window { start: at("2026-03-01T00:00:00Z"), end: at("2026-04-01T00:00:00Z") };
+    let (from, until) = (at("2026-03-06T16:59:00Z"), at("2026-03-09T08:10:00Z"));
+    let stretch = |start, end, state| Segment { start, end, state, causes: Vec::new() };
+    let states = [stretch(segment.start, from, State::Up), stretch(from, until, State::Down)];
+    let promise = objective(Signal::Availability(POLICY), at_least("99 %"), "90 %");
+    let course = course_of(&promise, &POLICY, &states, &calendar, segment, until);
+    let pairs = BurnPair::of(calendar.elapsed(segment.start, segment.end));
+    assert_eq!(pairs.iter().map(|pair| pair.factor).collect::<Vec<_>>(), [Share(3_960_000_000), Share(1_650_000_000)]);
+    let said = course.burning(&pairs[0]);
+    // Of the 5 minutes 142.56 s are 47.52 %.
+    let detail = "burn rate 3.96 over 1h and 47.52 over 5m, 3.96 is too fast".to_owned();
+    assert_eq!(said, [(at("2026-03-09T08:01:22.56Z"), detail)]);
+}
+
+#[test]
+fn r27_the_headroom_is_what_is_left_but_never_more_than_the_rest_of_the_window() {
+    let judged = |left| Judged {
+        value: None,
+        verdict: crate::verdict::Verdict::Met,
+        attainment: None,
+        budget: Some(Micros(100)),
+        budget_left: left,
+        budget_left_share: None,
+    };
+    for (left, rest, room) in
+        [(Some(60), 500, Some(60)), (Some(60), 40, Some(40)), (Some(-1), 500, Some(0)), (None, 500, None)]
+    {
+        assert_eq!(headroom(&judged(left.map(Micros)), Micros(rest)), room.map(Micros));
+    }
+}
