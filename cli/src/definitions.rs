@@ -1,9 +1,9 @@
 //! Reads a folder of definitions.
 //!
-//! Every file whose name ends in `.yaml`, `.yml` or `.ics` is read, in the folder and the folders in it. Names that begin with
-//! a dot are left out: they are what editors, version control and the mounts of Kubernetes keep for themselves. Links
-//! are followed, and each folder is read once, whatever links lead to it. What cannot be read is a problem of that file
-//! among those of the others.
+//! Every file whose name ends in `.yaml`, `.yml` or `.ics` is read, in the folder and the folders in it. Names that
+//! begin with a dot are left out: they are what editors, version control and the mounts of Kubernetes keep for
+//! themselves. Links are followed, and each folder is read once, whatever links lead to it. What cannot be read is a
+//! problem of that file among those of the others.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! The error budget as it is spent: when shares of it are used up (R28), how fast it burns (R27), what is left of it
 //! now.
 //!
-//! In: the stretches of one segment of a window, as the objective counts them, up to now. They are laid out on the axis of agreed time,
-//! on which bad, removed and known time are sums that grow linearly between two changes of state. So every question
-//! is one of where linear functions are not negative, and its answer is exact to the microsecond. What holds at an
-//! instant follows from what happened until then: a warning that was given stays, whatever happens later.
+//! In: the stretches of one segment of a window, as the objective counts them, up to now. They are laid out on the axis
+//! of agreed time, on which bad, removed and known time are sums that grow linearly between two changes of state. So
+//! every question is one of where linear functions are not negative, and its answer is exact to the microsecond. What
+//! holds at an instant follows from what happened until then: a warning that was given stays, whatever happens later.
 //!
 //! The burn rate over a span `L` of agreed time is, with `W` the agreed time of the segment,
 //!

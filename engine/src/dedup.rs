@@ -5,12 +5,12 @@
 //! more both do, wherever epochs are cut. Only what counts is remembered, so no chain of copies reaches further.
 //!
 //! What is remembered of an event is the 128-bit hash of its source and id, in one set a day. A day is forgotten when
-//! the watermark has passed the end of the day after it, and likewise the end of the day after the one that the watermark
-//! had reached when the day was last added to. So a copy is recognised while the watermark is at most a day further than
-//! after the first one was read, however late both are and however far it moves at once; and with events in order there
-//! are two or three sets. With 10^9 events remembered, the chance that any
-//! two different ones share a hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by
-//! its partition and offset, at any distance.
+//! the watermark has passed the end of the day after it, and likewise the end of the day after the one that the
+//! watermark had reached when the day was last added to. So a copy is recognised while the watermark is at most a day
+//! further than after the first one was read, however late both are and however far it moves at once; and with events
+//! in order there are two or three sets. With 10^9 events remembered, the chance that any two different ones share a
+//! hash is below 10^-20. A record that Kafka delivers twice is recognised before this, by its partition and offset, at
+//! any distance.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -75,7 +75,8 @@ pub struct SeenEvents {
     near: [EventHashes; 3],
     /// What was seen on other days.
     far: BTreeMap<Day, EventHashes>,
-    /// The days in `near` and `far` by the day of the watermark after they were last added to; `READING` until it is known.
+    /// The days in `near` and `far` by the day of the watermark after they were last added to; `READING` until it is
+    /// known.
     kept_since: BTreeMap<Day, Day>,
 }
 
@@ -120,8 +121,8 @@ impl SeenEvents {
         }
     }
 
-    /// Forgets the days that lie too far behind the watermark. To be called before more is read, with the watermark after
-    /// what was read.
+    /// Forgets the days that lie too far behind the watermark. To be called before more is read, with the watermark
+    /// after what was read.
     pub fn advance(&mut self, watermark: Instant) {
         let now = day_of(watermark);
         self.kept_since.insert(self.day, READING);

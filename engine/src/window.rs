@@ -1,9 +1,9 @@
 //! Windows: the stretches of time over which objectives are judged (R13).
 //!
-//! In: a kind of window, a zone, and instants. Out: the half-open windows in which these instants lie. A calendar window
-//! starts where its first civil day starts, midnight by R1, and ends where the next one starts; so windows of one kind and
-//! zone tile the time axis, whatever the zone's clocks do at midnight. Rolling windows overlap: each ends where a civil day
-//! or an hour does, and each is the newest one from the end of the one before it until its own.
+//! In: a kind of window, a zone, and instants. Out: the half-open windows in which these instants lie. A calendar
+//! window starts where its first civil day starts, midnight by R1, and ends where the next one starts; so windows of
+//! one kind and zone tile the time axis, whatever the zone's clocks do at midnight. Rolling windows overlap: each ends
+//! where a civil day or an hour does, and each is the newest one from the end of the one before it until its own.
 
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
@@ -37,9 +37,9 @@ impl Window {
     }
 }
 
-/// The day, ISO week (from Monday), month, quarter or year of `zone` that contains `t`; of rolling windows the newest one
-/// at `t`, the first that ends after it. Beyond the years 1 to 9999, where no event can lie, the answer is a window at the
-/// edge of these years.
+/// The day, ISO week (from Monday), month, quarter or year of `zone` that contains `t`; of rolling windows the newest
+/// one at `t`, the first that ends after it. Beyond the years 1 to 9999, where no event can lie, the answer is a window
+/// at the edge of these years.
 ///
 /// It costs three look-ups in the zone's table; ask [`Window::contains`] of the last answer first where instants come
 /// in order.
@@ -61,8 +61,8 @@ pub fn window_containing(kind: WindowKind, zone: Tz, t: Instant) -> Window {
     window
 }
 
-/// Every window that is the newest of its kind somewhere in `[from, until)`, in order; none when that is empty. Calendar
-/// windows are those that share time with it.
+/// Every window that is the newest of its kind somewhere in `[from, until)`, in order; none when that is empty.
+/// Calendar windows are those that share time with it.
 pub fn windows_between(kind: WindowKind, zone: Tz, from: Instant, until: Instant) -> impl Iterator<Item = Window> {
     let first = (from < until).then(|| window_containing(kind, zone, from));
     let next = move |last: &Window| Some(window_containing(kind, zone, last.end)).filter(|next| next.end > last.end);
@@ -77,8 +77,8 @@ pub fn newest_from(kind: WindowKind, zone: Tz, window: Window) -> Instant {
     }
 }
 
-/// The longest stretch around `t` that no window of the kind cuts: every window holds all of it or nothing of it. So what
-/// is counted needs to be kept by stretch alone.
+/// The longest stretch around `t` that no window of the kind cuts: every window holds all of it or nothing of it. So
+/// what is counted needs to be kept by stretch alone.
 pub fn uncut_stretch(kind: WindowKind, zone: Tz, t: Instant) -> Window {
     let WindowKind::Rolling { length, every } = kind else { return window_containing(kind, zone, t) };
     let ends = turn_containing(every, zone, t);

@@ -72,8 +72,8 @@ fn service(number: usize) -> String {
     format!("service-{number:04}")
 }
 
-/// Samples of all services at consecutive minutes, from a minute of the month on; `rows` of them, in order of time. Each
-/// service is down for one minute in about four hundred.
+/// Samples of all services at consecutive minutes, from a minute of the month on; `rows` of them, in order of time.
+/// Each service is down for one minute in about four hundred.
 ///
 /// # Panics
 /// When the columns do not fit the schema of events, which is a defect of this benchmark.

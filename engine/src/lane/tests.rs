@@ -149,7 +149,8 @@ impl Said {
 }
 
 impl Happening {
-    /// What a record of a change says of its plan: planned start and end in microseconds, and whether it is an emergency.
+    /// What a record of a change says of its plan: planned start and end in microseconds, and whether it is an
+    /// emergency.
     fn plan(self) -> (Option<i64>, Option<i64>, Option<bool>) {
         match self {
             Happening::Change(_, _, Said::Planned(start, end)) => (Some(start * HOUR / 2), Some(end * HOUR / 2), None),
@@ -501,7 +502,8 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
     );
 }
 
-/// Revision and longest outage in minutes of day 0 as this step writes them, with the number of corrections to that day.
+/// Revision and longest outage in minutes of day 0 as this step writes them, with the number of corrections to that
+/// day.
 fn longest_of_day_zero(facts: &Facts, service: &str) -> (Vec<(i32, i64)>, usize) {
     let rows = facts.attainment.iter().filter(|row| row.objective == "longest" && row.window_start == Instant(0));
     let rows = rows.filter(|row| row.service == service).map(|row| (row.revision, row.longest_outage_us * 60 / HOUR));

@@ -122,8 +122,8 @@ impl ServiceStage {
         ServiceSnapshot { services: services.collect(), objectives: objectives.collect() }
     }
 
-    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped; what it defines in another way
-    /// is read anew.
+    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped; what it defines in another
+    /// way is read anew.
     pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
         for (id, mut entry) in snapshot.services {
@@ -322,8 +322,8 @@ impl ServiceEntry {
     }
 
     /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may
-    /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while nothing
-    /// is known of the service and nothing was said.
+    /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while
+    /// nothing is known of the service and nothing was said.
     fn anchor(&self, changed_from: Instant) -> Option<Instant> {
         let before = Instant(changed_from.0.saturating_sub(1));
         let settled = self.transitions.last_where(&before, |(state, _)| *state != State::Down).map(|(&at, _)| at);

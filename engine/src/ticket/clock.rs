@@ -118,8 +118,8 @@ impl Passed {
 /// The clocks of one ticket under one rule as they stand at `now`, by cycle; none if the objective never applied.
 ///
 /// `applies` says whether the objective applies to a ticket's service and customer; the rule's priorities are tested
-/// here, and its type of ticket. `term` says when the version is in force that the rule belongs to. `now` is not before the one that `history`
-/// was read at.
+/// here, and its type of ticket. `term` says when the version is in force that the rule belongs to. `now` is not before
+/// the one that `history` was read at.
 pub fn clocks(
     history: &TicketHistory,
     kind: ClockKind,

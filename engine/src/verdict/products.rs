@@ -93,8 +93,8 @@ fn r5_zabbix_takes_excluded_downtimes_out_of_both() {
 }
 
 /// Checkmk, availability view (cmk/gui/availability.py of github.com/Checkmk/checkmk). Scheduled downtimes are excluded
-/// from what is considered, or are ignored; unmonitored time likewise; and `melt_short_intervals` gives an interval that
-/// is no longer than a limit the state of its neighbours where these agree.
+/// from what is considered, or are ignored; unmonitored time likewise; and `melt_short_intervals` gives an interval
+/// that is no longer than a limit the state of its neighbours where these agree.
 ///
 /// Checkmk melts intervals of any state up to and with the limit, after downtimes were told apart; here only outages
 /// below the limit are passed over, and before. The day has only outages to melt, so both say the same.
@@ -102,7 +102,8 @@ fn r5_zabbix_takes_excluded_downtimes_out_of_both() {
 fn r7_checkmk_melts_short_intervals_and_may_exclude_downtimes() {
     let five_minutes = Micros(5 * Micros::MINUTE.0);
     let excluded = StatePolicy { min_outage: five_minutes, ..StatePolicy::default() };
-    // Unmonitored 120 and downtime 120 of 1,440 are not considered: 1,200, of which 60 + 60 are down. The 4 minutes melt.
+    // Unmonitored 120 and downtime 120 of 1,440 are not considered: 1,200, of which 60 + 60 are down. The 4 minutes
+    // melt.
     assert_eq!(attained(excluded, Some(MAINTENANCE)), share(1_200 - 120, 1_200));
     let ignored = StatePolicy { excluded: ExcludedPolicy::CountActual, ..excluded };
     assert_eq!(attained(ignored, Some(MAINTENANCE)), share(1_320 - 180, 1_320));

@@ -146,7 +146,8 @@ proptest! {
 fn r13_quarters_and_years_may_begin_with_any_month() {
     let (quarter, year) =
         (|first_month| WindowKind::Quarter { first_month }, |first_month| WindowKind::Year { first_month });
-    // Quarters of a year that begins in February: February to April, May to July, August to October, November to January.
+    // Quarters of a year that begins in February: February to April, May to July, August to October, November to
+    // January.
     check(quarter(2), "UTC", "2026-01-31T23:59:59.999999Z", "2025-11-01T00:00:00Z", "2026-02-01T00:00:00Z");
     check(quarter(2), "UTC", "2026-04-30T00:00:00Z", "2026-02-01T00:00:00Z", "2026-05-01T00:00:00Z");
     // Those of one that begins in December, 12 + 3 n, begin with the quarters of March, June and September, too.
@@ -160,8 +161,8 @@ fn r13_quarters_and_years_may_begin_with_any_month() {
 fn r13_rolling_windows_end_with_each_day_or_hour() {
     let berlin = zone("Europe/Berlin");
     let week = WindowKind::Rolling { length: Micros(7 * Micros::DAY.0), every: Every::Day };
-    // At noon of 29 March 2026, which has 23 hours, the newest ends at 00:00+02:00 of the 30th, and it began 168 h before:
-    // at 22:00Z of the 22nd, 23:00+01:00.
+    // At noon of 29 March 2026, which has 23 hours, the newest ends at 00:00+02:00 of the 30th, and it began 168 h
+    // before: at 22:00Z of the 22nd, 23:00+01:00.
     let newest = window_containing(week, berlin, at("2026-03-29T12:00:00+02:00"));
     assert_eq!(newest, Window { start: at("2026-03-22T23:00:00+01:00"), end: at("2026-03-30T00:00:00+02:00") });
     assert_eq!(newest_from(week, berlin, newest), at("2026-03-29T00:00:00+01:00"));

@@ -1,8 +1,8 @@
 //! Definitions: what the provider promises, as text in files and as checked values.
 //!
-//! What comes in: the names and texts of YAML and iCalendar files (the caller reads them). What goes out: `Definitions`, in which ids
-//! resolve and every target can be measured, or every problem there is, each with file, line, field, what was found and
-//! what is allowed.
+//! What comes in: the names and texts of YAML and iCalendar files (the caller reads them). What goes out:
+//! `Definitions`, in which ids resolve and every target can be measured, or every problem there is, each with file,
+//! line, field, what was found and what is allowed.
 //!
 //! ```text
 //! text --yaml--> documents with lines --schema--> form is right --index--> ids are known

@@ -472,7 +472,8 @@ pub struct ClockRule {
 }
 
 impl Default for ClockRule {
-    /// Incidents of all priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`, `outcome`.
+    /// Incidents of all priorities; a limit of an hour, which every definition states itself; `retarget`, `same_cycle`,
+    /// `outcome`.
     fn default() -> ClockRule {
         ClockRule {
             ticket_type: TicketType::Incident,
