@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -206,13 +207,11 @@ impl ObjectiveState {
             Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
             _ => None,
         };
-        // Where nothing bad happened there is nothing to warn of.
-        let warnings = match measured.weighed(&policy) {
-            (_, 0, _) => Vec::new(),
-            _ => {
-                let course = Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
-                warnings(plan, &course, window, measured.agreed)
-            }
+        let warnings = if may_warn(plan, &judged) && measured.weighed(&policy).1 > 0 {
+            let course = Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
+            warnings(plan, &course, window, measured.agreed)
+        } else {
+            Vec::new()
         };
         Found { window, segment, measured, judged, breached_at, warnings, last }
     }
@@ -251,6 +250,14 @@ impl ObjectiveState {
         facts.attainment.push(row(plan, found, now.revision, step));
         self.written.insert(found.window.start, now);
     }
+}
+
+/// Whether the least share of `warn_at` is used up. What is used never falls, and what is allowed never rises, as a
+/// segment goes on; so when it is not used up now, it never was, and the course need not be looked at.
+fn may_warn(plan: &ObjectivePlan, judged: &Judged) -> bool {
+    let least = plan.objective.warn_at.first().map(|share| Share::WHOLE - share.0);
+    let used_up = judged.budget_left_share.zip(least).is_some_and(|(left, least)| left.0 <= least);
+    plan.objective.burn_rate_warnings || used_up
 }
 
 /// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
