@@ -67,7 +67,7 @@ impl Hasher for AsItIs {
 type EventHashes = HashSet<EventHash, BuildHasherDefault<AsItIs>>;
 
 /// The events seen lately.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SeenEvents {
     /// The day of the last event: the next is most often of the same.
     day: Day,
@@ -82,12 +82,6 @@ pub struct SeenEvents {
 
 /// Stands for the watermark after what is being read.
 const READING: Day = Day::MAX;
-
-impl Default for SeenEvents {
-    fn default() -> SeenEvents {
-        SeenEvents { day: 0, near: Default::default(), far: BTreeMap::new(), kept_since: BTreeMap::new() }
-    }
-}
 
 /// The seed under which the ids of one source are hashed.
 pub fn source_seed(source: &str) -> u64 {

@@ -88,7 +88,8 @@ pub fn samples(first: usize, rows: usize) -> Delivery {
     };
     let key_of = |status: Status| Status::WORDS.iter().position(|(_, known)| *known == status).map(|key| key as i8);
     let time = |number: usize| START.0 + (number / SERVICES) as i64 * SAMPLE_EVERY.0 + (number % SERVICES) as i64;
-    let status = |number: usize| if number.wrapping_mul(0x9e37_79b9) % 401 == 0 { Status::Down } else { Status::Up };
+    let status =
+        |number: usize| if number.wrapping_mul(0x9e37_79b9).is_multiple_of(401) { Status::Down } else { Status::Up };
     for (column, array) in [
         (EventColumn::Topic, one("checks")),
         (EventColumn::Partition, Arc::new(Int32Array::from(vec![0; rows])) as ArrayRef),
