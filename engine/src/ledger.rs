@@ -85,6 +85,12 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
         holding.map(|(key, entry)| (key, &entry.row)).find(|(_, row)| wanted(row))
     }
 
+    /// Every key of a range under which a row holds, and the row, in key order.
+    pub fn within(&self, range: impl RangeBounds<Key>) -> impl Iterator<Item = (&Key, &Row)> {
+        let holding = self.entries.range(range).filter(|(_, entry)| !entry.retracted);
+        holding.map(|(key, entry)| (key, &entry.row))
+    }
+
     /// Every key under which a row holds, and the row, in key order.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Row)> {
         self.entries.iter().filter(|(_, entry)| !entry.retracted).map(|(key, entry)| (key, &entry.row))

@@ -113,7 +113,7 @@ pub fn samples(first: usize, rows: usize) -> Delivery {
     ] {
         columns[column as usize] = array;
     }
-    for column in [EventColumn::Action, EventColumn::State, EventColumn::Outcome] {
+    for column in [EventColumn::Action, EventColumn::State, EventColumn::Outcome, EventColumn::TicketType] {
         columns[column as usize] = word(column, vec![None; rows]);
     }
     let batch = RecordBatch::try_new(event_schema(), columns).ok().and_then(|batch| EventBatch::try_new(batch).ok());

@@ -120,12 +120,15 @@ fn services(records: &[ChangeRecord]) -> BTreeSet<&Name> {
     records.iter().filter_map(|record| record.service.as_ref()).collect()
 }
 
+/// Whether a record says that the change should never have been (R17).
+fn is_cancelled(record: &ChangeRecord) -> bool {
+    record.action == Action::Cancelled || record.state == Some(TicketState::Cancelled)
+}
+
 /// The window that was approved; `None` when none was, when the change was cancelled or is an emergency (R9).
 fn approved_window(records: &[ChangeRecord]) -> Option<ApprovedWindow> {
-    let cancelled =
-        |record: &ChangeRecord| record.action == Action::Cancelled || record.state == Some(TicketState::Cancelled);
     let emergency = records.iter().rev().find_map(|record| record.emergency) == Some(true);
-    if emergency || records.iter().any(cancelled) {
+    if emergency || records.iter().any(is_cancelled) {
         return None;
     }
     let mut plan = Plan::default();
@@ -170,8 +173,12 @@ impl Plan {
     }
 }
 
+/// What a change counts for each objective; nothing when it was ever cancelled.
 fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(ObjectiveKey, Instant, bool)> {
     let Some(end) = records.iter().position(|record| record.action == Action::Finished) else { return Vec::new() };
+    if records.iter().any(is_cancelled) {
+        return Vec::new();
+    }
     let finished_at = records[end].time;
     let last_said = |field: fn(&ChangeRecord) -> Option<&Name>| records.iter().rev().find_map(field);
     let Some(service) = last_said(|record| record.service.as_ref()).and_then(|id| portfolio.service_place(id)) else {

@@ -5,6 +5,7 @@
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
@@ -72,7 +73,8 @@ struct Found {
     measured: Measured,
     judged: Judged,
     breached_at: Option<Instant>,
-    warnings: Vec<(Warning, Breach)>,
+    /// What there is to warn of; `None` when that cannot differ from what was said.
+    warnings: Option<Vec<(Warning, Breach)>>,
     last: bool,
 }
 
@@ -145,6 +147,7 @@ impl ObjectiveState {
     /// objective is fed by state, and is not read where it is fed by counts.
     pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, known: &Known<'_>, facts: &mut Facts) {
         let from = self.stated_until(plan.agreement.in_force);
+        let touched = self.touched_from;
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         for window in windows_between(plan.window_kind(), plan.agreement.time_zone, from, step.watermark) {
             let Some(segment) = window.clip(plan.agreement.in_force) else { break };
@@ -152,7 +155,7 @@ impl ObjectiveState {
                 break;
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
-            let found = self.find(plan, window, segment, last, step.watermark, known);
+            let found = self.find(plan, window, segment, last, touched, step.watermark, known);
             self.warn(plan, &found, step, facts);
             self.write(plan, &found, step, facts);
             if last && window.end > self.next_start {
@@ -184,6 +187,7 @@ impl ObjectiveState {
         window: Window,
         segment: Window,
         last: bool,
+        touched: Option<Instant>,
         now: Instant,
         known: &Known<'_>,
     ) -> Found {
@@ -196,7 +200,7 @@ impl ObjectiveState {
             let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-            return Found { window, segment, measured, judged, breached_at, warnings: Vec::new(), last };
+            return Found { window, segment, measured, judged, breached_at, warnings: None, last };
         };
         let excluded = plan.excluded_time(known.maintenance, segment);
         let stretches = stretches(known.states, &excluded, &policy, segment, now);
@@ -207,21 +211,38 @@ impl ObjectiveState {
             Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
             _ => None,
         };
-        let warnings = if may_warn(plan, &judged) && measured.weighed(&policy).1 > 0 {
+        let warnings = self.may_warn_anew(plan, window, &judged, touched).then(|| {
             let course = Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
             warnings(plan, &course, window, measured.agreed)
-        } else {
-            Vec::new()
-        };
+        });
         Found { window, segment, measured, judged, breached_at, warnings, last }
+    }
+
+    /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up, or
+    /// something changed before one that was. What is used never falls and what is allowed never rises as a segment goes
+    /// on, so a look at what is left tells; only burning comes and goes.
+    fn may_warn_anew(&self, plan: &ObjectivePlan, window: Window, judged: &Judged, touched: Option<Instant>) -> bool {
+        let mut said_until = Instant(i64::MIN);
+        let mut unsaid = plan.objective.warn_at.iter();
+        let mut next = unsaid.next();
+        for ((_, warning), said) in self.warnings.within(of_window(window.start)) {
+            said_until = said_until.max(said.at);
+            if next.is_some_and(|share| *warning == Warning::Used(*share)) {
+                next = unsaid.next();
+            }
+        }
+        let left = judged.budget_left_share.map_or(i64::MAX, |left| left.0);
+        let is_next_used_up = next.is_some_and(|share| left <= Share::WHOLE - share.0);
+        let is_changed = touched.is_some_and(|from| from <= said_until) || self.stated_by != plan.digest;
+        plan.objective.burn_rate_warnings || is_next_used_up || is_changed
     }
 
     /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
     fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
+        let Some(warnings) = &found.warnings else { return };
         let start = found.window.start;
-        let now = found.warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
-        let of_window = (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST);
-        for writing in self.warnings.restate_within(of_window, now) {
+        let now = warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
+        for writing in self.warnings.restate_within(of_window(start), now) {
             let (start, warning) = writing.key;
             facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
         }
@@ -252,12 +273,9 @@ impl ObjectiveState {
     }
 }
 
-/// Whether the least share of `warn_at` is used up. What is used never falls, and what is allowed never rises, as a
-/// segment goes on; so when it is not used up now, it never was, and the course need not be looked at.
-fn may_warn(plan: &ObjectivePlan, judged: &Judged) -> bool {
-    let least = plan.objective.warn_at.first().map(|share| Share::WHOLE - share.0);
-    let used_up = judged.budget_left_share.zip(least).is_some_and(|(left, least)| left.0 <= least);
-    plan.objective.burn_rate_warnings || used_up
+/// The keys of all warnings of the window with this start.
+fn of_window(start: Instant) -> Range<(Instant, Warning)> {
+    (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST)
 }
 
 /// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while

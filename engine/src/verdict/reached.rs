@@ -3,7 +3,7 @@
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::{Instant, Micros};
 
-use super::parts::{Measured, least_outage, weights};
+use super::parts::{Measured, WHOLE, least_outage, weights};
 use super::stretch::Stretch;
 use crate::calendar::Calendar;
 use crate::state::State;
@@ -25,18 +25,14 @@ pub fn breached_at(
     calendar: &Calendar,
 ) -> Option<Instant> {
     let walk = Walk { policy, stretches, calendar };
-    let (_, _, removed) = measured.weighed(policy);
-    let allowance = super::allowance(objective, measured.agreed - removed);
     match (&objective.indicator.signal, objective.target) {
         (_, Target::AtMostCount(limit)) => walk.outages_exceed(limit),
-        (Signal::Mtbsi(_), Target::AtLeastTime(target)) => {
-            walk.outages_exceed((measured.agreed - removed).0.div_euclid(target.0.max(1)))
-        }
-        (Signal::Mtbf(_), Target::AtLeastTime(target)) => walk.mean_falls_below(target, measured.agreed - removed),
+        (Signal::Mtbsi(_), Target::AtLeastTime(target)) => walk.mean_falls_below(target, measured.agreed, false),
+        (Signal::Mtbf(_), Target::AtLeastTime(target)) => walk.mean_falls_below(target, measured.agreed, true),
         // A shorter outage might have mended it until the end.
         (Signal::Mtrs(_), _) => stretches.last().map(|stretch| stretch.end),
-        (Signal::LongestOutage(_), _) => walk.bad_exceeds(allowance, true),
-        _ => walk.bad_exceeds(allowance, false),
+        (Signal::LongestOutage(_), Target::AtMostTime(limit)) => walk.outage_exceeds(limit),
+        _ => walk.bad_exceeds(objective.target, measured.agreed),
     }
 }
 
@@ -66,49 +62,78 @@ impl Walk<'_> {
         None
     }
 
-    /// When what is left of the measurable time, less the time down, was no longer enough for so many outages.
-    fn mean_falls_below(&self, target: Micros, measurable: Micros) -> Option<Instant> {
-        let mut left = i128::from(measurable.0);
+    /// When what is left of the measurable time was no longer enough for so many outages. Time that is removed is not
+    /// measured as it passes, and time down is none between failures.
+    fn mean_falls_below(&self, target: Micros, agreed: Micros, between_failures: bool) -> Option<Instant> {
+        let mut left = i128::from(agreed.0);
         let mut in_outage = false;
         for stretch in self.stretches {
             in_outage &= stretch.in_outage();
-            if stretch.counted != State::Down {
-                continue;
-            }
             let time = self.calendar.elapsed(stretch.start, stretch.end);
-            if !in_outage && time > Micros::ZERO {
+            let down = stretch.counted == State::Down;
+            if down && !in_outage && time > Micros::ZERO {
                 in_outage = true;
                 left -= i128::from(target.0);
                 if left < 0 {
                     return self.calendar.due(stretch.start, Micros(1)).map(|counted| counted - Micros(1));
                 }
             }
-            if i128::from(time.0) > left {
-                return self.calendar.due(stretch.start, Micros(left as i64 + 1));
+            if self.is_removed(stretch) || (down && between_failures) {
+                if i128::from(time.0) > left {
+                    return self.calendar.due(stretch.start, Micros(left as i64 + 1));
+                }
+                left -= i128::from(time.0);
             }
-            left -= i128::from(time.0);
         }
         None
     }
 
-    /// When bad time, in billionths of microseconds, went beyond the allowance: that of one outage, or all of it.
-    fn bad_exceeds(&self, allowance: i128, of_one_outage: bool) -> Option<Instant> {
-        let mut spent = 0_i128;
+    /// When one outage lasted longer than the limit.
+    fn outage_exceeds(&self, limit: Micros) -> Option<Instant> {
+        let mut outage = Micros::ZERO;
         for stretch in self.stretches {
-            if of_one_outage && !stretch.in_outage() {
-                spent = 0;
+            if !stretch.in_outage() {
+                outage = Micros::ZERO;
             }
-            if of_one_outage && stretch.counted != State::Down {
+            if stretch.counted != State::Down {
                 continue;
             }
-            let (_, weight) = weights(self.policy, stretch.counted);
-            let cost = i128::from(self.calendar.elapsed(stretch.start, stretch.end).0) * weight;
-            if spent + cost > allowance {
-                let within = (allowance - spent).div_euclid(weight) + 1;
-                return self.calendar.due(stretch.start, Micros(within as i64));
+            let time = self.calendar.elapsed(stretch.start, stretch.end);
+            if outage + time > limit {
+                return self.calendar.due(stretch.start, limit - outage + Micros(1));
             }
-            spent += cost;
+            outage += time;
         }
         None
+    }
+
+    /// When bad time went beyond what the target allows, in billionths of microseconds. Time that is removed takes its
+    /// share of the allowance of a share along as it passes.
+    fn bad_exceeds(&self, target: Target, agreed: Micros) -> Option<Instant> {
+        let (mut left, taken_along) = match target {
+            Target::AtLeast(share) => {
+                let allowed = WHOLE - i128::from(share.0);
+                (allowed * i128::from(agreed.0), allowed)
+            }
+            Target::AtMostTime(limit) => (i128::from(limit.0) * WHOLE, 0),
+            // Nothing else is promised of time; definitions that do are refused.
+            _ => return None,
+        };
+        for stretch in self.stretches {
+            let (_, bad) = weights(self.policy, stretch.counted);
+            let weight = if self.is_removed(stretch) { taken_along } else { bad };
+            let cost = i128::from(self.calendar.elapsed(stretch.start, stretch.end).0) * weight;
+            if cost > left {
+                let within = left.div_euclid(weight) + 1;
+                return self.calendar.due(stretch.start, Micros(within as i64));
+            }
+            left -= cost;
+        }
+        None
+    }
+
+    /// Whether the time of a stretch counts as neither good nor bad.
+    fn is_removed(&self, stretch: &Stretch) -> bool {
+        weights(self.policy, stretch.counted) == (0, 0)
     }
 }
