@@ -184,11 +184,12 @@ impl FieldReader {
         }
     }
 
+    /// A number within 64 bits. What is `rounded` is rounded up: a duration just above a limit stays above it.
     fn number<'s>(&self, scaled: Scaled, rounded: bool, minimum: i64, text: &str) -> Reading<'s> {
         let reason = match scaled {
             Scaled::Whole { value, exact } if exact || rounded => {
                 if value >= minimum {
-                    return Ok(Some(Cell::Number(value)));
+                    return Ok(Some(Cell::Number(value.saturating_add(i64::from(!exact)))));
                 }
                 DeadLetterReason::OutOfRange
             }

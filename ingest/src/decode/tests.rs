@@ -91,9 +91,9 @@ fn every_kind_in_its_plain_form() {
     for (record, expected) in [
         (
             r#"{"id":"m1","time":"2026-01-31T08:00:00+01:00","kind":"monitoring","service":"web","status":"down",
-                "latency_ms":12.5,"unknown":[{"a":1}]}"#,
+                "latency_ms":12.5004,"unknown":[{"a":1}]}"#,
             "source=test id=m1 time=2026-01-31T07:00:00Z kind=monitoring service=web check=default status=down \
-             latency_us=12500",
+             latency_us=12501",
         ),
         (
             r#"{"time":"2026-01-31T08:00:00Z","kind":"monitoring","source":"probe","service":"web",
