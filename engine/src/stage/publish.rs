@@ -66,6 +66,14 @@ struct Written {
     last: bool,
 }
 
+/// A window that is to be judged, the segment of it in which the version is in force, and whether the result is final.
+#[derive(Clone, Copy)]
+struct Judging {
+    window: Window,
+    segment: Window,
+    last: bool,
+}
+
 /// A result as it stands now.
 struct Found {
     window: Window,
@@ -155,7 +163,7 @@ impl ObjectiveState {
                 break;
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
-            let found = self.find(plan, window, segment, last, touched, step.watermark, known);
+            let found = self.find(plan, Judging { window, segment, last }, touched, step.watermark, known);
             self.warn(plan, &found, step, facts);
             self.write(plan, &found, step, facts);
             if last && window.end > self.next_start {
@@ -184,13 +192,12 @@ impl ObjectiveState {
     fn find(
         &self,
         plan: &ObjectivePlan,
-        window: Window,
-        segment: Window,
-        last: bool,
+        judging: Judging,
         touched: Option<Instant>,
         now: Instant,
         known: &Known<'_>,
     ) -> Found {
+        let Judging { window, segment, last } = judging;
         let over = segment.end <= now;
         let Feed::State(policy) = plan.feed() else {
             let (good_count, total_count) = self.counted(window);
