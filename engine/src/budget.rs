@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calendar::Calendar;
 use crate::state::State;
-use crate::verdict::{Judged, Stretch, WHOLE, weights};
+use crate::verdict::{Judged, Stretch, WHOLE, allowance, allowed_share, weights};
 use crate::window::Window;
 
 #[cfg(test)]
@@ -314,9 +314,11 @@ impl<'a> Course<'a> {
             {
                 Some(Line { start: i128::from(outages.count) * WHOLE - share * i128::from(limit), slope: 0 })
             }
-            (Signal::Availability(_), Target::AtLeast(target)) if self.allowance() > 0 && sums.bad + leg.bad > 0 => {
+            (Signal::Availability(_), target @ Target::AtLeast(_))
+                if self.allowance() > 0 && sums.bad + leg.bad > 0 =>
+            {
                 // Time that is removed takes its share of the allowance along.
-                let allowed = WHOLE - i128::from(target.0);
+                let allowed = allowed_share(target);
                 let measurable = i128::from(self.agreed.0) - sums.removed;
                 Some(Line {
                     start: sums.bad * WHOLE - share * allowed * measurable,
@@ -339,11 +341,8 @@ impl<'a> Course<'a> {
     /// The bad time that the target allows in the whole segment, as it is known in advance, in billionths of
     /// microseconds; 0 when there is no budget of time.
     fn allowance(&self) -> i128 {
-        match (&self.objective.indicator.signal, self.objective.target) {
-            (Signal::Availability(_), Target::AtLeast(share)) => {
-                (WHOLE - i128::from(share.0)) * i128::from(self.agreed.0)
-            }
-            (Signal::Downtime(_), Target::AtMostTime(limit)) => i128::from(limit.0) * WHOLE,
+        match self.objective.indicator.signal {
+            Signal::Availability(_) | Signal::Downtime(_) => allowance(self.objective, self.agreed),
             _ => 0,
         }
     }

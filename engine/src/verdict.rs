@@ -153,11 +153,19 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
 }
 
 /// The bad time allowed, in billionths of microseconds, where `measurable` time can turn out measured.
-fn allowance(objective: &Objective, measurable: Micros) -> i128 {
+pub(crate) fn allowance(objective: &Objective, measurable: Micros) -> i128 {
     match objective.target {
-        Target::AtLeast(share) => (WHOLE - i128::from(share.0)) * i128::from(measurable.0),
         Target::AtMostTime(limit) => i128::from(limit.0) * WHOLE,
-        Target::AtMost(_) | Target::AtLeastTime(_) | Target::AtLeastCount(_) | Target::AtMostCount(_) => 0,
+        target => allowed_share(target) * i128::from(measurable.0),
+    }
+}
+
+/// The share of measured time that may be bad, in billionths, which time that is removed takes along; 0 when the target
+/// promises no good share.
+pub(crate) fn allowed_share(target: Target) -> i128 {
+    match target {
+        Target::AtLeast(share) => WHOLE - i128::from(share.0),
+        _ => 0,
     }
 }
 

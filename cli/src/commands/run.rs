@@ -142,7 +142,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         snapshot_every: arguments.snapshot_every,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    let newest = runtime.block_on(service.newest_attainment())?;
+    // Only `/metrics` starts from them: the tables are kept all the same.
+    let newest = runtime.block_on(service.newest_attainment()).unwrap_or_else(|error| {
+        eprintln!("warning: the newest results cannot be read: {error}; /metrics shows each once it changes");
+        Vec::new()
+    });
     let settings = Settings { kafka, worker, definitions, lake, newest, until_caught_up: arguments.until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(

@@ -75,9 +75,10 @@ impl IndicatorState {
             if day.end + grace > step.watermark {
                 break;
             }
-            let stretches = stretches(states, &[], &StatePolicy::default(), segment, step.watermark);
+            let policy = StatePolicy::default();
+            let stretches = stretches(states, &[], &policy, segment, step.watermark);
             let agreed = plan.calendar.elapsed(segment.start, segment.end);
-            let found = measure_states(&stretches, &StatePolicy::default(), &plan.calendar, agreed);
+            let found = measure_states(&stretches, &policy, &plan.calendar, agreed);
             let now =
                 if found.good == found.passed() || found.unknown == found.passed() { NOTHING } else { parts(&found) };
             let before = self.written.insert(day.start, now).unwrap_or(NOTHING);

@@ -73,7 +73,7 @@ impl Measured {
     }
 
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
-    pub(crate) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
+    pub(super) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
         let [up, down, degraded, _] = self.held;
         let nothing = [Micros::ZERO; 4];
         let (below, removed, as_good) = match policy.excluded {

@@ -3,8 +3,9 @@
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::{Instant, Micros};
 
-use super::parts::{Measured, WHOLE, least_outage, weights};
+use super::parts::{Measured, least_outage, weights};
 use super::stretch::Stretch;
+use super::{allowance, allowed_share};
 use crate::calendar::Calendar;
 use crate::state::State;
 
@@ -32,34 +33,35 @@ pub fn breached_at(
         // A shorter outage might have mended it until the end.
         (Signal::Mtrs(_), _) => stretches.last().map(|stretch| stretch.end),
         (Signal::LongestOutage(_), Target::AtMostTime(limit)) => walk.outage_exceeds(limit),
-        _ => walk.bad_exceeds(objective.target, measured.agreed),
+        _ => walk.bad_exceeds(objective, measured.agreed),
     }
 }
 
 impl Walk<'_> {
-    /// When the outage counted that is one too many. Without a least duration it counts from its first microsecond of
-    /// agreed time on.
-    fn outages_exceed(&self, limit: i64) -> Option<Instant> {
-        let least = least_outage(self.policy);
-        let (mut outages, mut outage) = (0, Micros::ZERO);
-        for stretch in self.stretches {
+    /// The stretches that count as down, each with the agreed time that its outage took before it, and its own.
+    fn downs(&self) -> impl Iterator<Item = (&Stretch, Micros, Micros)> {
+        let mut outage = Micros::ZERO;
+        self.stretches.iter().filter_map(move |stretch| {
             if !stretch.in_outage() {
                 outage = Micros::ZERO;
             }
             if stretch.counted != State::Down {
-                continue;
+                return None;
             }
-            let time = self.calendar.elapsed(stretch.start, stretch.end);
-            if outage < least && outage + time >= least {
-                outages += 1;
-                if outages > limit {
-                    let counted = self.calendar.due(stretch.start, least - outage)?;
-                    return Some(if self.policy.min_duration == Micros::ZERO { counted - least } else { counted });
-                }
-            }
+            let (before, time) = (outage, self.calendar.elapsed(stretch.start, stretch.end));
             outage += time;
-        }
-        None
+            Some((stretch, before, time))
+        })
+    }
+
+    /// When the outage counted that is one too many. Without a least duration it counts from its first microsecond of
+    /// agreed time on.
+    fn outages_exceed(&self, limit: i64) -> Option<Instant> {
+        let least = least_outage(self.policy);
+        let mut counted = self.downs().filter(|(_, before, time)| *before < least && *before + *time >= least);
+        let (stretch, before, _) = counted.nth(usize::try_from(limit).ok()?)?;
+        let counted = self.calendar.due(stretch.start, least - before)?;
+        Some(if self.policy.min_duration == Micros::ZERO { counted - least } else { counted })
     }
 
     /// When what is left of the measurable time was no longer enough for so many outages. Time that is removed is not
@@ -90,35 +92,15 @@ impl Walk<'_> {
 
     /// When one outage lasted longer than the limit.
     fn outage_exceeds(&self, limit: Micros) -> Option<Instant> {
-        let mut outage = Micros::ZERO;
-        for stretch in self.stretches {
-            if !stretch.in_outage() {
-                outage = Micros::ZERO;
-            }
-            if stretch.counted != State::Down {
-                continue;
-            }
-            let time = self.calendar.elapsed(stretch.start, stretch.end);
-            if outage + time > limit {
-                return self.calendar.due(stretch.start, limit - outage + Micros(1));
-            }
-            outage += time;
-        }
-        None
+        let (stretch, before, _) = self.downs().find(|(_, before, time)| *before + *time > limit)?;
+        self.calendar.due(stretch.start, limit - before + Micros(1))
     }
 
     /// When bad time went beyond what the target allows, in billionths of microseconds. Time that is removed takes its
     /// share of the allowance of a share along as it passes.
-    fn bad_exceeds(&self, target: Target, agreed: Micros) -> Option<Instant> {
-        let (mut left, taken_along) = match target {
-            Target::AtLeast(share) => {
-                let allowed = WHOLE - i128::from(share.0);
-                (allowed * i128::from(agreed.0), allowed)
-            }
-            Target::AtMostTime(limit) => (i128::from(limit.0) * WHOLE, 0),
-            // Nothing else is promised of time; definitions that do are refused.
-            _ => return None,
-        };
+    fn bad_exceeds(&self, objective: &Objective, agreed: Micros) -> Option<Instant> {
+        let mut left = allowance(objective, agreed);
+        let taken_along = allowed_share(objective.target);
         for stretch in self.stretches {
             let (_, bad) = weights(self.policy, stretch.counted);
             let weight = if self.is_removed(stretch) { taken_along } else { bad };
