@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use plimsoll_engine::budget::Spending;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::stage::Facts;
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow};
+use plimsoll_schemas::{Instant, Micros};
 
 use crate::metrics::push_label;
 use crate::worker::Progress;
@@ -48,6 +49,8 @@ pub struct LiveObjective {
     pub labels: String,
     /// Its newest window.
     pub newest: Option<LiveResult>,
+    /// How the budget of that window is being spent, which tables do not tell.
+    pub spending: Option<Spending>,
 }
 
 /// The result of an objective's newest window.
@@ -60,7 +63,11 @@ pub struct LiveResult {
     /// The good share; `None` when nothing was measured.
     pub attainment: Option<Share>,
     /// What is left of the error budget, as a share of it.
-    pub budget_left: Option<Share>,
+    pub budget_left_share: Option<Share>,
+    /// What is left of it, negative when it is overspent.
+    pub budget_left: Option<Micros>,
+    /// How long an outage could last that starts now.
+    pub headroom: Option<Micros>,
 }
 
 /// Counts since the start of the process.
@@ -184,6 +191,11 @@ impl Live {
         for row in &facts.attainment {
             state.take(row);
         }
+        for (index, spending) in &facts.spending {
+            if let Some(objective) = state.objectives.get_mut(index.0 as usize) {
+                objective.spending = *spending;
+            }
+        }
         state.fall_due(group.due().take(DUE_SHOWN_MAX).map(|(at, key, _)| (objective_named(key), at)));
         state.pipeline.beyond_history = group.beyond_history();
         state.pipeline.unassigned = group.unassigned();
@@ -209,7 +221,7 @@ impl Live {
 impl State {
     fn add(&mut self, objective: ObjectiveName, labels: String) {
         self.places.insert(objective, self.objectives.len());
-        self.objectives.push(LiveObjective { labels, newest: None });
+        self.objectives.push(LiveObjective { labels, newest: None, spending: None });
     }
 
     /// Keeps the nearest due instant of each objective.
@@ -235,7 +247,9 @@ impl State {
             window_start: row.window_start,
             verdict: row.verdict.clone(),
             attainment: row.attainment_ratio.map(|decimal| decimal.0),
-            budget_left: row.budget_left_ratio.map(|decimal| decimal.0),
+            budget_left_share: row.budget_left_ratio.map(|decimal| decimal.0),
+            budget_left: row.budget_left_us.map(Micros),
+            headroom: row.headroom_us.map(Micros),
         });
     }
 }
@@ -259,4 +273,36 @@ fn labels(values: [&str; 7]) -> String {
         push_label(&mut text, name, value);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::metrics::objectives;
+    use plimsoll_engine::portfolio::ObjectiveIndex;
+    use plimsoll_schemas::definition::{File, load};
+
+    #[test]
+    fn r27_spending_goes_to_its_objective_and_ends_with_its_window() {
+        let text = "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {id: web}\n---\napiVersion: plimsoll/v1\n\
+                    kind: Agreement\nmetadata: {id: ola}\nspec:\n  type: ola\n  services: [web]\n  \
+                    effective: {from: 2026-01-01}\n  objectives:\n  \
+                    - {id: one, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: day}}\n  \
+                    - {id: two, indicator: {signal: downtime}, target: {at_most: 1h}, window: {calendar: day}}\n";
+        let definitions = load(&[File { name: "test.yaml", text }]).expect("sound definitions");
+        let group = LaneGroup::new(Arc::new(Portfolio::new(&definitions)), 1);
+        let live = Live::default();
+        live.describe(group.portfolio());
+        let burning = |spending| {
+            let facts = Facts { spending: vec![(ObjectiveIndex(1), spending)], ..Facts::default() };
+            live.update(&facts, &group, Instant(0));
+            let text = objectives(&live, Instant(0));
+            let rates = text.lines().filter(|line| line.contains("burn_rate{"));
+            rates.map(|line| line.contains("objective=\"two\"")).collect::<Vec<_>>()
+        };
+        assert_eq!(burning(Some(Spending::NONE)), [true; 7]);
+        assert_eq!(burning(None), [false; 0]);
+    }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use plimsoll_engine::budget::SPANS;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::ratio::Share;
 
@@ -30,7 +31,14 @@ pub fn objectives(live: &Live, now: Instant) -> String {
     shares(text, "plimsoll_objective_attainment_ratio", state, |objective| objective.newest.as_ref()?.attainment);
     let budget = "plimsoll_objective_error_budget_remaining_ratio";
     family(text, budget, "gauge", "Share of the error budget left in the newest window; negative when overspent.");
-    shares(text, budget, state, |objective| objective.newest.as_ref()?.budget_left);
+    shares(text, budget, state, |objective| objective.newest.as_ref()?.budget_left_share);
+    let budget = "plimsoll_objective_error_budget_remaining_seconds";
+    family(text, budget, "gauge", "Bad agreed time left in the newest window; negative when overspent.");
+    times(text, budget, state, |objective| Some(objective.newest.as_ref()?.budget_left?.0));
+    let headroom = "plimsoll_objective_headroom_seconds";
+    family(text, headroom, "gauge", "How long an outage could last that starts now, in agreed time.");
+    times(text, headroom, state, |objective| Some(objective.newest.as_ref()?.headroom?.0));
+    spending(text, state);
     family(text, "plimsoll_objective_verdict", "gauge", "1 for the verdict of the newest window.");
     for objective in &state.objectives {
         if let Some(newest) = &objective.newest {
@@ -51,6 +59,32 @@ pub fn objectives(live: &Live, now: Instant) -> String {
         }
     }
     buffer
+}
+
+/// How budgets are being spent.
+fn spending(text: &mut String, state: &State) {
+    let rate = "plimsoll_objective_error_budget_burn_rate";
+    family(text, rate, "gauge", "How many times faster than the target allows the budget was spent over a span.");
+    let spans = SPANS.map(|span| span.to_string());
+    for objective in &state.objectives {
+        let rates = objective.spending.iter().flat_map(|spending| spending.burn_rates);
+        for (span, rate_over) in spans.iter().zip(rates) {
+            if let Some(burn) = rate_over {
+                let _ = writeln!(text, "{rate}{{{},span=\"{span}\"}} {}", objective.labels, decimal(burn));
+            }
+        }
+    }
+    let spent_at = "plimsoll_objective_error_budget_exhaustion_timestamp_seconds";
+    family(text, spent_at, "gauge", "When the budget is spent if it goes on as over the last hour, or was.");
+    times(text, spent_at, state, |objective| Some(objective.spending?.spent_at?.0));
+}
+
+fn times(text: &mut String, name: &str, state: &State, micros: impl Fn(&LiveObjective) -> Option<i64>) {
+    for objective in &state.objectives {
+        if let Some(micros) = micros(objective) {
+            let _ = writeln!(text, "{name}{{{}}} {}", objective.labels, seconds(micros));
+        }
+    }
 }
 
 fn shares(text: &mut String, name: &str, state: &State, share: impl Fn(&LiveObjective) -> Option<Share>) {
@@ -147,6 +181,42 @@ fn decimal(share: Share) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::live::LiveResult;
+    use plimsoll_engine::budget::Spending;
+    use plimsoll_schemas::Micros;
+
+    #[test]
+    fn r27_budgets_are_shown_as_they_are_spent() {
+        let live = Live::default();
+        let result = LiveResult {
+            window_start: Instant(0),
+            verdict: "met".to_owned(),
+            attainment: None,
+            budget_left_share: None,
+            budget_left: Some(Micros(-1_500_000)),
+            headroom: Some(Micros(0)),
+        };
+        let mut burn_rates = [None; SPANS.len()];
+        burn_rates[..2].copy_from_slice(&[Some(Share(14_400_000_000)), Some(Share(0))]);
+        let spending = Spending { burn_rates, spent_at: Some(Instant(1_772_323_200_000_001)) };
+        live.state().objectives = vec![
+            LiveObjective { labels: "objective=\"a\"".to_owned(), newest: Some(result), spending: Some(spending) },
+            LiveObjective { labels: "objective=\"b\"".to_owned(), newest: None, spending: None },
+        ];
+        let text = objectives(&live, Instant(0));
+        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "plimsoll_objective_error_budget_remaining_seconds{objective=\"a\"} -1.500000",
+                "plimsoll_objective_headroom_seconds{objective=\"a\"} 0.000000",
+                "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"5m\"} 14.400000000",
+                "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"30m\"} 0.000000000",
+                "plimsoll_objective_error_budget_exhaustion_timestamp_seconds{objective=\"a\"} 1772323200.000001",
+                "plimsoll_objective_verdict{objective=\"a\",verdict=\"met\"} 1",
+            ]
+        );
+    }
 
     #[test]
     fn labels_are_escaped_and_numbers_exact() {

@@ -13,7 +13,6 @@ use arrow_array::{Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Arra
 use arrow_select::take::take_record_batch;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
-use plimsoll_engine::stage::Facts;
 use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
@@ -236,7 +235,7 @@ impl Worker {
         }
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
-        if live && !read_any && facts == Facts::default() && self.definitions.is_none() {
+        if live && !read_any && !facts.has_rows() && self.definitions.is_none() {
             self.unrecorded.extend(deliveries.into_iter().map(|news| (news.partition.clone(), news)));
             return Ok(());
         }

@@ -139,6 +139,25 @@ pub fn headroom(judged: &Judged, rest: Micros) -> Option<Micros> {
     judged.budget_left.map(|left| left.clamp(Micros::ZERO, rest))
 }
 
+/// How a budget is being spent at an instant (R27).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// The burn rate over each of [`SPANS`]; `None` where nothing was measured.
+    pub burn_rates: [Option<Share>; SPANS.len()],
+    /// When all of the budget is spent if it goes on as over [`PRESENT`], or was; `None` when it lasts until the
+    /// segment's end.
+    pub spent_at: Option<Instant>,
+}
+
+impl Spending {
+    /// Nothing bad happened, and everything was measured.
+    pub const NONE: Spending = Spending { burn_rates: [Some(Share(0)); SPANS.len()], spent_at: None };
+}
+
+/// The span of agreed time over which the budget burns at present, to tell when it will be spent: the shortest long one
+/// of those that warn.
+pub const PRESENT: Micros = Micros::HOUR;
+
 /// One stretch on the axis of agreed time, which counts from the segment's start.
 #[derive(Clone, Copy, Debug)]
 struct Leg {
@@ -279,14 +298,17 @@ impl<'a> Course<'a> {
     /// The instant at which this share of the budget was used up while enough was known to warn (R4, R28); `None`
     /// when it was not, and when the target allows nothing, which is breached at once.
     pub fn used_up(&self, share: Share) -> Option<Instant> {
+        self.reached(share, |leg, sums, reached| self.covered(leg, sums).not_negative(reached))
+    }
+
+    /// The first instant within what `holds` leaves of the places at which a share of the budget is used up.
+    fn reached(&self, share: Share, holds: impl Fn(&Leg, &Sums, (i64, i64)) -> Option<(i64, i64)>) -> Option<Instant> {
         let mut outages = Outages::default();
         for (leg, sums) in self.legs.iter().zip(&self.sums) {
             outages.enter(leg);
             let used = self.used(share, leg, sums, &outages);
-            let length = (0, leg.end - leg.start);
-            let reached = used.and_then(|line| line.not_negative(length));
-            let reached = reached.and_then(|reached| self.covered(leg, sums).not_negative(reached));
-            match reached {
+            let used_up = used.and_then(|line| line.not_negative((0, leg.end - leg.start)));
+            match used_up.and_then(|used_up| holds(leg, sums, used_up)) {
                 // The outage that is one too many counts from the instant at which it begins.
                 Some((0, _)) => return Some(self.at(leg.start + 1)? - Micros(1)),
                 Some((first, _)) => return self.at(leg.start + first),
@@ -382,6 +404,34 @@ impl<'a> Course<'a> {
     /// the target allows nothing.
     pub fn burn(&self, span: Micros) -> Option<Burn> {
         self.burn_at(span, self.end())
+    }
+
+    /// How the budget is being spent now; `None` when the target allows no bad time.
+    pub fn spending(&self) -> Option<Spending> {
+        (self.allowance() > 0).then(|| Spending {
+            burn_rates: SPANS.map(|span| self.burn(span).map(Burn::rounded)),
+            spent_at: self.spent_at(),
+        })
+    }
+
+    /// The first microsecond at which all of the budget is spent, as time goes on as in the span [`PRESENT`].
+    fn spent_at(&self) -> Option<Instant> {
+        let (bad, measured) = self.within(PRESENT, self.end());
+        let sums = self.sums.last().copied().unwrap_or_default();
+        let left = match self.objective.target {
+            Target::AtMostTime(limit) => i128::from(limit.0) * WHOLE,
+            target => allowed_share(target) * (i128::from(self.agreed.0) - sums.removed),
+        } - sums.bad;
+        if left <= 0 {
+            return self.reached(Share(Share::WHOLE), |_, _, used_up| Some(used_up));
+        }
+        if bad == 0 {
+            return None;
+        }
+        // So much measured time passes until the rest is bad; the last part of a microsecond takes a whole one.
+        let lasts = (left * measured + bad - 1) / bad;
+        let place = i128::from(self.end()) + lasts;
+        (place <= i128::from(self.agreed.0)).then(|| self.at(place as i64)).flatten()
     }
 
     fn end(&self) -> i64 {

@@ -199,6 +199,60 @@ fn r27_burn_rates_over_the_spans() {
     month("0 %", &[(State::Unknown, DAY)], |course| assert_eq!(course.burn(SPANS[2]), None, "nothing was measured"));
 }
 
+/// When the budget of the month is spent at the present burn, or was.
+fn spent_at(until: &[(State, i64)]) -> Option<i64> {
+    let mut found = None;
+    month("90 %", until, |course| found = course.spending().expect("a budget").spent_at);
+    found.map(|at| at.0)
+}
+
+#[test]
+fn r27_when_the_budget_is_spent_at_the_present_burn() {
+    use State::{Down, Unknown, Up};
+    // 43 min 12 s are allowed; 3 min of them are spent, 40 min 12 s are left. Of the last hour 5 % were bad: at that
+    // rate they last 804 min.
+    let (start, now) = (10 * DAY, 10 * DAY + 5 * MINUTE);
+    let course = [(Up, start), (Down, start + 3 * MINUTE), (Up, now)];
+    assert_eq!(spent_at(&course), Some(now + 804 * MINUTE));
+    // A microsecond less is spent: 2,412,000,001 us are left, and 179,999,999 of 3,600,000,000 were bad. That lasts
+    // 2,412,000,001 x 3,600,000,000 / 179,999,999 = 48,240,000,288.0000016 us, which the next one completes.
+    let course = [(Up, start), (Down, start + 3 * MINUTE - 1), (Up, now)];
+    assert_eq!(spent_at(&course), Some(now + 48_240_000_289));
+    // Once the hour is over nothing burns. An hour before the end, 40 minutes are not spent at a rate of 5 %.
+    assert_eq!(spent_at(&[(Up, start), (Down, start + 3 * MINUTE), (Up, start + 63 * MINUTE)]), None);
+    let start = 30 * DAY - 65 * MINUTE;
+    assert_eq!(spent_at(&[(Up, start), (Down, start + 3 * MINUTE), (Up, start + 5 * MINUTE)]), None);
+    // Down until now: all of what was known of the last hour is bad, for the rest of it was not measured.
+    let start = 10 * DAY;
+    let course = [(Up, start - HOUR), (Unknown, start), (Down, start + MINUTE)];
+    // The unknown hour takes 3.6 s of the budget along: 42 min 8.4 s are left.
+    let left = 42 * MINUTE + 8_400_000;
+    assert_eq!(spent_at(&course), Some(start + MINUTE + left));
+    // What is spent already was spent after 43 min 12 s, whether enough was known then or not.
+    let spent = Some(start + 43 * MINUTE + 12_000_000);
+    assert_eq!(spent_at(&[(Up, start), (Down, start + HOUR), (Up, start + 9 * HOUR)]), spent);
+    month("100 %", &[(Unknown, MINUTE), (Down, 2 * HOUR)], |course| {
+        // A minute that is unknown takes 60 ms of the budget along.
+        let at = MINUTE + 43 * MINUTE + 11_940_000;
+        assert_eq!(course.spending().and_then(|spending| spending.spent_at), Some(Instant(at)));
+        assert_eq!(course.used_up(Share(Share::WHOLE)), None, "but too little is known for a warning");
+    });
+}
+
+#[test]
+fn r27_the_page_of_burn_rates() {
+    use State::{Down, Up};
+    // The worked example: down on the 10th from 12:00 until 12:02, seen at 12:30. A thirtieth of the hour is bad.
+    let noon = 9 * DAY + 12 * HOUR;
+    let course = [(Up, noon), (Down, noon + 2 * MINUTE), (Up, noon + 30 * MINUTE)];
+    month("90 %", &course, |course| {
+        let spending = course.spending().expect("a budget");
+        assert_eq!(spending.burn_rates[2], Some(Share(33_333_333_333)));
+        // 1,236 min are 20 h 36 min: the next day at 09:06.
+        assert_eq!(spending.spent_at, Some(Instant(10 * DAY + 9 * HOUR + 6 * MINUTE)));
+    });
+}
+
 /// The instants in microseconds at which the month begins to burn too fast by the pair at this place, and what is said.
 fn burning(pair: usize, min_coverage: &str, until: &[(State, i64)]) -> Vec<(i64, String)> {
     let mut found = Vec::new();

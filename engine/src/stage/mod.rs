@@ -21,6 +21,7 @@ use plimsoll_schemas::table::{
 };
 
 use crate::Name;
+use crate::budget::Spending;
 use crate::portfolio::{ObjectiveIndex, ServiceIndex};
 use crate::state::exclusion::ApprovedWindow;
 use crate::state::service::Claim;
@@ -38,7 +39,7 @@ pub struct Step {
     pub publish: bool,
 }
 
-/// What a step found out, as rows of the tables, sorted.
+/// What a step found out, as rows of the tables, sorted; and how budgets are being spent, which no table holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the rows of the table of that name")]
 pub struct Facts {
@@ -49,9 +50,19 @@ pub struct Facts {
     pub attainment: Vec<AttainmentRow>,
     pub breaches: Vec<BreachRow>,
     pub corrections: Vec<CorrectionRow>,
+    /// Of each objective over states that was looked at; `None` where its newest window has no budget to be spent.
+    pub spending: Vec<(ObjectiveIndex, Option<Spending>)>,
 }
 
 impl Facts {
+    /// True when there is a row for any table.
+    pub fn has_rows(&self) -> bool {
+        let Facts { transitions, outages, clocks, measures, attainment, breaches, corrections, spending: _ } = self;
+        let lengths =
+            [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len(), breaches.len()];
+        lengths.iter().any(|length| *length > 0) || !corrections.is_empty()
+    }
+
     /// Puts the rows in the order of their tables, which does not depend on the number of lanes.
     pub fn sort(&mut self) {
         self.transitions.sort_unstable();
@@ -61,6 +72,7 @@ impl Facts {
         self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
         self.breaches.sort_unstable();
         self.corrections.sort_unstable();
+        self.spending.sort_unstable_by_key(|(objective, _)| *objective);
     }
 }
 

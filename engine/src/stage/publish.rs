@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Subject, Warning, breach_row};
 use super::{Contribution, Facts, Step};
-use crate::budget::{BurnPair, Course, headroom};
+use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::exclusion::ApprovedWindows;
@@ -83,6 +83,8 @@ struct Found {
     breached_at: Option<Instant>,
     /// What there is to warn of; `None` when that cannot differ from what was said.
     warnings: Option<Vec<(Warning, Breach)>>,
+    /// How its budget is being spent; `None` when it is over, and when there is none.
+    spending: Option<Spending>,
     last: bool,
 }
 
@@ -152,8 +154,17 @@ impl ObjectiveState {
     }
 
     /// Writes the results that changed. `known` covers the service from `next_from` to the watermark where the
-    /// objective is fed by state, and is not read where it is fed by counts.
-    pub fn publish(&mut self, plan: &ObjectivePlan, grace: Micros, step: &Step, known: &Known<'_>, facts: &mut Facts) {
+    /// objective is fed by state, and is not read where it is fed by counts. Returns how the budget of the newest window
+    /// is being spent.
+    pub fn publish(
+        &mut self,
+        plan: &ObjectivePlan,
+        grace: Micros,
+        step: &Step,
+        known: &Known<'_>,
+        facts: &mut Facts,
+    ) -> Option<Spending> {
+        let mut spending = None;
         let from = self.stated_until(plan.agreement.in_force);
         let touched = self.touched_from;
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
@@ -166,6 +177,7 @@ impl ObjectiveState {
             let found = self.find(plan, Judging { window, segment, last }, touched, step.watermark, known);
             self.warn(plan, &found, step, facts);
             self.write(plan, &found, step, facts);
+            spending = found.spending;
             if last && window.end > self.next_start {
                 let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
                 self.next_start = window.end;
@@ -180,6 +192,7 @@ impl ObjectiveState {
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
         self.stated_by = plan.digest;
+        spending
     }
 
     /// What was counted in a window.
@@ -207,7 +220,7 @@ impl ObjectiveState {
             let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
             let judged = judge(&plan.objective, &measured, over);
             let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-            return Found { window, segment, measured, judged, breached_at, warnings: None, last };
+            return Found { window, segment, measured, judged, breached_at, warnings: None, spending: None, last };
         };
         let excluded = plan.excluded_time(known.maintenance, segment);
         let stretches = stretches(known.states, &excluded, &policy, segment, now);
@@ -218,11 +231,18 @@ impl ObjectiveState {
             Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
             _ => None,
         };
-        let warnings = self.may_warn_anew(plan, window, &judged, touched).then(|| {
-            let course = Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
-            warnings(plan, &course, window, measured.agreed)
-        });
-        Found { window, segment, measured, judged, breached_at, warnings, last }
+        let course = || Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
+        let warnings = self
+            .may_warn_anew(plan, window, &judged, touched)
+            .then(|| warnings(plan, &course(), window, measured.agreed));
+        let is_quiet = measured.is_all_good(&policy);
+        let has_budget = judged.budget.is_some() && judged.budget_left_share.is_some();
+        let spending = match (has_budget && !over, is_quiet) {
+            (true, true) => Some(Spending::NONE),
+            (true, false) => course().spending(),
+            (false, _) => None,
+        };
+        Found { window, segment, measured, judged, breached_at, warnings, spending, last }
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up, or

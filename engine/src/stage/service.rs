@@ -276,13 +276,9 @@ impl ServiceStage {
         }
         let known = Known { states: &states, maintenance: &entry.maintenance };
         for &index in &plan.state_objectives {
-            self.objectives[index.0 as usize].publish(
-                portfolio.objective(index),
-                portfolio.grace(),
-                step,
-                &known,
-                facts,
-            );
+            let (plan, state) = (portfolio.objective(index), &mut self.objectives[index.0 as usize]);
+            let spending = state.publish(plan, portfolio.grace(), step, &known, facts);
+            facts.spending.push((index, spending));
         }
     }
 }

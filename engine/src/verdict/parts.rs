@@ -72,6 +72,12 @@ impl Measured {
         self.good + self.bad + self.degraded + self.excluded + self.unknown
     }
 
+    /// True when all time that has passed was measured and good.
+    pub fn is_all_good(&self, policy: &StatePolicy) -> bool {
+        let (_, bad, removed) = self.weighed(policy);
+        bad == 0 && removed == Micros::ZERO
+    }
+
     /// (good, bad) time in billionths of microseconds, and the microseconds removed from the measure.
     pub(super) fn weighed(&self, policy: &StatePolicy) -> (i128, i128, Micros) {
         let [up, down, degraded, _] = self.held;

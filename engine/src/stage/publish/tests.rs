@@ -6,6 +6,7 @@ use plimsoll_schemas::definition::{File, load};
 
 use super::*;
 use crate::portfolio::Portfolio;
+use crate::state::State;
 
 /// A portfolio of one service `web` with one objective of this signal, judged a day in UTC from 1970-01-01 on, with a
 /// target of at least 90 %, and this grace in seconds.
@@ -132,4 +133,51 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     assert_eq!(close(2, 2, step(2, DAY + 2, true)), ["breach r1: promised at least 90 %, attained 75 %"]);
     assert_eq!(close(25, 26, step(3, DAY + 3, true)), ["retraction r2: promised at least 90 %, attained 75 %"]);
     assert_eq!(close(0, 10, step(4, DAY + 4, true)), ["breach r3: promised at least 90 %, attained 70 %"]);
+}
+
+#[test]
+fn r27_burn_rates_go_on_while_nothing_arrives() {
+    const MINUTE: i64 = 60_000_000;
+    let portfolio = portfolio("availability", 60);
+    let plan = &portfolio.objectives()[0];
+    let mut objective = ObjectiveState::new(plan);
+    // Of a day's 24 h a tenth may be bad, 144 min. The half hour from 10:00 on is.
+    let mut spending = |now: i64| {
+        let state = |start, end, state| Segment { start: Instant(start), end: Instant(end), state, causes: Vec::new() };
+        let (down, up) = (600 * MINUTE, 630 * MINUTE);
+        let all =
+            [state(0, down.min(now), State::Up), state(down, up.min(now), State::Down), state(up, now, State::Up)];
+        let states: Vec<Segment> = all.into_iter().filter(|state| state.start < state.end).collect();
+        let known = Known { states: &states, maintenance: &ApprovedWindows::new() };
+        objective.publish(plan, portfolio.grace(), &step(1, now, true), &known, &mut Facts::default())
+    };
+    let rates = |shares: [i64; 7]| shares.map(|share| Some(Share(share)));
+    assert_eq!(spending(600 * MINUTE), Some(Spending::NONE));
+    // At 10:30 the last half hour is all bad, ten times what a tenth allows; of an hour 30 min, of 2 h 25 %, of 6 h
+    // 1/12, of a day 1/48, of three 1/144. The 114 min that are left last 228 min at the hour's half.
+    assert_eq!(
+        spending(630 * MINUTE),
+        Some(Spending {
+            burn_rates: rates([
+                10_000_000_000,
+                10_000_000_000,
+                5_000_000_000,
+                2_500_000_000,
+                833_333_333,
+                208_333_333,
+                69_444_444,
+            ]),
+            spent_at: Some(Instant(858 * MINUTE)),
+        })
+    );
+    // At 11:15 there are 15 min of it in the last hour, a quarter: the rest lasts 456 min.
+    assert_eq!(
+        spending(675 * MINUTE),
+        Some(Spending {
+            burn_rates: rates([0, 0, 2_500_000_000, 2_500_000_000, 833_333_333, 208_333_333, 69_444_444]),
+            spent_at: Some(Instant(1_131 * MINUTE)),
+        })
+    );
+    // The next day has a budget of its own.
+    assert_eq!(spending(DAY + MINUTE), Some(Spending::NONE));
 }
