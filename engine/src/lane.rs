@@ -3,7 +3,9 @@
 //!
 //! Rows go to the lane of their key: incidents and changes by ticket, monitoring and feedback by service. The number of
 //! lanes changes nothing but who does the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the
-//! step: first every lane's first stage, then, with what it found out, every lane's second stage.
+//! step: first every lane's first stage, then, with what it found out, every lane's second stage, by ranks: first the
+//! services that follow no other, then the composites of these, and so on; between two ranks what was found out goes to
+//! the lanes of those that follow.
 
 use std::sync::Arc;
 
@@ -124,22 +126,50 @@ impl LaneGroup {
             lane.tickets.close(&self.portfolio, &step, &mut facts, &mut derived);
             lane.changes.close(&self.portfolio, &mut derived);
         }
-        let lanes = self.lanes.len();
+        self.hand_on(derived);
+        let portfolio = self.portfolio.clone();
+        for rank in portfolio.ranks() {
+            let mut derived = Vec::new();
+            for number in 0..self.lanes.len() {
+                let mine = rank.iter().copied().filter(|service| self.lane_of_service(*service) == number);
+                let mine: Vec<ServiceIndex> = mine.collect();
+                self.lanes[number].services.close(&portfolio, &step, mine.into_iter(), &mut facts, &mut derived);
+            }
+            self.hand_on(derived);
+        }
+        facts.sort();
+        facts
+    }
+
+    fn lane_of_service(&self, service: ServiceIndex) -> usize {
+        lane_of(&self.portfolio.service(service).id, self.lanes.len())
+    }
+
+    /// Hands what was found out to the second stage of the lanes that it concerns.
+    fn hand_on(&mut self, derived: Vec<Derived>) {
         for event in derived {
             let service = match &event {
                 Derived::Claims { service, .. } | Derived::Maintenance { service, .. } => *service,
                 Derived::Contribution(contribution) => self.portfolio.objective(contribution.objective).service,
+                Derived::States { follower, .. } => *follower,
             };
-            let lane = lane_of(&self.portfolio.service(service).id, lanes);
+            let lane = self.lane_of_service(service);
             self.lanes[lane].services.derive(&self.portfolio, event);
         }
-        for (number, lane) in self.lanes.iter_mut().enumerate() {
-            let mine =
-                |service: ServiceIndex| lanes == 1 || lane_of(&self.portfolio.service(service).id, lanes) == number;
-            lane.services.close(&self.portfolio, &step, mine, &mut facts);
+    }
+
+    /// Tells services that follow others since the definitions changed what was said of these.
+    fn catch_up(&mut self) {
+        let portfolio = self.portfolio.clone();
+        for (place, plan) in portfolio.services().iter().enumerate() {
+            let service = ServiceIndex(place as u32);
+            for &follower in &plan.followers {
+                if !self.lanes[self.lane_of_service(follower)].services.has_heard_of(follower, &plan.id) {
+                    let changes = self.lanes[self.lane_of_service(service)].services.said_of(&portfolio, service);
+                    self.hand_on(vec![Derived::States { follower, service, from: Instant(i64::MIN), changes }]);
+                }
+            }
         }
-        facts.sort();
-        facts
     }
 
     /// The running clocks that fall due next: instant, objective, ticket. In order within each lane.
@@ -185,7 +215,9 @@ impl LaneGroup {
             changes.touch_all();
             Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio) }
         });
-        Ok(LaneGroup { lanes: lanes.collect(), watermarks: snapshot.watermarks, portfolio })
+        let mut group = LaneGroup { lanes: lanes.collect(), watermarks: snapshot.watermarks, portfolio };
+        group.catch_up();
+        Ok(group)
     }
 }
 

@@ -22,7 +22,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::Name;
 use crate::calendar::{self, Calendar};
+use crate::state::State;
 use crate::state::exclusion::{ApprovedWindows, excluded_time, union};
+use crate::state::service::state_before;
 use crate::verdict::lead;
 use crate::window::Window;
 
@@ -121,7 +123,13 @@ pub struct ServicePlan {
     pub id: Name,
     /// How its state follows from what is known.
     pub rule: StateRule,
-    /// Tells whether the rule was another one when states were read.
+    /// The services whose states it is told of: those that it is composed of (R32).
+    pub follows: Vec<ServiceIndex>,
+    /// The services that are told of its states.
+    pub followers: Vec<ServiceIndex>,
+    /// Its state while nothing is known of it.
+    pub before: State,
+    /// Tells whether the rule, or that of a service that it follows, was another one when states were read.
     pub digest: u64,
     /// Objectives over its state.
     pub state_objectives: Vec<ObjectiveIndex>,
@@ -155,6 +163,7 @@ pub struct Portfolio {
     service_places: HashMap<Name, ServiceIndex>,
     objectives: Vec<ObjectivePlan>,
     objective_places: HashMap<ObjectiveKey, ObjectiveIndex>,
+    ranks: Vec<Vec<ServiceIndex>>,
     grace: Micros,
 }
 
@@ -187,7 +196,10 @@ impl Portfolio {
             portfolio.service_places.insert(id.clone(), index);
             portfolio.services.push(ServicePlan {
                 id,
-                rule: service.state,
+                rule: service.state.clone(),
+                follows: Vec::new(),
+                followers: Vec::new(),
+                before: State::Unknown,
                 digest: digest(&service.state),
                 state_objectives: Vec::new(),
                 ticket_objectives: Vec::new(),
@@ -196,6 +208,7 @@ impl Portfolio {
                 indicators: Vec::new(),
             });
         }
+        portfolio.compose();
         let mut calendars: Calendars<'_> = definitions
             .calendars
             .iter()
@@ -215,6 +228,47 @@ impl Portfolio {
             before = Some(agreement);
         }
         portfolio
+    }
+
+    /// Lays out who follows whom, and in which order: each service after all that it follows. No circle is left in
+    /// definitions that were checked.
+    fn compose(&mut self) {
+        for place in 0..self.services.len() {
+            let composition = self.services[place].rule.composition.clone();
+            let parts = composition.iter().flat_map(|composition| &composition.parts);
+            for part in parts.filter_map(|part| self.service_place(&part.service)).collect::<Vec<_>>() {
+                self.services[place].follows.push(part);
+                self.services[part.0 as usize].followers.push(ServiceIndex(place as u32));
+            }
+        }
+        let mut waiting: Vec<usize> = self.services.iter().map(|plan| plan.follows.len()).collect();
+        let places = (0..self.services.len() as u32).map(ServiceIndex);
+        let mut next: Vec<ServiceIndex> = places.filter(|place| waiting[place.0 as usize] == 0).collect();
+        while !next.is_empty() {
+            let mut after = Vec::new();
+            for &index in &next {
+                self.follow_up(index);
+                for &follower in &self.services[index.0 as usize].followers {
+                    let left = &mut waiting[follower.0 as usize];
+                    *left -= 1;
+                    after.extend((*left == 0).then_some(follower));
+                }
+            }
+            self.ranks.push(std::mem::replace(&mut next, after));
+        }
+    }
+
+    /// Works out what of a service depends on those that it follows, which are worked out already.
+    fn follow_up(&mut self, index: ServiceIndex) {
+        let plan = self.service(index);
+        let followed = || plan.follows.iter().map(|followed| self.service(*followed));
+        let before = state_before(&plan.rule, followed().map(|followed| followed.before));
+        let digest = digest(&(plan.digest, followed().map(|followed| followed.digest).collect::<Vec<_>>()));
+        let plan = &mut self.services[index.0 as usize];
+        plan.before = before;
+        if !plan.follows.is_empty() {
+            plan.digest = digest;
+        }
     }
 
     fn add_agreement(&mut self, agreement: &Agreement, follows: Option<&Agreement>, calendars: &Calendars<'_>) {
@@ -286,6 +340,11 @@ impl Portfolio {
     /// The service at this place.
     pub fn service(&self, index: ServiceIndex) -> &ServicePlan {
         &self.services[index.0 as usize]
+    }
+
+    /// All services in the order in which they are to be read: each rank follows only services of those before it.
+    pub fn ranks(&self) -> &[Vec<ServiceIndex>] {
+        &self.ranks
     }
 
     /// The place of the service with this id; `None` when the catalogue lacks it (R38).

@@ -26,6 +26,28 @@ metadata: {id: mail}
 spec: {state: {from: incidents}}
 ---
 apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: shop}
+spec: {composed_of: {all_of: [web, mail]}}
+---
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: whole}
+spec: {composed_of: {weighted: {parts: [{service: shop, share: 2}, {service: web, share: 1}], degraded_from: 40 %}}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: composed}
+spec:
+  type: ola
+  services: [shop, whole]
+  effective: {from: 1970-01-01, until: 1970-01-08}
+  exclusions: {maintenance: {notice: 12h, at_most: 5h}}
+  objectives:
+    - {id: availability, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: total, indicator: {signal: downtime, min_outage: 90m, degraded: 50 %}, target: {at_most: 9h}, window: {calendar: week}, min_coverage: 20 %}
+---
+apiVersion: plimsoll/v1
 kind: Agreement
 metadata: {id: ola}
 spec:
@@ -124,6 +146,8 @@ enum Happening {
     Ticket(i64, u8, Action),
     Score(i64, i64),
     Change(i64, u8, Said),
+    /// What a check of the service of this number saw.
+    Check(i64, u8, Status),
 }
 
 /// What a record of a change says; times are in half hours.
@@ -165,11 +189,13 @@ impl Happening {
             Happening::Probe(time, _)
             | Happening::Ticket(time, _, _)
             | Happening::Score(time, _)
-            | Happening::Change(time, _, _) => time,
+            | Happening::Change(time, _, _)
+            | Happening::Check(time, _, _) => time,
         }
     }
 }
 
+mod composites;
 mod reference;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
@@ -207,10 +233,14 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
             Happening::Ticket(_, ticket, _) => (by_number(ticket), EventKind::Incident),
             Happening::Score(..) => ("mail", EventKind::Feedback),
             Happening::Change(_, change, _) => (by_number(change), EventKind::Change),
+            Happening::Check(_, service, _) => (composites::NAMES[usize::from(service)], EventKind::Monitoring),
         };
         services.append_value(service);
         kinds.push(Some(kind as i8));
-        states.push(if let Happening::Probe(_, status) = happening { Some(status as i8) } else { None });
+        states.push(match happening {
+            Happening::Probe(_, status) | Happening::Check(_, _, status) => Some(status as i8),
+            _ => None,
+        });
         let (ticket, action, outage) = match happening {
             Happening::Ticket(_, ticket, action) => (Some(format!("T{ticket}")), Some(action), Some(ticket % 2 == 1)),
             Happening::Change(_, change, said) => (Some(format!("C{change}")), Some(said.action()), None),

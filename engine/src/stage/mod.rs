@@ -3,10 +3,14 @@
 //!
 //! ```text
 //! incidents --> TicketStage --+-- Claim: this ticket says this service is out, from, until ---> ServiceStage --> facts
-//! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there -->      ^
-//!                             +-- Maintenance: this change has this approved window of this service -+
-//! monitoring, feedback ------------------------------------------------------------------------------+
+//! changes ----> ChangeStage --+-- Contribution: this objective gains or loses so much there -->    ^  |
+//!                             +-- Maintenance: this change has this approved window of this service --+  |
+//! monitoring, feedback -------------------------------------------------------------------------------+  |
+//!                                States: a part of this composite was so from then on (R32) <------------+
 //! ```
+//!
+//! The services of a step are read by rank: a composite after all of its parts, so that it knows the parts up to the
+//! watermark. It is told of their transitions, never of samples, whatever lane they are in.
 
 pub mod breach;
 pub mod change;
@@ -24,6 +28,7 @@ use crate::Name;
 use crate::budget::Spending;
 use crate::portfolio::{ObjectiveIndex, ServiceIndex};
 use crate::state::exclusion::ApprovedWindow;
+use crate::state::followed::Caused;
 use crate::state::service::Claim;
 
 /// One durable step: everything that its results know of the world besides the events.
@@ -107,6 +112,17 @@ pub enum Derived {
     },
     /// An objective's counts change at an instant.
     Contribution(Contribution),
+    /// A service that another follows was so from an instant on, until and at the watermark, and nothing else (R32).
+    States {
+        /// The one that follows it.
+        follower: ServiceIndex,
+        /// The service.
+        service: ServiceIndex,
+        /// From when on.
+        from: Instant,
+        /// Its changes, in order.
+        changes: Vec<(Instant, Caused)>,
+    },
 }
 
 /// A signed change of what an objective counts.

@@ -18,6 +18,7 @@ use crate::portfolio::{
 };
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
+use crate::state::followed::Caused;
 use crate::state::service::{Segment, ServiceHistory};
 
 /// What is remembered of one service besides its objectives.
@@ -28,7 +29,7 @@ struct ServiceEntry {
     /// The digest of the rule by which states were last read.
     read_by: u64,
     /// By the instant of the change.
-    transitions: Ledger<Instant, (State, Vec<Name>)>,
+    transitions: Ledger<Instant, Caused>,
     /// By the start of the outage: its end, its causes.
     outages: Ledger<Instant, Outage>,
     /// By the indicator's name for good.
@@ -105,11 +106,7 @@ impl ServiceStage {
     /// Nothing is known of any service.
     pub fn new(portfolio: &Portfolio) -> ServiceStage {
         ServiceStage {
-            services: portfolio
-                .services()
-                .iter()
-                .map(|plan| ServiceEntry { read_by: plan.digest, ..ServiceEntry::default() })
-                .collect(),
+            services: portfolio.services().iter().map(|plan| ServiceEntry::new(portfolio, plan)).collect(),
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
         }
     }
@@ -128,7 +125,7 @@ impl ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
         for (id, mut entry) in snapshot.services {
             if let Some(place) = portfolio.service_place(&id) {
-                entry.resume(portfolio.service(place));
+                entry.resume(portfolio, portfolio.service(place));
                 stage.services[place.0 as usize] = entry;
             }
         }
@@ -174,7 +171,22 @@ impl ServiceStage {
                 }
             }
             Derived::Contribution(contribution) => self.contribute(portfolio, contribution),
+            Derived::States { follower, service, from, changes } => {
+                self.services[follower.0 as usize].history.hear(&portfolio.service(service).id, from, changes);
+            }
         }
+    }
+
+    /// Whether a service was told anything of another that it follows.
+    pub fn has_heard_of(&self, follower: ServiceIndex, service: &str) -> bool {
+        self.services[follower.0 as usize].history.has_heard_of(service)
+    }
+
+    /// All that was said of a service's states, for one that begins to follow it.
+    pub fn said_of(&self, portfolio: &Portfolio, service: ServiceIndex) -> Vec<(Instant, Caused)> {
+        let plan = portfolio.service(service);
+        let said = |(at, (state, causes)): (&Instant, &Caused)| (*at, (*state, leaving(plan, causes)));
+        self.services[service.0 as usize].transitions.iter().map(said).collect()
     }
 
     /// Counts something for an objective, and once for the indicator that it shares with others: the first of them that
@@ -197,30 +209,30 @@ impl ServiceStage {
         self.services.iter().map(|entry| entry.history.beyond_history()).sum()
     }
 
-    /// States what is now known of the services that `mine` selects.
+    /// States what is now known of these services, of which none follows another, and tells those that follow them.
     pub fn close(
         &mut self,
         portfolio: &Portfolio,
         step: &Step,
-        mine: impl Fn(ServiceIndex) -> bool,
+        services: impl Iterator<Item = ServiceIndex>,
         facts: &mut Facts,
+        derived: &mut Vec<Derived>,
     ) {
-        for (place, plan) in portfolio.services().iter().enumerate() {
-            if mine(ServiceIndex(place as u32)) {
-                self.close_service(portfolio, plan, place, step, facts);
-            }
+        for service in services {
+            self.close_service(portfolio, service, step, facts, derived);
         }
     }
 
     fn close_service(
         &mut self,
         portfolio: &Portfolio,
-        plan: &ServicePlan,
-        place: usize,
+        service: ServiceIndex,
         step: &Step,
         facts: &mut Facts,
+        derived: &mut Vec<Derived>,
     ) {
-        let entry = &mut self.services[place];
+        let plan = portfolio.service(service);
+        let entry = &mut self.services[service.0 as usize];
         let changed_from = entry.history.changed_from(step.watermark);
         let due = |objectives: &[ObjectiveIndex], states: &[ObjectiveState]| {
             objectives.iter().any(|index| states[index.0 as usize].is_due(step, portfolio.grace()))
@@ -240,7 +252,9 @@ impl ServiceStage {
                 }
             }
         }
-        if !(step.publish || changed_from.is_some() || due(&plan.state_objectives, &self.objectives)) {
+        // Who follows it must know of a check that fell silent as soon as it is read itself.
+        let moves = !plan.followers.is_empty() && entry.history.moves_by(&plan.rule, step.watermark);
+        if !(step.publish || changed_from.is_some() || moves || due(&plan.state_objectives, &self.objectives)) {
             return;
         }
         entry.history.settle(&plan.rule);
@@ -273,6 +287,7 @@ impl ServiceStage {
         }
         if let Some(anchor) = anchor {
             entry.state_changes(plan, &states, anchor, step, facts);
+            derived.extend(entry.tell(plan, service, anchor, step.watermark));
         }
         let known = Known { states: &states, maintenance: &entry.maintenance };
         for &index in &plan.state_objectives {
@@ -284,9 +299,17 @@ impl ServiceStage {
 }
 
 impl ServiceEntry {
+    /// Nothing is known yet.
+    fn new(portfolio: &Portfolio, plan: &ServicePlan) -> ServiceEntry {
+        let mut entry = ServiceEntry { read_by: plan.digest, ..ServiceEntry::default() };
+        entry.history.follow(followed(portfolio, plan));
+        entry
+    }
+
     /// Takes up what is remembered under definitions that may have changed since.
-    fn resume(&mut self, plan: &ServicePlan) {
+    fn resume(&mut self, portfolio: &Portfolio, plan: &ServicePlan) {
         if self.read_by != plan.digest {
+            self.history.follow(followed(portfolio, plan));
             self.history.read_anew(&plan.rule);
             self.read_by = plan.digest;
         }
@@ -300,6 +323,21 @@ impl ServiceEntry {
         let held_from =
             objectives().any(ObjectivePlan::holds_unknown).then(|| self.history.last_known_before(&plan.rule, from));
         held_from.flatten().map_or(from, |held| held.min(from))
+    }
+
+    /// What those that follow it are to be told: its states from `anchor` on, until and at the watermark. Causes go by
+    /// the name of the service that they leave.
+    fn tell(&self, plan: &ServicePlan, service: ServiceIndex, anchor: Instant, watermark: Instant) -> Vec<Derived> {
+        if plan.followers.is_empty() {
+            return Vec::new();
+        }
+        // What holds just before the anchor says whether the state at the anchor is a change.
+        let states = self.history.segments(&plan.rule, Instant(anchor.0 - 1), watermark + Micros(1));
+        let changes = states.into_iter().filter(|segment| segment.start >= anchor);
+        let changes: Vec<_> =
+            changes.map(|segment| (segment.start, (segment.state, leaving(plan, &segment.causes)))).collect();
+        let states = |follower| Derived::States { follower, service, from: anchor, changes: changes.clone() };
+        plan.followers.iter().copied().map(states).collect()
     }
 
     /// Replaces the approved window of a change. Returns the first instant that may be excluded or no longer is, or
@@ -374,6 +412,16 @@ impl ServiceEntry {
             });
         }
     }
+}
+
+/// The services that a service follows, each with its state while nothing is known of it.
+fn followed<'a>(portfolio: &'a Portfolio, plan: &'a ServicePlan) -> impl Iterator<Item = (Name, State)> + 'a {
+    plan.follows.iter().map(|index| portfolio.service(*index)).map(|followed| (followed.id.clone(), followed.before))
+}
+
+/// A service's causes as those of the services that follow it: `database/ping`.
+fn leaving(plan: &ServicePlan, causes: &[Name]) -> Vec<Name> {
+    causes.iter().map(|cause| format!("{}/{cause}", plan.id).into()).collect()
 }
 
 /// Maximal stretches of `down`: (start, (end, causes)); one that reaches `lasting` is still open.

@@ -174,6 +174,11 @@ impl CheckHistory {
         self.frozen[frozen..].iter().chain(&self.runs[recent.saturating_sub(1)..]).copied()
     }
 
+    /// The last observation; `None` before any. To be called after `settle`.
+    pub fn last_seen(&self) -> Option<Instant> {
+        self.runs.last().or(self.frozen.last()).map(|run| run.last)
+    }
+
     /// The first observation ever; `None` before it.
     pub fn first_seen(&self) -> Option<Instant> {
         self.runs().next().map(|run| run.first)

@@ -2,7 +2,9 @@
 //! follows from them at each instant (R3, R4). And the time that an agreement excludes, whatever the state (R9).
 
 pub mod check;
+pub mod composite;
 pub mod exclusion;
+pub mod followed;
 pub mod service;
 
 use serde::{Deserialize, Serialize};

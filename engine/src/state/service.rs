@@ -11,16 +11,20 @@
 //! down + degraded + unknown >= k   unknown: it may be degraded
 //! otherwise                        up
 //! ```
+//!
+//! A composite's state follows from those of its parts as well (`composite`).
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{DownWhen, Evidence, StateRule};
 use plimsoll_schemas::event::Status;
+use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::State;
 use super::check::{CheckHistory, Observed};
+use super::composite::{both, composed, state_of};
+use super::followed::{Caused, Followed};
 use crate::Name;
 
 /// A stretch of time in one state.
@@ -46,6 +50,8 @@ pub struct ServiceHistory {
     checks: Vec<(Name, CheckHistory)>,
     /// By the ticket's id.
     claims: BTreeMap<Name, Vec<Claim>>,
+    /// The states of the services that it follows, by their ids.
+    followed: BTreeMap<Name, Followed>,
     /// The first and the last instant at which states may differ from what was last read.
     changed: Option<(Instant, Instant)>,
     /// How far states were read and results may have been stated.
@@ -94,6 +100,37 @@ impl ServiceHistory {
         }
     }
 
+    /// Says which services it follows, each with the state that it has while nothing is known of it. What was told of
+    /// others is forgotten.
+    pub fn follow(&mut self, services: impl Iterator<Item = (Name, State)>) {
+        let mut before = std::mem::take(&mut self.followed);
+        let kept = |(name, state): (Name, State)| {
+            let known = before.remove(&name).map(|known| known.with_before(state));
+            (name, known.unwrap_or_else(|| Followed::new(state)))
+        };
+        self.followed = services.map(kept).collect();
+    }
+
+    /// Whether anything was told of a service that it follows.
+    pub fn has_heard_of(&self, service: &str) -> bool {
+        self.followed.get(service).is_some_and(|followed| followed.first().is_some())
+    }
+
+    /// Takes what a service that it follows was from `from` on, and nothing else.
+    pub fn hear(&mut self, service: &Name, from: Instant, changes: Vec<(Instant, Caused)>) {
+        let Some(followed) = self.followed.get_mut(service) else { return };
+        if let Some((first, last)) = followed.restate(from, changes) {
+            self.touch(first, last);
+        }
+    }
+
+    /// True when the state after what was last read, until and at `watermark`, may be another although nothing was
+    /// observed: a check falls silent. What else changes is told.
+    pub fn moves_by(&self, rule: &StateRule, watermark: Instant) -> bool {
+        let silent_at = self.checks.iter().filter_map(|(_, check)| Some(check.last_seen()? + rule.stale_after));
+        self.read_until.is_some_and(|read| silent_at.into_iter().any(|at| read < at && at <= watermark))
+    }
+
     fn touch(&mut self, from: Instant, until: Instant) {
         let (first, last) = self.changed.unwrap_or((from, until));
         self.changed = Some((first.min(from), last.max(until)));
@@ -120,13 +157,15 @@ impl ServiceHistory {
     pub fn known_from(&self) -> Option<Instant> {
         let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
         let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
-        first_seen.into_iter().chain(first_claimed).min()
+        let first_heard = self.followed.values().filter_map(Followed::first).min();
+        first_seen.into_iter().chain(first_claimed).chain(first_heard).min()
     }
 
     /// The start of the last stretch before `time` in which the state was known; `None` when there is none. Under
     /// `unknown: hold` (R4) that state holds on, however long ago it was.
     pub fn last_known_before(&self, rule: &StateRule, time: Instant) -> Option<Instant> {
-        let before = self.segments(rule, self.known_from()?, time);
+        // A composite may be known before anything is known of its parts.
+        let before = self.segments(rule, self.known_from()? - Micros(1), time);
         before.iter().rev().find(|segment| segment.state != State::Unknown).map(|segment| segment.start)
     }
 
@@ -152,6 +191,17 @@ impl ServiceHistory {
         if from >= until {
             return Vec::new();
         }
+        match &rule.composition {
+            None => self.own_segments(rule, from, until),
+            Some(parts) if self.checks.is_empty() && self.claims.is_empty() => {
+                composed(parts, &self.followed, from, until)
+            }
+            Some(parts) => both(&composed(parts, &self.followed, from, until), &self.own_segments(rule, from, until)),
+        }
+    }
+
+    /// The states that follow from the service's own checks and claims.
+    fn own_segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
         let mut sweep = Sweep::new(self, rule, from, until);
         let mut segments = Vec::new();
         let mut start = from;
@@ -253,7 +303,7 @@ impl<'a> Sweep<'a> {
         }
         let seen = self.checks.iter().filter(|track| track.current.is_some()).count();
         if seen == 0 {
-            return (State::Unknown, Vec::new());
+            return (before_anything_is_seen(rule), Vec::new());
         }
         let needed = match rule.down_when {
             DownWhen::AnyDown => 1,
@@ -274,6 +324,20 @@ impl<'a> Sweep<'a> {
             (State::Up, Vec::new())
         }
     }
+}
+
+/// What checks and claims say of a service of which nothing was seen yet. A composite does without any.
+fn before_anything_is_seen(rule: &StateRule) -> State {
+    match rule.evidence {
+        _ if rule.composition.is_some() => State::Up,
+        Evidence::Incidents => State::Up,
+        Evidence::Checks | Evidence::Both => State::Unknown,
+    }
+}
+
+/// The state of a service while nothing is known, where its parts are in these states then.
+pub fn state_before(rule: &StateRule, parts: impl Iterator<Item = State>) -> State {
+    rule.composition.as_ref().map_or_else(|| before_anything_is_seen(rule), |composition| state_of(composition, parts))
 }
 
 /// When a check's status changes within `[from, until)`; it goes unknown `stale_after` after an unrepeated observation.
@@ -304,7 +368,7 @@ mod tests {
     use plimsoll_schemas::Micros;
 
     fn rule(evidence: Evidence, down_when: DownWhen) -> StateRule {
-        StateRule { evidence, down_when, stale_after: Micros(10) }
+        StateRule { evidence, down_when, stale_after: Micros(10), composition: None }
     }
 
     /// Observations are (check, time, status); claims are (ticket, from, until).

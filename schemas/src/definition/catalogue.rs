@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::composition::composition;
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
 use super::model::{Cost, Customer, DownWhen, Evidence, Service, StateRule};
@@ -55,6 +56,7 @@ pub(super) fn service<'a>(
     if let Some(state) = spec.get("state") {
         service.state = state_rule(&state, problems);
     }
+    service.state.composition = spec.get("composed_of").and_then(|node| composition(&node, index, problems));
     service
 }
 
@@ -91,5 +93,6 @@ fn state_rule(node: &Node<'_>, problems: &mut Problems) -> StateRule {
         evidence: scalar::word(node.get("from"), &evidence, default.evidence, problems),
         down_when,
         stale_after: stale_after.unwrap_or(default.stale_after),
+        composition: None,
     }
 }

@@ -108,8 +108,10 @@ pub(super) struct Edge<'a> {
     pub(super) node: Node<'a>,
 }
 
-/// Tells every circle among references, with its members, where the reference stands that closes it.
-pub(super) fn check_cycles(edges: &[Edge<'_>], verb: &str, problems: &mut Problems) {
+/// Tells every circle among references, with its members, where the reference stands that closes it. Returns whether
+/// there is any.
+pub(super) fn check_cycles(edges: &[Edge<'_>], verb: &str, problems: &mut Problems) -> bool {
+    let mut found = false;
     let mut below: BTreeMap<&str, Vec<&Edge<'_>>> = BTreeMap::new();
     for edge in edges {
         below.entry(&edge.from).or_default().push(edge);
@@ -129,9 +131,11 @@ pub(super) fn check_cycles(edges: &[Edge<'_>], verb: &str, problems: &mut Proble
             if let Some(place) = way.iter().position(|(id, _)| *id == to) {
                 let circle = way[place..].iter().map(|(id, _)| *id).chain([to]).collect::<Vec<_>>().join(" -> ");
                 problems.found(&edge.node, format!("the circle {circle}"), format!("nothing that {verb} itself"));
+                found = true;
             } else if !finished.contains(to) {
                 way.push((to, 0));
             }
         }
     }
+    found
 }

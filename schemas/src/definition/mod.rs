@@ -6,12 +6,14 @@
 //!
 //! ```text
 //! text --yaml--> documents with lines --schema--> form is right --index--> ids are known
-//!      --catalogue, calendar, objective, agreement, mapping, claims--> values that mean something --resolve--> Definitions
+//!      --catalogue, composition, calendar, objective, agreement, mapping, claims--> values that mean something
+//!      --resolve--> Definitions
 //! ```
 //! Each step tells its problems and hands on what can still be checked, so that one run finds them all. The JSON
 //! Schemas in `schemas/definitions/` say what form a definition has; editors can use them. What a schema cannot say
 //! (references, circles, overlaps, units) is checked in Rust.
 
+pub mod composition;
 pub mod model;
 pub mod source;
 
@@ -42,6 +44,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub use composition::{Composition, CompositionRule, Part};
 pub use model::*;
 pub use problem::{Problem, nearest};
 pub use resolve::{File, load};

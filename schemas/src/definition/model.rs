@@ -11,6 +11,7 @@ use crate::event::{EventKind, TicketType};
 use crate::ratio::Share;
 use crate::time::{Instant, Micros};
 
+use super::composition::Composition;
 use super::source::Source;
 
 /// Everything that one folder of definitions says. Maps are by id, and every reference in them resolves.
@@ -89,7 +90,7 @@ pub struct Cost {
 }
 
 /// How the state of a service follows from what is known of it (R3, R4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StateRule {
     /// Which kinds of event decide.
     pub evidence: Evidence,
@@ -97,12 +98,19 @@ pub struct StateRule {
     pub down_when: DownWhen,
     /// A check is unknown when it was not observed for this long (R4).
     pub stale_after: Micros,
+    /// The services that it is composed of, if it is (R32).
+    pub composition: Option<Composition>,
 }
 
 impl Default for StateRule {
     /// Checks and incidents decide, one check that is down is enough, and 15 minutes of silence make it unknown.
     fn default() -> StateRule {
-        StateRule { evidence: Evidence::Both, down_when: DownWhen::AnyDown, stale_after: Micros(15 * Micros::MINUTE.0) }
+        StateRule {
+            evidence: Evidence::Both,
+            down_when: DownWhen::AnyDown,
+            stale_after: Micros(15 * Micros::MINUTE.0),
+            composition: None,
+        }
     }
 }
 

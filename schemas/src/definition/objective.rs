@@ -163,20 +163,10 @@ fn state_policy(node: &Node<'_>, problems: &mut Problems) -> StatePolicy {
         excluded: word(node.get("excluded"), &excluded, default.excluded, problems),
         denominator: word(node.get("denominator"), &denominator, default.denominator, problems),
         min_outage: min_outage.unwrap_or(default.min_outage),
-        degraded_good: node.get("degraded").map_or(default.degraded_good, |node| degraded_good(&node, problems)),
+        degraded_good: node
+            .get("degraded")
+            .map_or(default.degraded_good, |node| scalar::degraded_good(&node, problems)),
         min_duration: min_duration.unwrap_or(default.min_duration),
-    }
-}
-
-fn degraded_good(node: &Node<'_>, problems: &mut Problems) -> Share {
-    let text = node.scalar().unwrap_or_default();
-    match text {
-        "up" => Share(Share::WHOLE),
-        "down" => Share(0),
-        _ => Share::parse(text).filter(|share| share.0 <= Share::WHOLE).unwrap_or_else(|| {
-            problems.wrong(node, format!("up, down or {}", scalar::SHARE));
-            Share(Share::WHOLE)
-        }),
     }
 }
 

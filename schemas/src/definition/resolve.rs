@@ -10,7 +10,7 @@ use super::mapping::source;
 use super::model::Definitions;
 use super::problem::{Problem, Problems};
 use super::versions::in_order;
-use super::{schema, yaml};
+use super::{composition, schema, yaml};
 
 /// A file of definitions, read by the caller.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,17 @@ fn read(index: &Index<'_>, holiday_files: &HolidayFiles<'_>, problems: &mut Prob
         let service = service(root, index, &mut dependencies, problems);
         definitions.services.insert(service.id.clone(), service);
     }
-    check_cycles(&dependencies, "depends on", problems);
+    let mut parts = Vec::new();
+    for root in index.of(Kind::Service) {
+        parts.extend(composition::edges(root));
+    }
+    let circles =
+        [check_cycles(&dependencies, "depends on", problems), check_cycles(&parts, "is composed of", problems)];
+    if circles == [false, false] {
+        dependencies.extend(parts);
+        check_cycles(&dependencies, "needs", problems);
+        composition::check_ways(&definitions.services, index.of(Kind::Service), problems);
+    }
     let mut calendars = Vec::new();
     for root in index.of(Kind::Calendar) {
         let version = calendar(root, holiday_files, problems);

@@ -88,6 +88,19 @@ pub(super) fn positive_share(node: &Node<'_>, problems: &mut Problems) -> Option
     share_in(1, "a share of more than 0 %, up to 100 %", node, problems)
 }
 
+/// How much of what is degraded is good: `up` all of it, `down` nothing, or a share (R8).
+pub(super) fn degraded_good(node: &Node<'_>, problems: &mut Problems) -> Share {
+    let text = node.scalar().unwrap_or_default();
+    match text {
+        "up" => Share(Share::WHOLE),
+        "down" => Share(0),
+        _ => Share::parse(text).filter(|share| share.0 <= Share::WHOLE).unwrap_or_else(|| {
+            problems.wrong(node, format!("up, down or {SHARE}"));
+            Share(Share::WHOLE)
+        }),
+    }
+}
+
 /// A share from `least` (in billionths) to the whole; `range` says so in words.
 fn share_in(least: i64, range: &str, node: &Node<'_>, problems: &mut Problems) -> Option<Share> {
     let text = node.scalar()?;

@@ -26,6 +26,7 @@ state: {from: checks, down_when: {at_least: 2}, stale_after: 90s}
         evidence: Evidence::Checks,
         down_when: DownWhen::AtLeast(2),
         stale_after: Micros(90 * Micros::SECOND.0),
+        composition: None,
     };
     assert_eq!(service.state, state);
     assert_eq!(good("").services["web"].state, StateRule::default());

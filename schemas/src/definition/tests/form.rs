@@ -177,9 +177,9 @@ fn unknown_fields_are_named_with_the_nearest_known_one() {
         &document("Service", "teir: gold\nowner: x\nflavour: y\n"),
         &[
             "5: spec.teir: found the unknown field \"teir\", expected a field that exists here: one of tier, owner, \
-             customers, depends_on, costs, state; perhaps \"tier\" is meant",
+             customers, depends_on, costs, state, composed_of; perhaps \"tier\" is meant",
             "7: spec.flavour: found the unknown field \"flavour\", expected a field that exists here: one of tier, \
-             owner, customers, depends_on, costs, state",
+             owner, customers, depends_on, costs, state, composed_of",
         ],
     );
     check(

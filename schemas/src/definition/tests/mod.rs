@@ -3,6 +3,7 @@
 mod agreements;
 mod calendars;
 mod catalogue;
+mod compositions;
 mod examples;
 mod exclusions;
 mod form;
