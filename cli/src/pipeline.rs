@@ -4,8 +4,8 @@
 //! kafka-poll thread --KafkaEvent--> feeder thread --Input--> worker thread --> lake-encoder, lake-writer threads
 //!                                                                 |-- commits offsets back, as a hint
 //! ```
-//! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder does, and the feeder ends
-//! when the shutdown is requested, the source fails, or everything is read and that was asked for.
+//! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
+//! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use plimsoll_aggregate::{Input, Live, Progress, Worker, WorkerSettings};
+use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
@@ -58,8 +58,7 @@ pub struct Pipeline {
     source: Arc<KafkaSource>,
     /// The newest numbers.
     pub live: Arc<Live>,
-    feeder: JoinHandle<Result<()>>,
-    worker: JoinHandle<Result<Progress>>,
+    feeder: JoinHandle<Result<Progress>>,
 }
 
 impl Pipeline {
@@ -78,22 +77,19 @@ impl Pipeline {
         };
         let source = Arc::new(kafka::start(settings.kafka, &sources, worker.start_offsets())?);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
-        let feeding = Feeder { source: source.clone(), inputs, shutdown: shutdown.clone(), expected };
-        let feeder = std::thread::Builder::new().name("feeder".to_owned()).spawn(move || feeding.run());
         let committing = source.clone();
-        let work = move || {
-            let done = worker.run(queue, |progress| committing.commit(progress.offsets.clone()));
-            // Whatever the reason, without a worker there is nothing to feed.
-            shutdown.request();
-            done.map_err(anyhow::Error::from)
+        let work = move || worker.run(queue, |progress| committing.commit(progress.offsets.clone()));
+        let worker =
+            std::thread::Builder::new().name("worker".to_owned()).spawn(work).context("cannot start a thread")?;
+        let feeding = Feeder { source: source.clone(), inputs, shutdown, expected };
+        let feed = move || {
+            let fed = feeding.run(&worker);
+            let progress = worker.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
+            fed.map(|()| progress)
         };
-        let worker = std::thread::Builder::new().name("worker".to_owned()).spawn(work);
-        Ok(Pipeline {
-            source,
-            live,
-            feeder: feeder.context("cannot start a thread")?,
-            worker: worker.context("cannot start a thread")?,
-        })
+        let feeder =
+            std::thread::Builder::new().name("feeder".to_owned()).spawn(feed).context("cannot start a thread")?;
+        Ok(Pipeline { source, live, feeder })
     }
 
     /// A handle on the consumer's own numbers that outlives this value.
@@ -101,9 +97,9 @@ impl Pipeline {
         self.source.clone()
     }
 
-    /// True once the worker has ended.
+    /// True once everything is committed, or something failed.
     pub fn is_finished(&self) -> bool {
-        self.worker.is_finished()
+        self.feeder.is_finished()
     }
 
     /// Waits until everything is committed.
@@ -111,11 +107,7 @@ impl Pipeline {
     /// # Errors
     /// Why the worker or the source failed.
     pub fn join(self) -> Result<Progress> {
-        let progress = self.worker.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))?;
-        let fed = self.feeder.join().map_err(|_| anyhow!("the feeder thread ended unexpectedly"))?;
-        let progress = progress?;
-        fed?;
-        Ok(progress)
+        self.feeder.join().map_err(|_| anyhow!("the feeder thread ended unexpectedly"))?
     }
 }
 
@@ -202,10 +194,11 @@ struct Feeder {
 }
 
 impl Feeder {
-    fn run(self) -> Result<()> {
+    /// Feeds until there is a reason to end. What the worker waits for is then dropped, so that it ends, too.
+    fn run(self, worker: &JoinHandle<Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         let mut is_sharing_known = false;
-        while !self.shutdown.is_requested() {
+        while !self.shutdown.is_requested() && !worker.is_finished() {
             let input = match self.source.events().receive(LOOK_EVERY) {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
@@ -237,10 +230,7 @@ impl Feeder {
                     eprintln!("kafka can be read again");
                     continue;
                 }
-                Some(KafkaEvent::Fatal(error)) => {
-                    self.shutdown.request();
-                    return Err(error.into());
-                }
+                Some(KafkaEvent::Fatal(error)) => return Err(error.into()),
             };
             if self.inputs.send(input).is_err() {
                 // The worker ended; it says why.

@@ -29,18 +29,18 @@ impl Shutdown {
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to Ctrl-C")?;
         runtime.spawn(async move {
-            loop {
+            let mut heard = async || {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if told.is_requested() {
-                    eprintln!("stopped at once; the next start goes on from the last committed epoch");
-                    std::process::exit(1);
-                }
-                eprintln!("finishing the epoch; once more stops at once");
-                told.request();
-            }
+            };
+            heard().await;
+            eprintln!("finishing the epoch; once more stops at once");
+            told.request();
+            heard().await;
+            eprintln!("stopped at once; the next start goes on from the last committed epoch");
+            std::process::exit(1);
         });
         Ok(shutdown)
     }

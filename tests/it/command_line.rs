@@ -259,3 +259,24 @@ fn a_broker_that_is_not_there_is_told_and_tried_again_until_a_signal() {
     running.signal("TERM");
     assert!(running.end().success(), "a requested end is a good end");
 }
+
+#[test]
+fn one_signal_ends_the_demo_well_whenever_it_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("demo").to_string_lossy().into_owned();
+    let demo = ["demo", "--folder", &path, "--listen", "127.0.0.1:0"];
+    let mut up = Running::start(&demo);
+    up.wait_for("Still up");
+    up.signal("TERM");
+    assert!(up.end().success(), "when it is up");
+    // While it produces, and while it reads: a summary of a part would be taken for that of the whole month.
+    for early in [" services under ", "into the broker"] {
+        let mut running = Running::start(&[demo.as_slice(), &["--once"]].concat());
+        running.wait_for(early);
+        running.signal("INT");
+        assert!(running.end().success(), "after {early:?}");
+        let told: Vec<String> = std::iter::from_fn(|| running.next_line()).collect();
+        assert!(told.iter().any(|line| line == "ended as asked, before the summary"), "{told:?}");
+        assert!(!told.iter().any(|line| line.contains("Attainment by offering")), "{told:?}");
+    }
+}

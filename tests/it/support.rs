@@ -86,6 +86,11 @@ impl Running {
         panic!("the program did not say {text:?}")
     }
 
+    /// The next line of either stream; none once both have ended.
+    pub fn next_line(&self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
+    }
+
     /// Sends a signal by number and process id.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();

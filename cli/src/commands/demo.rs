@@ -16,6 +16,7 @@ use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::Definitions;
 
 use crate::commands::month;
 use crate::demo::broker::DemoBroker;
@@ -48,6 +49,9 @@ pub struct Arguments {
 /// Marks a folder as one that a demo may remove.
 const MARKER: &str = ".plimsoll-demo";
 
+/// What is said in place of the summary: that of a part of the month would be taken for that of the whole.
+const ENDED_EARLY: &str = "ended as asked, before the summary";
+
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
@@ -59,6 +63,64 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let address = listener.local_addr()?;
 
+    let (generator, found) = prepare(&arguments)?;
+    let told = Teller::new();
+    let broker = DemoBroker::start(&generator, |records| {
+        told.tell(&format!("produced {records} records"));
+        !shutdown.is_requested()
+    })?;
+    let Some(broker) = broker else {
+        told.done(ENDED_EARLY);
+        return Ok(ExitCode::SUCCESS);
+    };
+    told.done(&format!(
+        "produced {} records into the broker of this process ({:.1} s)",
+        broker.records,
+        started.elapsed().as_secs_f64()
+    ));
+
+    let lake = runtime.block_on(Lake::open(&arguments.folder.join("lake").to_string_lossy()))?;
+    let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
+    let end = end_of(arguments.month);
+    let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
+    let settings = Settings {
+        kafka,
+        worker: worker_settings(end),
+        definitions: found,
+        lake,
+        newest: Vec::new(),
+        until_caught_up: true,
+    };
+    let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
+    let (live, source) = (pipeline.live.clone(), pipeline.source());
+    let scraped = live.clone();
+    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source, end));
+    let answering =
+        runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, shutdown.clone()));
+    while !pipeline.is_finished() {
+        std::thread::sleep(Duration::from_millis(50));
+        told.tell(&progress(&live.pipeline(), broker.records));
+    }
+    pipeline.join()?;
+    let counts = live.pipeline();
+    told.done(&format!("{} ({:.1} s)", progress(&counts, broker.records), started.elapsed().as_secs_f64()));
+    if shutdown.is_requested() {
+        println!("{ENDED_EARLY}");
+    } else {
+        runtime.block_on(summary::print(&service, &mut std::io::stdout()))?;
+        print_counts(&counts);
+        if !arguments.once {
+            print_addresses(address, &arguments.folder);
+            runtime.block_on(shutdown.requested());
+        }
+    }
+    shutdown.request();
+    runtime.block_on(answering)??;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the month up and writes its definitions.
+fn prepare(arguments: &Arguments) -> Result<(Generator, Arc<Definitions>)> {
     let generator = Generator::new(arguments.seed, arguments.month);
     let texts = generator.definitions();
     write_folder(&arguments.folder, &texts)?;
@@ -73,18 +135,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         definitions::counted(found.agreements.len(), "agreement"),
         arguments.seed
     );
-    let told = Teller::new();
-    let broker = DemoBroker::start(&generator, |records| told.tell(&format!("produced {records} records")))?;
-    told.done(&format!(
-        "produced {} records into the broker of this process ({:.1} s)",
-        broker.records,
-        started.elapsed().as_secs_f64()
-    ));
+    Ok((generator, found))
+}
 
-    let lake = runtime.block_on(Lake::open(&arguments.folder.join("lake").to_string_lossy()))?;
-    let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
-    let end = end_of(arguments.month);
-    let worker = WorkerSettings {
+fn worker_settings(end: Instant) -> WorkerSettings {
+    WorkerSettings {
         group: "demo".to_owned(),
         lanes: 2,
         epoch_interval: Duration::from_millis(500),
@@ -92,33 +147,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         publish_interval: Duration::from_secs(60),
         snapshot_every: 100,
         clock: Arc::new(move || end),
-    };
-    let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
-    let settings = Settings { kafka, worker, definitions: found, lake, newest: Vec::new(), until_caught_up: true };
-    let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
-    let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let scraped = live.clone();
-    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source, end));
-    // The worker's end is not the end of the doors, so they have a shutdown of their own.
-    let closing = Shutdown::default();
-    let answering =
-        runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, closing.clone()));
-    while !pipeline.is_finished() {
-        std::thread::sleep(Duration::from_millis(50));
-        told.tell(&progress(&live.pipeline(), broker.records));
     }
-    pipeline.join()?;
-    let counts = live.pipeline();
-    told.done(&format!("{} ({:.1} s)", progress(&counts, broker.records), started.elapsed().as_secs_f64()));
-    runtime.block_on(summary::print(&service, &mut std::io::stdout()))?;
-    print_counts(&counts);
-    if !arguments.once {
-        print_addresses(address, &arguments.folder);
-        wait_for_signal(&runtime)?;
-    }
-    closing.request();
-    runtime.block_on(answering)??;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The last microsecond of the month: what the demo's clock shows throughout.
@@ -183,12 +212,6 @@ fn print_addresses(address: SocketAddr, folder: &Path) {
         lake.display()
     );
     println!("  cargo run -- check --definitions {}", definitions.display());
-}
-
-fn wait_for_signal(runtime: &tokio::runtime::Runtime) -> Result<()> {
-    let waiting = Shutdown::on_signals(runtime.handle())?;
-    runtime.block_on(waiting.requested());
-    Ok(())
 }
 
 /// Tells progress on one line of a terminal; elsewhere only what is done.

@@ -32,11 +32,12 @@ pub struct DemoBroker {
 type Places = HashMap<(&'static str, Vec<u8>), i32>;
 
 impl DemoBroker {
-    /// Starts the cluster and produces everything that the generator has, telling `progress` how many records are in.
+    /// Starts the cluster and produces everything that the generator has, telling `progress` how many records are in;
+    /// `None` when that says not to go on.
     ///
     /// # Errors
     /// When the cluster cannot be started or takes no records.
-    pub fn start(generator: &Generator, mut progress: impl FnMut(usize)) -> Result<DemoBroker> {
+    pub fn start(generator: &Generator, mut progress: impl FnMut(usize) -> bool) -> Result<Option<DemoBroker>> {
         let cluster = MockCluster::start().context("cannot start the broker in this process")?;
         let (topics, places) = lay_out(generator)?;
         for (topic, partitions) in topics {
@@ -66,11 +67,13 @@ impl DemoBroker {
             records += 1;
             if records % 20_000 == 0 {
                 producer.poll(Duration::ZERO);
-                progress(records);
+                if !progress(records) {
+                    return Ok(None);
+                }
             }
         }
         producer.flush(Duration::from_secs(60)).context("the broker in this process did not take all records")?;
-        Ok(DemoBroker { cluster, records })
+        Ok(Some(DemoBroker { cluster, records }))
     }
 
     /// Where it listens.
