@@ -15,6 +15,7 @@ use plimsoll_schemas::definition::{
     UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::{EventKind, TicketType};
+use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -384,7 +385,7 @@ impl ServicePlan {
         index: ObjectiveIndex,
     ) -> usize {
         let is_state = matches!(feed(&objective.indicator.signal), Feed::State(_));
-        let name = if is_state { "state".to_owned() } else { counted_name(&objective.indicator.signal) };
+        let name = if is_state { "state".to_owned() } else { counted_name(objective) };
         let customer = if is_state { None } else { agreement.customer.clone() };
         let place = self.indicators.iter().position(|known| {
             (&known.name, &known.calendar_id, known.time_zone, &known.customer)
@@ -412,7 +413,8 @@ impl ServicePlan {
 }
 
 /// A counted signal with its rule, so that two rules never share a name: `resolution_time P1,P2 within 4h (...)`.
-fn counted_name(signal: &Signal) -> String {
+fn counted_name(objective: &Objective) -> String {
+    let signal = &objective.indicator.signal;
     let name = signal.as_str();
     match signal {
         Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) | Signal::FulfilmentTime(rule) => {
@@ -428,6 +430,8 @@ fn counted_name(signal: &Signal) -> String {
             format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
         }
         Signal::Latency { within } => format!("{name} within {within}"),
+        // Every percentile follows from the same counts.
+        Signal::LatencyPercentile { .. } => format!("{name} {}", objective.target),
         Signal::Throughput { kind, .. } | Signal::ErrorCount { kind } => format!("{name} of {}", kind.as_str()),
         Signal::Satisfaction { good_from } => format!("{name} from {good_from}"),
         _ => name.to_owned(),
@@ -454,6 +458,7 @@ pub fn feed(signal: &Signal) -> Feed {
         | Signal::Satisfaction { .. }
         | Signal::NetPromoterScore
         | Signal::Latency { .. }
+        | Signal::LatencyPercentile { .. }
         | Signal::Throughput { .. }
         | Signal::ErrorCount { .. } => Feed::Events,
     }
@@ -500,6 +505,14 @@ impl ObjectivePlan {
         matches!(self.feed(), Feed::State(StatePolicy { unknown: UnknownPolicy::Hold, .. }))
     }
 
+    /// The share of latencies that the target is promised for; `None` when it is no percentile.
+    pub fn percentile(&self) -> Option<Share> {
+        match self.objective.indicator.signal {
+            Signal::LatencyPercentile { percentile } => Some(percentile),
+            _ => None,
+        }
+    }
+
     /// How long before a window states matter within it, besides those that are held (R7).
     pub fn lead(&self) -> Micros {
         match self.feed() {
@@ -520,7 +533,7 @@ impl ObjectivePlan {
     }
 
     /// The target as the tables hold it: (share, time, count), of which exactly one is there.
-    pub fn target_columns(&self) -> (Option<plimsoll_schemas::ratio::Share>, Option<i64>, Option<i64>) {
+    pub fn target_columns(&self) -> (Option<Share>, Option<i64>, Option<i64>) {
         match self.objective.target {
             Target::AtLeast(share) | Target::AtMost(share) => (Some(share), None, None),
             Target::AtLeastTime(time) | Target::AtMostTime(time) => (None, Some(time.0), None),

@@ -93,6 +93,15 @@ const ROWS: &[(Table, i64, &str)] = &[
         2,
         r#"{"service":"web","signal":"availability","calendar":"24x7","time_zone":"UTC","bucket_start":"2026-01-10T00:00:00Z","bucket_end":"2026-01-11T00:00:00Z","good_us":-60000000,"bad_us":60000000}"#,
     ),
+    // Of five latencies in three bins one was counted twice at first.
+    (
+        Table::Measures,
+        3,
+        r#"{"service":"mail","indicator":"latency_percentile at most 0.3s","bucket_start":"2026-01-10T00:00:00Z","latency_at_most_us":100,"total_count":3}
+{"service":"mail","indicator":"latency_percentile at most 0.3s","bucket_start":"2026-01-10T00:00:00Z","latency_at_most_us":301055,"total_count":1}
+{"service":"mail","indicator":"latency_percentile at most 0.3s","bucket_start":"2026-01-11T00:00:00Z","latency_at_most_us":100,"total_count":-1}
+{"service":"mail","indicator":"latency_percentile at most 0.3s","bucket_start":"2026-01-11T00:00:00Z","latency_at_most_us":200,"total_count":2}"#,
+    ),
     // January was missed, was not, and was after all, at another instant; INC2 and INC8 were not (INC8
     // within one epoch), though INC8 was warned of at 50 %, and at 75 % until that was taken back; INC9 was, half an
     // hour earlier than first said. January's budget burnt too fast twice, and once not.

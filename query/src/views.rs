@@ -58,12 +58,13 @@ pub(crate) const VIEWS: &[View] = &[
     View {
         name: "measures",
         sql: "SELECT service, indicator, calendar, time_zone, customer, bucket_start, max(bucket_end) AS bucket_end,
+                  latency_at_most_us,
                   sum(good_us) AS good_us, sum(bad_us) AS bad_us, sum(degraded_us) AS degraded_us,
                   sum(excluded_us) AS excluded_us, sum(unknown_us) AS unknown_us,
                   sum(good_count) AS good_count, sum(total_count) AS total_count,
                   max(recorded_at) AS recorded_at, max(epoch) AS epoch
               FROM history.measures
-              GROUP BY service, indicator, calendar, time_zone, customer, bucket_start",
+              GROUP BY service, indicator, calendar, time_zone, customer, bucket_start, latency_at_most_us",
     },
     // Promises that are missed, and warnings that were given: of each the newest word, unless that takes it back.
     // Each time that a budget burns too fast is a warning of its own.

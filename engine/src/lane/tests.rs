@@ -64,6 +64,8 @@ spec:
     - {id: untroubled, indicator: {signal: availability, min_outage: 90m, denominator: full_window}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: longest, indicator: {signal: longest_outage, min_outage: 4h, unknown: hold}, target: {at_most: 2h}, window: {calendar: day}}
     - {id: latency, indicator: {signal: latency, within: 250ms}, target: {at_least: 60 %}, window: {calendar: day}}
+    - {id: fastest, indicator: {signal: latency_percentile, percentile: 80 %}, target: {at_most: 400ms}, window: {calendar: day}}
+    - {id: median, indicator: {signal: latency_percentile, percentile: 50 %}, target: {at_most: 250ms}, window: {rolling: 36h}}
     - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h}, target: {at_least: 1}, window: {calendar: day}}
     - {id: errors, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 9}, window: {calendar: day}}
     - {id: timely, indicator: {signal: changes_on_time}, target: {at_least: 90 %}, window: {calendar: week}}
@@ -196,6 +198,7 @@ impl Happening {
 }
 
 mod composites;
+mod counts;
 mod reference;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
@@ -363,8 +366,12 @@ fn current(all: &[Facts]) -> Vec<String> {
     }
     let mut measures = std::collections::BTreeMap::<String, [i64; 6]>::new();
     for row in all.iter().flat_map(|facts| &facts.measures) {
-        let sums =
-            measures.entry(format!("measure {} {} {}", row.service, row.indicator, row.bucket_start)).or_default();
+        let sums = measures
+            .entry(format!(
+                "measure {} {} {} {:?}",
+                row.service, row.indicator, row.bucket_start, row.latency_at_most_us
+            ))
+            .or_default();
         let parts = [row.good_us, row.bad_us, row.degraded_us, row.unknown_us, row.good_count, row.total_count];
         (0..6).for_each(|place| sums[place] += parts[place]);
     }

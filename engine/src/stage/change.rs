@@ -96,6 +96,7 @@ impl ChangeStage {
                 portfolio.objective_place(key).map(|objective| Contribution {
                     objective,
                     at,
+                    bin: None,
                     good: i64::from(good),
                     total: 1,
                 })
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(derived, [], "it has not ended yet");
         stage.observe("C1", record(10, Action::Finished, Some(Outcome::Success)));
         stage.close(&portfolio, &mut derived);
-        let bad = Contribution { objective, at: Instant(10), good: 0, total: 1 };
+        let bad = Contribution { objective, at: Instant(10), bin: None, good: 0, total: 1 };
         assert_eq!(derived, [Derived::Contribution(bad)]);
         derived.clear();
         stage.observe("C1", record(30, Action::Updated, Some(Outcome::Success)));

@@ -3,7 +3,8 @@
 //! A row carries a sign: rows of one day add up, so a correction is one more row. Days are stored sparsely. Of a
 //! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it was
 //! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what
-//! came since the last time. What an agreement excludes is not excluded here: other agreements count it, and so does a
+//! came since the last time; those of latencies whose percentile is wanted bin by bin, so that the histogram of any
+//! stretch of days is a sum of rows. What an agreement excludes is not excluded here: other agreements count it, and so does a
 //! trend.
 
 use std::collections::BTreeMap;
@@ -13,7 +14,8 @@ use plimsoll_schemas::table::MeasureRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Step};
+use super::{Contribution, Facts, Step};
+use crate::histogram::Bin;
 use crate::portfolio::{IndicatorPlan, ServicePlan};
 use crate::state::service::Segment;
 use crate::verdict::{Measured, measure_states, stretches};
@@ -22,8 +24,8 @@ use crate::window::{Window, window_containing, windows_between};
 /// What is remembered of one indicator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndicatorState {
-    /// Counts that were not written yet, by the start of the day: (good, total), signed.
-    pending: BTreeMap<Instant, (i64, i64)>,
+    /// Counts that were not written yet, by the start of the day and the bin of the latency: (good, total), signed.
+    pending: BTreeMap<(Instant, Option<Bin>), (i64, i64)>,
     /// The parts of the days that were written, by the start of the day.
     written: BTreeMap<Instant, Parts>,
     /// The start of the first day that is not over; `None` before any day was looked at.
@@ -38,11 +40,11 @@ type Parts = [Micros; 5];
 const NOTHING: Parts = [Micros::ZERO; 5];
 
 impl IndicatorState {
-    /// Counts something at an instant.
-    pub fn count(&mut self, plan: &IndicatorPlan, at: Instant, good: i64, total: i64) {
-        let day = window_containing(WindowKind::Day, plan.time_zone, at).start;
-        let pending = self.pending.entry(day).or_default();
-        *pending = (pending.0.saturating_add(good), pending.1.saturating_add(total));
+    /// Counts something at its instant.
+    pub fn count(&mut self, plan: &IndicatorPlan, counted: Contribution) {
+        let day = window_containing(WindowKind::Day, plan.time_zone, counted.at).start;
+        let pending = self.pending.entry((day, counted.bin)).or_default();
+        *pending = (pending.0.saturating_add(counted.good), pending.1.saturating_add(counted.total));
     }
 
     /// Says that states from this instant on may differ.
@@ -85,7 +87,7 @@ impl IndicatorState {
             if now == NOTHING && before == NOTHING {
                 self.written.remove(&day.start);
             } else if now != before {
-                facts.measures.push(row(service, plan, day, difference(&now, &before), (0, 0), step));
+                facts.measures.push(row(service, plan, day, difference(&now, &before), (None, (0, 0)), step));
             }
             self.next_day = self.next_day.max(Some(day.end));
         }
@@ -93,10 +95,10 @@ impl IndicatorState {
 
     /// Writes what was counted since the last time.
     pub fn write_counts(&mut self, service: &ServicePlan, plan: &IndicatorPlan, step: &Step, facts: &mut Facts) {
-        for (day, counts) in std::mem::take(&mut self.pending) {
+        for ((day, bin), counts) in std::mem::take(&mut self.pending) {
             if counts != (0, 0) {
                 let day = window_containing(WindowKind::Day, plan.time_zone, day);
-                facts.measures.push(row(service, plan, day, NOTHING, counts, step));
+                facts.measures.push(row(service, plan, day, NOTHING, (bin, counts), step));
             }
         }
     }
@@ -115,7 +117,7 @@ fn row(
     plan: &IndicatorPlan,
     day: Window,
     parts: Parts,
-    counts: (i64, i64),
+    (bin, counts): (Option<Bin>, (i64, i64)),
     step: &Step,
 ) -> MeasureRow {
     MeasureRow {
@@ -126,6 +128,7 @@ fn row(
         customer: plan.customer.as_deref().map(str::to_owned),
         bucket_start: day.start,
         bucket_end: day.end,
+        latency_at_most_us: bin.map(|bin| bin.last().0),
         good_us: parts[0].0,
         bad_us: parts[1].0,
         degraded_us: parts[2].0,

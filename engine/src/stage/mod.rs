@@ -17,6 +17,7 @@ pub mod change;
 pub mod measure;
 pub mod publish;
 pub mod service;
+pub mod tally;
 pub mod ticket;
 
 use plimsoll_schemas::Instant;
@@ -26,6 +27,7 @@ use plimsoll_schemas::table::{
 
 use crate::Name;
 use crate::budget::Spending;
+use crate::histogram::Bin;
 use crate::portfolio::{ObjectiveIndex, ServiceIndex};
 use crate::state::exclusion::ApprovedWindow;
 use crate::state::followed::Caused;
@@ -132,6 +134,8 @@ pub struct Contribution {
     pub objective: ObjectiveIndex,
     /// The instant whose window they belong to.
     pub at: Instant,
+    /// The bin of the latency that is counted, where a percentile is wanted of it.
+    pub bin: Option<Bin>,
     /// Good things more, or fewer.
     pub good: i64,
     /// Things more, or fewer.
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn r21_equal_contributions_of_one_ticket_count_each() {
-        let one = Contribution { objective: ObjectiveIndex(0), at: Instant(5), good: 1, total: 1 };
+        let one = Contribution { objective: ObjectiveIndex(0), at: Instant(5), bin: None, good: 1, total: 1 };
         let taken = Contribution { good: -1, total: -1, ..one };
         assert_eq!(contribution_changes(&[one], &[one, one]), [one]);
         assert_eq!(contribution_changes(&[one, one], &[one]), [taken]);

@@ -13,6 +13,7 @@ use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Subject, Warning, breach_row};
+use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
@@ -27,8 +28,8 @@ use crate::window::{Window, newest_from, uncut_stretch, window_containing, windo
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectiveState {
-    /// What was counted, by the start of the stretch that no window cuts: (good, total).
-    counts: BTreeMap<Instant, (i64, i64)>,
+    /// What was counted.
+    tally: Tally,
     /// What was last written, by the start of the window.
     written: BTreeMap<Instant, Written>,
     /// What was last said of breaches, by the start of the window.
@@ -94,7 +95,7 @@ impl ObjectiveState {
         let start = plan.agreement.in_force.start;
         let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
         ObjectiveState {
-            counts: BTreeMap::new(),
+            tally: Tally::default(),
             written: BTreeMap::new(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
@@ -114,10 +115,8 @@ impl ObjectiveState {
         if !self.last_stretch.contains(contribution.at) {
             self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
-        let (good, total) = self.counts.entry(self.last_stretch.start).or_default();
-        // A sum beyond i64 stays at its end: a defective producer must not stop everybody else.
-        *good = good.saturating_add(contribution.good);
-        *total = total.saturating_add(contribution.total);
+        let Contribution { bin, good, total, .. } = contribution;
+        self.tally.count(self.last_stretch.start, bin, good, total);
         self.touch(contribution.at);
     }
 
@@ -195,13 +194,6 @@ impl ObjectiveState {
         spending
     }
 
-    /// What was counted in a window.
-    fn counted(&self, window: Window) -> (i64, i64) {
-        let add =
-            |(good, total): (i64, i64), more: &(i64, i64)| (good.saturating_add(more.0), total.saturating_add(more.1));
-        self.counts.range(window.start..window.end).map(|(_, counts)| counts).fold((0, 0), add)
-    }
-
     fn find(
         &self,
         plan: &ObjectivePlan,
@@ -210,18 +202,9 @@ impl ObjectiveState {
         now: Instant,
         known: &Known<'_>,
     ) -> Found {
+        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, now) };
         let Judging { window, segment, last } = judging;
         let over = segment.end <= now;
-        let Feed::State(policy) = plan.feed() else {
-            let (good_count, total_count) = self.counted(window);
-            let agreed = plan.calendar.elapsed(segment.start, segment.end);
-            let elapsed = plan.calendar.elapsed(segment.start, segment.end.min(now));
-            let is_counted = self.counts.range(window.start..window.end).next().is_some();
-            let measured = Measured { good_count, total_count, is_counted, agreed, elapsed, ..Measured::default() };
-            let judged = judge(&plan.objective, &measured, over);
-            let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-            return Found { window, segment, measured, judged, breached_at, warnings: None, spending: None, last };
-        };
         let excluded = plan.excluded_time(known.maintenance, segment);
         let stretches = stretches(known.states, &excluded, &policy, segment, now);
         let agreed = plan.calendar.elapsed(segment.start, segment.end);
@@ -243,6 +226,24 @@ impl ObjectiveState {
             (false, _) => None,
         };
         Found { window, segment, measured, judged, breached_at, warnings, spending, last }
+    }
+
+    fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, now: Instant) -> Found {
+        let Judging { window, segment, last } = judging;
+        let (good_count, total_count) = self.tally.sums(window);
+        let percentile = plan.percentile().and_then(|share| self.tally.latencies(window).percentile(share));
+        let measured = Measured {
+            good_count,
+            total_count,
+            percentile: percentile.unwrap_or_default(),
+            is_counted: self.tally.is_counted(window),
+            agreed: plan.calendar.elapsed(segment.start, segment.end),
+            elapsed: plan.calendar.elapsed(segment.start, segment.end.min(now)),
+            ..Measured::default()
+        };
+        let judged = judge(&plan.objective, &measured, segment.end <= now);
+        let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
+        Found { window, segment, measured, judged, breached_at, warnings: None, spending: None, last }
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up, or
@@ -354,10 +355,10 @@ impl Found {
 
 impl Written {
     /// For the correction row: `breached: good_us 5, bad_us 5, ...`. What is held or lies below an exclusion is told
-    /// where there is any, for then it may be all that changed.
+    /// where there is any, for then it may be all that changed; so is the percentile of latencies.
     fn describe(&self) -> String {
         let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
-        let Measured { good_count, total_count, outage_count, longest_outage, .. } = self.measured;
+        let Measured { good_count, total_count, percentile, outage_count, longest_outage, .. } = self.measured;
         let mut text = format!(
             "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {good_count}, \
              total_count {total_count}, outage_count {outage_count}, longest_outage_us {}",
@@ -375,6 +376,9 @@ impl Written {
                     text.push_str(&format!(", {of}_{state}_us {}", time.0));
                 }
             }
+        }
+        if percentile > Micros::ZERO {
+            text.push_str(&format!(", percentile_us {}", percentile.0));
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::definition::{CountRule, Signal};
+use plimsoll_schemas::definition::{CountRule, Signal, Target};
 use plimsoll_schemas::event::{EventKind, Status};
 use plimsoll_schemas::table::{OutageRow, TransitionRow};
 use plimsoll_schemas::{Instant, Micros};
@@ -12,6 +12,7 @@ use super::measure::IndicatorState;
 use super::publish::{Known, ObjectiveState};
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
+use crate::histogram::Bin;
 use crate::ledger::Ledger;
 use crate::portfolio::{
     IndicatorPlan, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
@@ -78,9 +79,18 @@ impl Counts<'_> {
                 // A score on another scale says nothing about this one.
                 _ => None,
             },
-            Signal::Latency { within } => self.latency.map(|latency| (i64::from(latency <= *within), 1)),
+            Signal::Latency { within } => self.latency_within(*within),
+            Signal::LatencyPercentile { .. } => match plan.objective.target {
+                Target::AtMostTime(limit) => self.latency_within(limit),
+                // Nothing else can be promised of a latency; definitions that do are refused.
+                _ => None,
+            },
             _ => None,
         }
+    }
+
+    fn latency_within(&self, limit: Micros) -> Option<(i64, i64)> {
+        self.latency.map(|latency| (i64::from(latency <= limit), 1))
     }
 
     fn counted_of(&self, kind: EventKind) -> Option<(i64, i64)> {
@@ -151,7 +161,8 @@ impl ServiceStage {
             let plan = portfolio.objective(objective);
             let Some((good, total)) = event.under(plan) else { continue };
             if plan.agreement.concerns(event.customer) {
-                self.contribute(portfolio, Contribution { objective, at: event.time, good, total });
+                let bin = plan.percentile().and(event.latency).map(Bin::of);
+                self.contribute(portfolio, Contribution { objective, at: event.time, bin, good, total });
             }
         }
     }
@@ -200,7 +211,7 @@ impl ServiceStage {
         if indicator.objectives.iter().find(in_force) == Some(&contribution.objective) {
             let indicators = &mut self.services[plan.service.0 as usize].indicators;
             let state = indicators.entry(indicator_key(indicator)).or_default();
-            state.count(indicator, contribution.at, contribution.good, contribution.total);
+            state.count(indicator, contribution);
         }
     }
 

@@ -352,7 +352,7 @@ impl TicketEntry {
         derived: &mut Vec<Derived>,
     ) {
         let contribution = |&(ref key, at, good, total): &(ObjectiveKey, Instant, i64, i64)| {
-            portfolio.objective_place(key).map(|objective| Contribution { objective, at, good, total })
+            portfolio.objective_place(key).map(|objective| Contribution { objective, at, bin: None, good, total })
         };
         let before: Vec<_> = self.told.iter().filter_map(contribution).collect();
         let now: Vec<_> = counts.iter().filter_map(contribution).collect();

@@ -5,6 +5,7 @@
 //! ```text
 //! share at least s              g >= s * n
 //! share at most s               n - g <= s * n
+//! percentile p at most a limit  g >= p * n           g are those within the limit
 //! throughput at least s per u   n * u >= s * e
 //! net promoter score            100 * g >= s * n     g is promoters less detractors
 //! number at most s              n - g <= s
@@ -12,6 +13,7 @@
 //!
 //! An open window that misses its target so far is at risk: what is still to come may mend it.
 
+use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, Target};
 use plimsoll_schemas::ratio::Share;
 
@@ -85,6 +87,14 @@ fn standing(objective: &Objective, measured: &Measured) -> Option<Standing> {
         (_, Target::AtMostCount(limit)) => {
             let left = i128::from(limit) - bad;
             Some(Standing { kept: left >= 0, value: count_of(bad, 1), left: Some((left, limit.into())) })
+        }
+        (Signal::LatencyPercentile { percentile }, Target::AtMostTime(limit)) => {
+            let allowed = (WHOLE - i128::from(percentile.0)) * total;
+            let left = allowed - bad * WHOLE;
+            let kept = left >= 0;
+            // A histogram is not exact, the verdict is: what is shown must not contradict it.
+            let shown = if kept { measured.percentile.min(limit) } else { measured.percentile.max(limit + Micros(1)) };
+            Some(Standing { kept, value: Value::Time(shown), left: Some((left, allowed)) })
         }
         (_, Target::AtLeastTime(_) | Target::AtMostTime(_)) => None,
     }

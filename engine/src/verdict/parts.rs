@@ -41,6 +41,8 @@ pub struct Measured {
     pub good_count: i64,
     /// Things counted.
     pub total_count: i64,
+    /// The percentile of the latencies that were counted, as their histogram tells it; zero where none is wanted.
+    pub percentile: Micros,
     /// Outages that touch the segment in agreed time, for at least the policy's `min_duration`.
     pub outage_count: i64,
     /// The longest of them, in agreed time.

@@ -513,6 +513,37 @@ fn r10_a_share_or_a_number_at_most() {
 }
 
 #[test]
+fn r10_a_percentile_is_judged_by_counting_and_what_is_shown_never_says_otherwise() {
+    // 95 % of 20 are 19. The limit is 300 ms, of whose bin 301.055 ms is the last.
+    let ask = |good, total, percentile, over| {
+        let sums =
+            Measured { good_count: good, total_count: total, percentile: Micros(percentile), ..Measured::default() };
+        let signal = Signal::LatencyPercentile { percentile: Share(950_000_000) };
+        let judged = judge(&objective(signal, Target::AtMostTime(Micros(300_000))), &sums, over);
+        (judged.verdict, judged.value, judged.budget_left_share)
+    };
+    let time = |micros| Some(Value::Time(Micros(micros)));
+    assert_eq!(ask(19, 20, 120_000, true), (Verdict::Met, time(120_000), Some(Share(0))));
+    assert_eq!(ask(19, 20, 301_055, true), (Verdict::Met, time(300_000), Some(Share(0))), "not above its limit");
+    // One of 20 may be above, two are: 100 % too many.
+    assert_eq!(ask(18, 20, 301_055, true), (Verdict::Breached, time(301_055), Some(Share(-1_000_000_000))));
+    assert_eq!(ask(18, 20, 299_999, true).1, time(300_001), "not within its limit");
+    assert_eq!(ask(18, 20, 301_055, false).0, Verdict::AtRisk, "more may come");
+    assert_eq!(ask(0, 0, 0, true), (Verdict::NoData, None, None));
+}
+
+/// The 95th percentile of 20 latencies: 19 from 10 ms to 190 ms, and one of 2 s.
+fn latency_percentile() -> Judged {
+    let latencies = (1..=19).map(|step| Micros(step * 10_000)).chain([Micros(2_000_000)]);
+    let counts: crate::histogram::Histogram =
+        latencies.map(|latency| (crate::histogram::Bin::of(latency), 1)).collect();
+    let percentile = Share(950_000_000);
+    let percentile_read = counts.percentile(percentile).expect("something was counted");
+    let sums = Measured { good_count: 19, total_count: 20, percentile: percentile_read, ..Measured::default() };
+    judge(&objective(Signal::LatencyPercentile { percentile }, Target::AtMostTime(Micros(300_000))), &sums, true)
+}
+
+#[test]
 fn r10_the_examples_of_the_page() {
     const PAGE: &str = include_str!("../../../docs/rules/r10-indicators.md");
     let hours = |hours: i64| Micros(hours * Micros::HOUR.0);
@@ -555,6 +586,7 @@ fn r10_the_examples_of_the_page() {
             counted(Signal::Throughput { kind: monitoring, per: hours(1) }, Target::AtLeastCount(1), 0, 84_000),
         ),
         ("`latency` ", counted(Signal::Latency { within: Micros(300_000) }, share, 950, 1_000)),
+        ("`latency_percentile` of `percentile: 95 %` ", latency_percentile()),
         ("`change_success` ", counted(Signal::ChangeSuccess, share, 36, 40)),
         ("`changes_on_time` ", counted(Signal::ChangesOnTime, share, 38, 40)),
         (

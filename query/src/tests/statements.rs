@@ -23,8 +23,13 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
         ),
         ("SELECT at, state FROM transitions", "at,state\n2026-01-10T10:00:00Z,down\n"),
         (
-            "SELECT good_us, bad_us, bucket_end FROM measures",
+            "SELECT good_us, bad_us, bucket_end FROM measures WHERE service = 'web'",
             "good_us,bad_us,bucket_end\n3540000000,60000000,2026-01-11T00:00:00Z\n",
+        ),
+        (
+            "SELECT date_part('day', bucket_start) AS day, latency_at_most_us, total_count FROM measures \
+             WHERE service = 'mail' ORDER BY 1, 2",
+            "day,latency_at_most_us,total_count\n10,100,3\n10,301055,1\n11,100,-1\n11,200,2\n",
         ),
         (
             "SELECT event, ticket, at, severity FROM breaches ORDER BY at",
@@ -203,4 +208,21 @@ async fn limits_hold() {
     let wide = "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value ORDER BY 2 LIMIT 1";
     let error = ask(&service, wide, Format::Csv).await.expect_err("memory");
     assert_eq!(error.kind(), "exhausted", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_the_percentile_of_any_days_is_read_from_the_bins_as_the_page_says() {
+    const PAGE: &str = include_str!("../../../docs/rules/r10-indicators.md");
+    let statement = PAGE.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a statement");
+    let (_folder, _lake, service) = service(limits()).await;
+    // Two of 100 us, two of 200 us, one in the bin until 301,055 us. 95 % of 5 are 4.75, so the 5th; 80 % are the 4th,
+    // 40 % the 2nd.
+    for (percent, expected) in [(95, 301_055), (80, 200), (40, 100)] {
+        let asked = statement
+            .replace("'web'", "'mail'")
+            .replace("2026-11-01", "2026-01-10")
+            .replace("95 * n", &format!("{percent} * n"));
+        let answer = ask(&service, &asked, Format::Csv).await.expect("an answer");
+        assert_eq!(answer.lines().nth(1), Some(expected.to_string().as_str()), "{percent} %");
+    }
 }

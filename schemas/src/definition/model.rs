@@ -379,6 +379,11 @@ pub enum Signal {
         /// The longest latency that is good.
         within: Micros,
     },
+    /// The latency that this share of measured latencies does not exceed, by nearest rank.
+    LatencyPercentile {
+        /// The share, such as 95 %.
+        percentile: Share,
+    },
     /// How many things events of one kind count in each unit of agreed time.
     Throughput {
         /// The kind of event whose `total_count` is summed.
@@ -639,7 +644,7 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 19] = [
+    pub const NAMES: [&'static str; 20] = [
         "availability",
         "downtime",
         "longest_outage",
@@ -655,6 +660,7 @@ impl Signal {
         "satisfaction",
         "net_promoter_score",
         "latency",
+        "latency_percentile",
         "throughput",
         "error_count",
         "changes_on_time",
@@ -679,6 +685,7 @@ impl Signal {
             Signal::Satisfaction { .. } => "satisfaction",
             Signal::NetPromoterScore => "net_promoter_score",
             Signal::Latency { .. } => "latency",
+            Signal::LatencyPercentile { .. } => "latency_percentile",
             Signal::Throughput { .. } => "throughput",
             Signal::ErrorCount { .. } => "error_count",
             Signal::ChangesOnTime => "changes_on_time",

@@ -133,6 +133,10 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         }
         "net_promoter_score" => Signal::NetPromoterScore,
         "latency" => Signal::Latency { within: positive("within", node, problems)? },
+        "latency_percentile" => {
+            let percentile = node.get("percentile").and_then(|node| scalar::positive_share(&node, problems));
+            Signal::LatencyPercentile { percentile: percentile? }
+        }
         "throughput" => Signal::Throughput { kind: kind(node, problems), per: positive("per", node, problems)? },
         "error_count" => Signal::ErrorCount { kind: kind(node, problems) },
         "changes_on_time" => Signal::ChangesOnTime,
@@ -242,7 +246,9 @@ impl Promise {
             Signal::NetPromoterScore => Promise::CountAtLeast(-100, 100),
             Signal::Throughput { .. } => Promise::CountAtLeast(1, i64::MAX),
             Signal::Mtbf(_) | Signal::Mtbsi(_) => Promise::TimeAtLeast,
-            Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) => Promise::TimeAtMost,
+            Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) | Signal::LatencyPercentile { .. } => {
+                Promise::TimeAtMost
+            }
             Signal::OutageCount(_) | Signal::ErrorCount { .. } => Promise::CountAtMost,
         }
     }

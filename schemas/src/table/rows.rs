@@ -266,6 +266,12 @@ pub(super) const MEASURES: &[Column] = &[
     ("customer", Text, OPTIONAL, "customer whose tickets, changes and scores count; null for everybody's"),
     ("bucket_start", Time, REQUIRED, "first instant of the day bucket, UTC"),
     ("bucket_end", Time, REQUIRED, "first instant after it, UTC"),
+    (
+        "latency_at_most_us",
+        Integer,
+        OPTIONAL,
+        "longest latency of the bin that is counted, in microseconds, where a percentile is promised (R10); null for all else",
+    ),
     GOOD_US,
     BAD_US,
     DEGRADED_US,
@@ -277,8 +283,8 @@ pub(super) const MEASURES: &[Column] = &[
     EPOCH,
 ];
 
-/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start) add
-/// up.
+/// A row of `measures`; rows with the same key (service, indicator, calendar, time_zone, customer, bucket_start,
+/// latency_at_most_us) add up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of MEASURES, described there")]
 pub struct MeasureRow {
@@ -289,6 +295,7 @@ pub struct MeasureRow {
     pub customer: Option<String>,
     pub bucket_start: Instant,
     pub bucket_end: Instant,
+    pub latency_at_most_us: Option<i64>,
     pub good_us: i64,
     pub bad_us: i64,
     pub degraded_us: i64,

@@ -60,7 +60,7 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
         state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
         said(&facts)
     };
-    let count = |at, good, total| Contribution { objective, at: Instant(at), good, total };
+    let count = |at, good, total| Contribution { objective, at: Instant(at), bin: None, good, total };
 
     state.contribute(plan, count(10, 95, 100));
     assert_eq!(close(&mut state, step(1, 100, true)), ["day 0 provisional met 95/100 r0"]);
@@ -107,7 +107,7 @@ fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
     let objective = portfolio.services()[0].event_objectives[0];
     let mut state = ObjectiveState::new(plan);
     for _ in 0..2 {
-        state.contribute(plan, Contribution { objective, at: Instant(10), good: 0, total: i64::MAX });
+        state.contribute(plan, Contribution { objective, at: Instant(10), bin: None, good: 0, total: i64::MAX });
     }
     let mut facts = Facts::default();
     state.publish(plan, portfolio.grace(), &step(1, 100, true), &NOTHING, &mut facts);
@@ -122,7 +122,7 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     let mut state = ObjectiveState::new(plan);
     let mut close = |good, total, step: Step| {
         let mut facts = Facts::default();
-        state.contribute(plan, Contribution { objective, at: Instant(10), good, total });
+        state.contribute(plan, Contribution { objective, at: Instant(10), bin: None, good, total });
         state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
         let shown =
             |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);

@@ -374,6 +374,7 @@ fn settings_belong_to_their_signals() {
         ("satisfaction", "at_least: 9 %"),
         ("net_promoter_score", "at_least: 30"),
         ("latency, within: 300ms", "at_least: 9 %"),
+        ("latency_percentile, percentile: 95 %", "at_most: 300ms"),
         ("throughput, kind: monitoring, per: 1h", "at_least: 9"),
         ("error_count, kind: monitoring", "at_most: 9"),
         ("changes_on_time", "at_least: 9 %"),

@@ -1,0 +1,48 @@
+//! What was counted for one objective, kept so that any of its windows can be summed up.
+//!
+//! Counts lie at the start of the longest stretch around them that no window cuts, so a window is a sum over few of
+//! them; those of latencies whose percentile is wanted lie there bin by bin. All are signed: what turns out not to have
+//! been is subtracted.
+
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::Instant;
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::{Bin, Histogram};
+use crate::window::Window;
+
+/// Good and total counts by their place in time and, of latencies, their bin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    counts: BTreeMap<(Instant, Option<Bin>), (i64, i64)>,
+}
+
+impl Tally {
+    /// Counts something at the start of its stretch. A sum beyond i64 stays at its end: a defective producer must not
+    /// stop everybody else.
+    pub fn count(&mut self, stretch_start: Instant, bin: Option<Bin>, good: i64, total: i64) {
+        let sums = self.counts.entry((stretch_start, bin)).or_default();
+        *sums = (sums.0.saturating_add(good), sums.1.saturating_add(total));
+    }
+
+    /// Whether something was counted in a window, if only a zero.
+    pub fn is_counted(&self, window: Window) -> bool {
+        self.within(window).next().is_some()
+    }
+
+    /// What was counted in a window: (good, total).
+    pub fn sums(&self, window: Window) -> (i64, i64) {
+        self.within(window)
+            .fold((0, 0), |sums: (i64, i64), (_, more)| (sums.0.saturating_add(more.0), sums.1.saturating_add(more.1)))
+    }
+
+    /// The latencies that were counted in a window.
+    pub fn latencies(&self, window: Window) -> Histogram {
+        self.within(window).filter_map(|((_, bin), (_, total))| Some(((*bin)?, *total))).collect()
+    }
+
+    fn within(&self, window: Window) -> impl Iterator<Item = (&(Instant, Option<Bin>), &(i64, i64))> {
+        self.counts.range((window.start, None)..(window.end, None))
+    }
+}
