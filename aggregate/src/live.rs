@@ -4,7 +4,7 @@
 //! for microseconds a few times a second, and a reader never sees half an epoch.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use plimsoll_engine::budget::Spending;
@@ -28,7 +28,7 @@ pub const DUE_SHOWN_MAX: usize = 1_000;
 pub struct Live(Mutex<State>);
 
 /// Agreement, its version, service and objective, as rows of tables carry them.
-type ObjectiveName = (String, i32, String, String);
+type ObjectiveName = (Arc<str>, i32, Arc<str>, Arc<str>);
 
 /// What is behind the lock.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ pub struct LiveResult {
     /// The start of the window.
     pub window_start: Instant,
     /// The verdict.
-    pub verdict: String,
+    pub verdict: Arc<str>,
     /// The good share; `None` when nothing was measured.
     pub attainment: Option<Share>,
     /// What is left of the error budget, as a share of it.
@@ -132,7 +132,12 @@ impl Live {
             state.take(row);
         }
         let due = running.iter().filter_map(|clock| {
-            let of = (clock.agreement.clone(), clock.agreement_version, clock.service.clone(), clock.objective.clone());
+            let of = (
+                clock.agreement.as_str().into(),
+                clock.agreement_version,
+                clock.service.as_str().into(),
+                clock.objective.as_str().into(),
+            );
             Some((of, clock.due_at?))
         });
         state.fall_due(due);
@@ -243,6 +248,11 @@ impl State {
         if objective.newest.as_ref().is_some_and(|newest| newest.window_start > row.window_start) {
             return;
         }
+        // The window before it may stand, but of an earlier version; that one has results of its own.
+        if row.retracted {
+            objective.newest = None;
+            return;
+        }
         objective.newest = Some(LiveResult {
             window_start: row.window_start,
             verdict: row.verdict.clone(),
@@ -255,7 +265,7 @@ impl State {
 }
 
 fn objective_named(key: &ObjectiveKey) -> ObjectiveName {
-    (key.agreement.to_string(), key.version as i32, key.service.to_string(), key.objective.to_string())
+    (key.agreement.clone(), key.version as i32, key.service.clone(), key.objective.clone())
 }
 
 fn objective_of(row: &AttainmentRow) -> ObjectiveName {

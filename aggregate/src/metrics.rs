@@ -190,7 +190,7 @@ mod tests {
         let live = Live::default();
         let result = LiveResult {
             window_start: Instant(0),
-            verdict: "met".to_owned(),
+            verdict: "met".into(),
             attainment: None,
             budget_left_share: None,
             budget_left: Some(Micros(-1_500_000)),

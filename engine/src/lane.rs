@@ -7,16 +7,18 @@
 //! services that follow no other, then the composites of these, and so on; between two ranks what was found out goes to
 //! the lanes of those that follow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Name;
 use crate::dedup::SeenEvents;
-use crate::portfolio::{ObjectiveKey, Portfolio, ServiceIndex};
+use crate::portfolio::{AgreementPlan, ObjectiveKey, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
@@ -82,6 +84,22 @@ pub enum SnapshotError {
         /// In the settings.
         expected: usize,
     },
+    /// A new version of an agreement that was known begins in the past, and does not say that it may (R24).
+    #[error(
+        "agreement {agreement}: version {version} is new and in force from {start} on, but results are known up to \
+         {known_until}; a new version never touches the past: let it begin later, or declare `retroactive: true` beside \
+         `from` to have what is known restated"
+    )]
+    TouchesThePast {
+        /// The agreement's id.
+        agreement: Name,
+        /// The new version.
+        version: u32,
+        /// When it comes into force.
+        start: Instant,
+        /// The watermark.
+        known_until: Instant,
+    },
 }
 
 impl LaneGroup {
@@ -115,6 +133,25 @@ impl LaneGroup {
     /// Takes a delivery that is known at `tick`.
     pub fn fold(&mut self, delivery: &Delivery, tick: Instant) -> Folded {
         fold::fold(self, delivery, tick)
+    }
+
+    /// Whether there are objectives that single events must be counted anew for: their definition is new or another one
+    /// than when the snapshot was taken. Then `forget_counts` is to be called, and `recount` with every event that was
+    /// accepted before, ahead of anything else.
+    pub fn wants_recount(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.services.recounting().is_empty())
+    }
+
+    /// Forgets what the objectives that want it counted of single events.
+    pub fn forget_counts(&mut self) {
+        for lane in &mut self.lanes {
+            lane.services.forget_counts(&self.portfolio);
+        }
+    }
+
+    /// Counts events that were accepted before, in any order, for the objectives that want it.
+    pub fn recount(&mut self, events: &EventBatch) {
+        fold::recount(self, events);
     }
 
     /// Ends a step: moves the watermark and says what changed. The facts are sorted.
@@ -204,12 +241,14 @@ impl LaneGroup {
     /// anew under it.
     ///
     /// # Errors
-    /// When the bytes are not a snapshot, or one of another number of lanes.
+    /// When the bytes are not a snapshot, or one of another number of lanes, or a new version touches the past without
+    /// saying so.
     pub fn restore(portfolio: Arc<Portfolio>, lanes: usize, bytes: &[u8]) -> Result<LaneGroup, SnapshotError> {
         let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
         if snapshot.lanes.len() != lanes.max(1) {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
+        refuse_the_past(&portfolio, &snapshot)?;
         let lanes = snapshot.lanes.into_iter().map(|(seen, mut tickets, mut changes, services)| {
             tickets.touch_all();
             changes.touch_all();
@@ -219,6 +258,24 @@ impl LaneGroup {
         group.catch_up();
         Ok(group)
     }
+}
+
+/// Tells of a version that is new to a snapshot which knows others of its agreement, begins before the watermark and is
+/// not declared retroactive.
+fn refuse_the_past(portfolio: &Portfolio, snapshot: &LaneGroupSnapshot) -> Result<(), SnapshotError> {
+    let known_until = snapshot.watermarks.watermark();
+    let keys = snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys());
+    let known: BTreeSet<(&Name, u32)> = keys.map(|key| (&key.agreement, key.version)).collect();
+    let has_other_version = |id: &Name| known.range((id, 0)..=(id, u32::MAX)).next().is_some();
+    for plan in portfolio.objectives() {
+        let AgreementPlan { id, version, in_force, retroactive, .. } = &*plan.agreement;
+        let is_new = !known.contains(&(id, *version)) && has_other_version(id);
+        if is_new && !retroactive && in_force.start < known_until {
+            let (agreement, version, start) = (id.clone(), *version, in_force.start);
+            return Err(SnapshotError::TouchesThePast { agreement, version, start, known_until });
+        }
+    }
+    Ok(())
 }
 
 /// The lane of a key.

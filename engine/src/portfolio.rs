@@ -67,10 +67,23 @@ pub struct ObjectivePlan {
     pub excluded_times: Vec<Window>,
     /// The place of its indicator among those of its service.
     pub indicator: usize,
+    /// What its rows say of it.
+    pub labels: Labels,
     /// The same objective of the version that ends when this one's starts.
     pub continues: Option<ObjectiveIndex>,
     /// Tells whether anything that results depend on was defined differently when they were made.
     pub digest: u64,
+}
+
+/// Texts that every row of an objective shares.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each is the column of that name")]
+pub struct Labels {
+    pub agreement_type: Name,
+    pub signal: Name,
+    pub calendar: Name,
+    pub window_kind: Name,
+    pub target: Name,
 }
 
 /// What is measured of one service, whoever promises it: many objectives may share it.
@@ -115,6 +128,10 @@ pub struct AgreementPlan {
     pub in_force: Window,
     /// On which terms maintenance does not count; `None` when it always does (R9).
     pub maintenance: Option<MaintenanceTerms>,
+    /// Whether this version was declared to touch the past (R24).
+    pub retroactive: bool,
+    /// Whether this version or the one that ends it was.
+    pub restated: bool,
 }
 
 /// One service and what is judged on it.
@@ -221,12 +238,12 @@ impl Portfolio {
             .collect();
         calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), time_digest(&Calendar::always())));
         // Sorted by id and day, so the version that this one follows stands just before it.
-        let mut before: Option<&Agreement> = None;
-        for agreement in &definitions.agreements {
-            let follows = before
-                .filter(|before| before.id == agreement.id && before.effective_until == Some(agreement.effective_from));
-            portfolio.add_agreement(agreement, follows, &calendars);
-            before = Some(agreement);
+        for (place, agreement) in definitions.agreements.iter().enumerate() {
+            let (before, after) = (place.checked_sub(1), place + 1);
+            let of_same = |place: usize| definitions.agreements.get(place).filter(|other| other.id == agreement.id);
+            let follows =
+                before.and_then(of_same).filter(|before| before.effective_until == Some(agreement.effective_from));
+            portfolio.add_agreement(agreement, follows, of_same(after), &calendars);
         }
         portfolio
     }
@@ -272,7 +289,13 @@ impl Portfolio {
         }
     }
 
-    fn add_agreement(&mut self, agreement: &Agreement, follows: Option<&Agreement>, calendars: &Calendars<'_>) {
+    fn add_agreement(
+        &mut self,
+        agreement: &Agreement,
+        follows: Option<&Agreement>,
+        ended_by: Option<&Agreement>,
+        calendars: &Calendars<'_>,
+    ) {
         let plan = Arc::new(AgreementPlan {
             id: agreement.id.as_str().into(),
             version: agreement.version,
@@ -283,6 +306,8 @@ impl Portfolio {
             time_zone: agreement.time_zone,
             in_force: in_force(agreement, follows),
             maintenance: agreement.maintenance,
+            retroactive: agreement.retroactive,
+            restated: agreement.retroactive || ended_by.is_some_and(|after| after.retroactive),
         });
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
@@ -317,6 +342,7 @@ impl Portfolio {
                     calendar: calendar.clone(),
                     excluded_times: excluded_times.clone(),
                     indicator,
+                    labels: Labels::of(&plan, objective),
                     continues,
                     digest: digest(&(
                         objective,
@@ -366,6 +392,14 @@ impl Portfolio {
     /// The place of the objective with this name.
     pub fn objective_place(&self, key: &ObjectiveKey) -> Option<ObjectiveIndex> {
         self.objective_places.get(key).copied()
+    }
+
+    /// Whether an objective speaks for its indicator at an instant: it is the first of those that share it and are in
+    /// force then.
+    pub fn speaks(&self, index: ObjectiveIndex, at: Instant) -> bool {
+        let plan = self.objective(index);
+        let sharing = &self.service(plan.service).indicators[plan.indicator].objectives;
+        sharing.iter().find(|other| self.objective(**other).agreement.in_force.contains(at)) == Some(&index)
     }
 
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any
@@ -490,6 +524,18 @@ impl AgreementPlan {
         match (&self.customer, customer) {
             (Some(own), Some(theirs)) => own == theirs,
             _ => true,
+        }
+    }
+}
+
+impl Labels {
+    fn of(agreement: &AgreementPlan, objective: &Objective) -> Labels {
+        Labels {
+            agreement_type: agreement.agreement_type.as_str().into(),
+            signal: objective.indicator.signal.as_str().into(),
+            calendar: objective.indicator.calendar.as_str().into(),
+            window_kind: objective.window.as_str().into(),
+            target: objective.target.to_string().into(),
         }
     }
 }

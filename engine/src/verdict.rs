@@ -13,11 +13,14 @@
 //! 10^9, in which shares are integers, and held in i128, where nothing overflows.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
 use serde::{Deserialize, Serialize};
+
+use crate::Name;
 
 mod count;
 mod mean;
@@ -46,6 +49,14 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// As tables write it; the text is shared by all rows.
+    pub fn name(self) -> Name {
+        const ALL: [Verdict; 5] =
+            [Verdict::Met, Verdict::AtRisk, Verdict::Breached, Verdict::NoData, Verdict::InsufficientData];
+        static NAMES: LazyLock<[Name; 5]> = LazyLock::new(|| ALL.map(|verdict| verdict.as_str().into()));
+        NAMES[self as usize].clone()
+    }
+
     /// As tables write it.
     pub fn as_str(self) -> &'static str {
         match self {

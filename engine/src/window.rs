@@ -64,9 +64,14 @@ pub fn window_containing(kind: WindowKind, zone: Tz, t: Instant) -> Window {
 /// Every window that is the newest of its kind somewhere in `[from, until)`, in order; none when that is empty.
 /// Calendar windows are those that share time with it.
 pub fn windows_between(kind: WindowKind, zone: Tz, from: Instant, until: Instant) -> impl Iterator<Item = Window> {
-    let first = (from < until).then(|| window_containing(kind, zone, from));
-    let next = move |last: &Window| Some(window_containing(kind, zone, last.end)).filter(|next| next.end > last.end);
-    std::iter::successors(first, next).take_while(move |window| newest_from(kind, zone, *window) < until)
+    windows_from(kind, zone, (from < until).then(|| window_containing(kind, zone, from)), until)
+}
+
+/// This window and every later one that is the newest of its kind somewhere before `until`, in order.
+pub fn windows_from(kind: WindowKind, zone: Tz, first: Option<Window>, until: Instant) -> impl Iterator<Item = Window> {
+    // A window is the newest from the end of the one before it.
+    let next = move |last: &Window| (last.end < until).then(|| window_containing(kind, zone, last.end));
+    std::iter::successors(first, move |last| next(last).filter(|next| next.end > last.end))
 }
 
 /// The instant from which a window is the newest of its kind: the end of the one before it.

@@ -7,7 +7,7 @@ use crate::error::QueryError;
 use crate::session::QueryService;
 
 /// Of each objective the result of its newest window.
-const NEWEST_ATTAINMENT: &str = "SELECT * EXCEPT (newest) FROM (
+const NEWEST_ATTAINMENT: &str = "SELECT * EXCEPT (newest), false AS retracted FROM (
     SELECT *, row_number() OVER (
         PARTITION BY agreement, agreement_version, service, objective ORDER BY window_start DESC) AS newest
     FROM attainment)

@@ -14,15 +14,15 @@ pub(crate) struct View {
 
 /// Every view, in the order in which a reader meets them.
 pub(crate) const VIEWS: &[View] = &[
-    // Results are not retracted, only revised: the newest revision of each judged window.
+    // Results: the newest revision of each judged window, unless a retroactive version took the window away.
     View {
         name: "attainment",
-        sql: "SELECT * EXCEPT (place) FROM (
+        sql: "SELECT * EXCEPT (place, retracted) FROM (
                   SELECT *, row_number() OVER (
                       PARTITION BY agreement, agreement_version, service, objective, window_start
                       ORDER BY revision DESC, epoch DESC) AS place
                   FROM history.attainment)
-              WHERE place <= 1",
+              WHERE place <= 1 AND NOT retracted",
     },
     // Clocks of tickets: the newest state of each run of each clock.
     View {

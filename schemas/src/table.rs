@@ -288,6 +288,7 @@ mod tests {
             budget_left_ratio: Some(Decimal(Share(-2_500_000_001))),
             headroom_us: Some(0),
             breached_at: Some(Instant(5)),
+            retracted: false,
             revision: 1,
             recorded_at: Instant(20),
             epoch: 1,

@@ -65,6 +65,18 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     folded
 }
 
+/// Counts events anew; see `LaneGroup::recount`.
+pub fn recount(group: &mut LaneGroup, events: &EventBatch) {
+    let mut rows = Rows::new(events);
+    for row in 0..events.num_rows() {
+        let Some(kind) = rows.kind(row) else { continue };
+        let Some(service) = rows.service(&group.portfolio, row) else { continue };
+        let lane = lane_of(rows.service_names.text(row).unwrap_or_default(), group.lanes.len());
+        let event = rows.counts(row, kind, Instant(rows.times.value(row)));
+        group.lanes[lane].services.recount(&group.portfolio, service, &event);
+    }
+}
+
 /// The columns of a batch, with what each dictionary value means looked up at most once.
 struct Rows<'a> {
     batch: &'a EventBatch,
@@ -189,18 +201,21 @@ impl<'a> Rows<'a> {
         time: Instant,
     ) {
         let Some(service) = self.service(portfolio, row) else { return };
+        let event = self.counts(row, kind, time);
+        lanes[lane].services.count(portfolio, service, &event);
+    }
+
+    fn counts(&mut self, row: usize, kind: EventKind, time: Instant) -> Counts {
         let good = integer(self.batch, EventColumn::GoodCount, row);
         let counted = good.zip(integer(self.batch, EventColumn::TotalCount, row));
-        let customer = self.customers.get(row, name);
-        let event = Counts {
+        Counts {
             kind,
             time,
-            customer: customer.as_ref(),
+            customer: self.customers.get(row, name),
             counted,
             score: integer(self.batch, EventColumn::Score, row),
             latency: integer(self.batch, EventColumn::LatencyUs, row).map(Micros),
-        };
-        lanes[lane].services.count(portfolio, service, event);
+        }
     }
 
     fn ticket_record(&mut self, row: usize, time: Instant) -> TicketRecord {

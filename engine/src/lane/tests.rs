@@ -200,6 +200,7 @@ impl Happening {
 mod composites;
 mod counts;
 mod reference;
+mod versions;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
     let definitions = load(&[File { name: "world.yaml", text }]).expect("no problems");
@@ -327,7 +328,7 @@ fn current(all: &[Facts]) -> Vec<String> {
                 recorded_at: Instant(0),
                 ..row.clone()
             };
-            rows.insert(key, Some(format!("{told:?}")));
+            rows.insert(key, (!row.retracted).then(|| format!("{told:?}")));
         }
         for row in &facts.clocks {
             let mut told =
@@ -467,7 +468,7 @@ proptest! {
         let numbered: Vec<_> = events.iter().copied().enumerate().collect();
         group.fold(&delivery(&numbered, 0, true), NOW);
         for row in group.close(1, NOW, true).attainment {
-            if row.signal == "availability" || row.signal == "longest_outage" || row.signal == "outage_count" {
+            if &*row.signal == "availability" || &*row.signal == "longest_outage" || &*row.signal == "outage_count" {
                 prop_assert_eq!(row.good_us + row.bad_us + row.degraded_us + row.excluded_us + row.unknown_us, row.agreed_us);
             }
         }
@@ -542,8 +543,8 @@ fn r24_an_edited_definition_restates_final_results_and_says_why() {
 /// Revision and longest outage in minutes of day 0 as this step writes them, with the number of corrections to that
 /// day.
 fn longest_of_day_zero(facts: &Facts, service: &str) -> (Vec<(i32, i64)>, usize) {
-    let rows = facts.attainment.iter().filter(|row| row.objective == "longest" && row.window_start == Instant(0));
-    let rows = rows.filter(|row| row.service == service).map(|row| (row.revision, row.longest_outage_us * 60 / HOUR));
+    let rows = facts.attainment.iter().filter(|row| &*row.objective == "longest" && row.window_start == Instant(0));
+    let rows = rows.filter(|row| &*row.service == service).map(|row| (row.revision, row.longest_outage_us * 60 / HOUR));
     let corrections = facts.corrections.iter().filter(|row| row.objective == "longest" && row.service == service);
     (rows.collect(), corrections.filter(|row| row.window_start == Instant(0)).count())
 }
@@ -590,8 +591,8 @@ fn r22_a_late_approval_or_cancellation_restates_final_windows() {
         group.fold(&delivery(events, offset, true), NOW);
         let facts = group.close(epoch, NOW, true);
         let day_one = Instant(24 * HOUR);
-        let rows = facts.attainment.iter().filter(|row| row.objective == "removed" && row.window_start == day_one);
-        let rows = rows.filter(|row| row.service == "web").map(|row| {
+        let rows = facts.attainment.iter().filter(|row| &*row.objective == "removed" && row.window_start == day_one);
+        let rows = rows.filter(|row| &*row.service == "web").map(|row| {
             let hours = |time: i64| time as f64 / HOUR as f64;
             let parts = [row.good_us, row.bad_us, row.excluded_us].map(hours);
             format!("{} r{} {parts:?}", row.verdict, row.revision)

@@ -17,7 +17,7 @@ use plimsoll_schemas::definition::Signal;
 use plimsoll_schemas::event::{Action, Outcome, TicketState};
 use serde::{Deserialize, Serialize};
 
-use super::{Contribution, Derived, contribution_changes};
+use super::{Derived, Told, retell};
 use crate::Name;
 use crate::portfolio::{ObjectiveKey, Portfolio};
 use crate::state::exclusion::ApprovedWindow;
@@ -54,8 +54,8 @@ pub struct ChangeRecord {
 struct ChangeEntry {
     /// Ascending, without duplicates.
     records: Vec<ChangeRecord>,
-    /// What the second stage was told: objective, instant, good.
-    told: Vec<(ObjectiveKey, Instant, bool)>,
+    /// What the second stage was told to count.
+    told: Vec<Told>,
     /// True when it was told of an approved window, which may have to be taken back.
     told_approved: bool,
 }
@@ -92,19 +92,7 @@ impl ChangeStage {
     pub fn close(&mut self, portfolio: &Portfolio, derived: &mut Vec<Derived>) {
         for name in std::mem::take(&mut self.touched) {
             let Some(entry) = self.changes.get_mut(&name) else { continue };
-            let contribution = |&(ref key, at, good): &(ObjectiveKey, Instant, bool)| {
-                portfolio.objective_place(key).map(|objective| Contribution {
-                    objective,
-                    at,
-                    bin: None,
-                    good: i64::from(good),
-                    total: 1,
-                })
-            };
-            let before: Vec<_> = entry.told.iter().filter_map(contribution).collect();
-            entry.told = contributions(&entry.records, portfolio);
-            let now: Vec<_> = entry.told.iter().filter_map(contribution).collect();
-            derived.extend(contribution_changes(&before, &now).into_iter().map(Derived::Contribution));
+            derived.extend(retell(portfolio, &mut entry.told, contributions(&entry.records, portfolio)));
             let approved = approved_window(&entry.records);
             if approved.is_some() || entry.told_approved {
                 entry.told_approved = approved.is_some();
@@ -175,7 +163,7 @@ impl Plan {
 }
 
 /// What a change counts for each objective; nothing when it was ever cancelled.
-fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(ObjectiveKey, Instant, bool)> {
+fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(ObjectiveKey, Instant, i64, i64)> {
     let Some(end) = records.iter().position(|record| record.action == Action::Finished) else { return Vec::new() };
     if records.iter().any(is_cancelled) {
         return Vec::new();
@@ -191,7 +179,7 @@ fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(Object
         .filter(|plan| plan.agreement.in_force.contains(finished_at) && plan.agreement.concerns(customer))
         .filter_map(|plan| {
             let good = is_good(&plan.objective.indicator.signal, records, end)?;
-            Some((plan.key.clone(), finished_at, good))
+            Some((plan.key.clone(), finished_at, i64::from(good), 1))
         })
         .collect()
 }
@@ -221,6 +209,7 @@ fn is_good(signal: &Signal, records: &[ChangeRecord], end: usize) -> Option<bool
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::Contribution;
 
     fn record(time: i64, action: Action, outcome: Option<Outcome>) -> ChangeRecord {
         ChangeRecord {
@@ -249,7 +238,7 @@ mod tests {
         assert_eq!(derived, [], "it has not ended yet");
         stage.observe("C1", record(10, Action::Finished, Some(Outcome::Success)));
         stage.close(&portfolio, &mut derived);
-        let bad = Contribution { objective, at: Instant(10), bin: None, good: 0, total: 1 };
+        let bad = Contribution { objective, at: Instant(10), good: 0, total: 1, speaks: true, bin: None };
         assert_eq!(derived, [Derived::Contribution(bad)]);
         derived.clear();
         stage.observe("C1", record(30, Action::Updated, Some(Outcome::Success)));

@@ -14,6 +14,7 @@
 
 pub mod breach;
 pub mod change;
+mod known;
 pub mod measure;
 pub mod publish;
 pub mod service;
@@ -24,11 +25,12 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{
     AttainmentRow, BreachRow, ClockRow, CorrectionRow, MeasureRow, OutageRow, TransitionRow,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::budget::Spending;
 use crate::histogram::Bin;
-use crate::portfolio::{ObjectiveIndex, ServiceIndex};
+use crate::portfolio::{ObjectiveIndex, ObjectiveKey, Portfolio, ServiceIndex};
 use crate::state::exclusion::ApprovedWindow;
 use crate::state::followed::Caused;
 use crate::state::service::Claim;
@@ -140,23 +142,60 @@ pub struct Contribution {
     pub good: i64,
     /// Things more, or fewer.
     pub total: i64,
+    /// Whether they count for the indicator that several objectives share: one of them speaks for it.
+    pub speaks: bool,
 }
 
-/// The contributions that turn `before` into `now`: what is gone is subtracted, what is new is added. Equal
-/// contributions are told apart by their number: a ticket may have several.
-pub fn contribution_changes(before: &[Contribution], now: &[Contribution]) -> Vec<Contribution> {
-    let mut gone = before.to_vec();
-    let mut new = Vec::new();
-    for one in now {
-        match gone.iter().position(|known| known == one) {
+/// What a ticket or a change was told to count for one objective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    objective: ObjectiveKey,
+    at: Instant,
+    good: i64,
+    total: i64,
+    speaks: bool,
+}
+
+/// Puts what a ticket or a change counts now, each as (objective, instant, good, total), in place of what it was told to
+/// count before. Returns the difference: what is gone is subtracted, what is new is added. Equal counts are told apart by
+/// their number: a ticket may have several. What was told of an objective that the portfolio lacks still counts there,
+/// should it come back.
+pub fn retell(
+    portfolio: &Portfolio,
+    told: &mut Vec<Told>,
+    now: impl IntoIterator<Item = (ObjectiveKey, Instant, i64, i64)>,
+) -> Vec<Derived> {
+    let contribution = |told: &Told, sign: i64| {
+        let Told { at, good, total, speaks, .. } = *told;
+        let objective = portfolio.objective_place(&told.objective)?;
+        Some(Derived::Contribution(Contribution {
+            objective,
+            at,
+            bin: None,
+            good: sign * good,
+            total: sign * total,
+            speaks,
+        }))
+    };
+    let (mut gone, mut holding) = (std::mem::take(told), Vec::new());
+    let mut changes = Vec::new();
+    for (objective, at, good, total) in now {
+        let Some(place) = portfolio.objective_place(&objective) else { continue };
+        let one = Told { objective, at, good, total, speaks: portfolio.speaks(place, at) };
+        match gone.iter().position(|known| *known == one) {
             Some(place) => {
                 gone.remove(place);
             }
-            None => new.push(*one),
+            None => changes.extend(contribution(&one, 1)),
         }
+        holding.push(one);
     }
-    let gone = gone.into_iter().map(|one| Contribution { good: -one.good, total: -one.total, ..one });
-    gone.chain(new).collect()
+    let (absent, gone): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|told| portfolio.objective_place(&told.objective).is_none());
+    changes.splice(0..0, gone.iter().filter_map(|told| contribution(told, -1)));
+    holding.extend(absent);
+    *told = holding;
+    changes
 }
 
 #[cfg(test)]
@@ -165,10 +204,16 @@ mod tests {
 
     #[test]
     fn r21_equal_contributions_of_one_ticket_count_each() {
-        let one = Contribution { objective: ObjectiveIndex(0), at: Instant(5), bin: None, good: 1, total: 1 };
-        let taken = Contribution { good: -1, total: -1, ..one };
-        assert_eq!(contribution_changes(&[one], &[one, one]), [one]);
-        assert_eq!(contribution_changes(&[one, one], &[one]), [taken]);
-        assert_eq!(contribution_changes(&[one], &[one]), []);
+        let portfolio = publish::tests::portfolio("resolution_time, within: 4h", 0);
+        let objective = ObjectiveIndex(0);
+        let one = (portfolio.objective(objective).key.clone(), Instant(5), 1, 1);
+        let added = Contribution { objective, at: Instant(5), good: 1, total: 1, speaks: true, bin: None };
+        let taken = Contribution { good: -1, total: -1, ..added };
+        let mut told = Vec::new();
+        let mut retold = |times: usize| retell(&portfolio, &mut told, vec![one.clone(); times]);
+        assert_eq!(retold(1), [Derived::Contribution(added)]);
+        assert_eq!(retold(2), [Derived::Contribution(added)]);
+        assert_eq!(retold(2), []);
+        assert_eq!(retold(1), [Derived::Contribution(taken)]);
     }
 }

@@ -4,8 +4,9 @@
 //! result is written when the step publishes or its verdict changed. A final result is written once, and once more for
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
@@ -13,17 +14,15 @@ use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Subject, Warning, breach_row};
+use super::known::Known;
 use super::tally::Tally;
 use super::{Contribution, Facts, Step};
+use crate::Name;
 use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
-use crate::state::exclusion::ApprovedWindows;
-use crate::state::service::Segment;
-use crate::verdict::{
-    Judged, Measured, Value, Verdict, breached_at, judge, measure_states, stretches, undecided_outage,
-};
-use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_between};
+use crate::verdict::{Judged, Measured, Value, Verdict, judge, undecided_outage};
+use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
 
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,31 +39,30 @@ pub struct ObjectiveState {
     touched_from: Option<Instant>,
     /// The end of the earliest segment that is not final.
     next_end: Instant,
-    /// The instant from which its window is the newest.
+    /// The instant from which `newest` is the newest of its windows.
     next_start: Instant,
+    /// The window that was the newest when results were last stated.
+    newest: Window,
     /// The stretch into which something was last counted; most counting happens in order.
     last_stretch: Window,
     /// The digest of the definition by which results were last stated.
     stated_by: u64,
 }
 
-/// What is known of a service that its objectives are measured by.
-#[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    /// Its states.
-    pub states: &'a [Segment],
-    /// The approved windows of its changes.
-    pub maintenance: &'a ApprovedWindows,
-}
-
 /// A result as it was last written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
+    window: Window,
+    segment: Window,
     judged: Judged,
     measured: Measured,
     breached_at: Option<Instant>,
     revision: i32,
+    /// Whether the segment had passed.
+    over: bool,
     last: bool,
+    /// True when it was taken back: by the definition that holds now, the window is none of this version's.
+    retracted: bool,
 }
 
 /// A window that is to be judged, the segment of it in which the version is in force, and whether the result is final.
@@ -82,6 +80,8 @@ struct Found {
     measured: Measured,
     judged: Judged,
     breached_at: Option<Instant>,
+    /// Whether the segment has passed.
+    over: bool,
     /// What there is to warn of; `None` when that cannot differ from what was said.
     warnings: Option<Vec<(Warning, Breach)>>,
     /// How its budget is being spent; `None` when it is over, and when there is none.
@@ -100,18 +100,21 @@ impl ObjectiveState {
             breaches: Ledger::default(),
             warnings: Ledger::default(),
             touched_from: None,
-            next_end: first.end.min(plan.agreement.in_force.end),
+            // A version that a retroactive one replaces whole is never in force.
+            next_end: match first.clip(plan.agreement.in_force) {
+                Some(segment) => segment.end,
+                None => Instant(i64::MAX),
+            },
             next_start: start,
+            newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
             stated_by: plan.digest,
         }
     }
 
-    /// Counts something into the windows of its instant, if this version was in force then.
+    /// Counts something into the windows of its instant, or takes it back, when this version may no longer be the one
+    /// that is in force then.
     pub fn contribute(&mut self, plan: &ObjectivePlan, contribution: Contribution) {
-        if !plan.agreement.in_force.contains(contribution.at) {
-            return;
-        }
         if !self.last_stretch.contains(contribution.at) {
             self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
@@ -121,11 +124,20 @@ impl ObjectiveState {
     }
 
     /// Takes up a remembered state under a definition that may have changed since (R24): then every result is stated
-    /// anew.
-    pub fn resume(&mut self, plan: &ObjectivePlan) {
-        if self.stated_by != plan.digest {
+    /// anew. Returns whether it has changed.
+    pub fn resume(&mut self, plan: &ObjectivePlan) -> bool {
+        let is_changed = self.stated_by != plan.digest;
+        if is_changed {
+            self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
         }
+        is_changed
+    }
+
+    /// Forgets what was counted; it is counted anew.
+    pub fn forget_counts(&mut self, plan: &ObjectivePlan) {
+        self.tally = Tally::default();
+        self.touch(plan.agreement.in_force.start);
     }
 
     /// Says that results of windows that reach beyond `from` may differ.
@@ -141,10 +153,17 @@ impl ObjectiveState {
 
     /// The earliest instant whose states are needed to state the results anew; `None` when none can differ.
     pub fn next_from(&self, plan: &ObjectivePlan, step: &Step) -> Option<Instant> {
-        let window =
-            window_containing(plan.window_kind(), plan.agreement.time_zone, self.stated_until(plan.agreement.in_force));
+        let window = self.window_at(plan, self.stated_until(plan.agreement.in_force));
         let segment = window.clip(plan.agreement.in_force)?;
         (segment.start < step.watermark).then_some(segment.start)
+    }
+
+    /// The window that is the newest at an instant: mostly the one that was the newest before.
+    fn window_at(&self, plan: &ObjectivePlan, at: Instant) -> Window {
+        if self.next_start <= at && at < self.newest.end {
+            return self.newest;
+        }
+        window_containing(plan.window_kind(), plan.agreement.time_zone, at)
     }
 
     /// Results of windows that are the newest before this instant stand.
@@ -160,14 +179,16 @@ impl ObjectiveState {
         plan: &ObjectivePlan,
         grace: Micros,
         step: &Step,
-        known: &Known<'_>,
+        known: &mut Known<'_>,
         facts: &mut Facts,
     ) -> Option<Spending> {
         let mut spending = None;
+        let mut stated = BTreeSet::new();
         let from = self.stated_until(plan.agreement.in_force);
         let touched = self.touched_from;
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
-        for window in windows_between(plan.window_kind(), plan.agreement.time_zone, from, step.watermark) {
+        let first = (from < step.watermark).then(|| self.window_at(plan, from));
+        for window in windows_from(plan.window_kind(), plan.agreement.time_zone, first, step.watermark) {
             let Some(segment) = window.clip(plan.agreement.in_force) else { break };
             if segment.start >= step.watermark {
                 break;
@@ -177,9 +198,10 @@ impl ObjectiveState {
             self.warn(plan, &found, step, facts);
             self.write(plan, &found, step, facts);
             spending = found.spending;
+            stated.insert(window.start);
             if last && window.end > self.next_start {
                 let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
-                self.next_start = window.end;
+                (self.next_start, self.newest) = (window.end, next);
                 // A version that ended has no further segment, or one that ended before its rolling window is the
                 // newest.
                 let segment = next.clip(plan.agreement.in_force);
@@ -190,8 +212,43 @@ impl ObjectiveState {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
-        self.stated_by = plan.digest;
+        if self.stated_by != plan.digest {
+            self.retract_all_but(&stated, plan, step, facts);
+            self.stated_by = plan.digest;
+        }
         spending
+    }
+
+    /// Takes back the results of windows that are none of this version's by the definition that holds now: those after
+    /// the start of a retroactive version that ends it, or all when it is judged over windows of another kind (R24).
+    fn retract_all_but(&mut self, stated: &BTreeSet<Instant>, plan: &ObjectivePlan, step: &Step, facts: &mut Facts) {
+        let wrong = |(start, written): &(&Instant, &Written)| !written.retracted && !stated.contains(start);
+        let wrong: Vec<(Instant, Written)> =
+            self.written.iter().filter(wrong).map(|(start, written)| (*start, *written)).collect();
+        for (start, before) in wrong {
+            let now = Written { revision: before.revision + i32::from(before.last), retracted: true, ..before };
+            for writing in self.warnings.restate_within(of_window(start), Vec::new()) {
+                let (start, warning) = writing.key;
+                facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
+            }
+            if let Some(entry) = self.breaches.put(start, None) {
+                facts.breaches.push(breach_row(plan, Subject::Window(start), None, entry, step));
+            }
+            if before.last {
+                facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
+            }
+            facts.attainment.push(row(plan, &now, step));
+            self.written.insert(start, now);
+        }
+    }
+
+    /// Why a final result differs from what was said.
+    fn reason(&self, plan: &ObjectivePlan) -> &'static str {
+        match self.stated_by == plan.digest {
+            true => "late_event",
+            false if plan.agreement.restated => "retroactive_version",
+            false => "definition_change",
+        }
     }
 
     fn find(
@@ -200,32 +257,29 @@ impl ObjectiveState {
         judging: Judging,
         touched: Option<Instant>,
         now: Instant,
-        known: &Known<'_>,
+        known: &mut Known<'_>,
     ) -> Found {
         let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, now) };
         let Judging { window, segment, last } = judging;
         let over = segment.end <= now;
-        let excluded = plan.excluded_time(known.maintenance, segment);
-        let stretches = stretches(known.states, &excluded, &policy, segment, now);
-        let agreed = plan.calendar.elapsed(segment.start, segment.end);
-        let measured = measure_states(&stretches, &policy, &plan.calendar, agreed);
+        let reading = known.reading(plan, &policy, segment, now);
+        let measured = reading.measured;
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = match judged.verdict {
-            Verdict::Breached => breached_at(&plan.objective, &policy, &measured, &stretches, &plan.calendar),
+            Verdict::Breached => reading.breached_at(plan, &policy),
             _ => None,
         };
-        let course = || Course::new(&plan.objective, &policy, &stretches, &plan.calendar, segment);
-        let warnings = self
-            .may_warn_anew(plan, window, &judged, touched)
-            .then(|| warnings(plan, &course(), window, measured.agreed));
-        let is_quiet = measured.is_all_good(&policy);
         let has_budget = judged.budget.is_some() && judged.budget_left_share.is_some();
-        let spending = match (has_budget && !over, is_quiet) {
+        let spending = match (has_budget && !over, measured.is_all_good(&policy)) {
             (true, true) => Some(Spending::NONE),
-            (true, false) => course().spending(),
+            (true, false) => reading.spending(plan, &policy, segment),
             (false, _) => None,
         };
-        Found { window, segment, measured, judged, breached_at, warnings, spending, last }
+        let warnings = self.may_warn_anew(plan, window, (&measured, &judged), touched).then(|| {
+            let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
+            warnings(plan, &course, window, measured.agreed)
+        });
+        Found { window, segment, measured, judged, breached_at, over, warnings, spending, last }
     }
 
     fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, now: Instant) -> Found {
@@ -241,15 +295,31 @@ impl ObjectiveState {
             elapsed: plan.calendar.elapsed(segment.start, segment.end.min(now)),
             ..Measured::default()
         };
-        let judged = judge(&plan.objective, &measured, segment.end <= now);
+        let over = segment.end <= now;
+        let judged = judge(&plan.objective, &measured, over);
         let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        Found { window, segment, measured, judged, breached_at, warnings: None, spending: None, last }
+        Found { window, segment, measured, judged, breached_at, over, warnings: None, spending: None, last }
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up, or
     /// something changed before one that was. What is used never falls and what is allowed never rises as a segment goes
     /// on, so a look at what is left tells; only burning comes and goes.
-    fn may_warn_anew(&self, plan: &ObjectivePlan, window: Window, judged: &Judged, touched: Option<Instant>) -> bool {
+    fn may_warn_anew(
+        &self,
+        plan: &ObjectivePlan,
+        window: Window,
+        (measured, judged): (&Measured, &Judged),
+        touched: Option<Instant>,
+    ) -> bool {
+        let is_as_stated = touched.is_none() && self.stated_by == plan.digest && !plan.objective.burn_rate_warnings;
+        let used_as_stated = |before: &Written| before.judged.budget_left_share == judged.budget_left_share;
+        // Nothing more is used than when warnings were last looked at, and all of it was known then.
+        if is_as_stated
+            && measured.unknown == Micros::ZERO
+            && self.written.get(&window.start).is_some_and(used_as_stated)
+        {
+            return false;
+        }
         let mut said_until = Instant(i64::MIN);
         let mut unsaid = plan.objective.warn_at.iter();
         let mut next = unsaid.next();
@@ -286,17 +356,25 @@ impl ObjectiveState {
                     return;
                 }
                 now.revision += 1;
-                let reason = if self.stated_by == plan.digest { "late_event" } else { "definition_change" };
-                facts.corrections.push(correction(plan, found, reason, &before, &now, step));
+                facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
             }
             _ if found.last => now.revision = 1,
-            Some(before) if now == before || (!step.publish && now.judged.verdict == before.judged.verdict) => return,
+            Some(before) if now == before => return,
+            Some(Written { retracted: false, judged, .. }) if !step.publish && now.judged.verdict == judged.verdict => {
+                return;
+            }
             _ => {}
         }
-        if let Some(entry) = self.breaches.put(found.window.start, found.breach(plan, step)) {
+        // While a window is open, what is said of its breach depends on the target and on this alone.
+        let of_breach =
+            |written: &Written| (written.over, written.retracted, written.judged.verdict, written.breached_at);
+        let is_said =
+            !found.over && self.stated_by == plan.digest && before.as_ref().map(of_breach) == Some(of_breach(&now));
+        let breach = if is_said { None } else { self.breaches.put(found.window.start, found.breach(plan)) };
+        if let Some(entry) = breach {
             facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), None, entry, step));
         }
-        facts.attainment.push(row(plan, found, now.revision, step));
+        facts.attainment.push(row(plan, &now, step));
         self.written.insert(found.window.start, now);
     }
 }
@@ -325,23 +403,27 @@ fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: M
 impl Found {
     fn written(&self) -> Written {
         Written {
+            window: self.window,
+            segment: self.segment,
             judged: self.judged,
             // That time passes is no change; where the result depends on it, the result changes.
             measured: Measured { elapsed: Micros::ZERO, ..self.measured },
             breached_at: self.breached_at,
             revision: 0,
+            over: self.over,
             last: self.last,
+            retracted: false,
         }
     }
 
     /// The breach that this result is; `None` when it is none.
-    fn breach(&self, plan: &ObjectivePlan, step: &Step) -> Option<Breach> {
+    fn breach(&self, plan: &ObjectivePlan) -> Option<Breach> {
         if self.judged.verdict != Verdict::Breached {
             return None;
         }
         let measured = match self.judged.value {
             // The share of an open window changes all the time, and what it is when a breach is said would be chance.
-            _ if self.segment.end > step.watermark => "can no longer be kept".to_owned(),
+            _ if !self.over => "can no longer be kept".to_owned(),
             Some(Value::Share(share)) => format!("attained {share}"),
             Some(value) => format!("measured {value}"),
             None => "nothing measured".to_owned(),
@@ -357,6 +439,9 @@ impl Written {
     /// For the correction row: `breached: good_us 5, bad_us 5, ...`. What is held or lies below an exclusion is told
     /// where there is any, for then it may be all that changed; so is the percentile of latencies.
     fn describe(&self) -> String {
+        if self.retracted {
+            return "retracted".to_owned();
+        }
         let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
         let Measured { good_count, total_count, percentile, outage_count, longest_outage, .. } = self.measured;
         let mut text = format!(
@@ -384,20 +469,13 @@ impl Written {
     }
 }
 
-fn correction(
-    plan: &ObjectivePlan,
-    found: &Found,
-    reason: &str,
-    before: &Written,
-    now: &Written,
-    step: &Step,
-) -> CorrectionRow {
+fn correction(plan: &ObjectivePlan, reason: &str, before: &Written, now: &Written, step: &Step) -> CorrectionRow {
     CorrectionRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
         service: plan.key.service.to_string(),
         objective: plan.key.objective.to_string(),
-        window_start: found.window.start,
+        window_start: now.window.start,
         revision: now.revision,
         reason: reason.to_owned(),
         before: before.describe(),
@@ -407,34 +485,40 @@ fn correction(
     }
 }
 
-fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> AttainmentRow {
+/// Whether a result is final, as tables write it.
+fn finality(last: bool) -> Name {
+    static WORDS: LazyLock<[Name; 2]> = LazyLock::new(|| ["provisional".into(), "final".into()]);
+    WORDS[usize::from(last)].clone()
+}
+
+fn row(plan: &ObjectivePlan, now: &Written, step: &Step) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
-    let Found { measured, judged, .. } = found;
+    let Written { window, segment, measured, judged, .. } = now;
     let (value_ratio, value_us, value_count) = match judged.value {
         Some(Value::Share(share)) => (Some(Decimal(share)), None, None),
         Some(Value::Time(time)) => (None, Some(time.0), None),
         Some(Value::Count(count)) => (None, None, Some(count)),
         None => (None, None, None),
     };
-    let rest = plan.calendar.elapsed(step.watermark.clamp(found.segment.start, found.segment.end), found.segment.end);
+    let rest = plan.calendar.elapsed(step.watermark.clamp(segment.start, segment.end), segment.end);
     AttainmentRow {
-        agreement: plan.key.agreement.to_string(),
+        agreement: plan.key.agreement.clone(),
         agreement_version: plan.key.version as i32,
-        agreement_type: plan.agreement.agreement_type.as_str().to_owned(),
-        customer: plan.agreement.customer.as_deref().map(str::to_owned),
-        offering: plan.agreement.offering.as_deref().map(str::to_owned),
-        service: plan.key.service.to_string(),
-        objective: plan.key.objective.to_string(),
-        signal: plan.objective.indicator.signal.as_str().to_owned(),
-        calendar: plan.objective.indicator.calendar.clone(),
-        window_kind: plan.objective.window.as_str().to_owned(),
-        window_start: found.window.start,
-        window_end: found.window.end,
-        segment_start: found.segment.start,
-        segment_end: found.segment.end,
-        finality: if found.last { "final" } else { "provisional" }.to_owned(),
-        verdict: judged.verdict.as_str().to_owned(),
-        target: plan.objective.target.to_string(),
+        agreement_type: plan.labels.agreement_type.clone(),
+        customer: plan.agreement.customer.clone(),
+        offering: plan.agreement.offering.clone(),
+        service: plan.key.service.clone(),
+        objective: plan.key.objective.clone(),
+        signal: plan.labels.signal.clone(),
+        calendar: plan.labels.calendar.clone(),
+        window_kind: plan.labels.window_kind.clone(),
+        window_start: window.start,
+        window_end: window.end,
+        segment_start: segment.start,
+        segment_end: segment.end,
+        finality: finality(now.last),
+        verdict: judged.verdict.name(),
+        target: plan.labels.target.clone(),
         target_ratio: target_share.map(Decimal),
         target_us,
         target_count,
@@ -456,8 +540,9 @@ fn row(plan: &ObjectivePlan, found: &Found, revision: i32, step: &Step) -> Attai
         budget_left_us: judged.budget_left.map(i64::from),
         budget_left_ratio: judged.budget_left_share.map(Decimal),
         headroom_us: headroom(judged, rest).map(i64::from),
-        breached_at: found.breached_at,
-        revision,
+        breached_at: now.breached_at,
+        revision: now.revision,
+        retracted: now.retracted,
         recorded_at: step.tick,
         epoch: step.epoch,
     }

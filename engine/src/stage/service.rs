@@ -1,6 +1,6 @@
 //! The second stage: services, their states, and the counts of the objectives that are judged on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_schemas::definition::{CountRule, Signal, Target};
 use plimsoll_schemas::event::{EventKind, Status};
@@ -8,8 +8,9 @@ use plimsoll_schemas::table::{OutageRow, TransitionRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::known::Known;
 use super::measure::IndicatorState;
-use super::publish::{Known, ObjectiveState};
+use super::publish::ObjectiveState;
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
 use crate::histogram::Bin;
@@ -48,14 +49,14 @@ fn indicator_key(plan: &IndicatorPlan) -> IndicatorKey {
 }
 
 /// What a single event counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Counts<'a> {
+#[derive(Clone, Debug)]
+pub struct Counts {
     /// The kind of event.
     pub kind: EventKind,
     /// Its time.
     pub time: Instant,
     /// Whom it concerns.
-    pub customer: Option<&'a Name>,
+    pub customer: Option<Name>,
     /// Good and total, when it counts things.
     pub counted: Option<(i64, i64)>,
     /// The score, when it is feedback.
@@ -64,9 +65,12 @@ pub struct Counts<'a> {
     pub latency: Option<Micros>,
 }
 
-impl Counts<'_> {
+impl Counts {
     /// Good and total under one objective; `None` when it does not count there.
     fn under(&self, plan: &ObjectivePlan) -> Option<(i64, i64)> {
+        if !(plan.agreement.in_force.contains(self.time) && plan.agreement.concerns(self.customer.as_ref())) {
+            return None;
+        }
         match &plan.objective.indicator.signal {
             Signal::GoodRatio(rule) if rule.count == CountRule::EachEvent => self.counted_of(rule.kind),
             Signal::ErrorCount { kind } => self.counted_of(*kind),
@@ -103,13 +107,24 @@ impl Counts<'_> {
 pub struct ServiceStage {
     services: Vec<ServiceEntry>,
     objectives: Vec<ObjectiveState>,
+    /// What the portfolio lacks. It may come back, and what was said of it must not be said again then.
+    absent: ServiceSnapshot,
+    /// Objectives fed by single events of which what was counted is not what their definition counts now.
+    recounting: BTreeSet<ObjectiveIndex>,
 }
 
 /// A `ServiceStage` by names instead of places, so that it outlives its portfolio.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ServiceSnapshot {
     services: Vec<(Name, ServiceEntry)>,
     objectives: Vec<(ObjectiveKey, ObjectiveState)>,
+}
+
+impl ServiceSnapshot {
+    /// The names of all objectives in it.
+    pub fn objective_keys(&self) -> impl Iterator<Item = &ObjectiveKey> {
+        self.objectives.iter().map(|(key, _)| key)
+    }
 }
 
 impl ServiceStage {
@@ -118,6 +133,8 @@ impl ServiceStage {
         ServiceStage {
             services: portfolio.services().iter().map(|plan| ServiceEntry::new(portfolio, plan)).collect(),
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
+            absent: ServiceSnapshot::default(),
+            recounting: BTreeSet::new(),
         }
     }
 
@@ -126,23 +143,36 @@ impl ServiceStage {
         let services = portfolio.services().iter().map(|plan| plan.id.clone()).zip(self.services.iter().cloned());
         let objectives =
             portfolio.objectives().iter().map(|plan| plan.key.clone()).zip(self.objectives.iter().cloned());
-        ServiceSnapshot { services: services.collect(), objectives: objectives.collect() }
+        ServiceSnapshot {
+            services: services.chain(self.absent.services.iter().cloned()).collect(),
+            objectives: objectives.chain(self.absent.objectives.iter().cloned()).collect(),
+        }
     }
 
-    /// What was remembered, laid out for a portfolio. What the portfolio lacks is dropped; what it defines in another
+    /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in another
     /// way is read anew.
     pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
+        let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
+        stage.recounting = event_objectives.copied().collect();
         for (id, mut entry) in snapshot.services {
-            if let Some(place) = portfolio.service_place(&id) {
-                entry.resume(portfolio, portfolio.service(place));
-                stage.services[place.0 as usize] = entry;
+            match portfolio.service_place(&id) {
+                Some(place) => {
+                    entry.resume(portfolio, portfolio.service(place));
+                    stage.services[place.0 as usize] = entry;
+                }
+                None => stage.absent.services.push((id, entry)),
             }
         }
         for (key, mut state) in snapshot.objectives {
-            if let Some(place) = portfolio.objective_place(&key) {
-                state.resume(portfolio.objective(place));
-                stage.objectives[place.0 as usize] = state;
+            match portfolio.objective_place(&key) {
+                Some(place) => {
+                    if !state.resume(portfolio.objective(place)) {
+                        stage.recounting.remove(&place);
+                    }
+                    stage.objectives[place.0 as usize] = state;
+                }
+                None => stage.absent.objectives.push((key, state)),
             }
         }
         stage
@@ -156,13 +186,38 @@ impl ServiceStage {
     }
 
     /// Takes what a single event counts.
-    pub fn count(&mut self, portfolio: &Portfolio, service: ServiceIndex, event: Counts<'_>) {
+    pub fn count(&mut self, portfolio: &Portfolio, service: ServiceIndex, event: &Counts) {
         for &objective in &portfolio.service(service).event_objectives {
             let plan = portfolio.objective(objective);
             let Some((good, total)) = event.under(plan) else { continue };
-            if plan.agreement.concerns(event.customer) {
+            let bin = plan.percentile().and(event.latency).map(Bin::of);
+            let speaks = portfolio.speaks(objective, event.time);
+            self.contribute(portfolio, Contribution { objective, at: event.time, bin, good, total, speaks });
+        }
+    }
+
+    /// The objectives of this stage of which single events must be counted anew, because their definition is new or
+    /// was another one when they were counted.
+    pub fn recounting(&self) -> &BTreeSet<ObjectiveIndex> {
+        &self.recounting
+    }
+
+    /// Forgets what those objectives counted.
+    pub fn forget_counts(&mut self, portfolio: &Portfolio) {
+        for &index in &self.recounting {
+            self.objectives[index.0 as usize].forget_counts(portfolio.objective(index));
+        }
+    }
+
+    /// Counts an event that was counted before, for those objectives alone.
+    pub fn recount(&mut self, portfolio: &Portfolio, service: ServiceIndex, event: &Counts) {
+        for &objective in &portfolio.service(service).event_objectives {
+            let plan = portfolio.objective(objective);
+            let Some((good, total)) = event.under(plan) else { continue };
+            if self.recounting.contains(&objective) {
                 let bin = plan.percentile().and(event.latency).map(Bin::of);
-                self.contribute(portfolio, Contribution { objective, at: event.time, bin, good, total });
+                let contribution = Contribution { objective, at: event.time, bin, good, total, speaks: false };
+                self.objectives[objective.0 as usize].contribute(plan, contribution);
             }
         }
     }
@@ -200,15 +255,12 @@ impl ServiceStage {
         self.services[service.0 as usize].transitions.iter().map(said).collect()
     }
 
-    /// Counts something for an objective, and once for the indicator that it shares with others: the first of them that
-    /// is in force speaks for it.
+    /// Counts something for an objective, and for the indicator that it shares with others if it speaks for that.
     fn contribute(&mut self, portfolio: &Portfolio, contribution: Contribution) {
         let plan = portfolio.objective(contribution.objective);
         self.objectives[contribution.objective.0 as usize].contribute(plan, contribution);
-        let indicator = &portfolio.service(plan.service).indicators[plan.indicator];
-        let in_force =
-            |index: &&ObjectiveIndex| portfolio.objective(**index).agreement.in_force.contains(contribution.at);
-        if indicator.objectives.iter().find(in_force) == Some(&contribution.objective) {
+        if contribution.speaks {
+            let indicator = &portfolio.service(plan.service).indicators[plan.indicator];
             let indicators = &mut self.services[plan.service.0 as usize].indicators;
             let state = indicators.entry(indicator_key(indicator)).or_default();
             state.count(indicator, contribution);
@@ -252,8 +304,8 @@ impl ServiceStage {
         for &index in counted.into_iter().flatten() {
             let state = &mut self.objectives[index.0 as usize];
             if step.publish || state.is_due(step, portfolio.grace()) {
-                let known = Known { states: &[], maintenance: &entry.maintenance };
-                state.publish(portfolio.objective(index), portfolio.grace(), step, &known, facts);
+                let mut known = Known::new(&[], &entry.maintenance);
+                state.publish(portfolio.objective(index), portfolio.grace(), step, &mut known, facts);
             }
         }
         if step.publish {
@@ -287,7 +339,8 @@ impl ServiceStage {
             .state_objectives
             .iter()
             .filter_map(|&index| self.objectives[index.0 as usize].next_from(portfolio.objective(index), step));
-        let Some(from) = objectives_from.chain(anchor).chain(indicators_from).min() else { return };
+        // Where nothing can be stated, what was said may still have to be taken back.
+        let from = objectives_from.chain(anchor).chain(indicators_from).min().unwrap_or(step.watermark);
         let from = entry.deciding_from(portfolio, plan, from);
         // What holds just before the anchor says whether the state at the anchor is a change.
         let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
@@ -300,10 +353,10 @@ impl ServiceStage {
             entry.state_changes(plan, &states, anchor, step, facts);
             derived.extend(entry.tell(plan, service, anchor, step.watermark));
         }
-        let known = Known { states: &states, maintenance: &entry.maintenance };
+        let mut known = Known::new(&states, &entry.maintenance);
         for &index in &plan.state_objectives {
             let (plan, state) = (portfolio.objective(index), &mut self.objectives[index.0 as usize]);
-            let spending = state.publish(plan, portfolio.grace(), step, &known, facts);
+            let spending = state.publish(plan, portfolio.grace(), step, &mut known, facts);
             facts.spending.push((index, spending));
         }
     }

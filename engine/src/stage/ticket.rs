@@ -12,7 +12,7 @@ use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Subject, Warning, breach_row};
-use super::{Contribution, Derived, Facts, Step, contribution_changes};
+use super::{Derived, Facts, Step, Told, retell};
 use crate::Name;
 use crate::ledger::{Ledger, Writing};
 use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
@@ -31,8 +31,8 @@ struct TicketEntry {
     clocks: Ledger<ClockKey, ClockResult>,
     breaches: Ledger<ClockKey, Breach>,
     warnings: Ledger<(ClockKey, Warning), Breach>,
-    /// What the second stage was told to count: objective, instant, good, total.
-    told: Vec<(ObjectiveKey, Instant, i64, i64)>,
+    /// What the second stage was told to count.
+    told: Vec<Told>,
     /// The services that were told of outages.
     claimed: BTreeSet<Name>,
     /// When it is to be read again though nothing arrives.
@@ -351,13 +351,7 @@ impl TicketEntry {
         mut claims: BTreeMap<Name, Vec<Claim>>,
         derived: &mut Vec<Derived>,
     ) {
-        let contribution = |&(ref key, at, good, total): &(ObjectiveKey, Instant, i64, i64)| {
-            portfolio.objective_place(key).map(|objective| Contribution { objective, at, bin: None, good, total })
-        };
-        let before: Vec<_> = self.told.iter().filter_map(contribution).collect();
-        let now: Vec<_> = counts.iter().filter_map(contribution).collect();
-        derived.extend(contribution_changes(&before, &now).into_iter().map(Derived::Contribution));
-        self.told = counts;
+        derived.extend(retell(portfolio, &mut self.told, counts));
         for service in std::mem::take(&mut self.claimed) {
             claims.entry(service).or_default();
         }

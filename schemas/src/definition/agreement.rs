@@ -54,6 +54,7 @@ pub(super) fn agreement<'a>(
     let excluded_times = excluded_times(&spec, &services, problems);
 
     let (from, until) = effective(&spec, problems);
+    let retroactive = spec.path(&["effective", "retroactive"]);
     Some(Agreement {
         id,
         version: version?,
@@ -66,6 +67,7 @@ pub(super) fn agreement<'a>(
         time_zone,
         effective_from: from?,
         effective_until: until,
+        retroactive: retroactive.is_some_and(|node| node.value().as_bool() == Some(true)),
         rests_on,
         review_every_months,
         maintenance,
@@ -155,5 +157,9 @@ impl Version for Agreement {
 
     fn until(&mut self) -> &mut Option<NaiveDate> {
         &mut self.effective_until
+    }
+
+    fn is_retroactive(&self) -> bool {
+        self.retroactive
     }
 }

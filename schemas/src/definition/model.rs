@@ -244,6 +244,8 @@ pub struct Agreement {
     pub effective_from: NaiveDate,
     /// The first civil day it is no longer in force; `None` while nobody ended it.
     pub effective_until: Option<NaiveDate>,
+    /// Whether this version may touch the past: it ends the one before it whenever that was to end (R24).
+    pub retroactive: bool,
     /// The agreements it rests on; acyclic.
     pub rests_on: Vec<String>,
     /// Months between two reviews.

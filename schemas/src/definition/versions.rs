@@ -14,6 +14,11 @@ pub(super) trait Version {
 
     /// The first day it is no longer in force.
     fn until(&mut self) -> &mut Option<NaiveDate>;
+
+    /// Whether it ends the version before it whenever that was to end, and even from its first day on.
+    fn is_retroactive(&self) -> bool {
+        false
+    }
 }
 
 /// The version of a document: 1 unless it says another.
@@ -39,7 +44,8 @@ pub(super) fn effective(spec: &Node<'_>, problems: &mut Problems) -> (Option<Nai
     (from, until)
 }
 
-/// Sorts the versions by id and day, lets each end an open-ended one before it, and tells which overlap.
+/// Sorts the versions by id and day, lets each end the one before it if that is open-ended or if it is retroactive, and
+/// tells which overlap.
 pub(super) fn in_order<V: Version>(mut versions: Vec<(Node<'_>, V)>, problems: &mut Problems) -> Vec<V> {
     versions.sort_by(|(_, left), (_, right)| left.key().cmp(&right.key()));
     for place in 1..versions.len() {
@@ -53,6 +59,7 @@ pub(super) fn in_order<V: Version>(mut versions: Vec<(Node<'_>, V)>, problems: &
         }
         let earlier_until = *earlier.until();
         let allowed = match (earlier_until, earlier_from) {
+            _ if later.is_retroactive() => None,
             (Some(until), _) if from.is_none_or(|from| from < until) => {
                 Some(format!("{until} or later, when version {earlier_version} ends"))
             }
@@ -72,7 +79,7 @@ pub(super) fn in_order<V: Version>(mut versions: Vec<(Node<'_>, V)>, problems: &
                 (None, None) => {}
             }
         }
-        if earlier_until.is_none() {
+        if earlier_until.is_none_or(|until| later.is_retroactive() && from.is_some_and(|from| from < until)) {
             *earlier.until() = from;
         }
     }

@@ -1,5 +1,7 @@
 //! The columns of each table and the row type that mirrors them, table by table.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Type::{Boolean, Bytes, Integer, Ratio, SmallInteger, Text, Time};
@@ -388,31 +390,33 @@ pub(super) const ATTAINMENT: &[Column] = &[
     ),
     ("breached_at", Time, OPTIONAL, "when the target was out of reach, UTC; null unless breached"),
     REVISION,
+    RETRACTED,
     RECORDED_AT,
     EPOCH,
 ];
 
-/// A row of `attainment`; its key is (agreement, version, service, objective, window_start).
+/// A row of `attainment`; its key is (agreement, version, service, objective, window_start). A step may write one of each
+/// objective, so their texts are shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of ATTAINMENT, described there")]
 pub struct AttainmentRow {
-    pub agreement: String,
+    pub agreement: Arc<str>,
     pub agreement_version: i32,
-    pub agreement_type: String,
-    pub customer: Option<String>,
-    pub offering: Option<String>,
-    pub service: String,
-    pub objective: String,
-    pub signal: String,
-    pub calendar: String,
-    pub window_kind: String,
+    pub agreement_type: Arc<str>,
+    pub customer: Option<Arc<str>>,
+    pub offering: Option<Arc<str>>,
+    pub service: Arc<str>,
+    pub objective: Arc<str>,
+    pub signal: Arc<str>,
+    pub calendar: Arc<str>,
+    pub window_kind: Arc<str>,
     pub window_start: Instant,
     pub window_end: Instant,
     pub segment_start: Instant,
     pub segment_end: Instant,
-    pub finality: String,
-    pub verdict: String,
-    pub target: String,
+    pub finality: Arc<str>,
+    pub verdict: Arc<str>,
+    pub target: Arc<str>,
     pub target_ratio: Option<Decimal>,
     pub target_us: Option<i64>,
     pub target_count: Option<i64>,
@@ -436,6 +440,7 @@ pub struct AttainmentRow {
     pub headroom_us: Option<i64>,
     pub breached_at: Option<Instant>,
     pub revision: i32,
+    pub retracted: bool,
     pub recorded_at: Instant,
     pub epoch: i64,
 }
@@ -517,7 +522,7 @@ pub(super) const CORRECTIONS: &[Column] = &[
     OBJECTIVE,
     ("window_start", Time, REQUIRED, "window whose result changed, UTC"),
     REVISION,
-    ("reason", Text, REQUIRED, "why: late_event or definition_change"),
+    ("reason", Text, REQUIRED, "why: late_event, definition_change or retroactive_version (R24)"),
     ("before", Text, REQUIRED, "verdict and parts before"),
     ("after", Text, REQUIRED, "verdict and parts after"),
     RECORDED_AT,

@@ -304,7 +304,7 @@ fn r32_a_composite_whose_window_ends_knows_of_a_part_that_fell_silent() {
     group.fold(&delivery(&later, numbered.len() as i64, true), Instant(25 * HOUR));
     let facts = group.close(2, Instant(25 * HOUR), false);
     let last = facts.attainment.iter().filter(|row| row.window_start == Instant(0));
-    let last: Vec<_> = last.map(|row| (row.service.as_str(), row.revision, row.unknown_us / HOUR)).collect();
+    let last: Vec<_> = last.map(|row| (&*row.service, row.revision, row.unknown_us / HOUR)).collect();
     assert_eq!(last, [("s4", 1, 2), ("s5", 1, 2), ("s6", 1, 2)]);
     let facts = group.close(3, Instant(25 * HOUR), true);
     assert!(facts.corrections.is_empty(), "{:?}", facts.corrections);

@@ -20,11 +20,11 @@ fn nearest_rank(mut latencies: Vec<i64>, percent: usize) -> Option<i64> {
 fn agrees(row: &AttainmentRow, latencies: Vec<i64>, percent: usize) -> bool {
     let limit = row.target_us.expect("a limit");
     let Some(exact) = nearest_rank(latencies, percent) else {
-        return row.verdict == "no_data" && row.value_us.is_none();
+        return &*row.verdict == "no_data" && row.value_us.is_none();
     };
     let Some(shown) = row.value_us else { return false };
     let verdict = if exact <= limit { "met" } else { "breached" };
-    row.verdict == verdict && (shown <= limit) == (exact <= limit) && shown >= exact && (shown - exact) * 128 <= exact
+    &*row.verdict == verdict && (shown <= limit) == (exact <= limit) && shown >= exact && (shown - exact) * 128 <= exact
 }
 
 proptest! {
@@ -37,7 +37,7 @@ proptest! {
         group.fold(&delivery(&events, 0, true), NOW);
         let facts = group.close(1, NOW, true);
         for (objective, percent, windows) in [("fastest", 80, 7), ("median", 50, 8)] {
-            let rows = facts.attainment.iter().filter(|row| row.objective == objective && row.service == "web");
+            let rows = facts.attainment.iter().filter(|row| &*row.objective == objective && &*row.service == "web");
             let rows: Vec<_> = rows.collect();
             prop_assert_eq!(rows.len(), windows, "windows of {}", objective);
             for row in rows {

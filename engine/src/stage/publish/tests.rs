@@ -7,6 +7,8 @@ use plimsoll_schemas::definition::{File, load};
 use super::*;
 use crate::portfolio::Portfolio;
 use crate::state::State;
+use crate::state::exclusion::ApprovedWindows;
+use crate::state::service::Segment;
 
 /// A portfolio of one service `web` with one objective of this signal, judged a day in UTC from 1970-01-01 on, with a
 /// target of at least 90 %, and this grace in seconds.
@@ -26,7 +28,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
 }
 
 const DAY: i64 = 86_400_000_000;
-const NOTHING: Known<'_> = Known { states: &[], maintenance: &ApprovedWindows::new() };
+const NO_MAINTENANCE: &ApprovedWindows = &ApprovedWindows::new();
 
 fn step(epoch: i64, watermark: i64, publish: bool) -> Step {
     Step { epoch, tick: Instant(watermark), watermark: Instant(watermark), publish }
@@ -57,10 +59,10 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     let mut state = ObjectiveState::new(plan);
     let close = |state: &mut ObjectiveState, step: Step| {
         let mut facts = Facts::default();
-        state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
+        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
         said(&facts)
     };
-    let count = |at, good, total| Contribution { objective, at: Instant(at), bin: None, good, total };
+    let count = |at, good, total| Contribution { objective, at: Instant(at), good, total, speaks: false, bin: None };
 
     state.contribute(plan, count(10, 95, 100));
     assert_eq!(close(&mut state, step(1, 100, true)), ["day 0 provisional met 95/100 r0"]);
@@ -92,7 +94,13 @@ fn r11_nothing_measured_is_no_data() {
     let portfolio = portfolio("good_ratio", 0);
     let plan = &portfolio.objectives()[0];
     let mut facts = Facts::default();
-    ObjectiveState::new(plan).publish(plan, portfolio.grace(), &step(1, 3 * DAY, true), &NOTHING, &mut facts);
+    ObjectiveState::new(plan).publish(
+        plan,
+        portfolio.grace(),
+        &step(1, 3 * DAY, true),
+        &mut Known::new(&[], NO_MAINTENANCE),
+        &mut facts,
+    );
     assert_eq!(
         said(&facts),
         ["day 0 final no_data 0/0 r1", "day 1 final no_data 0/0 r1", "day 2 final no_data 0/0 r1"]
@@ -107,10 +115,13 @@ fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
     let objective = portfolio.services()[0].event_objectives[0];
     let mut state = ObjectiveState::new(plan);
     for _ in 0..2 {
-        state.contribute(plan, Contribution { objective, at: Instant(10), bin: None, good: 0, total: i64::MAX });
+        state.contribute(
+            plan,
+            Contribution { objective, at: Instant(10), good: 0, total: i64::MAX, speaks: false, bin: None },
+        );
     }
     let mut facts = Facts::default();
-    state.publish(plan, portfolio.grace(), &step(1, 100, true), &NOTHING, &mut facts);
+    state.publish(plan, portfolio.grace(), &step(1, 100, true), &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
     assert_eq!(said(&facts), [format!("day 0 provisional at_risk 0/{} r0", i64::MAX)]);
 }
 
@@ -122,8 +133,8 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     let mut state = ObjectiveState::new(plan);
     let mut close = |good, total, step: Step| {
         let mut facts = Facts::default();
-        state.contribute(plan, Contribution { objective, at: Instant(10), bin: None, good, total });
-        state.publish(plan, portfolio.grace(), &step, &NOTHING, &mut facts);
+        state.contribute(plan, Contribution { objective, at: Instant(10), good, total, speaks: false, bin: None });
+        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
         let shown =
             |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);
         facts.breaches.iter().map(shown).collect::<Vec<_>>()
@@ -148,8 +159,8 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
         let all =
             [state(0, down.min(now), State::Up), state(down, up.min(now), State::Down), state(up, now, State::Up)];
         let states: Vec<Segment> = all.into_iter().filter(|state| state.start < state.end).collect();
-        let known = Known { states: &states, maintenance: &ApprovedWindows::new() };
-        objective.publish(plan, portfolio.grace(), &step(1, now, true), &known, &mut Facts::default())
+        let mut known = Known::new(&states, NO_MAINTENANCE);
+        objective.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &mut Facts::default())
     };
     let rates = |shares: [i64; 7]| shares.map(|share| Some(Share(share)));
     assert_eq!(spending(600 * MINUTE), Some(Spending::NONE));

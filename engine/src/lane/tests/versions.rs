@@ -1,0 +1,149 @@
+//! Versions that touch the past, and definitions that leave and return (R24).
+
+use super::*;
+
+const UNTIL_THE_EIGHTH: &str = "{from: 1970-01-01, until: 1970-01-08}";
+
+/// The definitions with a version 2 of `ola`, which promises other things, and when the two versions are in force.
+fn with_version_two(first_effective: &str, second_effective: &str) -> String {
+    let start = DEFINITIONS.find("kind: Agreement\nmetadata: {id: ola}").expect("the agreement");
+    let end = start + DEFINITIONS[start..].find("---").expect("its end");
+    let first = &DEFINITIONS[start..end];
+    let mut second = first.replace("{id: ola}", "{id: ola, version: 2}").replace(UNTIL_THE_EIGHTH, second_effective);
+    for (one, other) in [
+        ("{signal: availability}, target: {at_least: 90 %}", "{signal: availability}, target: {at_least: 70 %}"),
+        ("within: 250ms", "within: 100ms"),
+        (
+            "{signal: satisfaction}, target: {at_least: 90 %}",
+            "{signal: satisfaction, good_from: 5}, target: {at_least: 90 %}",
+        ),
+        ("{signal: resolution_time, within: 4h}", "{signal: resolution_time, within: 2h}"),
+        ("{rolling: 36h}", "{rolling: 30h}"),
+    ] {
+        assert!(second.contains(one), "{one}");
+        second = second.replace(one, other);
+    }
+    let first = first.replace(UNTIL_THE_EIGHTH, first_effective);
+    format!("{}{first}---\napiVersion: plimsoll/v1\n{second}{}", &DEFINITIONS[..start], &DEFINITIONS[end..])
+}
+
+/// What is current, without the measures of days, which belong to no version.
+fn results(all: &[Facts]) -> Vec<String> {
+    let mut rows = current(all);
+    rows.retain(|row| !row.starts_with("measure"));
+    rows
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// Whoever measured by the old version and hears of the new one then says what he would have said, had he known it
+    /// from the start.
+    #[test]
+    fn r24_a_retroactive_version_restates_all_to_what_it_would_have_been(
+        events in prop::collection::vec(happening(), 1..60),
+        cut in 1..20_usize,
+        lanes in 1..4_usize,
+    ) {
+        let text = with_version_two(UNTIL_THE_EIGHTH, "{from: 1970-01-03, until: 1970-01-08, retroactive: true}");
+        let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+        let mut batch = LaneGroup::new(portfolio_of(&text), 1);
+        batch.fold(&delivery(&numbered, 0, true), NOW);
+        let expected = results(&[batch.close(1, NOW, true)]);
+
+        let mut group = LaneGroup::new(portfolio(), lanes);
+        let (mut all, mut offset) = (Vec::new(), 0);
+        for part in numbered.chunks(cut) {
+            group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
+            offset += part.len() as i64;
+            all.push(group.close(offset, NOW, true));
+        }
+        let bytes = group.snapshot().expect("a snapshot");
+        let mut group = LaneGroup::restore(portfolio_of(&text), lanes, &bytes).expect("it says that it is retroactive");
+        prop_assert!(group.wants_recount());
+        group.forget_counts();
+        group.recount(&delivery(&numbered, 0, true).events);
+        all.push(group.close(offset + 1, NOW, false));
+        all.push(group.close(offset + 2, NOW, true));
+        let found = results(&all);
+        let lacking: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+        let added: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
+        prop_assert!(lacking.is_empty() && added.is_empty(), "lacking {lacking:#?}, added {added:#?}");
+    }
+}
+
+#[test]
+fn r24_a_new_version_that_touches_the_past_must_say_so() {
+    let mut group = LaneGroup::new(portfolio(), 1);
+    group.fold(&delivery(&[(0, Happening::Score(2, 4))], 0, true), NOW);
+    group.close(1, NOW, true);
+    let bytes = group.snapshot().expect("a snapshot");
+    // Version 1 has to be ended by hand then.
+    let text = with_version_two("{from: 1970-01-01, until: 1970-01-03}", "{from: 1970-01-03, until: 1970-01-08}");
+    let refused = LaneGroup::restore(portfolio_of(&text), 1, &bytes).err().map(|error| error.to_string());
+    assert_eq!(
+        refused.as_deref(),
+        Some(
+            "agreement ola: version 2 is new and in force from 1970-01-03T00:00:00Z on, but results are known up to \
+             1970-01-09T00:00:00Z; a new version never touches the past: let it begin later, or declare \
+             `retroactive: true` beside `from` to have what is known restated"
+        )
+    );
+    // One that begins where nothing is known yet needs no such word.
+    let later = with_version_two(UNTIL_THE_EIGHTH, "{from: 1970-01-09}");
+    assert!(LaneGroup::restore(portfolio_of(&later), 1, &bytes).is_ok());
+}
+
+/// Day 0 of an objective as it was written: verdict, good of total, revision, whether it was taken back.
+fn day_zero(facts: &Facts, objective: &str) -> Vec<String> {
+    let rows = facts.attainment.iter().filter(|row| &*row.objective == objective && row.window_start == Instant(0));
+    let taken_back = |row: &plimsoll_schemas::table::AttainmentRow| if row.retracted { " retracted" } else { "" };
+    let shown = rows.filter(|row| &*row.service == "mail").map(|row| {
+        format!("{} {}/{} r{}{}", row.verdict, row.good_count, row.total_count, row.revision, taken_back(row))
+    });
+    let reasons = facts.corrections.iter().filter(|row| row.objective == objective && row.window_start == Instant(0));
+    shown.chain(reasons.filter(|row| row.service == "mail").map(|row| row.reason.clone())).collect()
+}
+
+#[test]
+fn r24_a_version_replaced_from_its_first_day_on_is_taken_back_whole() {
+    // One score of 4 in the second hour of day 0: good from 4 on, and not from 5 on.
+    let mut group = LaneGroup::new(portfolio(), 1);
+    let events = [(0, Happening::Score(2, 4))];
+    group.fold(&delivery(&events, 0, true), NOW);
+    assert_eq!(day_zero(&group.close(1, NOW, true), "scores"), ["met 1/1 r1"]);
+    let bytes = group.snapshot().expect("a snapshot");
+    let text = with_version_two(UNTIL_THE_EIGHTH, "{from: 1970-01-01, until: 1970-01-08, retroactive: true}");
+    let mut group = LaneGroup::restore(portfolio_of(&text), 1, &bytes).expect("retroactive");
+    group.forget_counts();
+    group.recount(&delivery(&events, 0, true).events);
+    assert_eq!(
+        day_zero(&group.close(2, NOW, true), "scores"),
+        ["met 1/1 r2 retracted", "breached 0/1 r1", "retroactive_version"]
+    );
+}
+
+#[test]
+fn r22_what_leaves_the_definitions_and_returns_is_not_said_again() {
+    let events = [(0, Happening::Score(2, 4)), (1, Happening::Ticket(4, 1, Action::Opened))];
+    let more = [(2, Happening::Ticket(6, 1, Action::Resolved))];
+    let mut group = LaneGroup::new(portfolio(), 1);
+    group.fold(&delivery(&events, 0, true), NOW);
+    group.fold(&delivery(&more, 2, true), NOW);
+    let said = group.close(1, NOW, true);
+    assert_eq!(day_zero(&said, "scores"), ["met 1/1 r1"]);
+    // Ticket 1 of `mail` took an hour of its four.
+    assert_eq!(day_zero(&said, "resolution"), ["met 1/1 r1"]);
+    let without = "apiVersion: plimsoll/v1\nkind: Source\nmetadata: {id: plain}\nspec: {topics: [t], lateness: 1h}\n";
+    let bytes = group.snapshot().expect("a snapshot");
+    let mut group = LaneGroup::restore(portfolio_of(without), 1, &bytes).expect("restored");
+    assert_eq!(group.close(2, NOW, true), Facts::default());
+    let bytes = group.snapshot().expect("a snapshot");
+    let mut group = LaneGroup::restore(portfolio(), 1, &bytes).expect("restored");
+    let again = group.close(3, NOW, true);
+    assert_eq!((day_zero(&again, "scores"), day_zero(&again, "resolution")), (vec![], vec![]));
+    assert_eq!(again.corrections, []);
+    // A late event makes the next revision: a score of 1 is bad, so 1 of 2.
+    group.fold(&delivery(&[(3, Happening::Score(3, 1))], 3, true), NOW);
+    assert_eq!(day_zero(&group.close(4, NOW, true), "scores"), ["breached 1/2 r2", "late_event"]);
+}

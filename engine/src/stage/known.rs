@@ -1,0 +1,108 @@
+//! What is known of a service at a step, and how objectives read it.
+//!
+//! A service has few readings and many objectives: those of all its agreements that count states by one policy, in one
+//! calendar, over one segment and with the same time excluded share one. So a service's month is summed up once a step,
+//! not once an agreement.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::{Signal, StatePolicy, Target};
+
+use crate::budget::{Course, Spending};
+use crate::portfolio::ObjectivePlan;
+use crate::state::exclusion::ApprovedWindows;
+use crate::state::service::Segment;
+use crate::verdict::{Measured, Stretch, breached_at, measure_states, stretches};
+use crate::window::Window;
+
+/// What is known of a service that its objectives are measured by.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// Its states.
+    pub states: &'a [Segment],
+    /// The approved windows of its changes.
+    maintenance: &'a ApprovedWindows,
+    readings: HashMap<Measure, Reading>,
+}
+
+/// Everything that a reading depends on besides the states: the policy, the calendar's place in memory, the segment,
+/// what is excluded of it.
+type Measure = (StatePolicy, usize, Window, Vec<Window>);
+
+/// A segment as some objectives count it.
+#[derive(Debug)]
+pub struct Reading {
+    stretches: Vec<Stretch>,
+    /// What the stretches amount to.
+    pub measured: Measured,
+    /// What was asked of it for targets of these signals.
+    answers: Vec<((Signal, Target), Answers)>,
+}
+
+/// What objectives with one target learn from a reading, as far as one of them asked.
+#[derive(Debug, Default)]
+struct Answers {
+    breached_at: Option<Option<Instant>>,
+    spending: Option<Option<Spending>>,
+}
+
+impl<'a> Known<'a> {
+    /// Nothing was read yet.
+    pub fn new(states: &'a [Segment], maintenance: &'a ApprovedWindows) -> Known<'a> {
+        Known { states, maintenance, readings: HashMap::new() }
+    }
+
+    /// A segment of an objective over states as it counts them, up to `now`, which is the same at every call.
+    pub fn reading(
+        &mut self,
+        plan: &ObjectivePlan,
+        policy: &StatePolicy,
+        segment: Window,
+        now: Instant,
+    ) -> &mut Reading {
+        let excluded = plan.excluded_time(self.maintenance, segment);
+        match self.readings.entry((*policy, Arc::as_ptr(&plan.calendar).addr(), segment, excluded)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let stretches = stretches(self.states, &place.key().3, policy, segment, now);
+                let agreed = plan.calendar.elapsed(segment.start, segment.end);
+                let measured = measure_states(&stretches, policy, &plan.calendar, agreed);
+                place.insert(Reading { stretches, measured, answers: Vec::new() })
+            }
+        }
+    }
+}
+
+impl Reading {
+    /// The stretches of the segment up to now.
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// The instant from which the objective's target was out of reach; `None` when it never was.
+    pub fn breached_at(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> Option<Instant> {
+        let (place, Reading { stretches, measured, answers }) = (self.place_of(plan), self);
+        let at = || breached_at(&plan.objective, policy, measured, stretches, &plan.calendar);
+        *answers[place].1.breached_at.get_or_insert_with(at)
+    }
+
+    /// How the budget of a segment is being spent; `None` when there is none.
+    pub fn spending(&mut self, plan: &ObjectivePlan, policy: &StatePolicy, segment: Window) -> Option<Spending> {
+        let (place, Reading { stretches, answers, .. }) = (self.place_of(plan), self);
+        let spending = || Course::new(&plan.objective, policy, stretches, &plan.calendar, segment).spending();
+        *answers[place].1.spending.get_or_insert_with(spending)
+    }
+
+    /// The place of the answers for this objective's target.
+    fn place_of(&mut self, plan: &ObjectivePlan) -> usize {
+        let (signal, target) = (&plan.objective.indicator.signal, plan.objective.target);
+        let known = self.answers.iter().position(|(promised, _)| (&promised.0, promised.1) == (signal, target));
+        known.unwrap_or_else(|| {
+            self.answers.push(((signal.clone(), target), Answers::default()));
+            self.answers.len() - 1
+        })
+    }
+}
