@@ -7,8 +7,8 @@
 //!
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
-//! `histogram` the percentiles of latencies; `verdict` compares; `budget` looks ahead; `ledger` remembers what was said; `stage` folds events; `lane` puts it
-//! together.
+//! `histogram` the percentiles of latencies; `verdict` compares; `budget` looks ahead; `ledger` and `timeline` remember
+//! what was said; `stage` folds events; `lane` puts it together.
 
 pub mod budget;
 pub mod calendar;
@@ -20,6 +20,7 @@ pub mod portfolio;
 pub mod stage;
 pub mod state;
 pub mod ticket;
+pub mod timeline;
 pub mod verdict;
 pub mod watermark;
 pub mod window;

@@ -1,11 +1,11 @@
 //! Measures: what each indicator measured, a day at a time, for trends that no objective's window answers.
 //!
 //! A row carries a sign: rows of one day add up, so a correction is one more row. Days are stored sparsely. Of a
-//! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it was
-//! known; what a late event changes is written as the difference. Counts are written when a step publishes, as what
-//! came since the last time; those of latencies whose percentile is wanted bin by bin, so that the histogram of any
-//! stretch of days is a sum of rows. What an agreement excludes is not excluded here: other agreements count it, and so does a
-//! trend.
+//! service's state a day is written when it is over (R22), unless all of its agreed time was good or nothing of it
+//! was known; what a late event changes is written as the difference. Counts are written when a step publishes, as
+//! what came since the last time; those of latencies whose percentile is wanted bin by bin, so that the histogram of
+//! any stretch of days is a sum of rows. What an agreement excludes is not excluded here: other agreements count it,
+//! and so does a trend.
 
 use std::collections::BTreeMap;
 

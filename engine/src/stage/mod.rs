@@ -156,10 +156,10 @@ pub struct Told {
     speaks: bool,
 }
 
-/// Puts what a ticket or a change counts now, each as (objective, instant, good, total), in place of what it was told to
-/// count before. Returns the difference: what is gone is subtracted, what is new is added. Equal counts are told apart by
-/// their number: a ticket may have several. What was told of an objective that the portfolio lacks still counts there,
-/// should it come back.
+/// Puts what a ticket or a change counts now, each as (objective, instant, good, total), in place of what it was told
+/// to count before. Returns the difference: what is gone is subtracted, what is new is added. Equal counts are told
+/// apart by their number: a ticket may have several. What was told of an objective that the portfolio lacks still
+/// counts there, should it come back.
 pub fn retell(
     portfolio: &Portfolio,
     told: &mut Vec<Told>,

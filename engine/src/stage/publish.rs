@@ -4,7 +4,7 @@
 //! result is written when the step publishes or its verdict changed. A final result is written once, and once more for
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -21,6 +21,7 @@ use crate::Name;
 use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
+use crate::timeline::Timeline;
 use crate::verdict::{Judged, Measured, Value, Verdict, judge, undecided_outage};
 use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
 
@@ -30,7 +31,7 @@ pub struct ObjectiveState {
     /// What was counted.
     tally: Tally,
     /// What was last written, by the start of the window.
-    written: BTreeMap<Instant, Written>,
+    written: Timeline<Written>,
     /// What was last said of breaches, by the start of the window.
     breaches: Ledger<Instant, Breach>,
     /// What was last said of warnings, by the start of the window.
@@ -96,7 +97,7 @@ impl ObjectiveState {
         let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
         ObjectiveState {
             tally: Tally::default(),
-            written: BTreeMap::new(),
+            written: Timeline::default(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
             touched_from: None,
@@ -172,8 +173,8 @@ impl ObjectiveState {
     }
 
     /// Writes the results that changed. `known` covers the service from `next_from` to the watermark where the
-    /// objective is fed by state, and is not read where it is fed by counts. Returns how the budget of the newest window
-    /// is being spent.
+    /// objective is fed by state, and is not read where it is fed by counts. Returns how the budget of the newest
+    /// window is being spent.
     pub fn publish(
         &mut self,
         plan: &ObjectivePlan,
@@ -222,9 +223,9 @@ impl ObjectiveState {
     /// Takes back the results of windows that are none of this version's by the definition that holds now: those after
     /// the start of a retroactive version that ends it, or all when it is judged over windows of another kind (R24).
     fn retract_all_but(&mut self, stated: &BTreeSet<Instant>, plan: &ObjectivePlan, step: &Step, facts: &mut Facts) {
-        let wrong = |(start, written): &(&Instant, &Written)| !written.retracted && !stated.contains(start);
+        let wrong = |(start, written): &(Instant, &Written)| !written.retracted && !stated.contains(start);
         let wrong: Vec<(Instant, Written)> =
-            self.written.iter().filter(wrong).map(|(start, written)| (*start, *written)).collect();
+            self.written.iter().filter(wrong).map(|(start, written)| (start, *written)).collect();
         for (start, before) in wrong {
             let now = Written { revision: before.revision + i32::from(before.last), retracted: true, ..before };
             for writing in self.warnings.restate_within(of_window(start), Vec::new()) {
@@ -301,9 +302,9 @@ impl ObjectiveState {
         Found { window, segment, measured, judged, breached_at, over, warnings: None, spending: None, last }
     }
 
-    /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up, or
-    /// something changed before one that was. What is used never falls and what is allowed never rises as a segment goes
-    /// on, so a look at what is left tells; only burning comes and goes.
+    /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,
+    /// or something changed before one that was. What is used never falls and what is allowed never rises as a
+    /// segment goes on, so a look at what is left tells; only burning comes and goes.
     fn may_warn_anew(
         &self,
         plan: &ObjectivePlan,
@@ -316,7 +317,7 @@ impl ObjectiveState {
         // Nothing more is used than when warnings were last looked at, and all of it was known then.
         if is_as_stated
             && measured.unknown == Micros::ZERO
-            && self.written.get(&window.start).is_some_and(used_as_stated)
+            && self.written.get(window.start).is_some_and(used_as_stated)
         {
             return false;
         }
@@ -347,7 +348,7 @@ impl ObjectiveState {
     }
 
     fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
-        let before = self.written.get(&found.window.start).copied();
+        let before = self.written.get(found.window.start).copied();
         let mut now = found.written();
         match before {
             Some(before) if before.last => {

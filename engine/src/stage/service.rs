@@ -149,8 +149,8 @@ impl ServiceStage {
         }
     }
 
-    /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in another
-    /// way is read anew.
+    /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in
+    /// another way is read anew.
     pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
         let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
@@ -351,7 +351,11 @@ impl ServiceStage {
         }
         if let Some(anchor) = anchor {
             entry.state_changes(plan, &states, anchor, step, facts);
-            derived.extend(entry.tell(plan, service, anchor, step.watermark));
+        }
+        // Followers are told of a change at the watermark, which is no transition yet. Should it be taken back, nothing is
+        // known here and nothing was said, but they must hear of it.
+        if let Some(from) = anchor.or(changed_from) {
+            derived.extend(entry.tell(plan, service, from, step.watermark));
         }
         let mut known = Known::new(&states, &entry.maintenance);
         for &index in &plan.state_objectives {

@@ -15,8 +15,8 @@
 //! numbers and percentages billionths, so both sides are integers.
 //!
 //! A part that is unknown may be anything. No part that works better makes the whole work worse, so the whole is at
-//! worst what it is with all unknown parts down, and at best what it is with all of them up. Where the two agree that is
-//! its state, and otherwise it is unknown. For checks this is the table of R3 (`state/service.rs`).
+//! worst what it is with all unknown parts down, and at best what it is with all of them up. Where the two agree that
+//! is its state, and otherwise it is unknown. For checks this is the table of R3 (`state/service.rs`).
 //!
 //! What is known of the composite itself, by checks and incidents of its own, is one more part of which all are needed.
 
