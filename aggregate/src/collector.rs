@@ -21,8 +21,8 @@ pub struct RecordedEpoch {
     pub publish: bool,
     /// The watermark before it; `None` when nothing was known.
     pub watermark: Option<Instant>,
-    /// What it read: from, until, whether the partition was caught up.
-    pub ranges: BTreeMap<PartitionId, (i64, i64, bool)>,
+    /// What it read: from, until, and until when the partition was complete.
+    pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
 }
 
 impl RecordedEpoch {
@@ -38,7 +38,7 @@ impl RecordedEpoch {
                 (row.topic, row.partition, row.from_offset, row.until_offset)
             {
                 let id = PartitionId { topic: topic.into(), partition };
-                recorded.ranges.insert(id, (from, until, row.caught_up.unwrap_or(false)));
+                recorded.ranges.insert(id, (from, until, row.complete_until));
             }
         }
         epochs.into_values().collect()
@@ -60,11 +60,11 @@ impl Collector {
         self.bytes += delivery.events.record_batch().get_array_memory_size();
         let waiting = self.waiting.entry(delivery.partition.clone()).or_default();
         match waiting.back_mut() {
-            // News without records only updates what waits already, so that an idle source costs nothing.
+            // News without records only joins what waits already, so that an idle source costs nothing.
             Some(last)
                 if delivery.from_offset == delivery.until_offset && last.until_offset == delivery.from_offset =>
             {
-                last.caught_up = delivery.caught_up;
+                last.complete_until = last.complete_until.max(delivery.complete_until);
             }
             _ => waiting.push_back(delivery),
         }
@@ -94,7 +94,7 @@ impl Collector {
 
     /// Exactly what a recorded epoch read; `None` until all of it has arrived.
     pub fn take_recorded(&mut self, recorded: &RecordedEpoch) -> Option<Vec<Delivery>> {
-        let arrived = |(id, &(from, until, _)): (&PartitionId, &(i64, i64, bool))| {
+        let arrived = |(id, &(from, until, _)): (&PartitionId, &(i64, i64, Option<Instant>))| {
             let read_until = self.waiting.get(id).and_then(|waiting| waiting.back()).map(|last| last.until_offset);
             from == until || read_until.is_some_and(|read_until| read_until >= until)
         };
@@ -102,7 +102,7 @@ impl Collector {
             return None;
         }
         let mut taken = Vec::new();
-        for (id, &(from, until, caught_up)) in &recorded.ranges {
+        for (id, &(from, until, complete_until)) in &recorded.ranges {
             let waiting = self.waiting.entry(id.clone()).or_default();
             let mut last_end = from;
             while let Some(delivery) = waiting.pop_front() {
@@ -111,15 +111,15 @@ impl Collector {
                     break;
                 }
                 let (mut head, tail) = delivery.split_at(until);
-                head.caught_up = false;
+                head.complete_until = None;
                 last_end = head.until_offset;
                 taken.push(head);
-                if tail.until_offset > tail.from_offset || tail.caught_up {
+                if tail.until_offset > tail.from_offset || tail.complete_until.is_some() {
                     waiting.push_front(tail);
                     break;
                 }
             }
-            taken.push(Delivery::news(id.clone(), last_end.max(until), caught_up));
+            taken.push(Delivery::news(id.clone(), last_end.max(until), complete_until));
         }
         let left = self.waiting.values().flatten();
         self.rows = left.map(|delivery| delivery.events.num_rows() + delivery.dead_letters.len()).sum();
@@ -136,19 +136,19 @@ mod tests {
     }
 
     fn delivery(partition: i32, from: i64, until: i64) -> Delivery {
-        Delivery { from_offset: from, until_offset: until, ..Delivery::news(id(partition), until, false) }
+        Delivery { from_offset: from, until_offset: until, ..Delivery::news(id(partition), until, None) }
     }
 
-    fn ranges(taken: &[Delivery]) -> Vec<(i32, i64, i64, bool)> {
+    fn ranges(taken: &[Delivery]) -> Vec<(i32, i64, i64, Option<Instant>)> {
         taken
             .iter()
-            .map(|part| (part.partition.partition, part.from_offset, part.until_offset, part.caught_up))
+            .map(|part| (part.partition.partition, part.from_offset, part.until_offset, part.complete_until))
             .collect()
     }
 
     #[test]
     fn a_recorded_epoch_is_cut_exactly_where_it_was() {
-        let row = |partition, from, until, caught_up| EpochRow {
+        let row = |partition, from, until, complete_until| EpochRow {
             epoch: 7,
             tick: Instant(1),
             publish: false,
@@ -157,27 +157,28 @@ mod tests {
             partition: Some(partition),
             from_offset: Some(from),
             until_offset: Some(until),
-            caught_up: Some(caught_up),
+            complete_until,
         };
-        let recorded = RecordedEpoch::from_rows(vec![row(0, 0, 15, false), row(1, 3, 3, true)]);
+        let recorded = RecordedEpoch::from_rows(vec![row(0, 0, 15, None), row(1, 3, 3, Some(Instant(9)))]);
         let mut collector = Collector::default();
         collector.push(delivery(0, 0, 10));
         assert!(collector.take_recorded(&recorded[0]).is_none(), "15 has not arrived");
         collector.push(delivery(1, 3, 8));
         collector.push(delivery(0, 10, 20));
         let taken = collector.take_recorded(&recorded[0]).map(|taken| ranges(&taken));
-        let expected = vec![(0, 0, 10, false), (0, 10, 15, false), (0, 15, 15, false), (1, 3, 3, true)];
+        let expected = vec![(0, 0, 10, None), (0, 10, 15, None), (0, 15, 15, None), (1, 3, 3, Some(Instant(9)))];
         assert_eq!(taken, Some(expected));
-        assert_eq!(ranges(&collector.take_all()), [(0, 15, 20, false), (1, 3, 8, false)]);
+        assert_eq!(ranges(&collector.take_all()), [(0, 15, 20, None), (1, 3, 8, None)]);
     }
 
     #[test]
-    fn news_without_records_replaces_older_news() {
+    fn news_without_records_joins_what_waits() {
         let mut collector = Collector::default();
         collector.push(delivery(0, 0, 10));
-        collector.push(Delivery::news(id(0), 10, true));
-        collector.push(Delivery::news(id(0), 10, true));
-        assert_eq!(ranges(&collector.take_all()), [(0, 0, 10, true)]);
+        for proof in [Some(Instant(5)), Some(Instant(7)), None] {
+            collector.push(Delivery::news(id(0), 10, proof));
+        }
+        assert_eq!(ranges(&collector.take_all()), [(0, 0, 10, Some(Instant(7)))]);
         assert!(collector.is_empty());
     }
 }

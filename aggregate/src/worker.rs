@@ -95,10 +95,18 @@ impl Worker {
         }
         let portfolio = Arc::new(Portfolio::new(&definitions));
         let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
-        let (snapshot_epoch, group) = match snapshot {
+        let (snapshot_epoch, mut group) = match snapshot {
             Some((epoch, bytes)) => (epoch, LaneGroup::restore(portfolio, settings.lanes, &bytes)?),
             None => (0, LaneGroup::new(portfolio, settings.lanes)),
         };
+        group.follow(
+            &definitions
+                .sources
+                .values()
+                .flat_map(|source| &source.topics)
+                .map(|topic| topic.as_str().into())
+                .collect(),
+        );
         let recorded = RecordedEpoch::from_rows(runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch))?);
         if !recorded.is_empty() {
             tracing::info!(epochs = recorded.len(), after = snapshot_epoch, "replaying recorded epochs");
@@ -120,10 +128,11 @@ impl Worker {
         })
     }
 
-    /// Where each known partition is to be read from, so that nothing is missing and nothing is read twice.
+    /// Where each partition that was heard from is to be read from, so that nothing is missing and nothing is read twice.
     pub fn start_offsets(&self) -> HashMap<PartitionId, i64> {
         let partitions = self.group.watermarks().partitions();
-        partitions.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
+        let heard = partitions.filter(|(_, progress)| progress.is_heard());
+        heard.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
     }
 
     /// Works until all senders of `inputs` are gone, then commits what waits, saves the state and returns how far the
@@ -204,7 +213,7 @@ impl Worker {
             let is_known = self.group.watermarks().next_offset(&id).is_some();
             if !is_known && deliveries.iter().all(|delivery| delivery.partition != id) {
                 // It holds the watermark from now on (R23), and a replay has to know since when.
-                deliveries.push(Delivery::news(id, 0, false));
+                deliveries.push(Delivery::news(id, 0, None));
             }
         }
         self.epoch(self.next_epoch, tick, publish, deliveries, true)
@@ -236,15 +245,19 @@ impl Worker {
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
         if live && !read_any && !facts.has_rows() && self.definitions.is_none() {
-            self.unrecorded.extend(deliveries.into_iter().map(|news| (news.partition.clone(), news)));
+            for mut news in deliveries {
+                let known = self.unrecorded.get(&news.partition).and_then(|known| known.complete_until);
+                news.complete_until = news.complete_until.max(known);
+                self.unrecorded.insert(news.partition.clone(), news);
+            }
             return Ok(());
         }
         if let Some(definitions) = self.definitions.take_if(|_| live) {
             output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
         }
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
-        told.retain(|news| deliveries.iter().all(|delivery| delivery.partition != news.partition));
         told.extend(deliveries);
+        told.sort_by(|one, other| one.partition.cmp(&other.partition));
         output.intent = intent(&EpochRow { epoch, tick, publish, watermark, ..EpochRow::default() }, &told);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
@@ -258,7 +271,8 @@ impl Worker {
     }
 }
 
-/// What the epoch reads, one row a partition, and one row when it reads nothing; `epoch` says the rest.
+/// What the epoch reads, one row a partition, and one row when it reads nothing; `epoch` says the rest. `deliveries`
+/// are in the order of partition and offset.
 fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
     let mut rows: Vec<EpochRow> = Vec::new();
     for delivery in deliveries {
@@ -267,14 +281,14 @@ fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
         match rows.last_mut() {
             Some(row) if row.topic == topic && row.partition == partition => {
                 row.until_offset = Some(delivery.until_offset);
-                row.caught_up = Some(delivery.caught_up);
+                row.complete_until = row.complete_until.max(delivery.complete_until);
             }
             _ => rows.push(EpochRow {
                 topic,
                 partition,
                 from_offset: Some(delivery.from_offset),
                 until_offset: Some(delivery.until_offset),
-                caught_up: Some(delivery.caught_up),
+                complete_until: delivery.complete_until,
                 ..epoch.clone()
             }),
         }

@@ -94,7 +94,7 @@ fn read(
     while behind.len() < workload.partitions_count as usize || behind.values().any(|behind| *behind) {
         let input = match source.events().receive(WAIT_MAX).context("no record came for a minute")? {
             KafkaEvent::Delivery(delivery) => {
-                behind.insert(delivery.partition.clone(), !delivery.caught_up);
+                behind.insert(delivery.partition.clone(), delivery.complete_until.is_none());
                 Input::Delivery(delivery)
             }
             KafkaEvent::Assigned(partitions) => Input::Assigned(partitions),

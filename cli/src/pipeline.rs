@@ -66,8 +66,9 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the state cannot be restored, or a setting cannot be used.
-    pub fn start(settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
+    pub fn start(mut settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
         let live = Arc::new(Live::default());
+        settings.kafka.clock = settings.worker.clock.clone();
         let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
         let worker = Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
         live.take(&settings.newest);
@@ -203,7 +204,7 @@ impl Feeder {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
                 Some(KafkaEvent::Delivery(delivery)) => {
-                    if delivery.caught_up {
+                    if delivery.complete_until.is_some() {
                         caught_up.insert(delivery.partition.clone());
                     } else {
                         caught_up.remove(&delivery.partition);

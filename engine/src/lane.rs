@@ -124,6 +124,12 @@ impl LaneGroup {
         &self.watermarks
     }
 
+    /// Says which topics are read from now on: each holds the watermark until it is heard from, others hold nothing
+    /// (R23). Where it is not said, whatever was read holds it.
+    pub fn follow(&mut self, topics: &BTreeSet<Arc<str>>) {
+        self.watermarks.follow(topics);
+    }
+
     /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not
     /// recorded, and moved it all the same.
     pub fn resume(&mut self, watermark: Instant) {

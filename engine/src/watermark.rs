@@ -1,10 +1,12 @@
 //! The watermark: the event time up to which input is believed complete (R23).
 //!
-//! A partition that has not been read to its end holds the watermark at the newest event time it has shown; one that is
-//! provably caught up follows the tick. The watermark is the least of all partitions, and never goes back. A partition
-//! from which nothing was heard yet holds it at the beginning of time: never a timer alone.
+//! Only what was read moves it. A partition is complete until the instant at which its end was last proved; between
+//! proofs it holds the watermark there, or at the newest event time it has shown, whichever is later. The watermark is
+//! the least of all partitions, and never goes back. Neither the clock nor a proof of yesterday lets it go on: a broker
+//! that cannot be reached proves nothing. A partition from which nothing was heard yet holds it at the beginning of time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
@@ -24,8 +26,19 @@ pub struct Progress {
     pub next_offset: i64,
     /// The newest event time seen; `None` before the first event.
     pub newest: Option<Instant>,
-    /// True when nothing was left to read.
-    pub caught_up: bool,
+    /// Everything that it held at this instant has been read; `None` before the first proof.
+    pub complete_until: Option<Instant>,
+    /// False when its topic is read no more, so that it holds nothing.
+    pub is_followed: bool,
+}
+
+impl Progress {
+    const NONE: Progress = Progress { next_offset: 0, newest: None, complete_until: None, is_followed: true };
+
+    /// True once the partition itself was heard from.
+    pub fn is_heard(&self) -> bool {
+        self.next_offset > 0 || self.newest.is_some() || self.complete_until.is_some()
+    }
 }
 
 /// Before anything is known.
@@ -38,18 +51,37 @@ impl Default for Watermarks {
 }
 
 impl Watermarks {
-    /// Makes a partition known, so that it holds the watermark until it is heard from.
-    pub fn expect(&mut self, partition: &PartitionId) {
-        self.partitions.entry(partition.clone()).or_insert(Progress { next_offset: 0, newest: None, caught_up: false });
+    /// Says which topics are read from now on. What was read of other topics is kept and holds nothing. A topic of which
+    /// nothing is known, perhaps because it does not exist, holds the watermark by its partition 0, which every topic
+    /// has.
+    pub fn follow(&mut self, topics: &BTreeSet<Arc<str>>) {
+        for (partition, progress) in &mut self.partitions {
+            progress.is_followed = topics.contains(&partition.topic);
+        }
+        for topic in topics {
+            self.expect(&PartitionId { topic: topic.clone(), partition: 0 });
+        }
     }
 
-    /// Records that a partition was read up to `next_offset`, what its newest event was and whether it is at its end.
-    pub fn read(&mut self, partition: &PartitionId, next_offset: i64, newest: Option<Instant>, caught_up: bool) {
+    /// Makes a partition known, so that it holds the watermark until it is heard from.
+    pub fn expect(&mut self, partition: &PartitionId) {
+        self.partitions.entry(partition.clone()).or_insert(Progress::NONE);
+    }
+
+    /// Records that a partition was read up to `next_offset`, what its newest event was and until when it is proved to
+    /// be complete.
+    pub fn read(
+        &mut self,
+        partition: &PartitionId,
+        next_offset: i64,
+        newest: Option<Instant>,
+        complete_until: Option<Instant>,
+    ) {
         self.expect(partition);
         if let Some(progress) = self.partitions.get_mut(partition) {
             progress.next_offset = progress.next_offset.max(next_offset);
             progress.newest = progress.newest.max(newest);
-            progress.caught_up = caught_up;
+            progress.complete_until = progress.complete_until.max(complete_until);
         }
     }
 
@@ -70,10 +102,9 @@ impl Watermarks {
 
     /// Moves the watermark on as far as all partitions allow at `tick`, and returns it.
     pub fn advance(&mut self, tick: Instant) -> Instant {
-        let limit = |progress: &Progress| {
-            if progress.caught_up { tick } else { progress.newest.unwrap_or(BEGINNING).min(tick) }
-        };
-        let least = self.partitions.values().map(limit).min().unwrap_or(BEGINNING);
+        let limit = |progress: &Progress| progress.complete_until.max(progress.newest).unwrap_or(BEGINNING).min(tick);
+        let followed = self.partitions.values().filter(|progress| progress.is_followed);
+        let least = followed.map(limit).min().unwrap_or(BEGINNING);
         self.watermark = self.watermark.max(least);
         self.watermark
     }
@@ -92,26 +123,56 @@ mod tests {
         PartitionId { topic: "t".into(), partition: number }
     }
 
+    fn topics(names: &[&str]) -> BTreeSet<Arc<str>> {
+        names.iter().map(|name| Arc::from(*name)).collect()
+    }
+
     #[test]
-    fn r23_the_slowest_partition_holds_the_watermark_and_one_that_is_caught_up_follows_the_clock() {
+    fn r23_the_slowest_partition_holds_the_watermark_and_only_a_proof_lets_it_go_on() {
         let mut watermarks = Watermarks::default();
         watermarks.expect(&partition(0));
         watermarks.expect(&partition(1));
-        watermarks.read(&partition(0), 10, Some(Instant(50)), false);
+        watermarks.read(&partition(0), 10, Some(Instant(50)), None);
         assert_eq!(watermarks.advance(Instant(1_000)), BEGINNING, "nothing was heard from partition 1");
-        watermarks.read(&partition(1), 0, None, true);
+        watermarks.read(&partition(1), 0, None, Some(Instant(990)));
         assert_eq!(watermarks.advance(Instant(1_000)), Instant(50), "an empty partition does not hold it");
-        watermarks.read(&partition(0), 10, None, true);
-        assert_eq!(watermarks.advance(Instant(1_001)), Instant(1_001));
-        watermarks.read(&partition(0), 11, Some(Instant(60)), false);
-        assert_eq!(watermarks.advance(Instant(1_002)), Instant(1_001), "it never goes back");
-        assert_eq!(watermarks.next_offset(&partition(0)), Some(11));
+        watermarks.read(&partition(0), 10, None, Some(Instant(995)));
+        assert_eq!(watermarks.advance(Instant(1_001)), Instant(990), "the older proof");
+        assert_eq!(watermarks.advance(Instant(9_000)), Instant(990), "no proof, no progress, whatever the clock says");
+        watermarks.read(&partition(1), 0, None, Some(Instant(9_100)));
+        watermarks.read(&partition(0), 11, Some(Instant(60)), None);
+        assert_eq!(watermarks.advance(Instant(9_200)), Instant(995), "a late event takes no proof back");
+        watermarks.read(&partition(0), 12, Some(Instant(1_200)), None);
+        assert_eq!(watermarks.advance(Instant(9_200)), Instant(1_200), "newer events than the proof");
+        watermarks.read(&partition(0), 12, None, Some(Instant(1_100)));
+        assert_eq!(watermarks.advance(Instant(9_200)), Instant(1_200), "it never goes back");
+        assert_eq!(watermarks.next_offset(&partition(0)), Some(12));
+    }
+
+    #[test]
+    fn r23_a_topic_that_is_read_holds_the_watermark_though_it_may_not_exist_and_one_that_is_not_does_not() {
+        let mut watermarks = Watermarks::default();
+        watermarks.follow(&topics(&["t", "misspelt"]));
+        watermarks.read(&partition(0), 1, Some(Instant(5)), Some(Instant(10)));
+        assert_eq!(watermarks.advance(Instant(20)), BEGINNING);
+        let heard: Vec<bool> = watermarks.partitions().map(|(_, progress)| progress.is_heard()).collect();
+        assert_eq!(heard, [false, true], "in the order of the names");
+        watermarks.follow(&topics(&["t"]));
+        assert_eq!(watermarks.advance(Instant(20)), Instant(10));
+        watermarks.follow(&topics(&["other"]));
+        let other = PartitionId { topic: "other".into(), partition: 0 };
+        watermarks.read(&other, 1, None, Some(Instant(30)));
+        assert_eq!(watermarks.advance(Instant(40)), Instant(30), "t is kept and holds nothing");
+        watermarks.follow(&topics(&["other", "t"]));
+        watermarks.read(&other, 1, None, Some(Instant(50)));
+        assert_eq!(watermarks.advance(Instant(60)), Instant(30), "t has to be heard from again");
+        assert_eq!(watermarks.next_offset(&partition(0)), Some(1), "and goes on where it was");
     }
 
     #[test]
     fn r23_an_event_from_the_future_does_not_move_it_beyond_the_clock() {
         let mut watermarks = Watermarks::default();
-        watermarks.read(&partition(0), 1, Some(Instant(9_999)), false);
+        watermarks.read(&partition(0), 1, Some(Instant(9_999)), Some(Instant(5_000)));
         assert_eq!(watermarks.advance(Instant(100)), Instant(100));
     }
 }

@@ -116,7 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (offset, record) in (first..).zip(&records) {
             decoder.decode(Record { offset, payload: Some(record.as_bytes()), record_time: None });
         }
-        let delivery = decoder.take(first, first + RECORDS as i64, false)?;
+        let delivery = decoder.take(first, first + RECORDS as i64, None)?;
         dead_letters += delivery.dead_letters.len();
         black_box(delivery);
         Ok::<(), plimsoll_ingest::IngestError>(())

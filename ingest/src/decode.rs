@@ -192,12 +192,18 @@ impl Decoder {
         self.pending.records >= BATCH_ROWS_MAX || self.pending.bytes >= BATCH_BYTES_MAX
     }
 
-    /// Everything since the last call as one delivery that covers `[from_offset, until_offset)`.
+    /// Everything since the last call as one delivery that covers `[from_offset, until_offset)`, of a partition that is
+    /// complete until then.
     ///
     /// # Errors
     /// When a decoded record's offset is not covered, or when the batch holds more than 2 GiB of text, which `is_full`
     /// prevents. What was decoded is lost then.
-    pub fn take(&mut self, from_offset: i64, until_offset: i64, caught_up: bool) -> Result<Delivery, IngestError> {
+    pub fn take(
+        &mut self,
+        from_offset: i64,
+        until_offset: i64,
+        complete_until: Option<Instant>,
+    ) -> Result<Delivery, IngestError> {
         let pending = std::mem::take(&mut self.pending);
         let dead_letters = std::mem::take(&mut self.dead_letters);
         let events = self.columns.finish()?;
@@ -205,7 +211,8 @@ impl Decoder {
         if from_offset > until_offset || first < from_offset || last >= until_offset {
             return Err(IngestError::Offsets { from_offset, until_offset, first, last });
         }
-        Ok(Delivery { partition: self.partition.clone(), from_offset, until_offset, events, dead_letters, caught_up })
+        let partition = self.partition.clone();
+        Ok(Delivery { partition, from_offset, until_offset, events, dead_letters, complete_until })
     }
 
     #[inline]

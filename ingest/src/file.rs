@@ -1,8 +1,9 @@
 //! Files as a source: newline-delimited JSON, CSV and Parquet, the first two plain or packed by gzip or zstd.
 //!
 //! What comes in: a path and the source that maps it. What goes out: deliveries of at most `BATCH_ROWS_MAX` records,
-//! in order, the last of them caught up. The topic is the file's name without its folder and the partition is 0. A
-//! record's offset is the number of its (first) line, counted from 1 as editors do, or of its row in a Parquet file.
+//! in order; after the last of them the file is complete for ever. The topic is its name without the folder and the
+//! partition is 0. A record's offset is the number of its (first) line, counted from 1 as editors do, or of its row in a
+//! Parquet file.
 //!
 //! Packing and Parquet are recognised by a file's first bytes, whatever its name; the source says whether text is JSON
 //! or CSV. Memory is bounded by the batch and by `RECORD_BYTES_MAX`, whatever the file.
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::nearest;
 use plimsoll_schemas::definition::source::{Format, Mapping, Origin, Source};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -317,12 +319,13 @@ fn deliver<E: From<IngestError>>(
         }
         if decoder.is_full() {
             let until_offset = records.count() + 1;
-            on_delivery(decoder.take(from_offset, until_offset, false)?)?;
+            on_delivery(decoder.take(from_offset, until_offset, None)?)?;
             from_offset = until_offset;
         }
     }
-    let caught_up = !records.has_failed();
-    on_delivery(decoder.take(from_offset, records.count() + 1, caught_up)?)
+    // Nothing is added to a file, whatever time it is.
+    let complete_until = (!records.has_failed()).then_some(Instant(i64::MAX));
+    on_delivery(decoder.take(from_offset, records.count() + 1, complete_until)?)
 }
 
 #[cfg(test)]

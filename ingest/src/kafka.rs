@@ -19,7 +19,7 @@
 //!
 //! Modules in reading order: `settings` is what librdkafka is told; `queue` is the bounded queue; `native` is the only
 //! unsafe code, a thin wrapper of librdkafka's batch interface; `partition` decides when a delivery is cut and when a
-//! partition is caught up; `trouble` decides what is worth an announcement; `poll` is the loop that ties them together.
+//! partition is complete; `trouble` decides what is worth an announcement; `poll` is the loop that ties them together.
 
 mod native;
 mod partition;
@@ -50,7 +50,7 @@ use poll::{Control, PollThread};
 /// between its `Assigned` and its `Revoked`.
 #[derive(Debug)]
 pub enum KafkaEvent {
-    /// Decoded records of one partition, or the news that it is caught up.
+    /// Decoded records of one partition, or the news that it is complete.
     Delivery(Delivery),
     /// Partitions that this member reads from now on, in addition to those it reads already.
     Assigned(Vec<PartitionId>),

@@ -57,7 +57,7 @@ fn intent(epoch: i64) -> EpochRow {
         partition: Some(0),
         from_offset: Some(epoch * 10),
         until_offset: Some(epoch * 10 + 10),
-        caught_up: Some(false),
+        complete_until: None,
     }
 }
 

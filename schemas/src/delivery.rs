@@ -15,7 +15,7 @@ pub struct PartitionId {
 }
 
 /// Records `[from_offset, until_offset)` of one partition: each is an event or a dead letter, none is both or neither.
-/// With `from_offset == until_offset` it carries no record, only the news that the partition is caught up.
+/// With `from_offset == until_offset` it carries no record, only the news up to when the partition is complete.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Where the records stood.
@@ -29,18 +29,19 @@ pub struct Delivery {
     pub events: EventBatch,
     /// The records that could not be used, in offset order.
     pub dead_letters: Vec<DeadLetter>,
-    /// True when nothing is left to read: position = high watermark, and an empty fetch said so (R23).
-    pub caught_up: bool,
+    /// Everything that the partition held at this instant has been read: position = high watermark, and an empty fetch
+    /// said so (R23). `None` when that is not proved anew.
+    pub complete_until: Option<Instant>,
 }
 
 impl Delivery {
-    /// No record, only how far the partition was read and whether that is its end.
-    pub fn news(partition: PartitionId, offset: i64, caught_up: bool) -> Delivery {
+    /// No record, only how far the partition was read and until when it is complete.
+    pub fn news(partition: PartitionId, offset: i64, complete_until: Option<Instant>) -> Delivery {
         let (events, dead_letters) = (EventBatch::empty(), Vec::new());
-        Delivery { partition, from_offset: offset, until_offset: offset, events, dead_letters, caught_up }
+        Delivery { partition, from_offset: offset, until_offset: offset, events, dead_letters, complete_until }
     }
 
-    /// Cuts it in two at an offset: what lies before, and what lies at or after it. `caught_up` goes with the latter.
+    /// Cuts it in two at an offset: what lies before, and what lies at or after it. `complete_until` goes with the latter.
     pub fn split_at(self, offset: i64) -> (Delivery, Delivery) {
         let cut = offset.clamp(self.from_offset, self.until_offset);
         let offsets = self.events.integers(EventColumn::Offset).values();
@@ -54,7 +55,7 @@ impl Delivery {
             until_offset: cut,
             events: self.events.slice(0, rows),
             dead_letters: before,
-            caught_up: false,
+            complete_until: None,
         };
         let tail = Delivery {
             partition: self.partition,
@@ -62,7 +63,7 @@ impl Delivery {
             until_offset: self.until_offset,
             events: self.events.slice(rows, rest),
             dead_letters: after,
-            caught_up: self.caught_up,
+            complete_until: self.complete_until,
         };
         (head, tail)
     }

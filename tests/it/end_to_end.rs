@@ -1,12 +1,10 @@
 //! The whole way on small, readable input: the same rows through Kafka and through `judge`, whatever happens between.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use plimsoll_tests::broker::Broker;
 
-use crate::support::{Running, assert_same, judged, output, run, run_until_caught_up, table};
+use crate::support::{Running, assert_same, get, judged, output, run, run_until_caught_up, table};
 
 const DEFINITIONS: &str = "
 apiVersion: plimsoll/v1
@@ -315,14 +313,6 @@ fn objective_metrics(answer: &str) -> Vec<String> {
     let mut samples: Vec<_> = lines.map(str::to_owned).collect();
     samples.sort_unstable();
     samples
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the door is open");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
 }
 
 #[test]

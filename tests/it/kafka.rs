@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use plimsoll_ingest::IngestError;
-use plimsoll_ingest::kafka::{KafkaEvent, KafkaSettings, KafkaSource, start};
+use plimsoll_ingest::kafka::{CAUGHT_UP_INTERVAL, KafkaEvent, KafkaSettings, KafkaSource, start};
 use plimsoll_schemas::definition::source::Source;
-use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventColumn;
 use plimsoll_tests::broker::Broker;
+use rdkafka::producer::{BaseRecord, Producer};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -114,6 +115,65 @@ fn r20_members_of_a_group_share_the_partitions_and_lose_no_record() {
 }
 
 #[test]
+fn r23_a_partition_before_an_open_transaction_is_not_complete() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("held", 1).expect("topic");
+    broker.produce("held", 0, events(0..1)).expect("a record");
+    let transaction = broker.transaction("one").expect("a transaction");
+    for event in events(1..11) {
+        let record = BaseRecord::<(), str>::to("held").partition(0).payload(&event);
+        transaction.send(record).map_err(|(error, _)| error).expect("room for a record");
+    }
+    transaction.flush(PATIENCE).expect("records are stored");
+    let kafka = consume(&broker, &["held"], &[]);
+    let delivery = |event| match event {
+        KafkaEvent::Delivery(delivery) => Some((delivery.until_offset, delivery.complete_until)),
+        _ => None,
+    };
+    assert_eq!(wait_for(&kafka, delivery), (1, None));
+    let until = Instant::now() + 3 * CAUGHT_UP_INTERVAL;
+    while Instant::now() < until {
+        let event = kafka.events().receive(Duration::from_millis(100));
+        assert!(event.is_none(), "ten records lie behind the last stable offset: {event:?}");
+    }
+    transaction.commit_transaction(PATIENCE).expect("committed");
+    // Ten records and the transaction's mark.
+    wait_for(&kafka, |event| matches!(delivery(event), Some((12, Some(_)))).then_some(()));
+}
+
+#[test]
+fn r23_a_deleted_topic_is_told_of_and_no_longer_complete() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    for topic in ["kept", "gone"] {
+        broker.create_topic(topic, 1).expect("topic");
+        broker.produce(topic, 0, events(0..1)).expect("a record");
+    }
+    let kafka = consume(&broker, &["kept", "gone"], &[]);
+    let mut complete = HashSet::new();
+    wait_for(&kafka, |event| {
+        if let KafkaEvent::Delivery(Delivery { partition, complete_until: Some(_), .. }) = event {
+            complete.insert(partition.topic.to_string());
+        }
+        (complete.len() == 2).then_some(())
+    });
+    broker.delete_topic("gone").expect("deleted");
+    let deleted = plimsoll_schemas::Instant::from(chrono::Utc::now());
+    let why = wait_for(&kafka, |event| match event {
+        KafkaEvent::Delivery(Delivery { partition, complete_until, .. }) if &*partition.topic == "gone" => {
+            assert!(complete_until < Some(deleted), "nobody can know that");
+            None
+        }
+        KafkaEvent::Unavailable { why, .. } => Some(why),
+        _ => None,
+    });
+    assert_eq!(why, "topic gone does not exist; create it, or correct the topics of its source");
+    wait_for(&kafka, |event| match event {
+        KafkaEvent::Delivery(delivery) => (&*delivery.partition.topic == "kept").then_some(()),
+        _ => None,
+    });
+}
+
+#[test]
 fn records_that_retention_deleted_unread_end_the_source() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
     broker.create_topic("short", 1).expect("topic");
@@ -141,7 +201,9 @@ fn commits_are_a_hint_for_lag_monitors_and_lag_is_measured() {
     broker.create_topic("hinted", 1).expect("topic");
     broker.produce("hinted", 0, events(0..10)).expect("records");
     let kafka = consume(&broker, &["hinted"], &[]);
-    wait_for(&kafka, |event| matches!(event, KafkaEvent::Delivery(delivery) if delivery.caught_up).then_some(()));
+    wait_for(&kafka, |event| {
+        matches!(event, KafkaEvent::Delivery(delivery) if delivery.complete_until.is_some()).then_some(())
+    });
     let id = PartitionId { topic: "hinted".into(), partition: 0 };
     let deadline = Instant::now() + PATIENCE;
     while kafka.metrics().lag_count != BTreeMap::from([(id.clone(), 0)]) {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -183,6 +183,52 @@ impl Broker {
             result.map_err(|(topic, code)| anyhow::anyhow!("topic {topic} cannot be created: {code}"))?;
         }
         Ok(())
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// When it does not exist or the broker does not answer.
+    pub fn delete_topic(&self, name: &str) -> Result<()> {
+        let admin = self.admin()?;
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_WAIT_MAX));
+        let results = block_on(admin.delete_topics(&[name], &options))??;
+        let refused = results.into_iter().find_map(Result::err);
+        refused.map_or(Ok(()), |(topic, code)| bail!("topic {topic} cannot be deleted: {code}"))
+    }
+
+    /// Gives a topic more partitions.
+    ///
+    /// # Errors
+    /// When it has as many already or the broker does not answer.
+    pub fn add_partitions(&self, topic: &str, count: usize) -> Result<()> {
+        let admin = self.admin()?;
+        let options = AdminOptions::new().operation_timeout(Some(REQUEST_WAIT_MAX));
+        let results = block_on(admin.create_partitions([&NewPartitions::new(topic, count)], &options))??;
+        let refused = results.into_iter().find_map(Result::err);
+        refused.map_or(Ok(()), |(topic, code)| bail!("topic {topic} does not get {count} partitions: {code}"))
+    }
+
+    /// Lets the broker hang (or go on): its process stands still and its connections stay open.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn hang(&self, hang: bool) -> Result<()> {
+        let signal = if hang { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
+        ensure!(sent.success(), "the broker got no {signal}");
+        Ok(())
+    }
+
+    /// A producer whose records nobody reads before its transaction is committed. One is begun already.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub fn transaction(&self, id: &str) -> Result<BaseProducer> {
+        let producer: BaseProducer = self.client_config().set("transactional.id", id).create()?;
+        producer.init_transactions(REQUEST_WAIT_MAX)?;
+        producer.begin_transaction()?;
+        Ok(producer)
     }
 
     /// Deletes the records of a partition before `offset`, as retention does.

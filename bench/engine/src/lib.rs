@@ -124,7 +124,7 @@ pub fn samples(first: usize, rows: usize) -> Delivery {
         until_offset: (first + rows) as i64,
         events,
         dead_letters: Vec::new(),
-        caught_up: false,
+        complete_until: None,
     }
 }
 

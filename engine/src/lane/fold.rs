@@ -61,7 +61,7 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     if accepted.len() < total {
         folded.accepted = Some(accepted);
     }
-    group.watermarks.read(&delivery.partition, delivery.until_offset, newest, delivery.caught_up);
+    group.watermarks.read(&delivery.partition, delivery.until_offset, newest, delivery.complete_until);
     folded
 }
 

@@ -307,7 +307,7 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         until_offset: from_offset + rows as i64,
         events: EventBatch::try_new(batch).expect("vocabularies"),
         dead_letters: Vec::new(),
-        caught_up,
+        complete_until: caught_up.then_some(Instant(i64::MAX)),
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn decode(source: &Source, records: &[&[u8]]) -> Delivery {
     for (offset, record) in (10..).zip(records) {
         decoder.decode(Record { offset, payload: Some(record), record_time: Some(Instant(1)) });
     }
-    decoder.take(10, 10 + records.len() as i64, true).expect("a delivery")
+    decoder.take(10, 10 + records.len() as i64, None).expect("a delivery")
 }
 
 /// A row as text, its columns in order, without what comes from the delivery: `kind=incident score=5`.
@@ -227,15 +227,16 @@ fn a_dead_letter_keeps_what_came() {
     decoder.decode(Record { offset: 7, payload: None, record_time: Some(Instant(5)) });
     decoder.decode(Record { offset: 9, payload: Some(&[b'x'; 20_000]), record_time: None });
     assert_eq!((decoder.pending_records(), decoder.pending_bytes()), (2, 20_000));
-    let delivery = decoder.take(7, 10, false).expect("a delivery");
+    let delivery = decoder.take(7, 10, None).expect("a delivery");
     let [tombstone, long] = delivery.dead_letters.as_slice() else { panic!("two dead letters") };
     assert_eq!((tombstone.reason, tombstone.offset, tombstone.record_time), (Empty, 7, Some(Instant(5))));
     assert_eq!((long.reason, long.payload.len(), long.payload_bytes), (Malformed, 16_384, 20_000));
     assert_eq!((decoder.pending_records(), decoder.pending_bytes()), (0, 0));
-    let nothing = decoder.take(10, 10, true).expect("a delivery of nothing");
-    assert!(nothing.caught_up && nothing.events.num_rows() == 0 && nothing.dead_letters.is_empty());
+    let nothing = decoder.take(10, 10, Some(Instant(5))).expect("a delivery of nothing");
+    assert!(nothing.events.num_rows() == 0 && nothing.dead_letters.is_empty());
+    assert_eq!(nothing.complete_until, Some(Instant(5)));
     decoder.decode(Record { offset: 12, payload: None, record_time: None });
-    assert!(matches!(decoder.take(10, 12, false), Err(IngestError::Offsets { last: 12, .. })));
+    assert!(matches!(decoder.take(10, 12, None), Err(IngestError::Offsets { last: 12, .. })));
 }
 
 #[test]
@@ -395,7 +396,7 @@ fn what_a_longer_csv_record_left_behind_is_not_read() {
         let record = format!("2026-01-31T08:00:00Z,s,{note}");
         decoder.decode(Record { offset: offset as i64, payload: Some(record.as_bytes()), record_time: None });
     }
-    let delivery = decoder.take(0, 3, false).expect("a delivery");
+    let delivery = decoder.take(0, 3, None).expect("a delivery");
     assert_eq!((delivery.events.num_rows(), delivery.dead_letters), (3, Vec::new()));
 }
 
@@ -410,7 +411,7 @@ fn keys_stay_until_there_are_too_many() {
         for (offset, service) in (0..).zip(services) {
             decoder.decode(Record { offset, payload: Some(record(service).as_bytes()), record_time: None });
         }
-        let events = decoder.take(0, rows, false).expect("a delivery").events;
+        let events = decoder.take(0, rows, None).expect("a delivery").events;
         let services = events.interned(Service).clone();
         let first = services.keys().iter().next().flatten();
         (first, services.values().clone(), row(&events, events.num_rows() - 1))

@@ -141,8 +141,8 @@ fn batches_are_cut_and_cover_every_line() {
     let text = format!("{line}\n").repeat(BATCH_ROWS_MAX + 1);
     let folder = tempfile::tempdir().expect("a folder");
     let deliveries = read(&write(&folder, "many", text.as_bytes()), &Arc::new(plain())).expect("readable");
-    let cuts: Vec<_> = deliveries.iter().map(|one| (one.from_offset, one.until_offset, one.caught_up)).collect();
-    assert_eq!(cuts, [(1, 65_537, false), (65_537, 65_538, true)]);
+    let cuts: Vec<_> = deliveries.iter().map(|one| (one.from_offset, one.until_offset, one.complete_until)).collect();
+    assert_eq!(cuts, [(1, 65_537, None), (65_537, 65_538, Some(Instant(i64::MAX)))]);
     assert_eq!(deliveries[0].partition, PartitionId { topic: "many".into(), partition: 0 });
     assert_eq!(deliveries[1].events.text(EventColumn::Id).value(0), "many/0/65537");
 }
@@ -251,7 +251,8 @@ fn files_without_records_are_no_errors() {
     ] {
         let deliveries = read(&write(&folder, name, bytes), source).expect("readable");
         let [delivery] = deliveries.as_slice() else { panic!("{name}: one delivery") };
-        assert_eq!((delivery.from_offset, delivery.until_offset, delivery.caught_up), (1, until, true), "{name}");
+        let told = (delivery.from_offset, delivery.until_offset, delivery.complete_until);
+        assert_eq!(told, (1, until, Some(Instant(i64::MAX))), "{name}");
         assert_eq!((delivery.events.num_rows(), delivery.dead_letters.len()), (0, 0), "{name}");
     }
 }
@@ -278,7 +279,7 @@ fn a_damaged_packing_is_read_as_far_as_it_goes() {
         let result = read_file(&path, &incidents(Format::Json), &mut |delivery| {
             rows += delivery.events.num_rows();
             until = delivery.until_offset;
-            assert!(delivery.dead_letters.is_empty() && !delivery.caught_up, "{name}");
+            assert!(delivery.dead_letters.is_empty() && delivery.complete_until.is_none(), "{name}");
             Ok::<(), IngestError>(())
         });
         let error = result.expect_err("damaged");

@@ -29,8 +29,8 @@ use crate::error::IngestError;
 /// records is decoded within some milliseconds.
 const BATCH_MESSAGES_MAX: usize = 8_192;
 
-/// How long a question about a partition's end may take before it counts as unanswered.
-const END_ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a question to the brokers may take before it counts as unanswered.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// One thing in a batch. What it borrows lives until the batch has been visited.
 pub(super) enum Item<'batch> {
@@ -94,6 +94,17 @@ pub(super) enum News {
     Revoke(Vec<PartitionId>),
     /// The client as a whole has trouble.
     ClientError(RDKafkaErrorCode, String),
+}
+
+/// What became of a question to the brokers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Where each partition ends, or why that is not known.
+    Ends(Vec<(PartitionId, Result<i64, RDKafkaErrorCode>)>),
+    /// Somebody is there.
+    Alive,
+    /// There is no answer, and librdkafka's words for why.
+    Refused(RDKafkaErrorCode, String),
 }
 
 type Notes = Mutex<Vec<News>>;
@@ -248,25 +259,39 @@ impl NativeConsumer {
         (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
     }
 
-    /// Asks the brokers where these partitions end now; `take_ends` has the answer later.
+    /// Asks the brokers where these partitions end now: at the high watermark, beyond what open transactions hold back.
+    /// `take_answer` has the answer later.
     pub fn ask_ends<'id>(&self, partitions: impl Iterator<Item = &'id PartitionId>) -> Result<(), IngestError> {
         let list = partition_list(partitions.map(|id| (id, Offset::End)))?;
-        let mut reason = [0 as c_char; 256];
-        // SAFETY: all pointers are valid during the calls; librdkafka copies list and options, and answers on our
-        // queue.
-        unsafe {
-            let options = rd_kafka_AdminOptions_new(self.client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-            let wait = millis(END_ANSWER_WAIT_MAX);
-            rd_kafka_AdminOptions_set_request_timeout(options, wait, reason.as_mut_ptr(), reason.len());
-            rd_kafka_ListOffsets(self.client, list.ptr(), options, self.answers_queue);
-            rd_kafka_AdminOptions_destroy(options);
-        }
+        self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |options| {
+            // SAFETY: all pointers are valid during the call; librdkafka copies the list and answers on our queue.
+            unsafe { rd_kafka_ListOffsets(self.client, list.ptr(), options, self.answers_queue) }
+        });
         Ok(())
     }
 
-    /// The answer to `ask_ends`, or why there is none; `None` while it is not there yet. Partitions of which the
-    /// brokers know nothing are left out.
-    pub fn take_ends(&self) -> Option<Result<Vec<(PartitionId, i64)>, String>> {
+    /// Asks the brokers for a sign of life; `take_answer` has the answer later.
+    pub fn ask_alive(&self) {
+        self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, |options| {
+            // SAFETY: all pointers are valid during the call; librdkafka answers on our queue.
+            unsafe { rd_kafka_DescribeCluster(self.client, options, self.answers_queue) }
+        });
+    }
+
+    fn ask(&self, operation: rd_kafka_admin_op_t, put: impl FnOnce(*const rd_kafka_AdminOptions_t)) {
+        let mut reason = [0 as c_char; 256];
+        // SAFETY: client and reason are valid during the calls; librdkafka copies the options within `put`.
+        unsafe {
+            let options = rd_kafka_AdminOptions_new(self.client, operation);
+            let wait = millis(ANSWER_WAIT_MAX);
+            rd_kafka_AdminOptions_set_request_timeout(options, wait, reason.as_mut_ptr(), reason.len());
+            put(options);
+            rd_kafka_AdminOptions_destroy(options);
+        }
+    }
+
+    /// The answer to the last question; `None` while there is none.
+    pub fn take_answer(&self) -> Option<Answer> {
         // SAFETY: the queue is valid; the event belongs to us until it is destroyed below, and what is read from it is
         // copied before.
         unsafe {
@@ -275,21 +300,26 @@ impl NativeConsumer {
                 return None;
             }
             let result = rd_kafka_event_ListOffsets_result(event);
-            let ends = if rd_kafka_event_error(event) != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR || result.is_null()
-            {
-                Err(text(rd_kafka_event_error_string(event)))
+            let code = rd_kafka_event_error(event);
+            let answer = if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                Answer::Refused(code.into(), text(rd_kafka_event_error_string(event)))
+            } else if result.is_null() {
+                Answer::Alive
             } else {
                 let mut count = 0;
                 let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
                 let infos = if count == 0 { &[] } else { std::slice::from_raw_parts(infos, count) };
                 let partitions = infos.iter().map(|info| &*rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
-                Ok(partitions
-                    .filter(|partition| partition.err == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR)
-                    .map(|partition| (partition_id(partition), partition.offset))
-                    .collect())
+                let end = |partition: &rd_kafka_topic_partition_t| match partition.err {
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if partition.offset >= 0 => Ok(partition.offset),
+                    // A leader that did not answer leaves no other trace.
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Err(RDKafkaErrorCode::OperationTimedOut),
+                    code => Err(code.into()),
+                };
+                Answer::Ends(partitions.map(|partition| (partition_id(partition), end(partition))).collect())
             };
             rd_kafka_event_destroy(event);
-            Some(ends)
+            Some(answer)
         }
     }
 

@@ -1,11 +1,17 @@
-//! One assigned partition: its decoder, its position, when its next delivery is cut, and whether it is caught up.
+//! One assigned partition: its decoder, its position, when its next delivery is cut, and until when it is complete.
 //!
-//! What comes in: records, empty fetches and the brokers' word where the partition ends, each with the moment it was
-//! seen. What goes out: deliveries that cover every offset exactly once. Pure but for the decoder.
+//! What comes in: records, empty fetches and the brokers' word where the partition ends. What goes out: deliveries that
+//! cover every offset exactly once. Pure but for the decoder.
+//!
+//! **The proof** that a partition is complete (R23) takes two witnesses: an empty fetch that found its end, and the
+//! brokers' answer that it ends where we are. It holds for the instant at which the brokers were asked: what came later
+//! may lie there unread. An empty fetch alone proves nothing: before an open transaction it comes too, and it may have
+//! waited in a queue.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
@@ -29,10 +35,12 @@ pub(super) struct PartitionReader {
     delivered_until: Option<i64>,
     pending_since: Option<Moment>,
     last_cut_at: Option<Moment>,
-    /// When it was last proved that nothing is left to read; `None` once there was something.
-    at_end_since_proof: Option<Moment>,
-    /// The proof is newer than the last delivery.
-    end_is_news: bool,
+    /// An empty fetch found the end, and nothing was read since.
+    is_at_end: bool,
+    /// When the brokers were last asked where it ends; `None` when that was before the empty fetch.
+    asked_at: Option<Moment>,
+    /// A proof that is newer than the last delivery.
+    complete_until: Option<Instant>,
 }
 
 impl PartitionReader {
@@ -45,8 +53,9 @@ impl PartitionReader {
             delivered_until: start,
             pending_since: None,
             last_cut_at: None,
-            at_end_since_proof: None,
-            end_is_news: false,
+            is_at_end: false,
+            asked_at: None,
+            complete_until: None,
         }
     }
 
@@ -69,36 +78,40 @@ impl PartitionReader {
         self.position = Some(record.offset + 1);
         self.decoder.decode(record);
         self.pending_since.get_or_insert(now);
-        self.at_end_since_proof = None;
-        self.end_is_news = false;
+        self.is_at_end = false;
+        self.asked_at = None;
     }
 
     /// Notes that an empty fetch at `offset` found the partition's end. Offsets up to there that held no record (what
     /// compaction removed, the marks of transactions) are covered.
-    pub fn reach_end(&mut self, offset: i64, now: Moment) {
+    pub fn reach_end(&mut self, offset: i64) {
         self.delivered_until.get_or_insert(offset);
-        self.position = Some(self.position.map_or(offset, |position| position.max(offset)));
-        self.prove_end(offset, now);
+        let position = self.position.map_or(offset, |position| position.max(offset));
+        self.position = Some(position);
+        self.is_at_end = position == offset;
+        self.asked_at = None;
     }
 
-    /// Notes that the brokers say the partition ends at `end` (R23: the proof is position = high watermark, after an
-    /// empty fetch).
-    pub fn confirm_end(&mut self, end: i64, now: Moment) {
-        if self.at_end_since_proof.is_some() {
-            self.prove_end(end, now);
-        }
+    /// True when an empty fetch found the end and nothing was read since, so that the brokers' word would be a proof.
+    pub fn is_at_end(&self) -> bool {
+        self.is_at_end
     }
 
-    fn prove_end(&mut self, end: i64, now: Moment) {
-        if self.position == Some(end) {
-            self.at_end_since_proof = Some(now);
-            self.end_is_news = true;
-        }
-    }
-
-    /// True when the partition was at its end, and the proof is older than `interval`.
+    /// True when it is at its end and the brokers were not asked for `interval`.
     pub fn needs_proof(&self, interval: Duration, now: Moment) -> bool {
-        self.at_end_since_proof.is_some_and(|proof| now.duration_since(proof) >= interval)
+        self.is_at_end && self.asked_at.is_none_or(|asked| now.duration_since(asked) >= interval)
+    }
+
+    /// Notes that the brokers are being asked where it ends.
+    pub fn ask(&mut self, now: Moment) {
+        self.asked_at = Some(now);
+    }
+
+    /// Notes the brokers' answer that the partition ended at `end` at some time after `asked`.
+    pub fn confirm_end(&mut self, end: i64, asked: Instant) {
+        if self.is_at_end && self.position == Some(end) {
+            self.complete_until = self.complete_until.max(Some(asked));
+        }
     }
 
     /// True when the next delivery cannot wait for the end of the batch.
@@ -108,24 +121,23 @@ impl PartitionReader {
             || self.decoder.is_full()
     }
 
-    /// True when a delivery is to be cut now: it is full, its first record has waited long enough, or there is news of
-    /// the end. News waits too if a delivery was just cut, so that a trickle of records makes ten a second at most.
+    /// True when a delivery is to be cut now: it is full, its first record has waited long enough, or there is a
+    /// proof. A proof waits too if a delivery was just cut, so that a trickle of records makes ten a second at most.
     pub fn is_due(&self, now: Moment) -> bool {
         let waited = |since: Option<Moment>| since.is_none_or(|since| now.duration_since(since) >= DELIVERY_WAIT_MAX);
         self.is_full()
             || (self.pending_since.is_some() && waited(self.pending_since))
-            || (self.end_is_news && waited(self.last_cut_at))
+            || (self.complete_until.is_some() && waited(self.last_cut_at))
     }
 
     /// Everything since the last cut, and its payload bytes; `None` when nothing was read yet.
     pub fn cut(&mut self, now: Moment) -> Option<Result<(Delivery, usize), IngestError>> {
         let (from_offset, until_offset) = (self.delivered_until?, self.position?);
         let bytes = self.decoder.pending_bytes();
-        let delivery = self.decoder.take(from_offset, until_offset, self.at_end_since_proof.is_some());
+        let delivery = self.decoder.take(from_offset, until_offset, self.complete_until.take());
         self.delivered_until = Some(until_offset);
         self.pending_since = None;
         self.last_cut_at = Some(now);
-        self.end_is_news = false;
         Some(delivery.map(|delivery| (delivery, bytes)))
     }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::native::{Item, NativeConsumer, News, Topic};
+use super::native::{Answer, Item, NativeConsumer, News, Topic};
 use super::partition::PartitionReader;
 use super::queue::{KafkaEvents, Push};
 use super::trouble::{Cause, Troubles};
@@ -30,8 +31,11 @@ const STALL_BEFORE_PAUSE: Duration = Duration::from_secs(5);
 /// How often a waiting sender looks whether it should stop.
 const SEND_WAIT: Duration = Duration::from_millis(50);
 
-/// How often lag is measured and, in trouble, the brokers are asked for a sign of life.
+/// How often lag is measured, and after which silence the brokers are asked for a sign of life.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much time lies between two questions to the brokers at least.
+const ASK_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// How long leaving the group may take before it is given up.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -87,9 +91,21 @@ pub(super) struct PollThread {
     group: String,
     caught_up_interval: Duration,
     housekeeping_at: Moment,
-    ends_asked: bool,
+    clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    /// When the brokers were last asked something, and whether the answer is still to come.
+    asked: Asked,
+    /// When the brokers last said anything.
+    heard_at: Moment,
     stalled_since: Option<Moment>,
     paused: bool,
+}
+
+/// One question to the brokers.
+struct Asked {
+    /// By the clock that dates proofs.
+    at: Instant,
+    moment: Moment,
+    is_open: bool,
 }
 
 /// What a batch changes.
@@ -132,7 +148,9 @@ impl PollThread {
             group: settings.group.clone(),
             caught_up_interval: settings.caught_up_interval,
             housekeeping_at: Moment::now(),
-            ends_asked: false,
+            clock: settings.clock.clone(),
+            asked: Asked { at: (settings.clock)(), moment: Moment::now(), is_open: false },
+            heard_at: Moment::now(),
             stalled_since: None,
             paused: false,
         })
@@ -175,6 +193,7 @@ impl PollThread {
         self.control.payload_bytes.store(reading.payload_bytes, Ordering::Relaxed);
         if std::mem::take(&mut reading.heard) {
             reading.troubles.end(&Cause::Connection);
+            self.heard_at = now;
         }
     }
 
@@ -223,38 +242,64 @@ impl PollThread {
 
     /// Commit hints, lag, and the question where idle partitions end.
     fn keep_house(&mut self, now: Moment) -> Result<(), IngestError> {
-        match self.native.take_ends() {
-            Some(Ok(ends)) => {
-                self.ends_asked = false;
-                self.reading.confirm_ends(&ends, now);
-            }
-            Some(Err(reason)) => {
-                self.ends_asked = false;
-                tracing::debug!(reason, "no answer where partitions end");
-            }
-            None => {}
+        if let Some(answer) = self.native.take_answer() {
+            self.asked.is_open = false;
+            self.hear(answer, now);
         }
         let commits = std::mem::take(&mut *lock(&self.control.commits));
         self.commit(commits);
-        if !self.ends_asked {
-            let interval = self.caught_up_interval;
-            let idle = || self.reading.readers.iter().filter(|reader| reader.needs_proof(interval, now));
-            if idle().next().is_some() {
-                self.native.ask_ends(idle().map(|reader| &reader.id))?;
-                self.ends_asked = true;
-            }
-        }
         if now.duration_since(self.housekeeping_at) >= HOUSEKEEPING_INTERVAL {
             self.housekeeping_at = now;
             self.measure_lag();
-            if !self.ends_asked && self.reading.troubles.has(&Cause::Connection) {
-                // Any answer is a sign of life, also that the partition does not exist.
-                let topic = self.reading.sources.keys().next().map_or("", String::as_str);
-                self.native.ask_ends(std::iter::once(&PartitionId { topic: topic.into(), partition: 0 }))?;
-                self.ends_asked = true;
-            }
+        }
+        if self.asked.is_open || now.duration_since(self.asked.moment) < ASK_INTERVAL_MIN {
+            return Ok(());
+        }
+        let readers = &mut self.reading.readers;
+        let needs_proof = readers.iter().any(|reader| reader.needs_proof(self.caught_up_interval, now));
+        let is_silent = now.duration_since(self.heard_at) >= HOUSEKEEPING_INTERVAL;
+        if needs_proof || is_silent {
+            // Before the question goes out, so that whatever the brokers have then is older than the answer.
+            self.asked = Asked { at: (self.clock)(), moment: now, is_open: true };
+        }
+        if needs_proof {
+            let at_end = || readers.iter().filter(|reader| reader.is_at_end());
+            self.native.ask_ends(at_end().map(|reader| &reader.id))?;
+            readers.iter_mut().for_each(|reader| reader.ask(now));
+        } else if is_silent {
+            self.native.ask_alive();
         }
         Ok(())
+    }
+
+    /// Takes the brokers' answer. That nobody answers is trouble since the question was asked.
+    fn hear(&mut self, answer: Answer, now: Moment) {
+        let is_silent = match answer {
+            Answer::Alive => false,
+            // The client knows no leader of these partitions, perhaps because nobody told it.
+            Answer::Refused(RDKafkaErrorCode::NoEnt, _) => return,
+            Answer::Refused(code, reason) => {
+                tracing::debug!(%code, reason, "a question to the brokers");
+                is_silence(code)
+            }
+            Answer::Ends(ends) => {
+                let is_silent = ends.iter().all(|(_, end)| end.is_err_and(is_silence));
+                if !is_silent {
+                    self.reading.confirm_ends(ends, &self.asked, now);
+                }
+                is_silent
+            }
+        };
+        if !is_silent {
+            self.heard_at = now;
+            self.reading.troubles.end(&Cause::Connection);
+        } else if !self.reading.troubles.has(&Cause::Connection) {
+            let why = format!(
+                "no broker answers at {}; check the address, and that the broker runs and does not hang",
+                self.bootstrap
+            );
+            self.reading.troubles.begin(Cause::Connection, why, self.asked.moment);
+        }
     }
 
     fn commit(&self, commits: HashMap<PartitionId, i64>) {
@@ -359,7 +404,7 @@ impl Reading {
             Item::Record { topic, partition, record } => self.read(topic, partition, record, now),
             Item::End { topic, partition, offset } => {
                 if let Some(place) = self.place(topic, partition) {
-                    self.readers[place].reach_end(offset, now);
+                    self.readers[place].reach_end(offset);
                 }
                 self.heard(topic);
             }
@@ -454,6 +499,9 @@ impl Reading {
                 self.cut(place, now)?;
             }
         }
+        for id in ids {
+            self.troubles.end(&Cause::Partition(id.clone()));
+        }
         let starts = &mut self.starts;
         self.readers.retain(|reader| {
             let lost = ids.contains(&reader.id);
@@ -471,11 +519,29 @@ impl Reading {
         self.last_place = None;
     }
 
-    fn confirm_ends(&mut self, ends: &[(PartitionId, i64)], now: Moment) {
-        self.troubles.end(&Cause::Connection);
+    fn confirm_ends(&mut self, ends: Vec<(PartitionId, Result<i64, RDKafkaErrorCode>)>, asked: &Asked, now: Moment) {
         for (id, end) in ends {
-            if let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == *id) {
-                reader.confirm_end(*end, now);
+            match end {
+                Ok(end) => {
+                    if let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) {
+                        reader.confirm_end(end, asked.at);
+                    }
+                    self.troubles.end(&Cause::Topic(id.topic.to_string()));
+                    self.troubles.end(&Cause::Partition(id));
+                }
+                Err(
+                    code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed),
+                ) => {
+                    self.note_error(Some(&id.topic), id.partition, code, &code.to_string(), now);
+                }
+                Err(code) => {
+                    let why = format!(
+                        "the broker that leads partition {} of topic {} does not say where it ends ({code}); check that \
+                         the broker runs",
+                        id.partition, id.topic
+                    );
+                    self.troubles.begin(Cause::Partition(id), why, asked.moment);
+                }
             }
         }
     }
@@ -517,6 +583,12 @@ impl Reading {
         let announcements = self.troubles.announcements(now);
         self.outbox.extend(announcements.into_iter().map(|event| (event, 0)));
     }
+}
+
+/// True when a question was not answered at all.
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
+    matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | RequestTimedOut)
 }
 
 /// Which source maps a topic's records.

@@ -1,8 +1,11 @@
 //! What librdkafka is told: our own choices, the user's pass-through properties, and what both may not be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
+use plimsoll_schemas::Instant;
 use rdkafka::ClientConfig;
 
 use crate::error::IngestError;
@@ -11,12 +14,12 @@ use crate::error::IngestError;
 /// minute of 10,000 small records a second, and no more than a fraction of what the lanes themselves need.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// How often an idle partition at its end proves again that it is caught up, unless settings say otherwise: the
-/// watermark, and so a breach without an event, is at most this late.
+/// How often an idle partition at its end proves again that it is complete, unless settings say otherwise: the
+/// watermark, and so a breach without an event, is about this late.
 pub const CAUGHT_UP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a consumer is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KafkaSettings {
     /// `host:port` of one or more brokers, with commas between them.
     pub bootstrap: String,
@@ -26,8 +29,10 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
     /// How many payload bytes may wait between the poll thread and the receiver.
     pub queue_bytes_max: usize,
-    /// How often an idle partition at its end proves again that it is caught up (R23).
+    /// How often an idle partition at its end proves again that it is complete (R23).
     pub caught_up_interval: Duration,
+    /// The clock by which proofs are dated: that of whoever folds the events.
+    pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
 }
 
 /// Properties that the guarantees of this consumer rest on, and why a user may not set them.
@@ -55,7 +60,7 @@ const DEFAULTS: [(&str, &str); 6] = [
 ];
 
 impl KafkaSettings {
-    /// Settings with the default limits and no further property.
+    /// Settings with the default limits, the system's clock and no further property.
     pub fn new(bootstrap: impl Into<String>, group: impl Into<String>) -> KafkaSettings {
         KafkaSettings {
             bootstrap: bootstrap.into(),
@@ -63,6 +68,7 @@ impl KafkaSettings {
             properties: BTreeMap::new(),
             queue_bytes_max: QUEUE_BYTES_MAX,
             caught_up_interval: CAUGHT_UP_INTERVAL,
+            clock: Arc::new(|| Instant::from(Utc::now())),
         }
     }
 

@@ -77,7 +77,7 @@ fn read(kafka: &KafkaSource, starts: &[(i32, i64)], counts: [usize; 4]) -> [Vec<
                 assert_eq!(delivery.from_offset, positions[place], "each offset is covered once");
                 assert_eq!(delivery.until_offset - delivery.from_offset, delivery.events.num_rows() as i64);
                 positions[place] = delivery.until_offset;
-                caught_up[place] = delivery.caught_up;
+                caught_up[place] = delivery.complete_until.is_some();
                 found[place].extend(delivery.events.text(EventColumn::Id).iter().flatten().map(str::to_owned));
             }
             Some(KafkaEvent::Assigned(ids)) => assert_eq!(ids.len(), 4),
@@ -117,20 +117,23 @@ fn r20_every_record_is_delivered_once_and_in_order_also_after_a_restart() {
 }
 
 #[test]
-fn r23_being_caught_up_is_proved_again_while_idle() {
+fn r23_being_complete_is_proved_again_while_idle() {
     let cluster = cluster();
     let bootstrap = cluster.bootstrap_servers();
     produce(&bootstrap, 0..8);
     let kafka = consume(&bootstrap, &[]);
     read(&kafka, &[], [2; 4]);
-    // Nothing new: each partition proves its end again and again, with no record.
+    // Nothing new: each partition proves its end again and again, with no record, each time until a later instant.
     let mut proofs = [0; 4];
+    let mut newest = [None; 4];
     let deadline = Moment::now() + PATIENCE;
     while proofs.iter().any(|proofs| *proofs < 3) {
         assert!(Moment::now() < deadline, "proofs: {proofs:?}");
         if let Some(KafkaEvent::Delivery(delivery)) = kafka.events().receive(Duration::from_secs(1)) {
-            assert!(delivery.caught_up && delivery.from_offset == delivery.until_offset);
-            proofs[delivery.partition.partition as usize] += 1;
+            let place = delivery.partition.partition as usize;
+            assert!(delivery.complete_until > newest[place] && delivery.from_offset == delivery.until_offset);
+            newest[place] = delivery.complete_until;
+            proofs[place] += 1;
         }
     }
     // Something new is read before the end is proved again.
@@ -281,7 +284,7 @@ fn trouble_is_announced_once_and_its_end_too() {
 }
 
 #[test]
-fn r23_a_partition_is_caught_up_only_while_its_position_is_its_end() {
+fn r23_a_partition_is_complete_until_its_position_was_proved_to_be_its_end() {
     let start = Moment::now();
     let at = |millis| start + Duration::from_millis(millis);
     let wait = DELIVERY_WAIT_MAX.as_millis() as u64;
@@ -291,7 +294,7 @@ fn r23_a_partition_is_caught_up_only_while_its_position_is_its_end() {
     let cut = |reader: &mut PartitionReader, millis| {
         reader.is_due(at(millis)).then(|| {
             let (delivery, _) = reader.cut(at(millis)).expect("something was read").expect("columns");
-            (delivery.from_offset, delivery.until_offset, delivery.caught_up)
+            (delivery.from_offset, delivery.until_offset, delivery.complete_until.map(|proof| proof.0))
         })
     };
     assert_eq!(cut(&mut reader, 0), None);
@@ -299,16 +302,52 @@ fn r23_a_partition_is_caught_up_only_while_its_position_is_its_end() {
     reader.read(record(7), at(0)); // The same again is passed over.
     reader.read(record(9), at(0)); // 8 was compacted away.
     assert_eq!(cut(&mut reader, wait - 1), None);
-    assert_eq!(cut(&mut reader, wait), Some((7, 10, false)));
-    reader.reach_end(12, at(wait)); // 10 and 11 are marks of a transaction.
-    assert_eq!(cut(&mut reader, wait), None, "ten deliveries a second are enough");
-    assert_eq!(cut(&mut reader, 2 * wait), Some((10, 12, true)));
-    assert!(reader.needs_proof(Duration::from_millis(wait), at(2 * wait)));
-    reader.confirm_end(13, at(3 * wait)); // A record is on its way.
-    assert_eq!(cut(&mut reader, 3 * wait), None);
-    reader.confirm_end(12, at(4 * wait));
-    assert_eq!(cut(&mut reader, 4 * wait), Some((12, 12, true)));
-    reader.read(record(12), at(4 * wait));
-    reader.confirm_end(13, at(5 * wait)); // The brokers' word alone is no proof: no empty fetch has said so.
-    assert_eq!(cut(&mut reader, 5 * wait), Some((12, 13, false)));
+    assert_eq!(cut(&mut reader, wait), Some((7, 10, None)));
+    reader.reach_end(12); // 10 and 11 are marks of a transaction.
+    assert_eq!(cut(&mut reader, 9 * wait), None, "an empty fetch alone is no proof");
+    let interval = Duration::from_millis(wait);
+    assert!(reader.needs_proof(interval, at(wait)), "the brokers are asked at once");
+    reader.ask(at(wait));
+    assert!(!reader.needs_proof(interval, at(2 * wait - 1)) && reader.needs_proof(interval, at(2 * wait)));
+    reader.confirm_end(14, Instant(1)); // An open transaction holds 12 and 13 back, or they are on their way.
+    assert_eq!(cut(&mut reader, 9 * wait), None);
+    reader.confirm_end(12, Instant(2));
+    assert_eq!(cut(&mut reader, 2 * wait - 1), None, "ten deliveries a second are enough");
+    assert_eq!(cut(&mut reader, 2 * wait), Some((10, 12, Some(2))));
+    reader.confirm_end(12, Instant(3));
+    reader.confirm_end(12, Instant(4));
+    assert_eq!(cut(&mut reader, 3 * wait), Some((12, 12, Some(4))));
+    assert_eq!(cut(&mut reader, 9 * wait), None, "a proof is told once");
+    reader.confirm_end(12, Instant(5));
+    reader.read(record(12), at(4 * wait)); // What comes later does not undo the proof.
+    assert_eq!(cut(&mut reader, 5 * wait), Some((12, 13, Some(5))));
+    reader.read(record(13), at(5 * wait));
+    reader.confirm_end(14, Instant(6)); // The brokers' word alone is no proof: no empty fetch has said so.
+    assert_eq!(cut(&mut reader, 6 * wait), Some((13, 14, None)));
+}
+
+#[test]
+fn r23_a_broker_that_does_not_answer_proves_nothing_and_is_told_of() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..8);
+    let kafka = consume(&bootstrap, &[]);
+    read(&kafka, &[], [2; 4]);
+    // Every answer comes later than anybody waits for.
+    cluster.broker_round_trip_time(1, Duration::from_secs(3_600)).expect("a broker");
+    let hung = Moment::now();
+    // Proofs that were on their way.
+    while hung.elapsed() < Duration::from_secs(2) {
+        kafka.events().receive(Duration::from_millis(100));
+    }
+    let told = loop {
+        assert!(hung.elapsed() < PATIENCE, "no trouble was told");
+        match kafka.events().receive(Duration::from_secs(1)) {
+            Some(KafkaEvent::Unavailable { why, .. }) => break why,
+            Some(KafkaEvent::Delivery(delivery)) => assert_eq!(delivery.complete_until, None, "nobody can know that"),
+            _ => {}
+        }
+    };
+    assert!(told.starts_with(&format!("no broker answers at {bootstrap}")), "{told}");
+    assert!(hung.elapsed() < UNAVAILABLE_AFTER + Duration::from_secs(20), "{:?}", hung.elapsed());
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant as Moment};
 
 use chrono::Utc;
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::delivery::PartitionId;
 
 use super::KafkaEvent;
 
@@ -24,11 +25,12 @@ pub(super) enum Cause {
     Group,
     /// A topic cannot be read.
     Topic(String),
+    /// The broker that leads a partition does not say where it ends.
+    Partition(PartitionId),
 }
 
 struct Trouble {
     began: Moment,
-    since: Instant,
     why: String,
     announced: bool,
 }
@@ -51,13 +53,12 @@ impl Troubles {
         self.present.contains_key(cause)
     }
 
-    /// Notes that something is wrong, or still is; the newest reason is kept.
+    /// Notes that something is wrong since `now`, or still is; the newest reason is kept.
     pub fn begin(&mut self, cause: Cause, why: String, now: Moment) {
         match self.present.get_mut(&cause) {
             Some(trouble) => trouble.why = why,
             None => {
-                let trouble = Trouble { began: now, since: Instant::from(Utc::now()), why, announced: false };
-                self.present.insert(cause, trouble);
+                self.present.insert(cause, Trouble { began: now, why, announced: false });
             }
         }
     }
@@ -77,7 +78,8 @@ impl Troubles {
             let due = now.duration_since(trouble.began) >= UNAVAILABLE_AFTER && !(explained && *cause == Cause::Start);
             if due && !trouble.announced {
                 trouble.announced = true;
-                events.push(KafkaEvent::Unavailable { since: trouble.since, why: trouble.why.clone() });
+                let since = Utc::now() - now.duration_since(trouble.began);
+                events.push(KafkaEvent::Unavailable { since: Instant::from(since), why: trouble.why.clone() });
             }
         }
         if self.announced_one_ended && !self.present.values().any(|trouble| trouble.announced) {

@@ -659,8 +659,13 @@ pub(super) const EPOCHS: &[Column] = &[
     ("topic", Text, OPTIONAL, "topic or file read from; null when the epoch read nothing"),
     ("partition", SmallInteger, OPTIONAL, "partition read from"),
     ("from_offset", Integer, OPTIONAL, "first offset of the range"),
-    ("until_offset", Integer, OPTIONAL, "first offset after the range; the same when only caught_up is news"),
-    ("caught_up", Boolean, OPTIONAL, "true when the partition had nothing left to read (R23)"),
+    ("until_offset", Integer, OPTIONAL, "first offset after the range; the same when it holds no record"),
+    (
+        "complete_until",
+        Time,
+        OPTIONAL,
+        "everything that the partition held at this time had been read, UTC (R23); null when that was not proved",
+    ),
 ];
 
 /// A row of `epochs`.
@@ -675,7 +680,7 @@ pub struct EpochRow {
     pub partition: Option<i32>,
     pub from_offset: Option<i64>,
     pub until_offset: Option<i64>,
-    pub caught_up: Option<bool>,
+    pub complete_until: Option<Instant>,
 }
 
 impl TableRow for EpochRow {

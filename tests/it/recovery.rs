@@ -1,0 +1,167 @@
+//! What `run` says while Kafka is away, and after it was killed: nothing that it cannot know, and nothing less.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use plimsoll_tests::broker::Broker;
+
+use crate::support::{Running, get, output, run_until_caught_up};
+
+/// A folder with definitions and a lake.
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new(definitions: &str) -> World {
+        let world = World { folder: tempfile::tempdir().expect("a folder") };
+        std::fs::create_dir(world.definitions()).expect("a folder");
+        world.define(definitions);
+        world
+    }
+
+    fn definitions(&self) -> PathBuf {
+        self.folder.path().join("definitions")
+    }
+
+    fn define(&self, text: &str) {
+        std::fs::write(self.definitions().join("all.yaml"), text).expect("a file");
+    }
+
+    fn lake(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `run` on one of its lakes, once its doors are open, and where they are.
+    fn run(&self, bootstrap: &str, lake: &str, more: &[&str]) -> (Running, String) {
+        let (definitions, lake) = (self.definitions(), self.lake(lake));
+        let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
+        let settings = ["run", "--bootstrap", bootstrap, "-d", &definitions, "--lake", &lake];
+        let more = [&["--listen", "127.0.0.1:0", "-X", "session.timeout.ms=6000"], more].concat();
+        let running = Running::start(&[settings.as_slice(), &more].concat());
+        let line = running.wait_for("answering on http://");
+        (running, line.split("http://").nth(1).expect("an address").trim().to_owned())
+    }
+}
+
+/// The answer to a question as CSV without its header.
+fn ask(lake: &Path, question: &str) -> String {
+    let answer = output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", question]);
+    answer.split_once('\n').map_or(String::new(), |(_, rows)| rows.trim_end().to_owned())
+}
+
+/// Asks until this is the answer.
+fn wait_for_answer(lake: &Path, question: &str, expected: &str) {
+    let mut found = String::new();
+    for _ in 0..300 {
+        found = ask(lake, question);
+        if found == expected {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("{question} was answered by {found:?} instead of {expected:?}");
+}
+
+/// A ticket has to be resolved within this time.
+const WITHIN: TimeDelta = TimeDelta::seconds(20);
+
+const TICKETS: &str = "
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: web}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: desk}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 2026-01-01}
+  objectives:
+    - {id: resolution, indicator: {signal: resolution_time, within: 20s}, target: {at_least: 90 %}, window: {calendar: month}}
+---
+apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: plain}
+spec: {topics: [events]}
+";
+
+fn ticket(id: &str, action: &str, at: chrono::DateTime<Utc>) -> [String; 1] {
+    let at = at.to_rfc3339();
+    [format!(
+        r#"{{"id":"{id}-{action}","time":"{at}","kind":"incident","service":"web","ticket":"{id}","action":"{action}"}}"#
+    )]
+}
+
+fn sleep_until(time: chrono::DateTime<Utc>) {
+    std::thread::sleep((time - Utc::now()).to_std().unwrap_or_default());
+}
+
+#[test]
+fn r23_nothing_is_breached_by_the_clock_while_kafka_is_away() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    let (world, bootstrap) = (World::new(TICKETS), broker.bootstrap());
+    let lake = world.lake("lake");
+    let breaches = "SELECT ticket FROM breaches WHERE event = 'breach' ORDER BY ticket";
+    let clocks = "SELECT ticket, verdict FROM clocks ORDER BY ticket";
+    let past_due = WITHIN + TimeDelta::seconds(3);
+
+    // The broker hangs before the ticket falls due. It is resolved in time, which is known only afterwards.
+    let (mut running, _) = world.run(&bootstrap, "lake", &[]);
+    let opened = Utc::now();
+    broker.produce("events", 0, ticket("T1", "opened", opened)).expect("a record");
+    wait_for_answer(&lake, clocks, "T1,running");
+    broker.hang(true).expect("a signal");
+    assert!(Utc::now() < opened + WITHIN, "this machine is too slow to show anything");
+    sleep_until(opened + past_due);
+    let told = ask(&lake, breaches);
+    broker.hang(false).expect("a signal");
+    assert_eq!(told, "", "nobody can know that T1 was not resolved");
+    broker.produce("events", 0, ticket("T1", "resolved", opened + TimeDelta::seconds(5))).expect("a record");
+    wait_for_answer(&lake, clocks, "T1,met");
+
+    // A new start that reaches no broker knows nothing either.
+    let opened = Utc::now();
+    broker.produce("events", 0, ticket("T2", "opened", opened)).expect("a record");
+    wait_for_answer(&lake, clocks, "T1,met\nT2,running");
+    running.signal("TERM");
+    assert!(running.end().success());
+    assert!(Utc::now() < opened + WITHIN, "this machine is too slow to show anything");
+    sleep_until(opened + past_due);
+    let (mut running, address) = world.run("127.0.0.1:1", "lake", &[]);
+    std::thread::sleep(Duration::from_secs(3));
+    let metrics = get(&address, "/metrics");
+    let delay = metrics.lines().find_map(|line| line.strip_prefix("plimsoll_watermark_delay_seconds "));
+    let delay: f64 = delay.and_then(|delay| delay.parse().ok()).expect("a delay");
+    assert!(delay > 5.0, "the delay grows: {delay}");
+    running.signal("TERM");
+    assert!(running.end().success());
+    assert_eq!(ask(&lake, breaches), "", "nobody can know that T2 was not resolved");
+
+    // Once the topic has been read to its end, it is known.
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    assert_eq!(ask(&lake, breaches), "T2");
+}
+
+#[test]
+fn r23_a_topic_that_does_not_exist_holds_the_watermark() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    let world = World::new(&TICKETS.replace("topics: [events]", "topics: [events, evnets]"));
+    broker.produce("events", 0, ticket("T1", "opened", Utc::now())).expect("a record");
+    let (running, address) = world.run(&broker.bootstrap(), "lake", &[]);
+    running.wait_for("warning: topic evnets does not exist");
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("plimsoll_events_total{topic=\"events\"} 1"), "{metrics}");
+    assert!(!metrics.contains("\nplimsoll_watermark_delay_seconds "), "{metrics}");
+    broker.create_topic("evnets", 1).expect("topic");
+    let is_there = || get(&address, "/metrics").contains("\nplimsoll_watermark_delay_seconds ");
+    let appeared = (0..300).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        is_there()
+    });
+    assert!(appeared, "the watermark goes on once the topic is there");
+}
