@@ -21,6 +21,8 @@ pub struct RecordedEpoch {
     pub publish: bool,
     /// The watermark before it; `None` when nothing was known.
     pub watermark: Option<Instant>,
+    /// The digest of the definitions under which it was folded.
+    pub definitions: String,
     /// What it read: from, until, and until when the partition was complete.
     pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
 }
@@ -31,8 +33,8 @@ impl RecordedEpoch {
         let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
         for row in rows {
             let ranges = BTreeMap::new();
-            let EpochRow { epoch, tick, publish, watermark, .. } = row;
-            let recorded = RecordedEpoch { epoch, tick, publish, watermark, ranges };
+            let EpochRow { epoch, tick, publish, watermark, definitions, .. } = row;
+            let recorded = RecordedEpoch { epoch, tick, publish, watermark, definitions, ranges };
             let recorded = epochs.entry(row.epoch).or_insert(recorded);
             if let (Some(topic), Some(partition), Some(from), Some(until)) =
                 (row.topic, row.partition, row.from_offset, row.until_offset)
@@ -42,6 +44,36 @@ impl RecordedEpoch {
             }
         }
         epochs.into_values().collect()
+    }
+}
+
+/// The epochs that one worker makes again: those that follow each other under the same definitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// In order; none when nothing is to be replayed.
+    pub epochs: VecDeque<RecordedEpoch>,
+    /// The digest of the definitions to work by.
+    pub definitions: String,
+    /// True when they are not the present ones, or further epochs follow under others.
+    pub is_former: bool,
+    /// True when the first of the epochs is the first under these definitions, and so tells them.
+    pub is_change: bool,
+}
+
+impl Recorded {
+    /// What follows the snapshot, from the intents since the snapshot's own epoch; `current` is the digest of the present
+    /// definitions.
+    pub fn after(snapshot_epoch: i64, rows: Vec<EpochRow>, current: &str) -> Recorded {
+        let mut epochs = RecordedEpoch::from_rows(rows);
+        let before = match epochs.front() {
+            Some(first) if first.epoch <= snapshot_epoch => epochs.pop_front().map(|epoch| epoch.definitions),
+            _ => None,
+        };
+        let definitions = epochs.front().map_or_else(|| current.to_owned(), |epoch| epoch.definitions.clone());
+        let same = epochs.iter().take_while(|epoch| epoch.definitions == definitions).count();
+        let is_former = same < epochs.len() || definitions != current;
+        epochs.truncate(same);
+        Recorded { epochs, is_former, is_change: before.as_ref() != Some(&definitions), definitions }
     }
 }
 
@@ -153,6 +185,7 @@ mod tests {
             tick: Instant(1),
             publish: false,
             watermark: None,
+            definitions: String::new(),
             topic: Some("t".into()),
             partition: Some(partition),
             from_offset: Some(from),
@@ -169,6 +202,26 @@ mod tests {
         let expected = vec![(0, 0, 10, None), (0, 10, 15, None), (0, 15, 15, None), (1, 3, 3, Some(Instant(9)))];
         assert_eq!(taken, Some(expected));
         assert_eq!(ranges(&collector.take_all()), [(0, 15, 20, None), (1, 3, 8, None)]);
+    }
+
+    #[test]
+    fn r24_recorded_epochs_are_replayed_under_their_own_definitions_one_set_after_the_other() {
+        let row = |epoch, definitions: &str| EpochRow { epoch, definitions: definitions.into(), ..EpochRow::default() };
+        let rows = [row(4, "a"), row(5, "a"), row(6, "b"), row(7, "a")];
+        // Snapshot of epoch, present definitions: epochs to replay, their definitions, former, change.
+        let after = |snapshot: i64, current: &str| {
+            let since = rows.iter().filter(|row| row.epoch >= snapshot).cloned().collect();
+            let Recorded { epochs, definitions, is_former, is_change } = Recorded::after(snapshot, since, current);
+            (epochs.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), definitions, is_former, is_change)
+        };
+        assert_eq!(after(3, "c"), (vec![4, 5], "a".into(), true, true), "what was before 4 is not known");
+        assert_eq!(after(4, "c"), (vec![5], "a".into(), true, false));
+        assert_eq!(after(4, "a"), (vec![5], "a".into(), true, false), "6 lies between");
+        assert_eq!(after(5, "c"), (vec![6], "b".into(), true, true));
+        assert_eq!(after(6, "c"), (vec![7], "a".into(), true, true));
+        assert_eq!(after(6, "a"), (vec![7], "a".into(), false, true));
+        assert_eq!(after(7, "a"), (vec![], "a".into(), false, false));
+        assert_eq!(after(7, "c"), (vec![], "c".into(), false, true));
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub enum AggregateError {
     /// The state could not be restored; the message says what to do.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The definitions under which recorded epochs were folded are no longer understood.
+    #[error(
+        "the definitions under which the last epochs were recorded cannot be read ({0}); start and stop the version of \
+         plimsoll that recorded them once, then this one"
+    )]
+    Texts(String),
     /// Rows could not be made into columns. A defect of Plimsoll: report it.
     #[error("facts cannot be written as columns: {0}")]
     Columns(#[from] arrow_schema::ArrowError),

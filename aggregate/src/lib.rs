@@ -9,9 +9,10 @@
 //!           cuts live epochs by size and time,                               encodes, commits,
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
-//! Modules in reading order: `input`, `collector`, `worker`, `writer`, `live`, `metrics`.
+//! Modules in reading order: `input`, `collector`, `definitions`, `worker`, `writer`, `live`, `metrics`.
 
 pub mod collector;
+mod definitions;
 pub mod error;
 pub mod input;
 pub mod live;

@@ -4,7 +4,7 @@
 //! records wait, or when `epoch_interval` has passed and the writer is free: under load epochs grow, which is cheaper
 //! for each record; at rest they are small and quick. An epoch that read nothing and found out nothing is not written.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant as Moment};
@@ -20,7 +20,8 @@ use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::table::{DeadLetterRow, EpochRow, Table};
 use plimsoll_schemas::{Instant, Micros};
 
-use crate::collector::{Collector, RecordedEpoch};
+use crate::collector::{Collector, Recorded};
+use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
@@ -65,20 +66,26 @@ pub struct Worker {
     settings: WorkerSettings,
     group: LaneGroup,
     collector: Collector,
-    recorded: VecDeque<RecordedEpoch>,
+    recorded: Recorded,
     /// Partitions of which nothing was heard since they were assigned.
     expected: BTreeSet<PartitionId>,
     /// News without records that steps took which were not recorded; the next intent tells them.
     unrecorded: BTreeMap<PartitionId, Delivery>,
     next_epoch: i64,
     published_at: Option<Instant>,
-    definitions: Option<Arc<Definitions>>,
+    definitions: Arc<Definitions>,
+    /// The same, until an epoch has told them.
+    untold: Option<Arc<Definitions>>,
     writer: Writer,
     live: Arc<Live>,
 }
 
 impl Worker {
     /// Restores the state of the lane group from the lake, and starts its writer, which waits on `runtime`.
+    ///
+    /// What was recorded and not saved is to be replayed under the definitions by which it was folded. When these are
+    /// others than `definitions`, this worker only finishes what they began (`is_former`): it is to be fed by their
+    /// sources, and the next one takes its state over as after a clean stop.
     ///
     /// # Errors
     /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.
@@ -93,23 +100,25 @@ impl Worker {
         if let Some(found) = others.into_iter().find(|other| *other != settings.group) {
             return Err(AggregateError::OtherGroup { group: settings.group, found });
         }
-        let portfolio = Arc::new(Portfolio::new(&definitions));
+        let current = runtime.block_on(definitions::keep(&lake, &definitions))?;
         let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
-        let (snapshot_epoch, mut group) = match snapshot {
-            Some((epoch, bytes)) => (epoch, LaneGroup::restore(portfolio, settings.lanes, &bytes)?),
-            None => (0, LaneGroup::new(portfolio, settings.lanes)),
+        let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
+        let rows = runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch - 1))?;
+        let recorded = Recorded::after(snapshot_epoch, rows, &current);
+        let definitions = match recorded.definitions == current {
+            true => definitions,
+            false => Arc::new(runtime.block_on(definitions::recall(&lake, &recorded.definitions))?),
         };
-        group.follow(
-            &definitions
-                .sources
-                .values()
-                .flat_map(|source| &source.topics)
-                .map(|topic| topic.as_str().into())
-                .collect(),
-        );
-        let recorded = RecordedEpoch::from_rows(runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch))?);
-        if !recorded.is_empty() {
-            tracing::info!(epochs = recorded.len(), after = snapshot_epoch, "replaying recorded epochs");
+        let portfolio = Arc::new(Portfolio::new(&definitions));
+        let mut group = match snapshot {
+            Some((_, bytes)) => LaneGroup::restore(portfolio, settings.lanes, &bytes)?,
+            None => LaneGroup::new(portfolio, settings.lanes),
+        };
+        let topics = definitions.sources.values().flat_map(|source| &source.topics);
+        group.follow(&topics.map(|topic| topic.as_str().into()).collect());
+        if !recorded.epochs.is_empty() {
+            let (epochs, of_others) = (recorded.epochs.len(), recorded.is_former);
+            tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
         let writer = Writer::start(settings.group.clone(), lake, live.clone(), runtime)?;
         live.describe(group.portfolio());
@@ -122,10 +131,21 @@ impl Worker {
             expected: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
             published_at: None,
-            definitions: Some(definitions),
+            untold: Some(definitions.clone()),
+            definitions,
             writer,
             live,
         })
+    }
+
+    /// What it works by: its sources are to feed it.
+    pub fn definitions(&self) -> &Definitions {
+        &self.definitions
+    }
+
+    /// True when it only finishes what was recorded under other definitions than the present ones.
+    pub fn is_former(&self) -> bool {
+        self.recorded.is_former
     }
 
     /// Where each partition that was heard from is to be read from, so that nothing is missing and nothing is read twice.
@@ -135,8 +155,9 @@ impl Worker {
         heard.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
     }
 
-    /// Works until all senders of `inputs` are gone, then commits what waits, saves the state and returns how far the
-    /// tables are. `on_progress` is called after each commit, on the writer's thread's behalf.
+    /// Works until all senders of `inputs` are gone, or until a former worker has replayed everything; then commits what
+    /// waits, saves the state and returns how far the tables are. `on_progress` is called after each commit, on the
+    /// writer's thread's behalf.
     ///
     /// # Errors
     /// When an epoch cannot be committed: everything committed before stays, and a new worker goes on from there.
@@ -156,9 +177,12 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => true,
             };
             self.replay()?;
+            if self.recorded.is_former && self.recorded.epochs.is_empty() {
+                return self.finish(on_progress);
+            }
             let full = self.collector.rows() >= self.settings.epoch_rows_max;
             let due = Moment::now() >= cut_at && self.writer.is_idle();
-            if self.recorded.is_empty() && (full || due || finished) {
+            if self.recorded.epochs.is_empty() && (full || due || finished) {
                 self.live_epoch(finished)?;
                 cut_at = Moment::now() + self.settings.epoch_interval;
             }
@@ -172,8 +196,8 @@ impl Worker {
     }
 
     fn finish(mut self, mut on_progress: impl FnMut(&Progress)) -> Result<Progress, AggregateError> {
-        if !self.recorded.is_empty() {
-            tracing::warn!(epochs = self.recorded.len(), "stopped before all recorded epochs were replayed");
+        if !self.recorded.epochs.is_empty() {
+            tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
         } else if self.next_epoch > 1 {
             self.writer.snapshot(self.next_epoch - 1, self.group.snapshot()?)?;
         }
@@ -191,10 +215,11 @@ impl Worker {
 
     /// Makes recorded epochs again as soon as their input has arrived.
     fn replay(&mut self) -> Result<(), AggregateError> {
-        while let Some(recorded) = self.recorded.front() {
+        while let Some(recorded) = self.recorded.epochs.front() {
             let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(()) };
-            let RecordedEpoch { epoch, tick, publish, watermark, .. } = *recorded;
-            self.recorded.pop_front();
+            let (epoch, tick, publish, watermark) =
+                (recorded.epoch, recorded.tick, recorded.publish, recorded.watermark);
+            self.recorded.epochs.pop_front();
             self.group.resume(watermark.unwrap_or(BEGINNING));
             self.epoch(epoch, tick, publish, deliveries, false)?;
         }
@@ -244,7 +269,7 @@ impl Worker {
         }
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
-        if live && !read_any && !facts.has_rows() && self.definitions.is_none() {
+        if live && !read_any && !facts.has_rows() && self.untold.is_none() {
             for mut news in deliveries {
                 let known = self.unrecorded.get(&news.partition).and_then(|known| known.complete_until);
                 news.complete_until = news.complete_until.max(known);
@@ -252,13 +277,16 @@ impl Worker {
             }
             return Ok(());
         }
-        if let Some(definitions) = self.definitions.take_if(|_| live) {
+        let is_told = live || self.recorded.is_change;
+        if let Some(definitions) = self.untold.take_if(|_| is_told) {
             output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
         }
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
         told.extend(deliveries);
         told.sort_by(|one, other| one.partition.cmp(&other.partition));
-        output.intent = intent(&EpochRow { epoch, tick, publish, watermark, ..EpochRow::default() }, &told);
+        let definitions = self.recorded.definitions.clone();
+        output.intent =
+            intent(&EpochRow { epoch, tick, publish, watermark, definitions, ..EpochRow::default() }, &told);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
         if epoch % self.settings.snapshot_every == 0 {

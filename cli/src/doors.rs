@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use plimsoll_aggregate::Live;
 use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
-use plimsoll_ingest::kafka::KafkaSource;
+use plimsoll_ingest::kafka::KafkaMetrics;
 use plimsoll_query::{QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
@@ -57,9 +57,8 @@ pub async fn table_metrics(service: &QueryService, now: Instant) -> String {
 }
 
 /// The worker's numbers and the consumer's, in the Prometheus text format.
-pub fn pipeline_metrics(live: &Live, source: &KafkaSource, now: Instant) -> String {
+pub fn pipeline_metrics(live: &Live, metrics: &KafkaMetrics, now: Instant) -> String {
     let mut text = render(live, now);
-    let metrics = source.metrics();
     family(&mut text, "plimsoll_kafka_records_total", "counter", "Records decoded, dead letters included.");
     labelled(&mut text, "plimsoll_kafka_records_total", &[("role", "ingest")], metrics.records_count);
     family(

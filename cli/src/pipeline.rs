@@ -5,17 +5,18 @@
 //!                                                                 |-- commits offsets back, as a hint
 //! ```
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
-//! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for.
+//! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
+//! that were recorded under former definitions are first finished under these, by a worker and a source of their own.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
-use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
+use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaEvents, KafkaMetrics, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
@@ -47,18 +48,33 @@ pub struct Settings {
     pub definitions: Arc<Definitions>,
     /// The tables.
     pub lake: Lake,
-    /// The newest results that they hold.
-    pub newest: Vec<AttainmentRow>,
+    /// Reads the newest results that they hold.
+    pub newest: Box<dyn Fn() -> Vec<AttainmentRow> + Send>,
     /// End when every partition has been read to its end.
     pub until_caught_up: bool,
 }
 
 /// A running pipeline.
 pub struct Pipeline {
-    source: Arc<KafkaSource>,
+    source: CurrentSource,
     /// The newest numbers.
     pub live: Arc<Live>,
     feeder: JoinHandle<Result<Progress>>,
+}
+
+/// Whoever reads Kafka at present. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct CurrentSource(Arc<Mutex<Option<KafkaSource>>>);
+
+impl CurrentSource {
+    /// Its own numbers now; those of nobody while one hands over to the next.
+    pub fn metrics(&self) -> KafkaMetrics {
+        self.present().as_ref().map(KafkaSource::metrics).unwrap_or_default()
+    }
+
+    fn present(&self) -> MutexGuard<'_, Option<KafkaSource>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Pipeline {
@@ -67,34 +83,22 @@ impl Pipeline {
     /// # Errors
     /// When the state cannot be restored, or a setting cannot be used.
     pub fn start(mut settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
-        let live = Arc::new(Live::default());
         settings.kafka.clock = settings.worker.clock.clone();
-        let sources: Vec<Arc<Source>> = settings.definitions.sources.values().cloned().map(Arc::new).collect();
-        let worker = Worker::open(settings.worker, settings.lake, settings.definitions, live.clone(), runtime.clone())?;
-        live.take(&settings.newest);
-        let expected = match settings.until_caught_up {
-            true => Some(partitions_of(&settings.kafka, &sources)?),
+        let (live, source) = (Arc::new(Live::default()), CurrentSource::default());
+        let work = Work { settings, live: live.clone(), source: source.clone(), shutdown, runtime: runtime.clone() };
+        let worker = work.open()?;
+        let expected = match work.settings.until_caught_up {
+            true => Some(partitions_of(&work.settings.kafka, &sources(&work.settings.definitions))?),
             false => None,
         };
-        let source = Arc::new(kafka::start(settings.kafka, &sources, worker.start_offsets())?);
-        let (inputs, queue) = sync_channel(INPUTS_MAX);
-        let committing = source.clone();
-        let work = move || worker.run(queue, |progress| committing.commit(progress.offsets.clone()));
-        let worker =
-            std::thread::Builder::new().name("worker".to_owned()).spawn(work).context("cannot start a thread")?;
-        let feeding = Feeder { source: source.clone(), inputs, shutdown, expected };
-        let feed = move || {
-            let fed = feeding.run(&worker);
-            let progress = worker.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
-            fed.map(|()| progress)
-        };
-        let feeder =
-            std::thread::Builder::new().name("feeder".to_owned()).spawn(feed).context("cannot start a thread")?;
-        Ok(Pipeline { source, live, feeder })
+        let events = work.subscribe(&worker)?;
+        let feeder = std::thread::Builder::new().name("feeder".to_owned());
+        let feeder = feeder.spawn(move || work.run(worker, events, expected.as_ref()));
+        Ok(Pipeline { source, live, feeder: feeder.context("cannot start a thread")? })
     }
 
     /// A handle on the consumer's own numbers that outlives this value.
-    pub fn source(&self) -> Arc<KafkaSource> {
+    pub fn source(&self) -> CurrentSource {
         self.source.clone()
     }
 
@@ -110,6 +114,77 @@ impl Pipeline {
     pub fn join(self) -> Result<Progress> {
         self.feeder.join().map_err(|_| anyhow!("the feeder thread ended unexpectedly"))?
     }
+}
+
+/// What there is to do: one worker after the other, each fed by the sources of its own definitions. All but the last
+/// only finish what was recorded under former definitions.
+struct Work {
+    settings: Settings,
+    live: Arc<Live>,
+    source: CurrentSource,
+    shutdown: Shutdown,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Work {
+    fn run(
+        &self,
+        mut worker: Worker,
+        mut events: KafkaEvents,
+        expected: Option<&BTreeSet<PartitionId>>,
+    ) -> Result<Progress> {
+        while worker.is_former() {
+            let progress = self.feed(worker, events, None)?;
+            // Its consumer leaves the group before the next one joins.
+            let former = self.source.present().take();
+            drop(former);
+            if self.shutdown.is_requested() {
+                return Ok(progress);
+            }
+            worker = self.open()?;
+            events = self.subscribe(&worker)?;
+        }
+        self.feed(worker, events, expected)
+    }
+
+    fn open(&self) -> Result<Worker> {
+        let Settings { worker, lake, definitions, .. } = &self.settings;
+        let (live, runtime) = (self.live.clone(), self.runtime.clone());
+        let worker = Worker::open(worker.clone(), lake.clone(), definitions.clone(), live, runtime)?;
+        self.live.take(&(self.settings.newest)());
+        Ok(worker)
+    }
+
+    fn subscribe(&self, worker: &Worker) -> Result<KafkaEvents> {
+        let sources = sources(worker.definitions());
+        let source = kafka::start(self.settings.kafka.clone(), &sources, worker.start_offsets())?;
+        let events = source.events().clone();
+        *self.source.present() = Some(source);
+        Ok(events)
+    }
+
+    /// Lets a worker work until it has done everything or is to end.
+    fn feed(&self, worker: Worker, events: KafkaEvents, expected: Option<&BTreeSet<PartitionId>>) -> Result<Progress> {
+        let (inputs, queue) = sync_channel(INPUTS_MAX);
+        let committing = self.source.clone();
+        let commit = move |progress: &Progress| {
+            if let Some(source) = &*committing.present() {
+                source.commit(progress.offsets.clone());
+            }
+        };
+        std::thread::scope(|scope| {
+            let working = std::thread::Builder::new().name("worker".to_owned());
+            let working = working.spawn_scoped(scope, move || worker.run(queue, commit));
+            let working = working.context("cannot start a thread")?;
+            let fed = Feeder { events, inputs, shutdown: &self.shutdown, expected }.run(&working);
+            let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
+            fed.map(|()| progress)
+        })
+    }
+}
+
+fn sources(definitions: &Definitions) -> Vec<Arc<Source>> {
+    definitions.sources.values().cloned().map(Arc::new).collect()
 }
 
 /// What a client was last told to be wrong: a failed request says only that it failed.
@@ -186,22 +261,22 @@ fn unanswered(client: &BaseConsumer<LastWords>, bootstrap: &str, error: &KafkaEr
 }
 
 /// Hands the source's events to the worker, and says on standard error what an operator has to know.
-struct Feeder {
-    source: Arc<KafkaSource>,
+struct Feeder<'work> {
+    events: KafkaEvents,
     inputs: SyncSender<Input>,
-    shutdown: Shutdown,
+    shutdown: &'work Shutdown,
     /// When to end by itself: once all of these were read to their end.
-    expected: Option<BTreeSet<PartitionId>>,
+    expected: Option<&'work BTreeSet<PartitionId>>,
 }
 
-impl Feeder {
+impl Feeder<'_> {
     /// Feeds until there is a reason to end. What the worker waits for is then dropped, so that it ends, too.
-    fn run(self, worker: &JoinHandle<Result<Progress, AggregateError>>) -> Result<()> {
+    fn run(self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         let mut is_sharing_known = false;
         while !self.shutdown.is_requested() && !worker.is_finished() {
-            let input = match self.source.events().receive(LOOK_EVERY) {
-                None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
+            let input = match self.events.receive(LOOK_EVERY) {
+                None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
                 Some(KafkaEvent::Delivery(delivery)) => {
                     if delivery.complete_until.is_some() {
@@ -237,7 +312,7 @@ impl Feeder {
                 // The worker ended; it says why.
                 return Ok(());
             }
-            if self.expected.as_ref().is_some_and(|expected| expected.is_subset(&caught_up)) {
+            if self.expected.is_some_and(|expected| expected.is_subset(&caught_up)) {
                 return Ok(());
             }
         }

@@ -4,7 +4,9 @@
 //!   worker of a lane group                         lake
 //!
 //!   what is there to read?
-//!     epoch n = ranges of offsets + tick ────────▶ 1. intent      epochs/_delta_log: txn(group, n)
+//!     definitions, once a worker ────────────────▶ 0. definitions _plimsoll/definitions/DIGEST.zst
+//!     epoch n = ranges of offsets + tick
+//!               + digest of the definitions ─────▶ 1. intent      epochs/_delta_log: txn(group, n)
 //!                                                     (exactly one worker gets n; any other is fenced)
 //!   apply: (state, events, tick)
 //!            -> (state, rows)                      2. apply       no I/O, no clock: replaying gives the same bytes;
@@ -18,8 +20,8 @@
 //!     state, every k-th epoch ───────────────────▶ 4. snapshot    _plimsoll/snapshots/GROUP/n.zst
 //! ```
 //! **Recovery**: read the newest snapshot (of epoch s); read the intents after s; replay each from the recorded ranges
-//! and tick, and commit it. Tables that have the epoch are skipped, tables that lag get the very rows they would have
-//! got. An epoch whose intent is not there never was.
+//! and tick under the definitions that it names, and commit it. Tables that have the epoch are skipped, tables that lag
+//! get the very rows they would have got. An epoch whose intent is not there never was.
 //!
 //! **Why nothing is lost or counted twice.** A commit is one file put under a name that was free, so an epoch is in a
 //! table or not, never in part; it carries its epoch, so it is never there twice. Offsets ride in the data's commits;

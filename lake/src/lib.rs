@@ -9,12 +9,15 @@
 //! LAKE/events/date=2026-01-31/GROUP-EPOCH-PART-HASH.parquet
 //! LAKE/attainment/...                                   one folder for each of Table::ALL
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
+//! LAKE/_plimsoll/definitions/DIGEST.zst
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
-//! `snapshot` keeps state; `maintain` does the upkeep; `table` is what a table looks like, `store` where it lies.
+//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep; `table` is what a table
+//! looks like, `store` where it lies.
 
 mod append;
+mod definitions;
 mod encode;
 mod epoch;
 mod error;

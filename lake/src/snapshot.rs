@@ -70,12 +70,12 @@ fn folder(group: &str) -> String {
     format!("_plimsoll/snapshots/{group}")
 }
 
-async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LakeError> {
-    let aborted = |error| LakeError::Internal(format!("packing a snapshot was aborted: {error}"));
+pub(crate) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LakeError> {
+    let aborted = |error| LakeError::Internal(format!("packing was aborted: {error}"));
     tokio::task::spawn_blocking(work).await.map_err(aborted)
 }
 
-fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
     encoder.set_pledged_src_size(Some(bytes.len() as u64))?;
     encoder.include_contentsize(true)?;
@@ -84,7 +84,7 @@ fn pack(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
     // An empty file is no frame at all, which the decoder would take for an empty state.
     if packed.is_empty() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty"));

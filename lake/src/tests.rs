@@ -58,6 +58,7 @@ fn intent(epoch: i64) -> EpochRow {
         from_offset: Some(epoch * 10),
         until_offset: Some(epoch * 10 + 10),
         complete_until: None,
+        definitions: String::new(),
     }
 }
 

@@ -88,13 +88,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         worker: worker_settings(end),
         definitions: found,
         lake,
-        newest: Vec::new(),
+        newest: Box::new(Vec::new),
         until_caught_up: true,
     };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let scraped = live.clone();
-    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source, end));
+    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));
     let answering =
         runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, shutdown.clone()));
     while !pipeline.is_finished() {

@@ -16,6 +16,7 @@ use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
+use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
@@ -142,11 +143,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         snapshot_every: arguments.snapshot_every,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    // Only `/metrics` starts from them: the tables are kept all the same.
-    let newest = runtime.block_on(service.newest_attainment()).unwrap_or_else(|error| {
-        eprintln!("warning: the newest results cannot be read: {error}; /metrics shows each once it changes");
-        Vec::new()
-    });
+    let newest = newest_results(service.clone(), runtime.handle().clone());
     let settings = Settings { kafka, worker, definitions, lake, newest, until_caught_up: arguments.until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
@@ -157,7 +154,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     );
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let metrics =
-        move || std::future::ready(doors::pipeline_metrics(&live, &source, Instant::from(chrono::Utc::now())));
+        move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into()));
     let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
@@ -165,4 +162,17 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the newest results of the tables. Only `/metrics` starts from them: the tables are kept all the same.
+fn newest_results(
+    service: Arc<QueryService>,
+    runtime: tokio::runtime::Handle,
+) -> Box<dyn Fn() -> Vec<AttainmentRow> + Send> {
+    Box::new(move || {
+        runtime.block_on(service.newest_attainment()).unwrap_or_else(|error| {
+            eprintln!("warning: the newest results cannot be read: {error}; /metrics shows each once it changes");
+            Vec::new()
+        })
+    })
 }

@@ -30,6 +30,8 @@ pub struct Definitions {
     pub agreements: Vec<Agreement>,
     /// Where events come from and how their fields map.
     pub sources: BTreeMap<String, Source>,
+    /// The names and texts of the files that say all this, from which `load` reads it again.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Default for Definitions {
@@ -43,6 +45,7 @@ impl Default for Definitions {
             offerings: BTreeMap::new(),
             agreements: Vec::new(),
             sources: BTreeMap::new(),
+            texts: Vec::new(),
         }
     }
 }

@@ -48,7 +48,8 @@ pub fn load(files: &[File<'_>]) -> Result<Definitions, Vec<Problem>> {
         schema::check(document, &mut problems);
     }
     let index = Index::collect(&documents, &mut problems);
-    let definitions = read(&index, &holiday_files, &mut problems);
+    let mut definitions = read(&index, &holiday_files, &mut problems);
+    definitions.texts = files.iter().map(|file| (file.name.to_owned(), file.text.to_owned())).collect();
     let problems = problems.into_sorted();
     if problems.is_empty() { Ok(definitions) } else { Err(problems) }
 }
