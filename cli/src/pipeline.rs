@@ -176,7 +176,7 @@ impl Work {
             let working = std::thread::Builder::new().name("worker".to_owned());
             let working = working.spawn_scoped(scope, move || worker.run(queue, commit));
             let working = working.context("cannot start a thread")?;
-            let fed = Feeder { events, inputs, shutdown: &self.shutdown, expected }.run(&working);
+            let fed = Feeder { events, inputs, work: self, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             fed.map(|()| progress)
         })
@@ -264,7 +264,7 @@ fn unanswered(client: &BaseConsumer<LastWords>, bootstrap: &str, error: &KafkaEr
 struct Feeder<'work> {
     events: KafkaEvents,
     inputs: SyncSender<Input>,
-    shutdown: &'work Shutdown,
+    work: &'work Work,
     /// When to end by itself: once all of these were read to their end.
     expected: Option<&'work BTreeSet<PartitionId>>,
 }
@@ -273,8 +273,8 @@ impl Feeder<'_> {
     /// Feeds until there is a reason to end. What the worker waits for is then dropped, so that it ends, too.
     fn run(self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
-        let mut is_sharing_known = false;
-        while !self.shutdown.is_requested() && !worker.is_finished() {
+        let mut sharing = Sharing::default();
+        while !self.work.shutdown.is_requested() && !worker.is_finished() {
             let input = match self.events.receive(LOOK_EVERY) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
@@ -286,16 +286,18 @@ impl Feeder<'_> {
                     }
                     Input::Delivery(delivery)
                 }
-                Some(KafkaEvent::Assigned(partitions)) => Input::Assigned(partitions),
-                Some(KafkaEvent::Revoked(partitions)) => {
-                    if !is_sharing_known {
-                        let count = crate::definitions::counted(partitions.len(), "partition");
+                Some(KafkaEvent::Assigned(partitions)) => {
+                    let Settings { kafka, definitions, .. } = &self.work.settings;
+                    if let Some(warning) = sharing.gain(&partitions, || partitions_of(kafka, &sources(definitions))) {
                         eprintln!(
-                            "warning: {count} of this group were given to another member of it; a group is one process: \
-                             stop the other"
+                            "warning: {warning} of group {}; a group is one process: stop the other",
+                            kafka.group
                         );
                     }
-                    is_sharing_known = true;
+                    Input::Assigned(partitions)
+                }
+                Some(KafkaEvent::Revoked(partitions)) => {
+                    sharing.lose(partitions);
                     continue;
                 }
                 Some(KafkaEvent::Unavailable { why, .. }) => {
@@ -317,5 +319,67 @@ impl Feeder<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Which partitions the group took from this member and did not give back. A rebalance takes all of them and gives them
+/// anew, also when there is no other member: when a topic grows, or after an outage.
+#[derive(Default)]
+struct Sharing {
+    lost: BTreeSet<PartitionId>,
+    is_told: bool,
+}
+
+impl Sharing {
+    fn lose(&mut self, partitions: Vec<PartitionId>) {
+        self.lost.extend(partitions);
+    }
+
+    /// What is to be told once the group has given partitions: that another member has some of those that were lost and
+    /// are `there` still. Told once, and again only when all had come back.
+    fn gain(
+        &mut self,
+        partitions: &[PartitionId],
+        there: impl FnOnce() -> Result<BTreeSet<PartitionId>>,
+    ) -> Option<String> {
+        self.lost.retain(|id| !partitions.contains(id));
+        self.is_told &= !self.lost.is_empty();
+        if self.lost.is_empty() || self.is_told {
+            return None;
+        }
+        let Ok(there) = there() else { return None }; // What cannot be read is told elsewhere.
+        self.lost.retain(|id| there.contains(id));
+        self.is_told = !self.lost.is_empty();
+        self.is_told.then(|| match self.lost.len() {
+            1 => "1 partition is read by another member".to_owned(),
+            count => format!("{count} partitions are read by another member"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_is_with_another_member_only_when_it_was_lost_for_good_and_is_still_there() {
+        let ids = |numbers: &[i32]| numbers.iter().map(|number| PartitionId { topic: "t".into(), partition: *number });
+        let mut sharing = Sharing::default();
+        let mut rebalance = |lost: &[i32], gained: &[i32], there: &[i32]| {
+            sharing.lose(ids(lost).collect());
+            sharing.gain(&ids(gained).collect::<Vec<_>>(), || Ok(ids(there).collect()))
+        };
+        assert_eq!(rebalance(&[], &[0], &[0]), None, "the first assignment");
+        assert_eq!(rebalance(&[0], &[0, 1, 2], &[0, 1, 2]), None, "the topic has grown");
+        assert_eq!(rebalance(&[0, 1, 2], &[0, 1], &[0, 1]), None, "partition 2 was deleted with its topic");
+        assert_eq!(rebalance(&[0, 1], &[0], &[0, 1]).as_deref(), Some("1 partition is read by another member"));
+        assert_eq!(rebalance(&[0], &[0], &[0, 1]), None, "that is known");
+        assert_eq!(rebalance(&[0], &[0, 1], &[0, 1]), None, "the other is gone");
+        assert_eq!(rebalance(&[0, 1], &[], &[0, 1]).as_deref(), Some("2 partitions are read by another member"));
+        sharing = Sharing::default();
+        sharing.lose(ids(&[0]).collect());
+        assert_eq!(sharing.gain(&[], || Err(anyhow!("no answer"))), None, "what is not known is not told");
     }
 }

@@ -1,9 +1,13 @@
 //! What `run` says while Kafka is away, and after it was killed: nothing that it cannot know, and nothing less.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use plimsoll_ingest::kafka::{self, KafkaSettings};
+use plimsoll_schemas::definition::source::Source;
 use plimsoll_tests::broker::Broker;
 
 use crate::support::{Running, get, output, run_until_caught_up};
@@ -232,4 +236,38 @@ fn r24_definitions_edited_after_a_crash_restate_results_as_after_a_clean_stop() 
         assert_eq!(ask(&lake, "SELECT revision, reason FROM corrections"), "2,definition_change", "after {signal}");
         assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "10,10", "after {signal}");
     }
+}
+
+#[test]
+fn only_what_another_member_reads_is_told_to_be_read_by_another_member() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    let world = World::new(TICKETS);
+    let (running, address) = world.run(&broker.bootstrap(), "lake", &[]);
+    broker.produce("events", 0, ticket("T0", "opened", Utc::now())).expect("a record");
+    let wait_for_events = |count: usize| {
+        let line = format!("plimsoll_events_total{{topic=\"events\"}} {count}\n");
+        let came = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            get(&address, "/metrics").contains(&line)
+        });
+        assert!(came, "{count} events are read");
+    };
+    wait_for_events(1);
+    // The group takes the one partition and gives all three.
+    broker.add_partitions("events", 3).expect("partitions");
+    broker.produce("events", 2, ticket("T2", "opened", Utc::now())).expect("a record");
+    wait_for_events(2);
+    let other = kafka::start(KafkaSettings::new(broker.bootstrap(), "plimsoll"), &[source()], HashMap::new());
+    let other = other.expect("settings are right");
+    // The first warning, so there was none about the partition that came back.
+    let told = running.wait_for("warning");
+    let begins = told.starts_with("warning: 1 partition is read") || told.starts_with("warning: 2 partitions are read");
+    let ends = told.ends_with(" by another member of group plimsoll; a group is one process: stop the other");
+    assert!(begins && ends, "{told}");
+    other.stop();
+}
+
+fn source() -> Arc<Source> {
+    Arc::new(Source { topics: vec!["events".to_owned()], ..Source::plain("plain") })
 }
