@@ -68,6 +68,10 @@ pub struct LiveResult {
     pub budget_left: Option<Micros>,
     /// How long an outage could last that starts now.
     pub headroom: Option<Micros>,
+    /// How likely the window ends breached.
+    pub breach_probability: Option<Share>,
+    /// When the error budget is expected to be spent.
+    pub exhaustion_at: Option<Instant>,
 }
 
 /// Counts since the start of the process.
@@ -260,6 +264,8 @@ impl State {
             budget_left_share: row.budget_left_ratio.map(|decimal| decimal.0),
             budget_left: row.budget_left_us.map(Micros),
             headroom: row.headroom_us.map(Micros),
+            breach_probability: row.breach_probability_ratio.map(|decimal| decimal.0),
+            exhaustion_at: row.exhaustion_at,
         });
     }
 }

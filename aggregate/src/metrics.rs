@@ -39,6 +39,12 @@ pub fn objectives(live: &Live, now: Instant) -> String {
     family(text, headroom, "gauge", "How long an outage could last that starts now, in agreed time.");
     times(text, headroom, state, |objective| Some(objective.newest.as_ref()?.headroom?.0));
     spending(text, state);
+    let probability = "plimsoll_objective_breach_probability_ratio";
+    family(text, probability, "gauge", "Forecast: how likely the newest window ends breached.");
+    shares(text, probability, state, |objective| objective.newest.as_ref()?.breach_probability);
+    let expected = "plimsoll_objective_error_budget_expected_exhaustion_timestamp_seconds";
+    family(text, expected, "gauge", "Forecast: when the error budget of the newest window is expected to be spent.");
+    times(text, expected, state, |objective| Some(objective.newest.as_ref()?.exhaustion_at?.0));
     family(text, "plimsoll_objective_verdict", "gauge", "1 for the verdict of the newest window.");
     for objective in &state.objectives {
         if let Some(newest) = &objective.newest {
@@ -195,6 +201,8 @@ mod tests {
             budget_left_share: None,
             budget_left: Some(Micros(-1_500_000)),
             headroom: Some(Micros(0)),
+            breach_probability: Some(Share(62_500_000)),
+            exhaustion_at: Some(Instant(1_772_323_200_000_000)),
         };
         let mut burn_rates = [None; SPANS.len()];
         burn_rates[..2].copy_from_slice(&[Some(Share(14_400_000_000)), Some(Share(0))]);
@@ -213,6 +221,9 @@ mod tests {
                 "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"5m\"} 14.400000000",
                 "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"30m\"} 0.000000000",
                 "plimsoll_objective_error_budget_exhaustion_timestamp_seconds{objective=\"a\"} 1772323200.000001",
+                "plimsoll_objective_breach_probability_ratio{objective=\"a\"} 0.062500000",
+                "plimsoll_objective_error_budget_expected_exhaustion_timestamp_seconds{objective=\"a\"} \
+                 1772323200.000000",
                 "plimsoll_objective_verdict{objective=\"a\",verdict=\"met\"} 1",
             ]
         );

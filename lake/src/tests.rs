@@ -128,6 +128,8 @@ fn attainment(epoch: i64) -> RecordBatch {
         budget_left_us: Some(-5),
         budget_left_ratio: Some(Decimal(Share(-2_500_000_001))),
         headroom_us: Some(0),
+        breach_probability_ratio: Some(Decimal(Share(250_000_000))),
+        exhaustion_at: Some(Instant(7)),
         breached_at: Some(Instant(5)),
         retracted: false,
         revision: 1,

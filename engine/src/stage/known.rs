@@ -12,6 +12,7 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Signal, StatePolicy, Target};
 
 use crate::budget::{Course, Spending};
+use crate::forecast::{Past, is_of_outages};
 use crate::portfolio::ObjectivePlan;
 use crate::state::exclusion::ApprovedWindows;
 use crate::state::service::Segment;
@@ -40,6 +41,8 @@ pub struct Reading {
     pub measured: Measured,
     /// What was asked of it for targets of these signals.
     answers: Vec<((Signal, Target), Answers)>,
+    /// Its bad spells and its outages, as far as they were asked for.
+    pasts: [Option<Past>; 2],
 }
 
 /// What objectives with one target learn from a reading, as far as one of them asked.
@@ -70,7 +73,7 @@ impl<'a> Known<'a> {
                 let stretches = stretches(self.states, &place.key().3, policy, segment, now);
                 let agreed = plan.calendar.elapsed(segment.start, segment.end);
                 let measured = measure_states(&stretches, policy, &plan.calendar, agreed);
-                place.insert(Reading { stretches, measured, answers: Vec::new() })
+                place.insert(Reading { stretches, measured, answers: Vec::new(), pasts: [None, None] })
             }
         }
     }
@@ -84,7 +87,7 @@ impl Reading {
 
     /// The instant from which the objective's target was out of reach; `None` when it never was.
     pub fn breached_at(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> Option<Instant> {
-        let (place, Reading { stretches, measured, answers }) = (self.place_of(plan), self);
+        let (place, Reading { stretches, measured, answers, .. }) = (self.place_of(plan), self);
         let at = || breached_at(&plan.objective, policy, measured, stretches, &plan.calendar);
         *answers[place].1.breached_at.get_or_insert_with(at)
     }
@@ -94,6 +97,13 @@ impl Reading {
         let (place, Reading { stretches, answers, .. }) = (self.place_of(plan), self);
         let spending = || Course::new(&plan.objective, policy, stretches, &plan.calendar, segment).spending();
         *answers[place].1.spending.get_or_insert_with(spending)
+    }
+
+    /// What was seen in the segment, for a forecast of the objective.
+    pub fn past(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> &Past {
+        let (signal, Reading { stretches, pasts, .. }) = (&plan.objective.indicator.signal, self);
+        pasts[usize::from(is_of_outages(signal))]
+            .get_or_insert_with(|| Past::read(signal, policy, stretches, &plan.calendar))
     }
 
     /// The place of the answers for this objective's target.

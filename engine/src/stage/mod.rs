@@ -16,6 +16,7 @@ pub mod breach;
 pub mod change;
 mod known;
 pub mod measure;
+pub mod outlook;
 pub mod publish;
 pub mod service;
 pub mod tally;

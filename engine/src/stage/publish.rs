@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::breach::{Breach, Subject, Warning, breach_row};
 use super::known::Known;
+use super::outlook::{Outlook, Sight, Told};
 use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
@@ -48,6 +49,8 @@ pub struct ObjectiveState {
     last_stretch: Window,
     /// The digest of the definition by which results were last stated.
     stated_by: u64,
+    /// What its open window may come to.
+    outlook: Outlook,
 }
 
 /// A result as it was last written.
@@ -87,6 +90,8 @@ struct Found {
     warnings: Option<Vec<(Warning, Breach)>>,
     /// How its budget is being spent; `None` when it is over, and when there is none.
     spending: Option<Spending>,
+    /// What it may come to; `None` when it is over, and when that is not forecast.
+    told: Option<Told>,
     last: bool,
 }
 
@@ -110,6 +115,7 @@ impl ObjectiveState {
             newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
             stated_by: plan.digest,
+            outlook: Outlook::default(),
         }
     }
 
@@ -131,6 +137,7 @@ impl ObjectiveState {
         if is_changed {
             self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
+            self.outlook = Outlook::default();
         }
         is_changed
     }
@@ -238,7 +245,7 @@ impl ObjectiveState {
             if before.last {
                 facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
             }
-            facts.attainment.push(row(plan, &now, step));
+            facts.attainment.push(row(plan, &now, None, step));
             self.written.insert(start, now);
         }
     }
@@ -253,7 +260,7 @@ impl ObjectiveState {
     }
 
     fn find(
-        &self,
+        &mut self,
         plan: &ObjectivePlan,
         judging: Judging,
         touched: Option<Instant>,
@@ -280,7 +287,9 @@ impl ObjectiveState {
             let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
             warnings(plan, &course, window, measured.agreed)
         });
-        Found { window, segment, measured, judged, breached_at, over, warnings, spending, last }
+        let sight = Sight { segment, now, measured: &measured, judged: &judged };
+        let told = self.outlook.look(plan, &policy, &sight, reading);
+        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, last }
     }
 
     fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, now: Instant) -> Found {
@@ -299,7 +308,8 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        Found { window, segment, measured, judged, breached_at, over, warnings: None, spending: None, last }
+        let (warnings, spending, told) = (None, None, None);
+        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, last }
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,
@@ -375,7 +385,7 @@ impl ObjectiveState {
         if let Some(entry) = breach {
             facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), None, entry, step));
         }
-        facts.attainment.push(row(plan, &now, step));
+        facts.attainment.push(row(plan, &now, found.told, step));
         self.written.insert(found.window.start, now);
     }
 }
@@ -492,7 +502,7 @@ fn finality(last: bool) -> Name {
     WORDS[usize::from(last)].clone()
 }
 
-fn row(plan: &ObjectivePlan, now: &Written, step: &Step) -> AttainmentRow {
+fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
     let Written { window, segment, measured, judged, .. } = now;
     let (value_ratio, value_us, value_count) = match judged.value {
@@ -541,6 +551,8 @@ fn row(plan: &ObjectivePlan, now: &Written, step: &Step) -> AttainmentRow {
         budget_left_us: judged.budget_left.map(i64::from),
         budget_left_ratio: judged.budget_left_share.map(Decimal),
         headroom_us: headroom(judged, rest).map(i64::from),
+        breach_probability_ratio: told.map(|told| Decimal(told.breach_probability)),
+        exhaustion_at: told.and_then(|told| told.exhaustion_at),
         breached_at: now.breached_at,
         revision: now.revision,
         retracted: now.retracted,

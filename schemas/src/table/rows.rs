@@ -388,6 +388,19 @@ pub(super) const ATTAINMENT: &[Column] = &[
         "longest outage that could start at the watermark and still keep the promise, in microseconds of agreed time \
          (R27); null without a budget of time",
     ),
+    (
+        "breach_probability_ratio",
+        Ratio,
+        OPTIONAL,
+        "forecast: how likely the window ends breached, in steps of 0.0001 (R29); null when it is over, and for signals \
+         that are not forecast",
+    ),
+    (
+        "exhaustion_at",
+        Time,
+        OPTIONAL,
+        "forecast: when the error budget is expected to be spent (R29), UTC; null when that is not within the window",
+    ),
     ("breached_at", Time, OPTIONAL, "when the target was out of reach, UTC; null unless breached"),
     REVISION,
     RETRACTED,
@@ -438,6 +451,8 @@ pub struct AttainmentRow {
     pub budget_left_us: Option<i64>,
     pub budget_left_ratio: Option<Decimal>,
     pub headroom_us: Option<i64>,
+    pub breach_probability_ratio: Option<Decimal>,
+    pub exhaustion_at: Option<Instant>,
     pub breached_at: Option<Instant>,
     pub revision: i32,
     pub retracted: bool,

@@ -192,3 +192,44 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
     // The next day has a budget of its own.
     assert_eq!(spending(DAY + MINUTE), Some(Spending::NONE));
 }
+
+#[test]
+fn r29_a_forecast_is_the_same_however_often_it_was_asked_for() {
+    const MINUTE: i64 = 60_000_000;
+    let portfolio = portfolio("availability", 60);
+    let plan = &portfolio.objectives()[0];
+    // Down from 10:00 to 10:30 on each day.
+    let states = |now: i64| {
+        let day = |day: i64| {
+            [(0, 600, State::Up), (600, 630, State::Down), (630, 1_440, State::Up)].map(|(from, until, state)| {
+                let at = |minute: i64| Instant((day * DAY + minute * MINUTE).min(now));
+                Segment { start: at(from), end: at(until), state, causes: Vec::new() }
+            })
+        };
+        (0..4).flat_map(day).filter(|state| state.start < state.end).collect::<Vec<_>>()
+    };
+    let told = |minutes: &mut dyn Iterator<Item = i64>| {
+        let (mut objective, mut facts) = (ObjectiveState::new(plan), Facts::default());
+        for (epoch, minute) in minutes.enumerate() {
+            let (now, states) = (minute * MINUTE, states(minute * MINUTE));
+            let known = &mut Known::new(&states, NO_MAINTENANCE);
+            objective.publish(plan, portfolio.grace(), &step(epoch as i64, now, true), known, &mut facts);
+        }
+        facts
+            .attainment
+            .into_iter()
+            .map(|row| (row.window_start, row.finality, row.breach_probability_ratio, row.exhaustion_at))
+            .collect::<Vec<_>>()
+    };
+    // Until the fourth day at 12:00, each minute and at once.
+    let until = 3 * 1_440 + 720;
+    let (often, once) = (told(&mut (1..=until)), told(&mut std::iter::once(until)));
+    let last = often.last().expect("a row");
+    assert_eq!(Some(last), once.last());
+    // There were four episodes of half an hour in three and a half days; 114 min are left, and half a day to come.
+    let probability = last.2.expect("a forecast").0.0;
+    assert!(probability > 0 && probability < Share::WHOLE / 10, "{probability}");
+    assert_eq!(last.3, None, "at half an hour a day, 114 minutes last longer than the day");
+    // What is over is no longer forecast.
+    assert!(once[..3].iter().all(|row| (row.2, row.3) == (None, None)), "{once:?}");
+}
