@@ -125,17 +125,21 @@ pub fn parse(texts: &[(String, String)]) -> std::result::Result<Definitions, Vec
 /// # Errors
 /// When it cannot be read, or has problems: they are all printed, a line each, and the error counts them.
 pub fn read(folder: &Path) -> Result<Definitions> {
-    match Folder::read(folder)?.definitions() {
+    checked(Folder::read(folder)?, &folder.display().to_string())
+}
+
+/// What a folder that was read defines, by a name for people.
+///
+/// # Errors
+/// When it has problems: they are all printed, a line each, and the error counts them.
+pub fn checked(folder: Folder, name: &str) -> Result<Definitions> {
+    match folder.definitions() {
         Ok(definitions) => Ok(definitions),
         Err(problems) => {
             for problem in &problems {
                 eprintln!("{problem}");
             }
-            bail!(
-                "{} in {}; mend them, `plimsoll check` shows what is left",
-                counted(problems.len(), "problem"),
-                folder.display()
-            )
+            bail!("{} in {name}; mend them, `plimsoll check` shows what is left", counted(problems.len(), "problem"))
         }
     }
 }

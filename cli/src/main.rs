@@ -1,14 +1,16 @@
 //! `plimsoll`: one binary, every role, wired together.
 //!
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
-//! usage) and, when something is wrong, one line that says what and what to do. Modules in reading order: `commands`
-//! has one file a command; `definitions` reads the folder; `pipeline` wires source, worker and lake; `doors` serves
-//! HTTP and `/metrics`; `shutdown` is how everything ends; `demo` is the generated month.
+//! usage, 3 no-go) and, when something is wrong, one line that says what and what to do. Modules in reading order:
+//! `commands` has one file a command; `definitions` reads the folder; `judging` judges without a server; `pipeline`
+//! wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `demo` is the
+//! generated month.
 
 mod commands;
 mod definitions;
 mod demo;
 mod doors;
+mod judging;
 mod pipeline;
 mod shutdown;
 
@@ -38,6 +40,10 @@ enum Command {
     Calendar(commands::calendar::Arguments),
     /// Judge event files against definitions, without a server and without tables
     Judge(commands::judge::Arguments),
+    /// Ask whether a planned change's downtime fits into what is left of the promises that it touches
+    Gate(commands::gate::Arguments),
+    /// Judge what happened by a draft of an agreement, beside the one in force, before anyone signs it
+    Backtest(commands::backtest::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
     Run(commands::run::Arguments),
     /// Answer over HTTP from tables that another process keeps
@@ -54,6 +60,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Calendar(arguments) => commands::calendar::run(&arguments),
         Command::Judge(arguments) => commands::judge::run(&arguments),
+        Command::Gate(arguments) => commands::gate::run(&arguments),
+        Command::Backtest(arguments) => commands::backtest::run(&arguments),
         Command::Run(arguments) => commands::run::run(arguments),
         Command::Query(arguments) => commands::query::run(arguments),
         Command::Sql(arguments) => commands::sql::run(&arguments),

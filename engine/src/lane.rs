@@ -18,7 +18,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Name;
 use crate::dedup::SeenEvents;
-use crate::portfolio::{AgreementPlan, ObjectiveKey, Portfolio, ServiceIndex};
+use crate::gate::{Impact, PlannedChange};
+use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
@@ -218,6 +219,15 @@ impl LaneGroup {
     /// The running clocks that fall due next: instant, objective, ticket. In order within each lane.
     pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
         self.lanes.iter().flat_map(|lane| lane.tickets.due())
+    }
+
+    /// What a planned change of a service does to the promises that are measured by its state (R30), each for its windows
+    /// that the change touches. It is asked after a step, and what happened until the watermark is known.
+    pub fn gate(&self, service: ServiceIndex, change: &PlannedChange) -> Vec<(&ObjectivePlan, Impact)> {
+        let lane = lane_of(&self.portfolio.service(service).id, self.lanes.len());
+        let now = self.watermarks.watermark();
+        let impacts = self.lanes[lane].services.gate(&self.portfolio, service, change, now);
+        impacts.into_iter().map(|(index, impact)| (self.portfolio.objective(index), impact)).collect()
     }
 
     /// How many observations came too late to be applied to a state.

@@ -8,12 +8,14 @@
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `ledger` and
-//! `timeline` remember what was said; `stage` folds events; `lane` puts it together.
+//! `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would cost; `lane` puts it
+//! together.
 
 pub mod budget;
 pub mod calendar;
 pub mod dedup;
 pub mod forecast;
+pub mod gate;
 pub mod histogram;
 pub mod lane;
 pub mod ledger;

@@ -11,9 +11,10 @@
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `session` is the service and its
 //! limits; `views` is the SQL of every table that users see; `lossy` makes bytes readable in them; `provider` reads one
 //! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
-//! tables; `http` is the doors.
+//! tables; `events` gives history as the engine takes it; `http` is the doors.
 
 mod error;
+mod events;
 mod format;
 mod http;
 mod lossy;

@@ -41,6 +41,19 @@ fn wrong_usage_exits_2() {
     fails(&["judge", "--events", "x", "--format", "parquet"], 2, "--output <DIR>");
     fails(&["judge", "--events", "x", "--output", "there"], 2, "only --format parquet writes files");
     fails(&["judge", "--events", "x", "--show", "clocks,clocks"], 2, "names a table twice");
+    let gate = |from, until, more: &[&'static str]| {
+        let change = ["gate", "-e", "x", "--service", "web", "--as-of", "2026-03-01T00:00:00Z", "--from", from];
+        [&change, &["--until", until] as &[_], more].concat()
+    };
+    fails(&["gate", "-e", "x"], 2, "--service <ID>");
+    fails(&gate("2026-03-02T00:00:00Z", "2026-03-02T00:00:00Z", &[]), 2, "is not after --from");
+    fails(&gate("2026-02-02T00:00:00Z", "2026-03-02T00:00:00Z", &[]), 2, "give a change that is still to come");
+    let hour = |more| gate("2026-03-02T00:00:00Z", "2026-03-02T01:00:00Z", more);
+    fails(&hour(&["--downtime", "2h"]), 2, "--downtime 2h is longer than the planned time, 1h");
+    fails(&hour(&["--downtime", "0s"]), 2, "expected a duration such as");
+    fails(&hour(&["--emergency", "--approved-at", "2026-03-01T00:00:00Z"]), 2, "cannot be used with");
+    fails(&["backtest", "draft.yaml"], 2, "--lake <DIR>");
+    fails(&["backtest", "draft.yaml", "--lake", "x", "-e", "y"], 2, "cannot be used with");
     fails(&["calendar", "elapsed", "-c", "24x7", "2026-01-01"], 2, "expected FROM UNTIL, or - alone");
     fails(&["calendar", "due", "2026-01-01", "4h"], 2, "--calendar <ID>");
     fails(&["calendar", "show", "-c", "24x7", "--month", "2026"], 2, "expected a month such as 2026-10");
@@ -65,6 +78,7 @@ fn properties_that_the_client_refuses_exit_2() {
 fn missing_things_exit_1_and_are_named() {
     fails(&["check", "--definitions", "nowhere"], 1, "cannot read the definitions folder nowhere");
     fails(&["judge", "-d", &examples(), "-e", "nowhere.ndjson"], 1, "nowhere.ndjson");
+    fails(&["backtest", "nowhere.yaml", "-d", &examples(), "-e", "x"], 1, "cannot read the draft nowhere.yaml");
     fails(&["sql", "--lake", "nowhere", "SELECT 1"], 1, "nowhere");
     fails(&["query", "--lake", "nowhere"], 1, "nowhere");
     let known = "choose one of 24x7, business-hours, night-shift with --calendar";

@@ -106,8 +106,8 @@ fn shows_columns(shown: &[Vec<String>], said: &[Vec<String>]) -> bool {
 
 #[test]
 fn commands_on_files_say_what_the_guide_shows() {
-    let examples: Vec<_> = ["check", "judge"].into_iter().flat_map(examples).collect();
-    assert_eq!(examples.len(), 4, "the guide checks twice and judges twice");
+    let examples: Vec<_> = ["check", "judge", "gate", "backtest"].into_iter().flat_map(examples).collect();
+    assert_eq!(examples.len(), 6, "the guide checks twice and judges twice, and asks about a change and a draft");
     for example in examples {
         example.assert_answered_by(&example.run(Path::new("nowhere")));
     }
@@ -134,6 +134,12 @@ fn questions_to_the_tables_are_answered_as_the_guide_shows() {
     let [attained, revised, set_aside] = <[Example; 3]>::try_from(examples("sql")).map_err(|_| ()).expect("three");
     run();
     attained.assert_answered_by(&attained.run(&lake));
+    // The events that the tables hold say of the draft what the files do.
+    let [backtest] = <[Example; 1]>::try_from(examples("backtest")).map_err(|_| ()).expect("one");
+    let files = "--events docs/examples/guide/checks.ndjson docs/examples/guide/tickets.ndjson";
+    assert!(backtest.command.contains(files), "{}", backtest.command);
+    let stored = Example { command: backtest.command.replace(files, "--lake plimsoll-lake "), ..backtest };
+    stored.assert_answered_by(&stored.run(&lake));
     produce("shop.checks", "late.ndjson");
     run();
     for example in [revised, set_aside] {

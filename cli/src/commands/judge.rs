@@ -1,31 +1,22 @@
 //! `plimsoll judge`: definitions and event files in, results out. The same decoder and the same engine as the server,
 //! with no server and no table.
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use arrow_array::{BooleanArray, RecordBatch};
-use arrow_select::filter::filter_record_batch;
+use anyhow::{Context, Result};
+use arrow_array::RecordBatch;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
 use parquet::arrow::ArrowWriter;
-use plimsoll_engine::lane::{Folded, LaneGroup};
-use plimsoll_engine::portfolio::Portfolio;
-use plimsoll_engine::stage::Facts;
-use plimsoll_ingest::file::read_file;
 use plimsoll_query::{Format as AnswerFormat, encode_batch};
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::definition::source::Source;
-use plimsoll_schemas::delivery::Delivery;
-use plimsoll_schemas::event::{EventBatch, EventColumn};
-use plimsoll_schemas::table::{DeadLetterRow, Table, to_batch};
+use plimsoll_schemas::table::{Table, to_batch};
 
+use crate::commands::instant;
 use crate::definitions;
+use crate::judging::{Judged, Judging, read_files};
 
 /// Judge event files.
 #[derive(clap::Args)]
@@ -80,20 +71,15 @@ enum Shown {
     DeadLetters,
 }
 
-fn instant(text: &str) -> Result<Instant, String> {
-    Instant::parse_rfc3339(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z".to_owned())
-}
-
 /// Reads, judges, prints. Records that cannot be used are counted on standard error.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     arguments.check()?;
     let definitions = definitions::read(&arguments.definitions)?;
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     let mut judging = Judging::new(&definitions, as_of);
-    for path in &arguments.events {
-        judging.read(&definitions, path)?;
-    }
-    let tables = judging.finish(&arguments.show)?;
+    read_files(&definitions, &arguments.events, |delivery| judging.fold(delivery))?;
+    judging.tell();
+    let tables = tables(&judging.finish(), &arguments.show)?;
     match arguments.format {
         Format::Table => print_tables(&tables)?,
         Format::Json => print_json(&tables)?,
@@ -121,104 +107,19 @@ impl Arguments {
     }
 }
 
-struct Judging {
-    names: BTreeSet<String>,
-    group: LaneGroup,
-    as_of: Instant,
-    later: usize,
-    folded: Folded,
-    accepted: usize,
-    dead_letters: Vec<DeadLetterRow>,
+/// The rows of the tables that are to be shown.
+fn tables(judged: &Judged, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>> {
+    let facts = &judged.facts;
+    let batch = |shown: &Shown| match shown {
+        Shown::Attainment => to_batch(&facts.attainment).map(|batch| (Table::Attainment, batch)),
+        Shown::Clocks => to_batch(&facts.clocks).map(|batch| (Table::Clocks, batch)),
+        Shown::Outages => to_batch(&facts.outages).map(|batch| (Table::Outages, batch)),
+        Shown::Breaches => to_batch(&facts.breaches).map(|batch| (Table::Breaches, batch)),
+        Shown::Transitions => to_batch(&facts.transitions).map(|batch| (Table::Transitions, batch)),
+        Shown::DeadLetters => to_batch(&judged.dead_letters).map(|batch| (Table::DeadLetters, batch)),
+    };
+    shown.iter().map(batch).collect::<Result<_, _>>().context("cannot write the results as columns")
 }
-
-impl Judging {
-    fn new(definitions: &Definitions, as_of: Instant) -> Judging {
-        let group = LaneGroup::new(Arc::new(Portfolio::new(definitions)), 1);
-        Judging {
-            names: BTreeSet::new(),
-            group,
-            as_of,
-            later: 0,
-            folded: Folded::default(),
-            accepted: 0,
-            dead_letters: Vec::new(),
-        }
-    }
-
-    fn read(&mut self, definitions: &Definitions, path: &Path) -> Result<()> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !self.names.insert(name.clone()) {
-            bail!(
-                "two event files are called {name}, and their records could not be told apart; give one another name"
-            );
-        }
-        let source = match definitions.source_of_file(&name) {
-            Some(source) => source.clone(),
-            None if name.contains(".csv") => bail!(
-                "no Source maps {name}, and CSV has no plain form; add a Source with files: [\"{name}\"] to the definitions"
-            ),
-            None => Source::plain("file"),
-        };
-        let missing = read_file::<anyhow::Error>(path, &Arc::new(source), &mut |delivery| self.fold(delivery))?;
-        for column in missing {
-            eprintln!("warning: {name} has {column}");
-        }
-        Ok(())
-    }
-
-    fn fold(&mut self, mut delivery: Delivery) -> Result<()> {
-        let times = delivery.events.times(EventColumn::Time);
-        let known: BooleanArray = times.values().iter().map(|time| Some(*time <= self.as_of.0)).collect();
-        if known.true_count() < known.len() {
-            self.later += known.len() - known.true_count();
-            delivery.events = match known.true_count() {
-                0 => EventBatch::empty(),
-                _ => EventBatch::try_new(filter_record_batch(delivery.events.record_batch(), &known)?)?,
-            };
-        }
-        let folded = self.group.fold(&delivery, self.as_of);
-        self.accepted += folded.accepted.as_ref().map_or(delivery.events.num_rows(), Vec::len);
-        self.folded.duplicates += folded.duplicates;
-        for letter in &delivery.dead_letters {
-            self.dead_letters.push(DeadLetterRow::new(&delivery.partition, letter, self.as_of, 1));
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>> {
-        let facts = self.group.close(1, self.as_of, true);
-        eprintln!(
-            "{}, {}, {} later than {}, {} set aside",
-            definitions::counted(self.accepted, "event"),
-            definitions::counted(self.folded.duplicates as usize, "duplicate"),
-            self.later,
-            self.as_of,
-            definitions::counted(self.dead_letters.len(), "record")
-        );
-        for letter in self.dead_letters.iter().take(DEAD_LETTERS_TOLD_MAX) {
-            eprintln!("  {}:{}: {}: {}", letter.topic, letter.offset, letter.reason, letter.detail);
-        }
-        if self.dead_letters.len() > DEAD_LETTERS_TOLD_MAX {
-            eprintln!(
-                "  and {} more; --show dead_letters has them all",
-                self.dead_letters.len() - DEAD_LETTERS_TOLD_MAX
-            );
-        }
-        let Facts { transitions, outages, clocks, attainment, breaches, .. } = facts;
-        let batch = |shown: &Shown| match shown {
-            Shown::Attainment => to_batch(&attainment).map(|batch| (Table::Attainment, batch)),
-            Shown::Clocks => to_batch(&clocks).map(|batch| (Table::Clocks, batch)),
-            Shown::Outages => to_batch(&outages).map(|batch| (Table::Outages, batch)),
-            Shown::Breaches => to_batch(&breaches).map(|batch| (Table::Breaches, batch)),
-            Shown::Transitions => to_batch(&transitions).map(|batch| (Table::Transitions, batch)),
-            Shown::DeadLetters => to_batch(&self.dead_letters).map(|batch| (Table::DeadLetters, batch)),
-        };
-        shown.iter().map(batch).collect::<Result<_, _>>().context("cannot write the results as columns")
-    }
-}
-
-/// How many dead letters are told on standard error; the rest is counted.
-const DEAD_LETTERS_TOLD_MAX: usize = 10;
 
 /// The columns that people read; the other formats have them all.
 fn columns_for_people(table: Table) -> &'static [&'static str] {

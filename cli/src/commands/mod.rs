@@ -1,14 +1,17 @@
 //! One file a command: its arguments, and what it does.
 
+pub mod backtest;
 pub mod calendar;
 pub mod check;
 pub mod demo;
+pub mod gate;
 pub mod judge;
 pub mod query;
 pub mod run;
 pub mod sql;
 
 use chrono::NaiveDate;
+use plimsoll_schemas::Instant;
 
 /// The folder of the tables unless `--lake` names another.
 const DEFAULT_LAKE: &str = "plimsoll-lake";
@@ -23,4 +26,9 @@ fn month(text: &str) -> Result<NaiveDate, String> {
     } else {
         Err("expected a month between 2000-01 and 2099-12".to_owned())
     }
+}
+
+/// An instant in RFC 3339.
+fn instant(text: &str) -> Result<Instant, String> {
+    Instant::parse_rfc3339(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z".to_owned())
 }

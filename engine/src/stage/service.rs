@@ -13,6 +13,7 @@ use super::measure::IndicatorState;
 use super::publish::ObjectiveState;
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
+use crate::gate::{Impact, PlannedChange, impacts};
 use crate::histogram::Bin;
 use crate::ledger::Ledger;
 use crate::portfolio::{
@@ -22,6 +23,7 @@ use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
 use crate::state::followed::Caused;
 use crate::state::service::{Segment, ServiceHistory};
+use crate::window::window_containing;
 
 /// What is remembered of one service besides its objectives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,6 +255,27 @@ impl ServiceStage {
         let plan = portfolio.service(service);
         let said = |(at, (state, causes)): (&Instant, &Caused)| (*at, (*state, leaving(plan, causes)));
         self.services[service.0 as usize].transitions.iter().map(said).collect()
+    }
+
+    /// What a planned change does to the objectives over a service's state, of which all is known until `now` (R30).
+    pub fn gate(
+        &self,
+        portfolio: &Portfolio,
+        service: ServiceIndex,
+        change: &PlannedChange,
+        now: Instant,
+    ) -> Vec<(ObjectiveIndex, Impact)> {
+        let (plan, entry) = (portfolio.service(service), &self.services[service.0 as usize]);
+        let of = |&index: &ObjectiveIndex| {
+            let objective = portfolio.objective(index);
+            let zone = objective.agreement.time_zone;
+            let first = window_containing(objective.window_kind(), zone, change.window.start).start;
+            let from = entry.deciding_from(portfolio, plan, first.max(objective.agreement.in_force.start).min(now));
+            let states = entry.history.segments(&plan.rule, from, now);
+            let impacts = impacts(objective, &states, &entry.maintenance, change, now);
+            impacts.into_iter().map(move |impact| (index, impact)).collect::<Vec<_>>()
+        };
+        plan.state_objectives.iter().flat_map(of).collect()
     }
 
     /// Counts something for an objective, and for the indicator that it shares with others if it speaks for that.

@@ -72,7 +72,7 @@ pub fn union(stretches: impl Iterator<Item = Window>) -> Vec<Window> {
 }
 
 /// What of `stretches` does not lie in `cut`; both in order and without overlap.
-fn without(stretches: &[Window], cut: &[Window]) -> Vec<Window> {
+pub fn without(stretches: &[Window], cut: &[Window]) -> Vec<Window> {
     let mut left = Vec::with_capacity(stretches.len());
     for stretch in stretches {
         let mut start = stretch.start;

@@ -1,0 +1,313 @@
+//! `plimsoll backtest`: what a draft would have come to, had it been in force, beside the agreement that was.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use arrow_array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use chrono::NaiveDate;
+use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Format as AnswerFormat, Limits, QueryService, encode_batch};
+use plimsoll_schemas::civil::local_of_instant;
+use plimsoll_schemas::definition::{Agreement, Definitions};
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::event::EventColumn;
+use plimsoll_schemas::table::AttainmentRow;
+use plimsoll_schemas::{Instant, Micros};
+
+use crate::commands::instant;
+use crate::definitions::{self, Folder, counted};
+use crate::judging::{Judging, read_files};
+
+/// Back-test a draft.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The draft: a file of definitions with one or more agreements, and whatever they need that the folder lacks
+    #[arg(value_name = "FILE")]
+    draft: PathBuf,
+    /// The folder of the definitions in force
+    #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
+    definitions: PathBuf,
+    /// Take the events that these tables hold
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "events", conflicts_with = "events")]
+    lake: Option<String>,
+    /// Take event files, as `judge` reads them
+    #[arg(long, short = 'e', value_name = "FILE", num_args = 1..)]
+    events: Vec<PathBuf>,
+    /// The first civil day of the draft. Default: that of the first event
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    from: Option<NaiveDate>,
+    /// Judge as if it were then: RFC 3339. Later events are not known yet. Default: now
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    as_of: Option<Instant>,
+    /// How the results are written
+    #[arg(long, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Aligned, for people
+    Table,
+    /// An array of objects
+    Json,
+    /// With a line of names
+    Csv,
+}
+
+/// Judges the events twice, under the draft and under what is in force, and prints each window of the draft.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let in_force = definitions::read(&arguments.definitions)?;
+    let mut drafted = with_draft(&arguments.definitions, &arguments.draft)?;
+    drafted.agreements.retain(|agreement| is_new(agreement, &in_force));
+    if drafted.agreements.is_empty() {
+        bail!("{} has no agreement; give the draft of one", arguments.draft.display());
+    }
+    let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
+    let history = History::open(arguments)?;
+    let Some(first) = history.first(&drafted)? else { bail!("there is no event to judge the draft by") };
+    drafted.agreements = since(drafted.agreements, arguments.from, first);
+    let (mut draft, mut current) = (Judging::new(&drafted, as_of), Judging::new(&in_force, as_of));
+    history.read(&drafted, &mut |delivery| {
+        current.fold(delivery.clone())?;
+        draft.fold(delivery)
+    })?;
+    draft.tell();
+    let pairs = beside(draft.finish().facts.attainment, current.finish().facts.attainment);
+    print(&pairs, arguments.format)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The definitions in force and the draft together: it may be a version of an agreement that is in force, and rest on
+/// calendars and offerings that are.
+fn with_draft(folder: &Path, draft: &Path) -> Result<Definitions> {
+    let text = std::fs::read_to_string(draft).with_context(|| format!("cannot read the draft {}", draft.display()))?;
+    let mut folder = Folder::read(folder)?;
+    folder.texts.push((draft.display().to_string(), text));
+    definitions::checked(folder, &draft.display().to_string())
+}
+
+/// Whether an agreement's version is none that is in force.
+fn is_new(agreement: &Agreement, in_force: &Definitions) -> bool {
+    let is_same = |known: &Agreement| known.id == agreement.id && known.version == agreement.version;
+    !in_force.agreements.iter().any(is_same)
+}
+
+/// The newest version of each agreement, as if it had been in force from a day on.
+fn since(agreements: Vec<Agreement>, from: Option<NaiveDate>, first: Instant) -> Vec<Agreement> {
+    let mut newest: BTreeMap<String, Agreement> = BTreeMap::new();
+    for agreement in agreements {
+        let from = from.unwrap_or_else(|| local_of_instant(agreement.time_zone, first).date());
+        let agreement = Agreement { effective_from: from, effective_until: None, ..agreement };
+        newest.insert(agreement.id.clone(), agreement);
+    }
+    newest.into_values().collect()
+}
+
+/// Where events come from.
+enum History<'a> {
+    Files(&'a [PathBuf]),
+    Tables(tokio::runtime::Runtime, Box<QueryService>, Vec<String>),
+}
+
+impl History<'_> {
+    fn open(arguments: &Arguments) -> Result<History<'_>> {
+        let Some(lake) = &arguments.lake else { return Ok(History::Files(&arguments.events)) };
+        let runtime = crate::runtime()?;
+        // All of history is one answer.
+        let limits =
+            Limits { rows_max: usize::MAX, time_max: std::time::Duration::from_hours(24), ..Limits::default() };
+        let service = runtime.block_on(async {
+            QueryService::open(Lake::open_existing(lake).await?, limits).await.context("cannot ask the tables")
+        })?;
+        let days = runtime.block_on(service.event_days())?;
+        Ok(History::Tables(runtime, Box::new(service), days))
+    }
+
+    /// The time of the first event; `None` when there is none.
+    fn first(&self, definitions: &Definitions) -> Result<Option<Instant>> {
+        let mut first = None;
+        let mut look = |delivery: &Delivery| {
+            let earliest = delivery.events.times(EventColumn::Time).values().iter().min().copied();
+            first = first.into_iter().chain(earliest).min();
+        };
+        match self {
+            History::Files(paths) => read_files(definitions, paths, |delivery| {
+                look(&delivery);
+                Ok(())
+            })?,
+            History::Tables(_, _, days) => {
+                if let Some(day) = days.first() {
+                    self.read_day(day, &mut |delivery| {
+                        look(&delivery);
+                        Ok(())
+                    })?;
+                }
+            }
+        }
+        Ok(first.map(Instant))
+    }
+
+    fn read(&self, definitions: &Definitions, take: &mut dyn FnMut(Delivery) -> Result<()>) -> Result<()> {
+        match self {
+            History::Files(paths) => read_files(definitions, paths, take),
+            // A day after the other: states take what comes late by days at the most.
+            History::Tables(_, _, days) => days.iter().try_for_each(|day| self.read_day(day, take)),
+        }
+    }
+    fn read_day(&self, day: &str, take: &mut dyn FnMut(Delivery) -> Result<()>) -> Result<()> {
+        let History::Tables(runtime, service, _) = self else { return Ok(()) };
+        for (number, events) in runtime.block_on(service.events_of(day))?.into_iter().enumerate() {
+            take(Delivery {
+                partition: PartitionId { topic: day.into(), partition: number as i32 },
+                from_offset: 0,
+                until_offset: events.num_rows() as i64,
+                events,
+                dead_letters: Vec::new(),
+                // Each batch is all there is of its own.
+                caught_up: true,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// A window of the draft, and the same window of the agreement in force, if there is one.
+type Pair = (AttainmentRow, Option<AttainmentRow>);
+
+/// One of the two.
+type Side = fn(&Pair) -> Option<&AttainmentRow>;
+
+/// What names a window of a promise: agreement or customer, service, objective, start, end.
+type Name = (Option<String>, String, String, Instant, Instant);
+
+/// Puts the windows of what is in force beside those of the draft: of the same agreement, or else of the same customer.
+fn beside(draft: Vec<AttainmentRow>, in_force: Vec<AttainmentRow>) -> Vec<Pair> {
+    let name = |of: Option<&str>, row: &AttainmentRow| -> Name {
+        (of.map(str::to_owned), row.service.to_string(), row.objective.to_string(), row.window_start, row.window_end)
+    };
+    let by_agreement = |row: &AttainmentRow| name(Some(&row.agreement), row);
+    let by_customer = |row: &AttainmentRow| name(row.customer.as_deref(), row);
+    let agreements: BTreeMap<Name, &AttainmentRow> = in_force.iter().map(|row| (by_agreement(row), row)).collect();
+    let customers: BTreeMap<Name, &AttainmentRow> = in_force.iter().map(|row| (by_customer(row), row)).collect();
+    let pair = |row: AttainmentRow| {
+        let found = agreements.get(&by_agreement(&row)).or_else(|| customers.get(&by_customer(&row)));
+        let found = found.map(|found| (*found).clone());
+        (row, found)
+    };
+    draft.into_iter().map(pair).collect()
+}
+
+fn print(pairs: &[Pair], format: Format) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    match format {
+        Format::Table => {
+            writeln!(output, "{}", counted(pairs.len(), "window"))?;
+            if !pairs.is_empty() {
+                output.write_all(&encode_batch(&for_people(pairs)?, AnswerFormat::Table)?)?;
+            }
+        }
+        Format::Json => output.write_all(&encode_batch(&columns(pairs)?, AnswerFormat::Json)?)?,
+        Format::Csv => output.write_all(&encode_batch(&columns(pairs)?, AnswerFormat::Csv)?)?,
+    }
+    summarise(pairs);
+    Ok(())
+}
+
+/// How often each promise would have been kept and was, on standard error.
+fn summarise(pairs: &[Pair]) {
+    let mut promises: BTreeMap<(&str, &str, &str), Vec<&Pair>> = BTreeMap::new();
+    for pair in pairs {
+        promises.entry((&*pair.0.agreement, &*pair.0.service, &*pair.0.objective)).or_default().push(pair);
+    }
+    for ((agreement, service, objective), pairs) in promises {
+        let draft = verdicts(pairs.iter().map(|(draft, _)| draft));
+        let in_force = verdicts(pairs.iter().filter_map(|(_, in_force)| in_force.as_ref()));
+        eprintln!("{agreement}, {service}, {objective}: draft {draft}; in force {in_force}");
+    }
+}
+
+/// `3 breached, 9 met`.
+fn verdicts<'a>(rows: impl Iterator<Item = &'a AttainmentRow>) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(&*row.verdict).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return "nothing".to_owned();
+    }
+    counts.iter().map(|(verdict, count)| format!("{count} {verdict}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What people read: values in words.
+fn for_people(pairs: &[Pair]) -> Result<RecordBatch> {
+    let of_draft = |of: fn(&AttainmentRow) -> String| text(pairs, |(draft, _)| Some(of(draft)));
+    let of_other = |of: fn(&AttainmentRow) -> String| text(pairs, |(_, in_force)| in_force.as_ref().map(of));
+    Ok(RecordBatch::try_from_iter([
+        ("agreement", of_draft(|row| row.agreement.to_string())),
+        ("service", of_draft(|row| row.service.to_string())),
+        ("objective", of_draft(|row| row.objective.to_string())),
+        ("window_start", time(pairs, |row| row.window_start)),
+        ("draft_target", of_draft(|row| row.target.to_string())),
+        ("draft_measured", of_draft(measured)),
+        ("draft_verdict", of_draft(|row| row.verdict.to_string())),
+        ("in_force", of_other(|row| row.agreement.to_string())),
+        ("in_force_target", of_other(|row| row.target.to_string())),
+        ("in_force_measured", of_other(measured)),
+        ("in_force_verdict", of_other(|row| row.verdict.to_string())),
+    ])?)
+}
+
+/// What was measured, in the unit of the target; empty when nothing was.
+fn measured(row: &AttainmentRow) -> String {
+    let share = row.value_ratio.map(|decimal| decimal.0.to_string());
+    let time = row.value_us.map(|time| Micros(time).to_string());
+    share.or(time).or(row.value_count.map(|count| count.to_string())).unwrap_or_default()
+}
+
+/// What programs read: units in the names.
+fn columns(pairs: &[Pair]) -> Result<RecordBatch> {
+    let mut columns = vec![
+        ("window_start".to_owned(), time(pairs, |row| row.window_start), false),
+        ("window_end".to_owned(), time(pairs, |row| row.window_end), false),
+        ("service".to_owned(), text(pairs, |(draft, _)| Some(draft.service.to_string())), false),
+        ("objective".to_owned(), text(pairs, |(draft, _)| Some(draft.objective.to_string())), false),
+    ];
+    let sides: [(&str, Side); 2] = [("draft", |pair| Some(&pair.0)), ("in_force", |pair| pair.1.as_ref())];
+    for (side, row_of) in sides {
+        let words = |of: fn(&AttainmentRow) -> String| text(pairs, |pair| row_of(pair).map(of));
+        let numbers = |of: fn(&AttainmentRow) -> Option<i64>| -> ArrayRef {
+            Arc::new(Int64Array::from_iter(pairs.iter().map(|pair| row_of(pair).and_then(of))))
+        };
+        let ratios = pairs.iter().map(|pair| row_of(pair)?.value_ratio.map(|decimal| i128::from(decimal.0.0)));
+        let ratios = Decimal128Array::from_iter(ratios).with_precision_and_scale(18, 9)?;
+        for (name, column) in [
+            ("agreement", words(|row| row.agreement.to_string())),
+            ("target", words(|row| row.target.to_string())),
+            ("verdict", words(|row| row.verdict.to_string())),
+            ("finality", words(|row| row.finality.to_string())),
+            ("value_ratio", Arc::new(ratios) as ArrayRef),
+            ("value_us", numbers(|row| row.value_us)),
+            ("value_count", numbers(|row| row.value_count)),
+            ("bad_us", numbers(|row| Some(row.bad_us))),
+            ("unknown_us", numbers(|row| Some(row.unknown_us))),
+        ] {
+            columns.push((format!("{side}_{name}"), column, true));
+        }
+    }
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+fn text(pairs: &[Pair], of: impl Fn(&Pair) -> Option<String>) -> ArrayRef {
+    Arc::new(StringArray::from_iter(pairs.iter().map(of)))
+}
+
+fn time(pairs: &[Pair], of: impl Fn(&AttainmentRow) -> Instant) -> ArrayRef {
+    let times = pairs.iter().map(|(draft, _)| of(draft).0);
+    Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
+}
