@@ -7,10 +7,11 @@
 //!
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
-//! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `ledger` and
-//! `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would cost; `lane` puts it
-//! together.
+//! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
+//! who spent a budget; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned
+//! change would cost; `lane` puts it together.
 
+pub mod attribution;
 pub mod budget;
 pub mod calendar;
 pub mod dedup;

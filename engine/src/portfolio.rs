@@ -22,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use crate::Name;
+use crate::attribution::{Family, Support};
 use crate::calendar::{self, Calendar};
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindows, excluded_time, union};
-use crate::state::service::state_before;
 use crate::verdict::lead;
 use crate::window::Window;
+
+mod family;
 
 /// The place of a service in its portfolio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +73,8 @@ pub struct ObjectivePlan {
     pub labels: Labels,
     /// The same objective of the version that ends when this one's starts.
     pub continues: Option<ObjectiveIndex>,
+    /// The agreements that its own rests on, where it is fed by state (R33).
+    pub supports: Vec<Support>,
     /// Tells whether anything that results depend on was defined differently when they were made.
     pub digest: u64,
 }
@@ -132,6 +136,10 @@ pub struct AgreementPlan {
     pub retroactive: bool,
     /// Whether this version or the one that ends it was.
     pub restated: bool,
+    /// The services that it covers.
+    pub services: Vec<Name>,
+    /// The agreements that it rests on, in order (R33).
+    pub rests_on: Vec<Name>,
 }
 
 /// One service and what is judged on it.
@@ -141,8 +149,11 @@ pub struct ServicePlan {
     pub id: Name,
     /// How its state follows from what is known.
     pub rule: StateRule,
-    /// The services whose states it is told of: those that it is composed of (R32).
+    /// The services whose states it is told of: those that it is composed of (R32), and all below it where an agreement
+    /// on it rests on others (R33).
     pub follows: Vec<ServiceIndex>,
+    /// It and all below it, where an agreement on it rests on others.
+    pub family: Family,
     /// The services that are told of its states.
     pub followers: Vec<ServiceIndex>,
     /// Its state while nothing is known of it.
@@ -216,6 +227,7 @@ impl Portfolio {
                 id,
                 rule: service.state.clone(),
                 follows: Vec::new(),
+                family: Family::default(),
                 followers: Vec::new(),
                 before: State::Unknown,
                 digest: digest(&service.state),
@@ -226,7 +238,7 @@ impl Portfolio {
                 indicators: Vec::new(),
             });
         }
-        portfolio.compose();
+        portfolio.compose(definitions);
         let mut calendars: Calendars<'_> = definitions
             .calendars
             .iter()
@@ -245,48 +257,8 @@ impl Portfolio {
                 before.and_then(of_same).filter(|before| before.effective_until == Some(agreement.effective_from));
             portfolio.add_agreement(agreement, follows, of_same(after), &calendars);
         }
+        portfolio.support();
         portfolio
-    }
-
-    /// Lays out who follows whom, and in which order: each service after all that it follows. No circle is left in
-    /// definitions that were checked.
-    fn compose(&mut self) {
-        for place in 0..self.services.len() {
-            let composition = self.services[place].rule.composition.clone();
-            let parts = composition.iter().flat_map(|composition| &composition.parts);
-            for part in parts.filter_map(|part| self.service_place(&part.service)).collect::<Vec<_>>() {
-                self.services[place].follows.push(part);
-                self.services[part.0 as usize].followers.push(ServiceIndex(place as u32));
-            }
-        }
-        let mut waiting: Vec<usize> = self.services.iter().map(|plan| plan.follows.len()).collect();
-        let places = (0..self.services.len() as u32).map(ServiceIndex);
-        let mut next: Vec<ServiceIndex> = places.filter(|place| waiting[place.0 as usize] == 0).collect();
-        while !next.is_empty() {
-            let mut after = Vec::new();
-            for &index in &next {
-                self.follow_up(index);
-                for &follower in &self.services[index.0 as usize].followers {
-                    let left = &mut waiting[follower.0 as usize];
-                    *left -= 1;
-                    after.extend((*left == 0).then_some(follower));
-                }
-            }
-            self.ranks.push(std::mem::replace(&mut next, after));
-        }
-    }
-
-    /// Works out what of a service depends on those that it follows, which are worked out already.
-    fn follow_up(&mut self, index: ServiceIndex) {
-        let plan = self.service(index);
-        let followed = || plan.follows.iter().map(|followed| self.service(*followed));
-        let before = state_before(&plan.rule, followed().map(|followed| followed.before));
-        let digest = digest(&(plan.digest, followed().map(|followed| followed.digest).collect::<Vec<_>>()));
-        let plan = &mut self.services[index.0 as usize];
-        plan.before = before;
-        if !plan.follows.is_empty() {
-            plan.digest = digest;
-        }
     }
 
     fn add_agreement(
@@ -308,6 +280,8 @@ impl Portfolio {
             maintenance: agreement.maintenance,
             retroactive: agreement.retroactive,
             restated: agreement.retroactive || ended_by.is_some_and(|after| after.retroactive),
+            services: agreement.services.iter().map(|id| id.as_str().into()).collect(),
+            rests_on: agreement.rests_on.iter().map(|id| id.as_str().into()).collect(),
         });
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
@@ -344,6 +318,7 @@ impl Portfolio {
                     indicator,
                     labels: Labels::of(&plan, objective),
                     continues,
+                    supports: Vec::new(),
                     digest: digest(&(
                         objective,
                         &plan.customer,

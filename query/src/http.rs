@@ -115,6 +115,33 @@ const DOORS: &[Door] = &[
         shape: Ok,
     },
     Door {
+        path: "/v1/attributions",
+        view: "attributions",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "service",
+            "objective",
+            "signal",
+            "supporting_agreement",
+            "supporting_type",
+            "supporting_service",
+        ],
+        time: Some("window_start"),
+        order: &[
+            "-window_start",
+            "agreement",
+            "agreement_version",
+            "service",
+            "objective",
+            "supporting_agreement",
+            "supporting_version",
+            "supporting_service",
+        ],
+        shape: Ok,
+    },
+    Door {
         path: "/v1/clocks",
         view: "clocks",
         filters: &[

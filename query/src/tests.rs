@@ -129,6 +129,20 @@ const ROWS: &[(Table, i64, &str)] = &[
 {"event":"retraction","retracts":"warning","scope":"objective","agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","at":"2026-01-20T12:00:00Z","threshold_ratio":"14.400000000","span_us":3600000000,"severity":"page","revision":1}
 {"event":"retraction","retracts":"breach","scope":"ticket","agreement":"acme","service":"web","objective":"resolution","ticket":"INC2","cycle":0,"at":"2026-01-06T12:00:00Z","revision":1}"#,
     ),
+    // January's breach was the network's for an hour, of which half turned out to be nobody's.
+    (
+        Table::Attributions,
+        1,
+        r#"{"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_agreement":"ola","supporting_version":1,"supporting_service":"network","spent_us":3600000000,"total_us":3600000000}
+{"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_service":"mail","spent_us":1,"total_us":1}"#,
+    ),
+    (
+        Table::Attributions,
+        2,
+        r#"{"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_agreement":"ola","supporting_version":1,"supporting_service":"network","spent_us":1800000000,"total_us":3600000000,"revision":1}
+{"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_service":"mail","spent_us":1,"total_us":1,"revision":1,"retracted":true}
+{"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_service":"web","spent_us":1800000000,"total_us":3600000000}"#,
+    ),
     (
         Table::Corrections,
         4,

@@ -79,6 +79,17 @@ pub(crate) const VIEWS: &[View] = &[
                   FROM history.breaches)
               WHERE event <> 'retraction' AND place <= 1",
     },
+    // Who spent the budget of a breach: the newest word on each, unless that takes it back.
+    View {
+        name: "attributions",
+        sql: "SELECT * EXCEPT (place, retracted) FROM (
+                  SELECT *, row_number() OVER (
+                      PARTITION BY agreement, agreement_version, service, objective, window_start,
+                          supporting_agreement, supporting_version, supporting_service
+                      ORDER BY revision DESC, epoch DESC) AS place
+                  FROM history.attributions)
+              WHERE place <= 1 AND NOT retracted",
+    },
     // Every correction is a fact of its own.
     View { name: "corrections", sql: "SELECT * FROM history.corrections" },
     // Definitions are recorded again when they are loaded again: the latest record of each.

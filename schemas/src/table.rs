@@ -1,7 +1,7 @@
 //! The columns of every table, and the thin Rust types that mirror their rows.
 //!
-//! Tables are append-only. A row that changes is written again: rows of `attainment`, `clocks`, `outages` and
-//! `transitions` carry their key, a `revision` and `retracted`; the newest revision of a key that is not retracted is
+//! Tables are append-only. A row that changes is written again: rows of `attainment`, `attributions`, `clocks`, `outages`
+//! and `transitions` carry their key, a `revision` and `retracted`; the newest revision of a key that is not retracted is
 //! the current row, and the views of the query service show just those. Units stand last in names.
 
 use std::sync::{Arc, LazyLock};
@@ -11,8 +11,11 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+mod attribution;
 mod rows;
 
+use attribution::ATTRIBUTIONS;
+pub use attribution::AttributionRow;
 use rows::*;
 pub use rows::{
     AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, DeadLetterRow, EpochRow, MeasureRow,
@@ -36,6 +39,7 @@ pub enum Table {
     Measures,
     Attainment,
     Breaches,
+    Attributions,
     Corrections,
     Agreements,
     Calendars,
@@ -45,7 +49,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which an epoch commits them.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Events,
         Table::DeadLetters,
         Table::Transitions,
@@ -54,6 +58,7 @@ impl Table {
         Table::Measures,
         Table::Attainment,
         Table::Breaches,
+        Table::Attributions,
         Table::Corrections,
         Table::Agreements,
         Table::Calendars,
@@ -72,6 +77,7 @@ impl Table {
             Table::Measures => "measures",
             Table::Attainment => "attainment",
             Table::Breaches => "breaches",
+            Table::Attributions => "attributions",
             Table::Corrections => "corrections",
             Table::Agreements => "agreements",
             Table::Calendars => "calendars",
@@ -91,6 +97,9 @@ impl Table {
             Table::Measures => "what an indicator measured in one day bucket; rows of one bucket add up (signed)",
             Table::Attainment => "one objective judged in one window, one row per revision (R12, R22)",
             Table::Breaches => "one promise that was or may be missed, or a retraction of that (R18, R22, R28)",
+            Table::Attributions => {
+                "what one service spent of the budget of a breach, where agreements support one another (R33)"
+            }
             Table::Corrections => "one change of a result that was already final (R22)",
             Table::Agreements => "one objective of one version of an agreement, per service it covers",
             Table::Calendars => "one version of a calendar as it was defined",
@@ -110,6 +119,7 @@ impl Table {
             Table::Measures => schema_of(MEASURES),
             Table::Attainment => schema_of(ATTAINMENT),
             Table::Breaches => schema_of(BREACHES),
+            Table::Attributions => schema_of(ATTRIBUTIONS),
             Table::Corrections => schema_of(CORRECTIONS),
             Table::Agreements => schema_of(AGREEMENTS),
             Table::Calendars => schema_of(CALENDARS),
@@ -123,6 +133,7 @@ impl Table {
         match (self, column) {
             (Table::Clocks, "verdict") => Some(&["running", "met", "breached", "cancelled", "moved"]),
             (_, "verdict") => Some(&["met", "at_risk", "breached", "no_data", "insufficient_data"]),
+            (_, "supporting_type") => Some(&["ola", "uc"]),
             (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
             (_, "event") => Some(&["warning", "breach", "retraction"]),
             (_, "finality") => Some(&["provisional", "final"]),

@@ -43,12 +43,13 @@ enum Expected {
     Clocks,
     Outages,
     Breaches,
+    Attributions,
     Transitions,
     DeadLetters,
 }
 
 /// The tables that are shown for every scenario.
-const SHOWN: &str = "attainment,clocks,outages,breaches,transitions,dead_letters";
+const SHOWN: &str = "attainment,clocks,outages,breaches,attributions,transitions,dead_letters";
 
 impl Expected {
     fn table(self) -> Option<Table> {
@@ -58,6 +59,7 @@ impl Expected {
             Expected::Clocks => Some(Table::Clocks),
             Expected::Outages => Some(Table::Outages),
             Expected::Breaches => Some(Table::Breaches),
+            Expected::Attributions => Some(Table::Attributions),
             Expected::Transitions => Some(Table::Transitions),
             Expected::DeadLetters => Some(Table::DeadLetters),
         }

@@ -35,7 +35,12 @@ pub struct Arguments {
     #[arg(long, default_value = "table")]
     format: Format,
     /// Which results
-    #[arg(long, value_name = "TABLE,..", value_delimiter = ',', default_value = "attainment,clocks,outages,breaches")]
+    #[arg(
+        long,
+        value_name = "TABLE,..",
+        value_delimiter = ',',
+        default_value = "attainment,clocks,outages,breaches,attributions"
+    )]
     show: Vec<Shown>,
     /// The folder for the files that --format parquet writes, one a table
     #[arg(long, value_name = "DIR", required_if_eq("format", "parquet"))]
@@ -65,6 +70,8 @@ enum Shown {
     Outages,
     /// Promises that were missed
     Breaches,
+    /// Who spent the budget of each promise that was missed and rests on others
+    Attributions,
     /// Changes of state
     Transitions,
     /// Records that could not be used
@@ -115,6 +122,7 @@ fn tables(judged: &Judged, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>>
         Shown::Clocks => to_batch(&facts.clocks).map(|batch| (Table::Clocks, batch)),
         Shown::Outages => to_batch(&facts.outages).map(|batch| (Table::Outages, batch)),
         Shown::Breaches => to_batch(&facts.breaches).map(|batch| (Table::Breaches, batch)),
+        Shown::Attributions => to_batch(&facts.attributions).map(|batch| (Table::Attributions, batch)),
         Shown::Transitions => to_batch(&facts.transitions).map(|batch| (Table::Transitions, batch)),
         Shown::DeadLetters => to_batch(&judged.dead_letters).map(|batch| (Table::DeadLetters, batch)),
     };
@@ -159,6 +167,17 @@ fn columns_for_people(table: Table) -> &'static [&'static str] {
         Table::Breaches => {
             &["event", "scope", "agreement", "service", "objective", "ticket", "window_start", "at", "detail"]
         }
+        Table::Attributions => &[
+            "agreement",
+            "service",
+            "objective",
+            "window_start",
+            "supporting_agreement",
+            "supporting_service",
+            "spent_us",
+            "total_us",
+            "budget_us",
+        ],
         Table::Transitions => &["service", "at", "state", "causes"],
         _ => &["topic", "offset", "reason", "detail"],
     }

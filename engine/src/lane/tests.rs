@@ -197,6 +197,7 @@ impl Happening {
     }
 }
 
+mod attributions;
 mod composites;
 mod counts;
 mod reference;

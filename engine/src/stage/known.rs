@@ -4,6 +4,7 @@
 //! calendar, over one segment and with the same time excluded share one. So a service's month is summed up once a step,
 //! not once an agreement.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -11,10 +12,13 @@ use hashbrown::hash_map::Entry;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Signal, StatePolicy, Target};
 
+use crate::Name;
+use crate::attribution::Family;
 use crate::budget::{Course, Spending};
 use crate::forecast::{Past, is_of_outages};
 use crate::portfolio::ObjectivePlan;
 use crate::state::exclusion::ApprovedWindows;
+use crate::state::followed::Followed;
 use crate::state::service::Segment;
 use crate::verdict::{Measured, Stretch, breached_at, measure_states, stretches};
 use crate::window::Window;
@@ -26,6 +30,8 @@ pub struct Known<'a> {
     pub states: &'a [Segment],
     /// The approved windows of its changes.
     maintenance: &'a ApprovedWindows,
+    /// The services below it and their states, where an agreement on it rests on others (R33).
+    pub below: Option<(&'a Family, &'a BTreeMap<Name, Followed>)>,
     readings: HashMap<Measure, Reading>,
 }
 
@@ -55,7 +61,7 @@ struct Answers {
 impl<'a> Known<'a> {
     /// Nothing was read yet.
     pub fn new(states: &'a [Segment], maintenance: &'a ApprovedWindows) -> Known<'a> {
-        Known { states, maintenance, readings: HashMap::new() }
+        Known { states, maintenance, below: None, readings: HashMap::new() }
     }
 
     /// A segment of an objective over states as it counts them, up to `now`, which is the same at every call.

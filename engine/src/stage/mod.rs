@@ -12,6 +12,7 @@
 //! The services of a step are read by rank: a composite after all of its parts, so that it knows the parts up to the
 //! watermark. It is told of their transitions, never of samples, whatever lane they are in.
 
+pub mod attribution;
 pub mod breach;
 pub mod change;
 mod known;
@@ -24,7 +25,7 @@ pub mod ticket;
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{
-    AttainmentRow, BreachRow, ClockRow, CorrectionRow, MeasureRow, OutageRow, TransitionRow,
+    AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, MeasureRow, OutageRow, TransitionRow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,7 @@ pub struct Facts {
     pub measures: Vec<MeasureRow>,
     pub attainment: Vec<AttainmentRow>,
     pub breaches: Vec<BreachRow>,
+    pub attributions: Vec<AttributionRow>,
     pub corrections: Vec<CorrectionRow>,
     /// Of each objective over states that was looked at; `None` where its newest window has no budget to be spent.
     pub spending: Vec<(ObjectiveIndex, Option<Spending>)>,
@@ -67,10 +69,20 @@ pub struct Facts {
 impl Facts {
     /// True when there is a row for any table.
     pub fn has_rows(&self) -> bool {
-        let Facts { transitions, outages, clocks, measures, attainment, breaches, corrections, spending: _ } = self;
+        let Facts {
+            transitions,
+            outages,
+            clocks,
+            measures,
+            attainment,
+            breaches,
+            attributions,
+            corrections,
+            spending: _,
+        } = self;
         let lengths =
             [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len(), breaches.len()];
-        lengths.iter().any(|length| *length > 0) || !corrections.is_empty()
+        lengths.iter().any(|length| *length > 0) || !attributions.is_empty() || !corrections.is_empty()
     }
 
     /// Puts the rows in the order of their tables, which does not depend on the number of lanes.
@@ -81,6 +93,7 @@ impl Facts {
         self.measures.sort_unstable();
         self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
         self.breaches.sort_unstable();
+        self.attributions.sort_unstable();
         self.corrections.sort_unstable();
         self.spending.sort_unstable_by_key(|(objective, _)| *objective);
     }

@@ -13,12 +13,14 @@ use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::attribution::Attributions;
 use super::breach::{Breach, Subject, Warning, breach_row};
 use super::known::Known;
 use super::outlook::{Outlook, Sight, Told};
 use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
+use crate::attribution::{Evidence, Spent, attribute};
 use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
@@ -37,6 +39,8 @@ pub struct ObjectiveState {
     breaches: Ledger<Instant, Breach>,
     /// What was last said of warnings, by the start of the window.
     warnings: Ledger<(Instant, Warning), Breach>,
+    /// What was last said of who spent the budget, by the start of the window (R33).
+    attributions: Attributions,
     /// Results of windows that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
     /// The end of the earliest segment that is not final.
@@ -92,6 +96,8 @@ struct Found {
     spending: Option<Spending>,
     /// What it may come to; `None` when it is over, and when that is not forecast.
     told: Option<Told>,
+    /// Who spent how much of the budget of a breach, where the agreement rests on others.
+    spent: Vec<Spent>,
     last: bool,
 }
 
@@ -105,6 +111,7 @@ impl ObjectiveState {
             written: Timeline::default(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
+            attributions: Attributions::default(),
             touched_from: None,
             // A version that a retroactive one replaces whole is never in force.
             next_end: match first.clip(plan.agreement.in_force) {
@@ -204,6 +211,10 @@ impl ObjectiveState {
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
             let found = self.find(plan, Judging { window, segment, last }, touched, step.watermark, known);
             self.warn(plan, &found, step, facts);
+            let before = self.written.get(window.start).map(|written| written.judged.verdict);
+            if step.publish || last || before != Some(found.judged.verdict) {
+                self.attributions.restate(plan, window.start, found.judged.budget, &found.spent, step, facts);
+            }
             self.write(plan, &found, step, facts);
             spending = found.spending;
             stated.insert(window.start);
@@ -242,6 +253,7 @@ impl ObjectiveState {
             if let Some(entry) = self.breaches.put(start, None) {
                 facts.breaches.push(breach_row(plan, Subject::Window(start), None, entry, step));
             }
+            self.attributions.restate(plan, start, None, &[], step, facts);
             if before.last {
                 facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
             }
@@ -270,6 +282,7 @@ impl ObjectiveState {
         let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, now) };
         let Judging { window, segment, last } = judging;
         let over = segment.end <= now;
+        let (states, below) = (known.states, known.below);
         let reading = known.reading(plan, &policy, segment, now);
         let measured = reading.measured;
         let judged = judge(&plan.objective, &measured, over);
@@ -289,7 +302,14 @@ impl ObjectiveState {
         });
         let sight = Sight { segment, now, measured: &measured, judged: &judged };
         let told = self.outlook.look(plan, &policy, &sight, reading);
-        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, last }
+        let spent = match below.filter(|_| judged.verdict == Verdict::Breached && !plan.supports.is_empty()) {
+            Some((family, followed)) => {
+                let evidence = Evidence { family, supports: &plan.supports, states, followed };
+                attribute(&evidence, reading.stretches(), &policy, &plan.calendar)
+            }
+            None => Vec::new(),
+        };
+        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
     fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, now: Instant) -> Found {
@@ -308,8 +328,8 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (warnings, spending, told) = (None, None, None);
-        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, last }
+        let (warnings, spending, told, spent) = (None, None, None, Vec::new());
+        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,

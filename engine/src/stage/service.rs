@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_schemas::definition::{CountRule, Signal, Target};
+use plimsoll_schemas::definition::{CountRule, Signal, StateRule, Target};
 use plimsoll_schemas::event::{EventKind, Status};
 use plimsoll_schemas::table::{OutageRow, TransitionRow};
 use plimsoll_schemas::{Instant, Micros};
@@ -240,7 +240,15 @@ impl ServiceStage {
             }
             Derived::Contribution(contribution) => self.contribute(portfolio, contribution),
             Derived::States { follower, service, from, changes } => {
-                self.services[follower.0 as usize].history.hear(&portfolio.service(service).id, from, changes);
+                let (plan, name) = (portfolio.service(follower), &portfolio.service(service).id);
+                let history = &mut self.services[follower.0 as usize].history;
+                let Some(from) = history.hear(&plan.rule, name, from, changes) else { return };
+                for &index in &plan.state_objectives {
+                    // Who spent the budget may be another, even if the service itself was the same (R33).
+                    if !portfolio.objective(index).supports.is_empty() {
+                        self.objectives[index.0 as usize].touch(from);
+                    }
+                }
             }
         }
     }
@@ -344,7 +352,11 @@ impl ServiceStage {
             return;
         }
         entry.history.settle(&plan.rule);
-        let anchor = entry.anchor(changed_from.unwrap_or(step.watermark));
+        let anchor = entry.anchor(&plan.rule, changed_from.unwrap_or(step.watermark));
+        // What was told of the watermark itself may never have been said, and may no longer hold.
+        if let Some(from) = anchor.or(changed_from) {
+            derived.extend(entry.tell(plan, service, from, step.watermark));
+        }
         if let Some(from) = changed_from {
             for &index in &plan.state_objectives {
                 // An outage that began so long before is short or not by what changed (R7).
@@ -375,12 +387,8 @@ impl ServiceStage {
         if let Some(anchor) = anchor {
             entry.state_changes(plan, &states, anchor, step, facts);
         }
-        // Followers are told of a change at the watermark, which is no transition yet. Should it be taken back, nothing is
-        // known here and nothing was said, but they must hear of it.
-        if let Some(from) = anchor.or(changed_from) {
-            derived.extend(entry.tell(plan, service, from, step.watermark));
-        }
         let mut known = Known::new(&states, &entry.maintenance);
+        known.below = Some((&plan.family, entry.history.followed()));
         for &index in &plan.state_objectives {
             let (plan, state) = (portfolio.objective(index), &mut self.objectives[index.0 as usize]);
             let spending = state.publish(plan, portfolio.grace(), step, &mut known, facts);
@@ -416,18 +424,18 @@ impl ServiceEntry {
         held_from.flatten().map_or(from, |held| held.min(from))
     }
 
-    /// What those that follow it are to be told: its states from `anchor` on, until and at the watermark. Causes go by
+    /// What those that follow it are to be told: its states from an instant on, until and at the watermark. Causes go by
     /// the name of the service that they leave.
-    fn tell(&self, plan: &ServicePlan, service: ServiceIndex, anchor: Instant, watermark: Instant) -> Vec<Derived> {
+    fn tell(&self, plan: &ServicePlan, service: ServiceIndex, from: Instant, watermark: Instant) -> Vec<Derived> {
         if plan.followers.is_empty() {
             return Vec::new();
         }
-        // What holds just before the anchor says whether the state at the anchor is a change.
-        let states = self.history.segments(&plan.rule, Instant(anchor.0 - 1), watermark + Micros(1));
-        let changes = states.into_iter().filter(|segment| segment.start >= anchor);
+        // What holds just before says whether the state there is a change.
+        let states = self.history.segments(&plan.rule, Instant(from.0 - 1), watermark + Micros(1));
+        let changes = states.into_iter().filter(|segment| segment.start >= from);
         let changes: Vec<_> =
             changes.map(|segment| (segment.start, (segment.state, leaving(plan, &segment.causes)))).collect();
-        let states = |follower| Derived::States { follower, service, from: anchor, changes: changes.clone() };
+        let states = |follower| Derived::States { follower, service, from, changes: changes.clone() };
         plan.followers.iter().copied().map(states).collect()
     }
 
@@ -449,11 +457,11 @@ impl ServiceEntry {
     /// The instant from which transitions and outages are to be stated anew when states from `changed_from` on may
     /// differ: the last transition before it to a state that is not down, so that no outage is cut. `None` while
     /// nothing is known of the service and nothing was said.
-    fn anchor(&self, changed_from: Instant) -> Option<Instant> {
+    fn anchor(&self, rule: &StateRule, changed_from: Instant) -> Option<Instant> {
         let before = Instant(changed_from.0.saturating_sub(1));
         let settled = self.transitions.last_where(&before, |(state, _)| *state != State::Down).map(|(&at, _)| at);
         let said = self.transitions.iter().next().map(|(&at, _)| at);
-        let known_from = self.history.known_from();
+        let known_from = self.history.known_from(rule);
         let first = known_from.into_iter().chain(said).min()?;
         Some(settled.unwrap_or(first.min(changed_from)))
     }

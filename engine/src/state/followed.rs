@@ -56,6 +56,12 @@ impl Followed {
         self.changes.range(..=time).next_back().map_or(&self.before, |(_, caused)| caused)
     }
 
+    /// Since when its state has been such at an instant at which it is.
+    pub fn since(&self, time: Instant, is_such: impl Fn(State) -> bool) -> Instant {
+        let back = self.changes.range(..=time).rev();
+        back.take_while(|(_, (state, _))| is_such(*state)).last().map_or(time, |(at, _)| *at)
+    }
+
     /// The changes after `from` and before `until`.
     pub fn changes(&self, from: Instant, until: Instant) -> impl Iterator<Item = (Instant, &Caused)> {
         use std::ops::Bound::Excluded;

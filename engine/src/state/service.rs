@@ -116,12 +116,25 @@ impl ServiceHistory {
         self.followed.get(service).is_some_and(|followed| followed.first().is_some())
     }
 
-    /// Takes what a service that it follows was from `from` on, and nothing else.
-    pub fn hear(&mut self, service: &Name, from: Instant, changes: Vec<(Instant, Caused)>) {
-        let Some(followed) = self.followed.get_mut(service) else { return };
-        if let Some((first, last)) = followed.restate(from, changes) {
+    /// Takes what a service that it follows was from `from` on, and nothing else. Returns the first instant at which
+    /// that differs from what was known.
+    pub fn hear(
+        &mut self,
+        rule: &StateRule,
+        service: &Name,
+        from: Instant,
+        changes: Vec<(Instant, Caused)>,
+    ) -> Option<Instant> {
+        let (first, last) = self.followed.get_mut(service)?.restate(from, changes)?;
+        if rule.composition.as_ref().is_some_and(|composition| composition.has(service)) {
             self.touch(first, last);
         }
+        Some(first)
+    }
+
+    /// What is known of the services that it follows.
+    pub fn followed(&self) -> &BTreeMap<Name, Followed> {
+        &self.followed
     }
 
     /// True when the state after what was last read, until and at `watermark`, may be another although nothing was
@@ -154,10 +167,11 @@ impl ServiceHistory {
     }
 
     /// The first instant of which anything is known; `None` while nothing is.
-    pub fn known_from(&self) -> Option<Instant> {
+    pub fn known_from(&self, rule: &StateRule) -> Option<Instant> {
         let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
         let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
-        let first_heard = self.followed.values().filter_map(Followed::first).min();
+        let parts = rule.composition.iter().flat_map(|composition| &composition.parts);
+        let first_heard = parts.filter_map(|part| self.followed.get(part.service.as_str())?.first()).min();
         first_seen.into_iter().chain(first_claimed).chain(first_heard).min()
     }
 
@@ -165,7 +179,7 @@ impl ServiceHistory {
     /// `unknown: hold` (R4) that state holds on, however long ago it was.
     pub fn last_known_before(&self, rule: &StateRule, time: Instant) -> Option<Instant> {
         // A composite may be known before anything is known of its parts.
-        let before = self.segments(rule, self.known_from()? - Micros(1), time);
+        let before = self.segments(rule, self.known_from(rule)? - Micros(1), time);
         before.iter().rev().find(|segment| segment.state != State::Unknown).map(|segment| segment.start)
     }
 
@@ -181,7 +195,7 @@ impl ServiceHistory {
         for (_, check) in &mut self.checks {
             check.read_anew(rule.stale_after);
         }
-        if let Some(from) = self.known_from() {
+        if let Some(from) = self.known_from(rule) {
             self.touch(from, from);
         }
     }

@@ -36,6 +36,10 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
             "event,ticket,at,severity\nwarning,INC8,2026-01-06T11:00:00Z,\nbreach,INC9,2026-01-07T12:00:00Z,\n\
              warning,,2026-01-19T00:00:00Z,page\nwarning,,2026-01-20T00:00:00Z,page\nbreach,,2026-01-21T00:00:00Z,\n",
         ),
+        (
+            "SELECT supporting_agreement, supporting_service, spent_us FROM attributions ORDER BY 2",
+            "supporting_agreement,supporting_service,spent_us\nola,network,1800000000\n,web,1800000000\n",
+        ),
         ("SELECT reason, before, after FROM corrections", "reason,before,after\nlate_event,met,breached\n"),
         ("SELECT name FROM agreements", "name\n\"ACME's \"\"web\"\", shop\"\n"),
         ("SELECT name FROM services", "name\nWeb shop\n"),

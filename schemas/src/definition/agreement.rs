@@ -1,6 +1,6 @@
 //! Agreements and their versions: documents in, checked values out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use super::catalogue::{id_of, labels_of, name_of};
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
-use super::model::{Agreement, AgreementType, ExcludedTime, MaintenanceTerms, Offering};
+use super::model::{Agreement, AgreementType, Definitions, ExcludedTime, MaintenanceTerms, Offering};
 use super::objective::objectives;
 use super::problem::{Problems, one_of};
 use super::scalar;
@@ -148,6 +148,44 @@ fn months(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
         problems.wrong(node, "a number of months or years such as 3 months");
     }
     months
+}
+
+/// Tells of agreements that cannot support the one that rests on them (R33): those that are promised to customers, and
+/// those that cover nothing that the agreement's services need.
+pub(super) fn check_supports(definitions: &Definitions, roots: &[Node<'_>], problems: &mut Problems) {
+    for root in roots {
+        let Some(spec) = root.get("spec") else { continue };
+        let own: Vec<&str> = spec.list("services").iter().filter_map(|node| node.text()).collect();
+        let needed = needed(definitions, &own);
+        for node in spec.list("rests_on") {
+            let id = node.text().unwrap_or_default();
+            let versions: Vec<&Agreement> =
+                definitions.agreements.iter().filter(|agreement| agreement.id == id).collect();
+            let covered: BTreeSet<&str> =
+                versions.iter().flat_map(|version| &version.services).map(String::as_str).collect();
+            if versions.iter().any(|version| version.agreement_type == AgreementType::Sla) {
+                problems.found(&node, format!("{}, an sla", node.found()), "the id of an ola or a uc");
+            } else if !versions.is_empty() && covered.is_disjoint(&needed) {
+                let covered = covered.into_iter().collect::<Vec<_>>().join(", ");
+                let allowed =
+                    "an agreement on a service of this one, or on one that these need (depends_on, composed_of)";
+                problems.found(&node, format!("{}, which covers {covered}", node.found()), allowed);
+            }
+        }
+    }
+}
+
+/// Services with all that they depend on and are composed of, at any depth.
+fn needed<'a>(definitions: &'a Definitions, services: &[&'a str]) -> BTreeSet<&'a str> {
+    let (mut known, mut waiting) = (BTreeSet::new(), services.to_vec());
+    while let Some(id) = waiting.pop() {
+        if let (true, Some(service)) = (known.insert(id), definitions.services.get(id)) {
+            let parts = service.state.composition.iter().flat_map(|composition| &composition.parts);
+            waiting.extend(parts.map(|part| part.service.as_str()));
+            waiting.extend(service.depends_on.iter().map(String::as_str));
+        }
+    }
+    known
 }
 
 impl Version for Agreement {

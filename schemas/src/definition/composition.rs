@@ -19,6 +19,13 @@ pub struct Composition {
     pub rule: CompositionRule,
 }
 
+impl Composition {
+    /// Whether a service is one of its parts.
+    pub fn has(&self, service: &str) -> bool {
+        self.parts.iter().any(|part| part.service == service)
+    }
+}
+
 /// A service that another is composed of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part {

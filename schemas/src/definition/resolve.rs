@@ -1,6 +1,6 @@
 //! From files to definitions, or to everything that is wrong with them.
 
-use super::agreement::{agreement, offering};
+use super::agreement::{agreement, check_supports, offering};
 use super::calendar::calendar;
 use super::catalogue::{customer, service};
 use super::claims::check_claims;
@@ -97,6 +97,7 @@ fn read(index: &Index<'_>, holiday_files: &HolidayFiles<'_>, problems: &mut Prob
     }
     check_cycles(&supports, "rests on", problems);
     definitions.agreements = in_order(versions, problems);
+    check_supports(&definitions, index.of(Kind::Agreement), problems);
     for root in index.of(Kind::Source) {
         let source = source(root, problems);
         definitions.sources.insert(source.id.clone(), source);

@@ -11,7 +11,7 @@ use crate::state::State;
 pub(super) const NAMES: [&str; 7] = ["s0", "s1", "s2", "s3", "s4", "s5", "s6"];
 
 /// The first composite.
-const FIRST: usize = 4;
+pub(super) const FIRST: usize = 4;
 
 /// Silence of so many half hours makes a check unknown.
 const STALE: i64 = 4;
@@ -26,7 +26,7 @@ enum Rule {
 }
 
 #[derive(Clone, Debug)]
-struct Composite {
+pub(super) struct Composite {
     parts: Vec<(usize, i64)>,
     rule: Rule,
 }
@@ -50,7 +50,7 @@ fn composite(place: usize) -> impl Strategy<Value = Composite> {
     )
 }
 
-fn composites() -> impl Strategy<Value = Vec<Composite>> {
+pub(super) fn composites() -> impl Strategy<Value = Vec<Composite>> {
     (composite(FIRST), composite(FIRST + 1), composite(FIRST + 2)).prop_map(|(one, two, three)| vec![one, two, three])
 }
 
@@ -105,6 +105,24 @@ impl Composite {
         }
     }
 
+    /// One of its parts.
+    pub(super) fn needs(&self) -> usize {
+        self.parts[0].0
+    }
+
+    /// The parts that bring its state about, among the states of all services, if that is what follows from the parts.
+    pub(super) fn causes(&self, whole: State, states: &[State]) -> Vec<usize> {
+        let parts: Vec<State> = self.parts.iter().map(|(part, _)| states[*part]).collect();
+        let is_cause = |part: State| match self.rule {
+            Rule::Weighted { degraded, .. } => part == State::Down || (part == State::Degraded && degraded < 100),
+            _ => part == State::Down || (part == State::Degraded && whole == State::Degraded),
+        };
+        if !matches!(whole, State::Down | State::Degraded) || self.state(&parts) != whole {
+            return Vec::new();
+        }
+        self.parts.iter().map(|(part, _)| *part).filter(|part| is_cause(states[*part])).collect()
+    }
+
     /// Its state: what it would be whatever the unknown parts are, if that is the same for all they may be.
     fn state(&self, states: &[State]) -> State {
         let Some(unknown) = states.iter().position(|state| *state == State::Unknown) else { return self.known(states) };
@@ -118,16 +136,23 @@ impl Composite {
     }
 }
 
-fn world(composites: &[Composite]) -> Arc<Portfolio> {
+/// The definitions of all services, each with what `more` says of it.
+pub(super) fn services(composites: &[Composite], more: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for (place, name) in NAMES.iter().enumerate() {
         let composed = place.checked_sub(FIRST).map(|place| composites[place].definition());
         let composed = composed.map_or(String::new(), |composed| format!(", composed_of: {composed}"));
         let state = if place == 3 { "{from: incidents}" } else { "{stale_after: 2h}" };
         text.push_str(&format!(
-            "{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: {name}}}, spec: {{state: {state}{composed}}}}}\n---\n"
+            "{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: {name}}}, spec: {{state: {state}{composed}{}}}}}\n---\n",
+            more(place)
         ));
     }
+    text
+}
+
+fn world(composites: &[Composite]) -> Arc<Portfolio> {
+    let mut text = services(composites, |_| String::new());
     text.push_str(
         "apiVersion: plimsoll/v1
 kind: Agreement
@@ -175,7 +200,7 @@ fn observed(events: &[Happening], service: usize, tick: i64, before: State) -> S
 }
 
 /// The state of every service in one half hour.
-fn states(events: &[Happening], composites: &[Composite], tick: i64) -> Vec<State> {
+pub(super) fn states(events: &[Happening], composites: &[Composite], tick: i64) -> Vec<State> {
     let mut states = Vec::new();
     for place in 0..NAMES.len() {
         let state = match place.checked_sub(FIRST).map(|place| &composites[place]) {
@@ -238,7 +263,7 @@ fn found(all: &[Facts]) -> Tables {
 }
 
 /// A result of a check of a service, and so many half hours until it arrives.
-fn arriving() -> impl Strategy<Value = (Happening, i64)> {
+pub(super) fn arriving() -> impl Strategy<Value = (Happening, i64)> {
     let status =
         prop::sample::select(vec![Status::Up, Status::Up, Status::Up, Status::Down, Status::Degraded, Status::Unknown]);
     // Composites have few checks of their own.
@@ -346,4 +371,22 @@ fn r24_a_composite_that_gets_another_part_knows_what_that_part_was() {
     let facts = group.close(2, Instant(48 * HOUR), false);
     assert_eq!(facts.corrections[0].reason, "definition_change");
     assert_eq!(found(&[facts]).1[0], (4, 0, [28, 20, 0, 0]));
+}
+
+#[test]
+fn r32_what_was_told_of_the_watermark_itself_can_be_taken_back() {
+    // The part goes down at the very watermark, which is told to the composite and said nowhere else; then it turns out
+    // that it did not.
+    let of_tickets = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: mail}, spec: {state: {from: incidents}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: shop}, spec: {composed_of: {all_of: [mail]}}}
+";
+    let mut group = LaneGroup::new(portfolio_of(of_tickets), 1);
+    let opened = [(0, Happening::Ticket(20, 1, Action::Opened))];
+    group.fold(&delivery(&opened, 0, true), Instant(10 * HOUR));
+    group.close(1, Instant(10 * HOUR), true);
+    group.fold(&delivery(&[(1, Happening::Ticket(19, 1, Action::Cancelled))], 1, true), Instant(11 * HOUR));
+    let facts = group.close(2, Instant(11 * HOUR), true);
+    assert!(facts.outages.is_empty() && facts.transitions.is_empty(), "{:?}", facts.outages);
 }

@@ -669,6 +669,38 @@ review: {every: 3 weeks}
 }
 
 #[test]
+fn r33_what_cannot_support_an_agreement_is_refused() {
+    let agreement = |id: &str, kind: &str, service: &str, more: &str| {
+        format!(
+            "---\n{{apiVersion: plimsoll/v1, kind: Agreement, metadata: {{id: {id}}}, spec: {{type: {kind}, services: \
+             [{service}], offering: gold, effective: {{from: 2026-01-01}}{more}}}}}\n"
+        )
+    };
+    let services = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: disk}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: database}, spec: {composed_of: {any_of: [disk]}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: shop}, spec: {depends_on: [database]}}
+";
+    // One on a service that a dependency is composed of, one on the shop itself, one on neither, and one to a customer.
+    let text = services.to_owned()
+        + &agreement("a", "sla", "shop", ", customer: acme, rests_on: [below, same, beside, other]")
+        + &agreement("below", "uc", "disk", "")
+        + &agreement("same", "ola", "shop", "")
+        + &agreement("beside", "ola", "web", "")
+        + &agreement("other", "sla", "shop", ", customer: acme");
+    check(
+        &text,
+        &[
+            "8: spec.rests_on[2]: found \"beside\", which covers web, expected an agreement on a service of this one, or on \
+             one that these need (depends_on, composed_of)",
+            "8: spec.rests_on[3]: found \"other\", an sla, expected the id of an ola or a uc",
+        ],
+    );
+}
+
+#[test]
 fn circles_of_support_are_named() {
     let text = agreement("a", 1, "from: 2026-01-01", ", rests_on: [b]")
         + &agreement("b", 1, "from: 2026-01-01", ", rests_on: [a]");

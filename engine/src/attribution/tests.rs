@@ -1,0 +1,284 @@
+//! The split of bad time, and the worked example of docs/rules/r32-r33-among-agreements.md: its table must stand on the
+//! page as it is found here.
+
+use std::collections::BTreeMap;
+
+use plimsoll_schemas::definition::{File, load};
+
+use super::*;
+use crate::portfolio::{Feed, ObjectivePlan, Portfolio};
+use crate::verdict::stretches;
+
+const PAGE: &str = include_str!("../../../docs/rules/r32-r33-among-agreements.md");
+
+/// The shop of the page. `state` is how `shop` and what it needs are defined, `rests_on` what its agreement rests on.
+fn portfolio(services: &str, rests_on: &str, supports: &str, indicator: &str) -> Portfolio {
+    let text = format!(
+        "{services}
+---
+{{apiVersion: plimsoll/v1, kind: Customer, metadata: {{id: acme}}}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {{id: sla-shop}}
+spec:
+  type: sla
+  customer: acme
+  services: [shop]
+  effective: {{from: 2026-03-02}}
+  rests_on: [{rests_on}]
+  objectives: [{{id: uptime, indicator: {{signal: availability{indicator}}}, target: {{at_least: 99 %}}, window: {{calendar: day}}}}]
+{supports}"
+    );
+    match load(&[File { name: "test.yaml", text: &text }]) {
+        Ok(definitions) => Portfolio::new(&definitions),
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+fn service(id: &str, spec: &str) -> String {
+    format!("---\n{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: {id}}}, spec: {{{spec}}}}}\n")
+}
+
+/// A supporting agreement over the services, in force over these days of March.
+fn support(id: &str, kind: &str, services: &str, in_force: &str) -> String {
+    format!(
+        "---\n{{apiVersion: plimsoll/v1, kind: Agreement, metadata: {{id: {id}}}, spec: {{type: {kind}, services: [{services}], \
+         effective: {{{in_force}}}, objectives: [{{id: any, indicator: {{signal: downtime}}, target: {{at_most: 1h}}, \
+         window: {{calendar: day}}}}]}}}}\n"
+    )
+}
+
+/// A minute of 2 March 2026, or of a day after it.
+fn at(hour: i64, minute: i64) -> Instant {
+    let midnight = Instant::parse_rfc3339("2026-03-02T00:00:00Z").expect("an instant");
+    midnight + Micros((hour * 60 + minute) * Micros::MINUTE.0)
+}
+
+/// Stretches of trouble of each service: from, until, and d for down or g for degraded; it is up at any other time.
+type Troubles<'a> = &'a [(&'a str, &'a [(Instant, Instant, char)])];
+
+fn changes(troubles: &[(Instant, Instant, char)]) -> Vec<(Instant, State)> {
+    let mut changes = vec![(at(-48, 0), State::Up)];
+    for &(from, until, letter) in troubles {
+        changes.retain(|change| change.0 != from);
+        changes.push((from, if letter == 'd' { State::Down } else { State::Degraded }));
+        changes.push((until, State::Up));
+    }
+    changes
+}
+
+/// `agreement service minutes` for each part of the bad time of 2 March.
+fn split(portfolio: &Portfolio, troubles: Troubles<'_>) -> Vec<String> {
+    let (plan, parts) = parts(portfolio, troubles);
+    let told = |part: &Spent| {
+        let agreement = part.support.map_or("-", |place| plan.supports[place].agreement.as_ref());
+        format!("{agreement} {} {}", part.service, part.time.0 / Micros::MINUTE.0)
+    };
+    parts.iter().map(told).collect()
+}
+
+fn parts<'a>(portfolio: &'a Portfolio, troubles: Troubles<'_>) -> (&'a ObjectivePlan, Vec<Spent>) {
+    let plan = portfolio.objectives().iter().find(|plan| plan.key.agreement.as_ref() == "sla-shop").expect("there");
+    let Feed::State(policy) = plan.feed() else { panic!("availability is fed by state") };
+    let (mut followed, mut states) = (BTreeMap::new(), Vec::new());
+    for (name, troubles) in troubles {
+        let changes = changes(troubles);
+        if *name == "shop" {
+            let ends = changes.iter().skip(1).map(|change| change.0).chain([at(24, 0)]);
+            let segment = |((start, state), end): (&(Instant, State), Instant)| Segment {
+                start: *start,
+                end,
+                state: *state,
+                causes: Vec::new(),
+            };
+            states = changes.iter().zip(ends).map(segment).collect();
+        } else {
+            let mut told = Followed::new(State::Unknown);
+            told.restate(at(-48, 0), changes.into_iter().map(|(at, state)| (at, (state, Vec::new()))).collect());
+            followed.insert(Name::from(*name), told);
+        }
+    }
+    let day = Window { start: at(0, 0), end: at(24, 0) };
+    let stretches = stretches(&states, &[], &policy, day, day.end);
+    let family = &portfolio.service(plan.service).family;
+    let evidence = Evidence { family, supports: &plan.supports, states: &states, followed: &followed };
+    let parts = attribute(&evidence, &stretches, &policy, &plan.calendar);
+    let bad: i128 = stretches
+        .iter()
+        .map(|stretch| {
+            i128::from(plan.calendar.elapsed(stretch.start, stretch.end).0) * weights(&policy, stretch.counted).1
+        })
+        .sum();
+    let sum: i64 = parts.iter().map(|part| part.time.0).sum();
+    assert_eq!(i128::from(sum), bad / WHOLE, "the parts add up to the whole");
+    (plan, parts)
+}
+
+const MARCH: &str = "from: 2026-03-01";
+
+#[test]
+fn r33_the_worked_example_of_the_page() {
+    let services = service("web", "")
+        + &service("network", "")
+        + &service("db-1", "")
+        + &service("db-2", "")
+        + &service("database", "composed_of: {any_of: [db-1, db-2]}")
+        + &service("shop", "composed_of: {all_of: [web, database]}, depends_on: [network]");
+    let supports = support("uc-cloud", "uc", "db-1, db-2", MARCH) + &support("ola-network", "ola", "network", MARCH);
+    let portfolio = portfolio(&services, "uc-cloud, ola-network", &supports, "");
+    let (plan, parts) = parts(
+        &portfolio,
+        &[
+            ("db-1", &[(at(8, 0), at(12, 0), 'd')]),
+            ("db-2", &[(at(10, 0), at(10, 30), 'd')]),
+            ("database", &[(at(10, 0), at(10, 30), 'd')]),
+            ("network", &[(at(10, 20), at(11, 0), 'd')]),
+            ("web", &[(at(14, 0), at(14, 5), 'd')]),
+            ("shop", &[(at(10, 0), at(11, 10), 'd'), (at(14, 0), at(14, 5), 'd')]),
+        ],
+    );
+    assert_eq!(parts.len(), 4);
+    for part in parts {
+        let agreement = part.support.map_or("none".to_owned(), |place| format!("`{}`", plan.supports[place].agreement));
+        let row = format!("| {agreement} | `{}` | {} |", part.service, part.time.0 / Micros::MINUTE.0);
+        assert!(PAGE.contains(&row), "{row} does not stand on the page");
+    }
+}
+
+/// A shop that needs `a`, `b` and `c`, of which each has an agreement.
+fn three() -> Portfolio {
+    let services =
+        service("a", "") + &service("b", "") + &service("c", "") + &service("shop", "composed_of: {all_of: [a, b, c]}");
+    let supports = support("ola-a", "ola", "a", MARCH)
+        + &support("ola-b", "ola", "b", MARCH)
+        + &support("ola-c", "ola", "c", MARCH);
+    portfolio(&services, "ola-c, ola-b, ola-a", &supports, "")
+}
+
+#[test]
+fn r33_the_first_that_went_down_keeps_the_time_until_it_recovers() {
+    let found = split(
+        &three(),
+        &[
+            ("a", &[(at(9, 10), at(9, 40), 'd')]),
+            ("b", &[(at(9, 0), at(9, 20), 'd')]),
+            ("c", &[(at(9, 5), at(9, 50), 'd')]),
+            ("shop", &[(at(9, 0), at(9, 50), 'd')]),
+        ],
+    );
+    // `b` until 9:20, then `c`, which went down before `a` and outlasts it.
+    assert_eq!(found, ["ola-c c 30", "ola-b b 20"]);
+}
+
+#[test]
+fn r33_of_two_at_one_microsecond_the_first_by_id_has_the_time() {
+    let found = split(
+        &three(),
+        &[
+            ("a", &[(at(9, 0), at(9, 20), 'd')]),
+            ("b", &[(at(9, 0), at(9, 30), 'd')]),
+            ("c", &[]),
+            ("shop", &[(at(9, 0), at(9, 30), 'd')]),
+        ],
+    );
+    assert_eq!(found, ["ola-b b 10", "ola-a a 20"]);
+    // One microsecond earlier is first.
+    let earlier = at(9, 0) - Micros(1);
+    let found = split(
+        &three(),
+        &[
+            ("a", &[(at(9, 0), at(9, 20), 'd')]),
+            ("b", &[(earlier, at(9, 30), 'd')]),
+            ("c", &[]),
+            ("shop", &[(earlier, at(9, 30), 'd')]),
+        ],
+    );
+    assert_eq!(found, ["ola-b b 30"]);
+}
+
+#[test]
+fn r33_what_redundancy_bears_has_no_time() {
+    let services = service("a", "")
+        + &service("b", "")
+        + &service("web", "")
+        + &service("pair", "composed_of: {any_of: [a, b]}")
+        + &service("shop", "composed_of: {all_of: [pair, web]}");
+    let supports = support("uc-a", "uc", "a", MARCH) + &support("ola-web", "ola", "web", MARCH);
+    // `a` has been down since the day before, but `b` is up: `web` alone takes the shop down.
+    let found = split(
+        &portfolio(&services, "uc-a, ola-web", &supports, ""),
+        &[
+            ("a", &[(at(-5, 0), at(20, 0), 'd')]),
+            ("b", &[]),
+            ("pair", &[]),
+            ("web", &[(at(9, 0), at(9, 30), 'd')]),
+            ("shop", &[(at(9, 0), at(9, 30), 'd')]),
+        ],
+    );
+    assert_eq!(found, ["ola-web web 30"]);
+}
+
+#[test]
+fn r33_what_a_service_below_explains_is_not_the_time_of_the_one_above() {
+    let services = service("disk", "")
+        + &service("database", "composed_of: {all_of: [disk]}")
+        + &service("shop", "composed_of: {all_of: [database]}");
+    let supports = support("ola-db", "ola", "database", MARCH)
+        + &support("uc-disk", "uc", "disk", "from: 2026-03-01, until: 2026-03-02");
+    let troubles: Troubles<'_> = &[
+        ("disk", &[(at(9, 0), at(9, 30), 'd')]),
+        // Twenty minutes longer by a ticket of its own.
+        ("database", &[(at(9, 0), at(9, 50), 'd')]),
+        ("shop", &[(at(9, 0), at(9, 50), 'd')]),
+    ];
+    // The contract on the disk has ended: whoever covers the database has it all.
+    assert_eq!(split(&portfolio(&services, "ola-db, uc-disk", &supports, ""), troubles), ["ola-db database 50"]);
+    let supports = supports.replace(", until: 2026-03-02", "");
+    assert_eq!(
+        split(&portfolio(&services, "ola-db, uc-disk", &supports, ""), troubles),
+        ["ola-db database 20", "uc-disk disk 30"]
+    );
+}
+
+#[test]
+fn r33_a_dependency_has_the_time_while_both_are_down_and_the_rest_is_the_services_own() {
+    let services = service("carrier", "")
+        + &service("network", "depends_on: [carrier]")
+        + &service("shop", "depends_on: [network]");
+    let supports = support("uc-carrier", "uc", "carrier", MARCH);
+    let troubles: Troubles<'_> = &[
+        ("carrier", &[(at(9, 10), at(9, 20), 'd'), (at(10, 0), at(10, 10), 'd'), (at(11, 0), at(11, 10), 'g')]),
+        // Up while the carrier is down for the second time: that did not get through.
+        ("network", &[(at(9, 10), at(9, 30), 'd')]),
+        ("shop", &[(at(9, 0), at(9, 40), 'd'), (at(10, 0), at(10, 10), 'd'), (at(11, 0), at(11, 10), 'd')]),
+    ];
+    let expected = ["uc-carrier carrier 10", "- network 10", "- shop 40"];
+    assert_eq!(split(&portfolio(&services, "uc-carrier", &supports, ""), troubles), expected);
+    // An agreement on the shop itself has what nobody below explains; the network still has none.
+    let supports = supports + &support("ola-shop", "ola", "shop", MARCH);
+    let expected = ["uc-carrier carrier 10", "ola-shop shop 40", "- network 10"];
+    assert_eq!(split(&portfolio(&services, "uc-carrier, ola-shop", &supports, ""), troubles), expected);
+}
+
+#[test]
+fn r33_degraded_time_is_spent_by_its_weight_and_parts_add_up_to_the_microsecond() {
+    // A third of a microsecond a microsecond: 3 x 1 us of each of two services is 1 us each; 5 and 4 are 1.67 and 1.33
+    // together 3.
+    let services = service("a", "") + &service("b", "") + &service("shop", "composed_of: {all_of: [a, b]}");
+    let supports = support("ola-a", "ola", "a", MARCH) + &support("ola-b", "ola", "b", MARCH);
+    let portfolio = portfolio(&services, "ola-a, ola-b", &supports, ", degraded: 0.666666667");
+    let micros = |from: i64, until: i64| (at(9, 0) + Micros(from), at(9, 0) + Micros(until), 'g');
+    let spent = |one: i64, other: i64| {
+        let (_, parts) = parts(
+            &portfolio,
+            &[("a", &[micros(0, one)]), ("b", &[micros(one, one + other)]), ("shop", &[micros(0, one + other)])],
+        );
+        parts.iter().map(|part| (part.service.to_string(), part.time.0)).collect::<Vec<_>>()
+    };
+    // 0.333333333 of 5 and of 4 are 1.67 and 1.33, together 2.999999997: 2, of which 1 is of the first.
+    assert_eq!(spent(5, 4), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    // Of 7 and 3: 2.33 and 1, together 3.33: 2 and 1. Of 1 and 3: 0.33 and 1, together 1.33: nothing and 1.
+    assert_eq!(spent(7, 3), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    assert_eq!(spent(1, 3), [("b".to_owned(), 1)]);
+}
