@@ -9,5 +9,6 @@ mod kafka;
 #[cfg(feature = "kafka-tls")]
 mod kafka_tls;
 mod real_data;
+mod rules;
 mod scenarios;
 mod support;
