@@ -131,7 +131,7 @@ fn a_target_is_a_share_a_time_or_a_count() {
         let plan = portfolio.objectives().iter().find(|plan| &*plan.key.objective == objective).expect("an objective");
         plan.target_columns()
     };
-    assert_eq!(columns("up"), (Some(plimsoll_schemas::ratio::Share(995_000_000)), None, None));
+    assert_eq!(columns("up"), (Some(Share(995_000_000)), None, None));
     assert_eq!(columns("down"), (None, Some(4 * 3_600_000_000), None));
     assert_eq!(columns("outages"), (None, None, Some(3)));
 }
