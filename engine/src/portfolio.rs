@@ -611,3 +611,6 @@ pub fn definition_rows(
     });
     (agreements.collect(), calendars.collect(), services.collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,6 +221,4 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 #[cfg(test)]
 mod products;
 #[cfg(test)]
-mod rules_page;
-#[cfg(test)]
 mod tests;

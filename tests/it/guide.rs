@@ -114,7 +114,7 @@ fn commands_on_files_say_what_the_guide_shows() {
 }
 
 #[test]
-fn questions_to_the_tables_are_answered_as_the_guide_shows() {
+fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");

@@ -10,5 +10,6 @@ mod kafka;
 mod kafka_tls;
 mod real_data;
 mod recovery;
+mod rules;
 mod scenarios;
 mod support;

@@ -21,22 +21,22 @@ use crate::support::{repository, run};
 /// A file of `tests/scenarios`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Scenario {
+pub(crate) struct Scenario {
     title: String,
     /// The calculation by hand that the expected rows come from.
     why: String,
-    definitions: Vec<Map<String, Value>>,
+    pub(crate) definitions: Vec<Map<String, Value>>,
     #[serde(default)]
     events: Vec<Value>,
     #[serde(default)]
     as_of: String,
-    expect: BTreeMap<Expected, Vec<Value>>,
+    pub(crate) expect: BTreeMap<Expected, Vec<Value>>,
 }
 
 /// What a scenario may expect something of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Expected {
+pub(crate) enum Expected {
     /// What is wrong with the definitions; then nothing else is expected.
     Problems,
     Attainment,
@@ -52,7 +52,7 @@ enum Expected {
 const SHOWN: &str = "attainment,clocks,outages,breaches,attributions,transitions,dead_letters";
 
 impl Expected {
-    fn table(self) -> Option<Table> {
+    pub(crate) fn table(self) -> Option<Table> {
         match self {
             Expected::Problems => None,
             Expected::Attainment => Some(Table::Attainment),
@@ -141,7 +141,8 @@ fn the_example_for_authors_comes_out_as_well() {
     assert_eq!(check(example), Ok(()));
 }
 
-fn files() -> Vec<PathBuf> {
+/// Every scenario's file, by name.
+pub(crate) fn files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(repository("tests/scenarios")).expect("the folder of scenarios");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> =
@@ -168,7 +169,7 @@ fn check(text: &str) -> Result<(), String> {
 }
 
 impl Scenario {
-    fn parse(text: &str) -> Result<Scenario, String> {
+    pub(crate) fn parse(text: &str) -> Result<Scenario, String> {
         let documents = Yaml::load_from_str(text).map_err(|error| format!("this is not YAML: {error}"))?;
         let [document] = documents.as_slice() else { return Err("expected one document".to_owned()) };
         let scenario: Scenario = serde_json::from_value(json(document)?).map_err(|error| error.to_string())?;
@@ -297,7 +298,7 @@ fn told(what: Expected, row: &Value, columns: Option<&Map<String, Value>>) -> Re
 }
 
 /// One value in the one way in which it is compared and shown, whether it was written by hand or by the program.
-fn plain(table: Table, column: &str, value: &Value) -> Result<String, String> {
+pub(crate) fn plain(table: Table, column: &str, value: &Value) -> Result<String, String> {
     let field = table.schema();
     let field = field.field_with_name(column).map_err(|_| format!("{} has no column {column:?}", table.name()))?;
     let wrong = |allowed: &str| format!("{}.{column}: found {value}, expected {allowed}", table.name());

@@ -405,3 +405,6 @@ fn breach(plan: &ObjectivePlan, clock: &ClockResult) -> Breach {
         detail: format!("allowed {}, {used}", clock.target),
     }
 }
+
+#[cfg(test)]
+mod tests;

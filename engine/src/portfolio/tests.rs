@@ -1,0 +1,137 @@
+//! Definitions as rows, and indicators that objectives share.
+
+use plimsoll_schemas::definition::{File, load};
+
+use super::*;
+
+const DEFINITIONS: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web, name: Web shop}, spec: {tier: gold, owner: team-web}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+apiVersion: plimsoll/v1
+kind: Calendar
+metadata: {id: office, version: 2}
+spec:
+  time_zone: Europe/Berlin
+  effective: {from: 2026-03-01, until: 2026-04-01}
+  hours: [{days: mon, from: \"08:00\", until: \"12:00\"}]
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: shop, name: The shop, version: 1}
+spec:
+  type: sla
+  customer: acme
+  services: [web]
+  time_zone: Europe/Berlin
+  effective: {from: 2026-03-01}
+  objectives:
+    - {id: up, indicator: {signal: availability}, target: {at_least: 99.5 %}, window: {calendar: month}}
+    - {id: down, indicator: {signal: downtime}, target: {at_most: 4h}, window: {calendar: month}}
+    - {id: down-office, indicator: {signal: downtime, calendar: office}, target: {at_most: 4h}, window: {calendar: month}}
+    - {id: outages, indicator: {signal: outage_count}, target: {at_most: 3}, window: {calendar: month}}
+    - {id: p1, indicator: {signal: resolution_time, within: 4h, priorities: [P1, P2]}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: p1-strict, indicator: {signal: resolution_time, within: 4h, priorities: [P1, P2]}, target: {at_least: 95 %}, window: {calendar: month}}
+    - {id: asked, indicator: {signal: response_time, within: 30m, ticket_type: request, reopening: new_cycle}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: fast, indicator: {signal: latency, within: 300ms}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: flow, indicator: {signal: throughput, kind: change, per: 1h}, target: {at_least: 5}, window: {calendar: month}}
+    - {id: wrong, indicator: {signal: error_count, kind: feedback}, target: {at_most: 5}, window: {calendar: month}}
+    - {id: liked, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: changed, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: month}}
+";
+
+fn definitions() -> Definitions {
+    load(&[File { name: "test.yaml", text: DEFINITIONS }]).expect("no problems")
+}
+
+fn instant(text: &str) -> Instant {
+    Instant::parse_rfc3339(text).expect("an instant")
+}
+
+#[test]
+fn definitions_are_rows_with_their_versions_and_midnights() {
+    let definitions = definitions();
+    let portfolio = Portfolio::new(&definitions);
+    let (agreements, calendars, services) = definition_rows(&definitions, &portfolio, Instant(7), 3);
+    assert_eq!(agreements.len(), 13, "a row for each objective of the one service");
+    let first = AgreementRow {
+        agreement: "shop".to_owned(),
+        agreement_version: 1,
+        name: "The shop".to_owned(),
+        agreement_type: "sla".to_owned(),
+        customer: Some("acme".to_owned()),
+        offering: None,
+        service: "web".to_owned(),
+        objective: "up".to_owned(),
+        signal: "availability".to_owned(),
+        calendar: "24x7".to_owned(),
+        window_kind: "month".to_owned(),
+        target: "at least 99.5 %".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        // Midnight in Berlin is 23:00 UTC in winter.
+        effective_from: instant("2026-02-28T23:00:00Z"),
+        effective_until: None,
+        recorded_at: Instant(7),
+        epoch: 3,
+    };
+    assert_eq!(agreements.iter().find(|row| row.objective == "up"), Some(&first));
+    let office: Vec<_> = calendars.iter().filter(|row| row.calendar == "office").collect();
+    assert_eq!(office.len(), 1);
+    assert_eq!((office[0].calendar_version, &*office[0].time_zone), (2, "Europe/Berlin"));
+    // The 1st of April begins in summer time.
+    assert_eq!(
+        (office[0].effective_from, office[0].effective_until),
+        (Some(instant("2026-02-28T23:00:00Z")), Some(instant("2026-03-31T22:00:00Z")))
+    );
+    let web = ServiceRow {
+        service: "web".to_owned(),
+        name: "Web shop".to_owned(),
+        tier: Some("gold".to_owned()),
+        owner: Some("team-web".to_owned()),
+        recorded_at: Instant(7),
+        epoch: 3,
+    };
+    assert_eq!(services, [web]);
+}
+
+#[test]
+fn objectives_share_an_indicator_when_they_measure_the_same() {
+    let portfolio = Portfolio::new(&definitions());
+    let web = portfolio.service(portfolio.service_place("web").expect("web"));
+    let mut shared: Vec<(String, Vec<String>)> = Vec::new();
+    for indicator in &web.indicators {
+        let names = indicator.objectives.iter().map(|&index| portfolio.objective(index).key.objective.to_string());
+        shared.push((format!("{} {}", indicator.name, indicator.calendar_id), names.collect()));
+    }
+    shared.sort();
+    let expected = [
+        ("change_success 24x7", &["changed"][..]),
+        ("error_count of feedback 24x7", &["wrong"]),
+        ("good_ratio of monitoring (eachevent) 24x7", &["good"]),
+        ("latency within 0.3s 24x7", &["fast"]),
+        ("resolution_time P1,P2 within 4h (retarget, samecycle, outcome) 24x7", &["p1", "p1-strict"]),
+        ("response_time of requests all within 30m (retarget, newcycle, outcome) 24x7", &["asked"]),
+        ("satisfaction from 4 24x7", &["liked"]),
+        ("state 24x7", &["up", "down", "outages"]),
+        ("state office", &["down-office"]),
+        ("throughput of change 24x7", &["flow"]),
+    ];
+    let expected = expected.map(|(name, objectives)| {
+        (name.to_owned(), objectives.iter().map(|&objective| objective.to_owned()).collect::<Vec<_>>())
+    });
+    assert_eq!(shared, expected);
+}
+
+#[test]
+fn a_target_is_a_share_a_time_or_a_count() {
+    let portfolio = Portfolio::new(&definitions());
+    let columns = |objective: &str| {
+        let plan = portfolio.objectives().iter().find(|plan| &*plan.key.objective == objective).expect("an objective");
+        plan.target_columns()
+    };
+    assert_eq!(columns("up"), (Some(Share(995_000_000)), None, None));
+    assert_eq!(columns("down"), (None, Some(4 * 3_600_000_000), None));
+    assert_eq!(columns("outages"), (None, None, Some(3)));
+}

@@ -1,0 +1,123 @@
+//! What tickets count for objectives, and which of their clocks are due next.
+
+use plimsoll_schemas::definition::{File, load};
+use plimsoll_schemas::event::Action;
+
+use super::*;
+
+const DEFINITIONS: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: a}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 1970-01-01, until: 1970-01-03}
+  objectives:
+    - {id: each, indicator: {signal: good_ratio, kind: incident}, target: {at_least: 90 %}, window: {calendar: day}}
+    - id: closing
+      indicator: {signal: good_ratio, kind: incident, count: once_per_ticket_at_closing}
+      target: {at_least: 90 %}
+      window: {calendar: day}
+    - {id: fix, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
+";
+
+const HOUR: i64 = 3_600_000_000;
+
+fn portfolio() -> Portfolio {
+    Portfolio::new(&load(&[File { name: "test.yaml", text: DEFINITIONS }]).expect("no problems"))
+}
+
+/// A record of web's ticket at this hour, with what it counts.
+fn record(hour: i64, action: Action, good: Option<i64>, total: Option<i64>) -> TicketRecord {
+    TicketRecord {
+        time: Instant(hour * HOUR),
+        sequence: i64::MIN,
+        action,
+        state: None,
+        service: Some("web".into()),
+        customer: None,
+        priority: None,
+        outage: None,
+        opened_at: None,
+        acknowledged_at: None,
+        resolved_at: None,
+        closed_at: None,
+        good_count: good,
+        total_count: total,
+        ticket_type: None,
+    }
+}
+
+/// What the stage tells to count once the watermark is at this hour: objective, hour, good, total.
+fn told(stage: &mut TicketStage, portfolio: &Portfolio, hour: i64) -> Vec<(String, i64, i64, i64)> {
+    let now = Instant(hour * HOUR);
+    let step = Step { epoch: hour, tick: now, watermark: now, publish: false };
+    let mut derived = Vec::new();
+    stage.close(portfolio, &step, &mut Facts::default(), &mut derived);
+    let counted = derived.iter().filter_map(|derived| match derived {
+        Derived::Contribution(one) => {
+            let objective = portfolio.objective(one.objective).key.objective.to_string();
+            Some((objective, one.at.0 / HOUR, one.good, one.total))
+        }
+        _ => None,
+    });
+    counted.collect()
+}
+
+fn count(objective: &str, hour: i64, good: i64, total: i64) -> (String, i64, i64, i64) {
+    (objective.to_owned(), hour, good, total)
+}
+
+#[test]
+fn r10_each_record_counts_or_the_ticket_once_at_its_closing() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    stage.observe("T1", record(1, Action::Opened, Some(3), Some(4)));
+    assert_eq!(told(&mut stage, &portfolio, 1), [count("each", 1, 3, 4)]);
+    // A total alone is no count of a record, but part of what the ticket counts when it is closed.
+    stage.observe("T1", record(2, Action::Updated, None, Some(2)));
+    assert_eq!(told(&mut stage, &portfolio, 2), []);
+    stage.observe("T1", record(3, Action::Closed, None, None));
+    // Of 2 things no more than 2 are good. The ticket was resolved by its closing, within 4 hours.
+    assert_eq!(told(&mut stage, &portfolio, 3), [count("closing", 3, 2, 2), count("fix", 3, 1, 1)]);
+}
+
+#[test]
+fn r17_what_a_cancelled_ticket_counted_is_taken_back() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    stage.observe("T1", record(1, Action::Opened, Some(3), Some(4)));
+    stage.observe("T1", record(2, Action::Closed, None, None));
+    let counted = [count("each", 1, 3, 4), count("closing", 2, 3, 4), count("fix", 2, 1, 1)];
+    assert_eq!(told(&mut stage, &portfolio, 2), counted);
+    stage.observe("T1", record(3, Action::Cancelled, None, None));
+    let taken_back = counted.map(|(objective, hour, good, total)| (objective, hour, -good, -total));
+    assert_eq!(told(&mut stage, &portfolio, 3), taken_back);
+}
+
+#[test]
+fn r13_a_ticket_counts_under_the_version_in_force_and_under_no_other() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    // The agreement ends with the hour 48.
+    stage.observe("T1", record(47, Action::Opened, Some(1), Some(1)));
+    stage.observe("T1", record(48, Action::Closed, Some(1), Some(1)));
+    assert_eq!(told(&mut stage, &portfolio, 50), [count("each", 47, 1, 1)]);
+}
+
+#[test]
+fn r18_running_clocks_are_due_in_order_until_they_stop() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    let due = |stage: &TicketStage| -> Vec<(i64, String)> {
+        stage.due().map(|(at, _, ticket)| (at.0 / HOUR, ticket.to_string())).collect()
+    };
+    stage.observe("T1", record(2, Action::Opened, None, None));
+    stage.observe("T2", record(1, Action::Opened, None, None));
+    told(&mut stage, &portfolio, 2);
+    assert_eq!(due(&stage), [(5, "T2".to_owned()), (6, "T1".to_owned())]);
+    stage.observe("T2", record(3, Action::Paused, None, None));
+    told(&mut stage, &portfolio, 3);
+    assert_eq!(due(&stage), [(6, "T1".to_owned())], "a paused clock is due at no known instant");
+    told(&mut stage, &portfolio, 7);
+    assert_eq!(due(&stage), [], "what is breached is due no more");
+}
