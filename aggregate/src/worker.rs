@@ -17,6 +17,7 @@ use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::{DeadLetterRow, EpochRow, Table};
 use plimsoll_schemas::{Instant, Micros};
 
@@ -136,6 +137,23 @@ impl Worker {
             writer,
             live,
         })
+    }
+
+    /// The last epoch of the state that it went on from, when there are objectives for which the single events until
+    /// then must be counted again, because their definition is new or was another one (R24). Then `forget_counts` is to
+    /// be called, and `recount` with all of them, ahead of anything else.
+    pub fn wants_recount(&self) -> Option<i64> {
+        self.group.wants_recount().then_some(self.next_epoch - 1)
+    }
+
+    /// See `LaneGroup::forget_counts`.
+    pub fn forget_counts(&mut self) {
+        self.group.forget_counts();
+    }
+
+    /// See `LaneGroup::recount`.
+    pub fn recount(&mut self, events: &EventBatch) {
+        self.group.recount(events);
     }
 
     /// What it works by: its sources are to feed it.

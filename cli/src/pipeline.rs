@@ -21,6 +21,7 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -48,10 +49,22 @@ pub struct Settings {
     pub definitions: Arc<Definitions>,
     /// The tables.
     pub lake: Lake,
-    /// Reads the newest results that they hold.
-    pub newest: Box<dyn Fn() -> Vec<AttainmentRow> + Send>,
+    /// What they hold.
+    pub stored: Box<dyn Stored + Send>,
     /// End when every partition has been read to its end.
     pub until_caught_up: bool,
+}
+
+/// What the tables hold from before this start.
+pub trait Stored {
+    /// The newest result of each objective.
+    fn newest(&self) -> Vec<AttainmentRow>;
+
+    /// Hands over every event of the epochs up to and with the last one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn events(&self, last_epoch: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
 }
 
 /// A running pipeline.
@@ -150,8 +163,15 @@ impl Work {
     fn open(&self) -> Result<Worker> {
         let Settings { worker, lake, definitions, .. } = &self.settings;
         let (live, runtime) = (self.live.clone(), self.runtime.clone());
-        let worker = Worker::open(worker.clone(), lake.clone(), definitions.clone(), live, runtime)?;
-        self.live.take(&(self.settings.newest)());
+        let mut worker = Worker::open(worker.clone(), lake.clone(), definitions.clone(), live, runtime)?;
+        let stored = &self.settings.stored;
+        if let Some(last_epoch) = worker.wants_recount() {
+            tracing::info!(last_epoch, "counting stored events again, by definitions that are new or were edited");
+            worker.forget_counts();
+            let counted = stored.events(last_epoch, &mut |events| worker.recount(events));
+            counted.context("stored events cannot be counted again by definitions that are new or were edited")?;
+        }
+        self.live.take(&stored.newest());
         Ok(worker)
     }
 
@@ -365,11 +385,13 @@ mod tests {
 
     #[test]
     fn a_partition_is_with_another_member_only_when_it_was_lost_for_good_and_is_still_there() {
-        let ids = |numbers: &[i32]| numbers.iter().map(|number| PartitionId { topic: "t".into(), partition: *number });
+        let ids = |numbers: &[i32]| -> Vec<PartitionId> {
+            numbers.iter().map(|number| PartitionId { topic: "t".into(), partition: *number }).collect()
+        };
         let mut sharing = Sharing::default();
         let mut rebalance = |lost: &[i32], gained: &[i32], there: &[i32]| {
-            sharing.lose(ids(lost).collect());
-            sharing.gain(&ids(gained).collect::<Vec<_>>(), || Ok(ids(there).collect()))
+            sharing.lose(ids(lost));
+            sharing.gain(&ids(gained), || Ok(ids(there).into_iter().collect()))
         };
         assert_eq!(rebalance(&[], &[0], &[0]), None, "the first assignment");
         assert_eq!(rebalance(&[0], &[0, 1, 2], &[0, 1, 2]), None, "the topic has grown");
@@ -379,7 +401,7 @@ mod tests {
         assert_eq!(rebalance(&[0], &[0, 1], &[0, 1]), None, "the other is gone");
         assert_eq!(rebalance(&[0, 1], &[], &[0, 1]).as_deref(), Some("2 partitions are read by another member"));
         sharing = Sharing::default();
-        sharing.lose(ids(&[0]).collect());
+        sharing.lose(ids(&[0]));
         assert_eq!(sharing.gain(&[], || Err(anyhow!("no answer"))), None, "what is not known is not told");
     }
 }

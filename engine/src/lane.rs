@@ -265,10 +265,11 @@ impl LaneGroup {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
         refuse_the_past(&portfolio, &snapshot)?;
+        let known_until = snapshot.watermarks.watermark();
         let lanes = snapshot.lanes.into_iter().map(|(seen, mut tickets, mut changes, services)| {
             tickets.touch_all();
             changes.touch_all();
-            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio) }
+            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio, known_until) }
         });
         let mut group = LaneGroup { lanes: lanes.collect(), watermarks: snapshot.watermarks, portfolio };
         group.catch_up();

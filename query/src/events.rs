@@ -29,13 +29,15 @@ impl QueryService {
         Ok(days)
     }
 
-    /// The stored events of one of these days, each once, in no order.
+    /// The stored events of one of these days, each once, in no order: those of epochs up to and with the last one.
     ///
     /// # Errors
     /// As `sql`.
-    pub async fn events_of(&self, day: &str) -> Result<Vec<EventBatch>, QueryError> {
+    pub async fn events_of(&self, day: &str, last_epoch: i64) -> Result<Vec<EventBatch>, QueryError> {
         let names = event_schema().fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>();
-        let question = format!("SELECT {} FROM history.events WHERE date = DATE '{day}'", names.join(", "));
+        let names = names.join(", ");
+        let question =
+            format!("SELECT {names} FROM history.events WHERE date = DATE '{day}' AND epoch <= {last_epoch}");
         let batches: Vec<RecordBatch> = self.sql(&question).await?.try_collect().await?;
         batches.iter().map(|batch| event_batch(batch).map_err(unfit)).collect()
     }

@@ -271,3 +271,56 @@ fn only_what_another_member_reads_is_told_to_be_read_by_another_member() {
 fn source() -> Arc<Source> {
     Arc::new(Source { topics: vec!["events".to_owned()], ..Source::plain("plain") })
 }
+
+/// A month's scores, of which those from `good_from` on are good, and a second version of that promise, if there is one.
+fn scores(good_from: i64, second: Option<i64>) -> String {
+    let agreement = |version: i64, effective: &str, good_from: i64| {
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {{id: survey, version: {version}}}\nspec:\n  type: ola\n  \
+             services: [web]\n  effective: {effective}\n  objectives:\n  - id: scores\n    \
+             indicator: {{signal: satisfaction, good_from: {good_from}}}\n    target: {{at_least: 90 %}}\n    \
+             window: {{calendar: month}}\n"
+        )
+    };
+    let first = agreement(1, "{from: 2026-02-01}", good_from);
+    let second = second.map(|good_from| agreement(2, "{from: 2026-03-11, retroactive: true}", good_from));
+    format!(
+        "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {{id: web}}\n---\napiVersion: plimsoll/v1\nkind: Source\n\
+         metadata: {{id: plain}}\nspec: {{topics: [events]}}\n{first}{}",
+        second.unwrap_or_default()
+    )
+}
+
+#[test]
+fn r24_stored_events_are_counted_again_by_a_retroactive_version_and_by_an_edited_one() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    let score = |id: &str, day: u32, score: i64| {
+        format!(
+            r#"{{"id":"{id}","time":"2026-03-{day:02}T12:00:00Z","kind":"feedback","service":"web","score":{score}}}"#
+        )
+    };
+    broker.produce("events", 0, [score("f1", 5, 4), score("f2", 20, 4), score("f3", 20, 5)]).expect("records");
+    let world = World::new(&scores(4, None));
+    let lake = world.lake("lake");
+    let march = "SELECT agreement_version, verdict, good_count, total_count, revision FROM attainment \
+                 WHERE window_start = '2026-03-01T00:00:00Z' ORDER BY 1";
+    let reasons = "SELECT agreement_version, reason, count(*) FROM corrections WHERE window_start = '2026-03-01T00:00:00Z' \
+                   GROUP BY 1, 2 ORDER BY 1, 2";
+    let run = || run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    run();
+    assert_eq!((ask(&lake, march), ask(&lake, reasons)), ("1,met,3,3,1".to_owned(), String::new()));
+    // From the 11th on a 4 was not good: the first version keeps the 5th, the second one has one of two, 50 %.
+    world.define(&scores(4, Some(5)));
+    run();
+    assert_eq!(ask(&lake, march), "1,met,1,1,2\n2,breached,1,2,1");
+    assert_eq!(ask(&lake, reasons), "1,retroactive_version,1");
+    // No month after it is the first version's any more.
+    let later = "SELECT count(*) FROM attainment WHERE agreement_version = 1 AND window_start > '2026-03-01T00:00:00Z'";
+    assert_eq!(ask(&lake, later), "0");
+    // What was edited is counted again as well, and a restart with the same definitions says nothing.
+    world.define(&scores(5, Some(5)));
+    run();
+    run();
+    assert_eq!(ask(&lake, march), "1,breached,0,1,3\n2,breached,1,2,1");
+}

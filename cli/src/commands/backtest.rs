@@ -162,7 +162,7 @@ impl History<'_> {
     }
     fn read_day(&self, day: &str, take: &mut dyn FnMut(Delivery) -> Result<()>) -> Result<()> {
         let History::Tables(runtime, service, _) = self else { return Ok(()) };
-        for (number, events) in runtime.block_on(service.events_of(day))?.into_iter().enumerate() {
+        for (number, events) in runtime.block_on(service.events_of(day, i64::MAX))?.into_iter().enumerate() {
             take(Delivery {
                 partition: PartitionId { topic: day.into(), partition: number as i32 },
                 from_offset: 0,
@@ -170,7 +170,7 @@ impl History<'_> {
                 events,
                 dead_letters: Vec::new(),
                 // Each batch is all there is of its own.
-                caught_up: true,
+                complete_until: Some(Instant(i64::MAX)),
             })?;
         }
         Ok(())

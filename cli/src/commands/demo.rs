@@ -17,12 +17,14 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::event::EventBatch;
+use plimsoll_schemas::table::AttainmentRow;
 
 use crate::commands::month;
 use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
-use crate::pipeline::{Pipeline, Settings};
+use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::{definitions, doors};
 
@@ -88,7 +90,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         worker: worker_settings(end),
         definitions: found,
         lake,
-        newest: Box::new(Vec::new),
+        stored: Box::new(Nothing),
         until_caught_up: true,
     };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
@@ -240,5 +242,18 @@ impl Teller {
 
     fn done(&self, line: &str) {
         println!("{}{line}", if self.is_terminal { "\r\x1b[K" } else { "" });
+    }
+}
+
+/// A demo starts without any tables.
+struct Nothing;
+
+impl Stored for Nothing {
+    fn newest(&self) -> Vec<AttainmentRow> {
+        Vec::new()
+    }
+
+    fn events(&self, _last_epoch: i64, _take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+        Ok(())
     }
 }

@@ -16,13 +16,14 @@ use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
+use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use crate::commands::DEFAULT_LAKE;
-use crate::pipeline::{Pipeline, Settings};
+use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::{definitions, doors};
 
@@ -143,8 +144,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         snapshot_every: arguments.snapshot_every,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    let newest = newest_results(service.clone(), runtime.handle().clone());
-    let settings = Settings { kafka, worker, definitions, lake, newest, until_caught_up: arguments.until_caught_up };
+    let stored = Tables { lake: lake.clone(), service: service.clone(), runtime: runtime.handle().clone() };
+    let until_caught_up = arguments.until_caught_up;
+    let settings = Settings { kafka, worker, definitions, lake, stored: Box::new(stored), until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
         "reading {} from {}, answering on http://{}",
@@ -164,15 +166,31 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads the newest results of the tables. Only `/metrics` starts from them: the tables are kept all the same.
-fn newest_results(
+/// The tables, and where to wait for their answers.
+struct Tables {
+    lake: Lake,
     service: Arc<QueryService>,
     runtime: tokio::runtime::Handle,
-) -> Box<dyn Fn() -> Vec<AttainmentRow> + Send> {
-    Box::new(move || {
-        runtime.block_on(service.newest_attainment()).unwrap_or_else(|error| {
+}
+
+impl Stored for Tables {
+    /// Only `/metrics` starts from them: the tables are kept all the same.
+    fn newest(&self) -> Vec<AttainmentRow> {
+        self.runtime.block_on(self.service.newest_attainment()).unwrap_or_else(|error| {
             eprintln!("warning: the newest results cannot be read: {error}; /metrics shows each once it changes");
             Vec::new()
         })
-    })
+    }
+
+    fn events(&self, last_epoch: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+        // All of history is one question.
+        let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
+        let service = self.runtime.block_on(QueryService::open(self.lake.clone(), limits))?;
+        for day in self.runtime.block_on(service.event_days())? {
+            for events in self.runtime.block_on(service.events_of(&day, last_epoch))? {
+                take(&events);
+            }
+        }
+        Ok(())
+    }
 }

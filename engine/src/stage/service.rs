@@ -153,10 +153,11 @@ impl ServiceStage {
 
     /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in
     /// another way is read anew.
-    pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio) -> ServiceStage {
+    pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio, known_until: Instant) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
         let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
-        stage.recounting = event_objectives.copied().collect();
+        let begun = |index: &ObjectiveIndex| portfolio.objective(*index).agreement.in_force.start < known_until;
+        stage.recounting = event_objectives.copied().filter(begun).collect();
         for (id, mut entry) in snapshot.services {
             match portfolio.service_place(&id) {
                 Some(place) => {
