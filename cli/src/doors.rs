@@ -10,7 +10,7 @@ use axum::routing::get;
 use plimsoll_aggregate::Live;
 use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
 use plimsoll_ingest::kafka::KafkaMetrics;
-use plimsoll_query::{QueryService, Readiness, router, serve};
+use plimsoll_query::{Patience, QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 
@@ -30,20 +30,17 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`.
-///
-/// # Errors
-/// When no more connections can be accepted.
 pub async fn open<Text: Future<Output = String> + Send>(
     listener: TcpListener,
     service: Arc<QueryService>,
     readiness: Readiness,
     metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
     shutdown: Shutdown,
-) -> Result<()> {
+) {
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape)));
-    serve(listener, router, async move { shutdown.requested().await }).await.context("the HTTP server stopped")
+    serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
 }
 
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not

@@ -3,7 +3,8 @@
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
 //! usage, 3 no-go) and, when something is wrong, one line that says what and what to do. Modules in reading order:
 //! `commands` has one file a command; `definitions` reads the folder; `judging` judges without a server; `pipeline`
-//! wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `demo` is the
+//! wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads`
+//! keeps what computes from what waits; `demo` is the
 //! generated month.
 
 mod commands;
@@ -13,14 +14,18 @@ mod doors;
 mod judging;
 mod pipeline;
 mod shutdown;
+mod threads;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use plimsoll_ingest::IngestError;
 use rdkafka::error::KafkaError;
 use tracing_subscriber::EnvFilter;
+
+use crate::threads::Threads;
 
 /// The load line for service levels: exact SLA attainment from a stream of events.
 #[derive(Parser)]
@@ -56,15 +61,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
     let done = match arguments.command {
-        Command::Demo(arguments) => commands::demo::run(arguments),
+        Command::Demo(arguments) => with_threads(|threads| commands::demo::run(arguments, threads)),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Calendar(arguments) => commands::calendar::run(&arguments),
         Command::Judge(arguments) => commands::judge::run(&arguments),
         Command::Gate(arguments) => commands::gate::run(&arguments),
-        Command::Backtest(arguments) => commands::backtest::run(&arguments),
-        Command::Run(arguments) => commands::run::run(arguments),
-        Command::Query(arguments) => commands::query::run(arguments),
-        Command::Sql(arguments) => commands::sql::run(&arguments),
+        Command::Backtest(arguments) => with_threads(|threads| commands::backtest::run(&arguments, threads)),
+        Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
+        Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
+        Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
     };
     match done {
         Ok(code) => code,
@@ -97,9 +102,12 @@ fn start_log() {
     log.with_ansi(colours).with_target(false).init();
 }
 
-/// The runtime of everything that waits: as many threads as processors, with stacks for the deepest statement.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(plimsoll_query::STACK_BYTES).build()
+/// Runs a command that needs threads beside its own.
+fn with_threads(command: impl FnOnce(&Threads) -> Result<ExitCode>) -> Result<ExitCode> {
+    let threads = Threads::start()?;
+    let done = command(&threads);
+    threads.end();
+    done
 }
 
 /// An error and its causes; a cause that the line names already is not repeated.

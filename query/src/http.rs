@@ -23,13 +23,15 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::error::QueryError;
-use crate::format::{Format, encode};
+use crate::format::Format;
 use crate::http::trend::TREND;
 use crate::session::QueryService;
 
+pub use serve::{Patience, serve};
+
+mod serve;
 mod trend;
 
 /// Says whether this process can answer now: `Err` carries the reason why not, for people.
@@ -196,18 +198,6 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
         .with_state(service)
 }
 
-/// Serves the router until `shutdown` resolves; requests that are then on their way are still answered.
-///
-/// # Errors
-/// When the listener can accept no more connections.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
-}
-
 type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// Serves a GET door.
@@ -220,12 +210,12 @@ async fn look_through(
     let format = accepted_format(headers)?;
     let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
     let wish = Wish::read(door, parameters)?;
-    let answer = service.view(door.view, |rows| {
+    let answer = service.view(door.view, move |rows| {
         let rows = wish.conditions.into_iter().try_fold(rows, DataFrame::filter)?;
         let order = door.order.iter().map(|name| order_by(name)).collect();
         (door.shape)(rows)?.sort(order)?.limit(0, Some(wish.limit))
     });
-    respond(answer.await?, format).await
+    respond(service, answer.await?, format).await
 }
 
 /// What the parameters of a request ask for.
@@ -336,7 +326,7 @@ async fn sql(
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail));
         }
     };
-    respond(service.sql(&statement).await?, format).await
+    respond(&service, service.sql(&statement).await?, format).await
 }
 
 fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
@@ -350,7 +340,11 @@ fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
 
 /// Sends an answer. The status waits for the first rows, because most errors show by then; a later one breaks the
 /// transfer off, so that no client takes half an answer for a whole one.
-async fn respond(mut answer: SendableRecordBatchStream, format: Format) -> Result<Response, Problem> {
+async fn respond(
+    service: &QueryService,
+    mut answer: SendableRecordBatchStream,
+    format: Format,
+) -> Result<Response, Problem> {
     let first = answer.try_next().await.map_err(QueryError::from)?;
     let schema = answer.schema();
     let answer = futures::stream::iter(first.map(Ok)).chain(answer);
@@ -359,7 +353,7 @@ async fn respond(mut answer: SendableRecordBatchStream, format: Format) -> Resul
         Format::Table | Format::Csv => format!("{}; charset=utf-8", format.media_type()),
         _ => format.media_type().to_owned(),
     };
-    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(encode(answer, format))).into_response())
+    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(service.write(answer, format))).into_response())
 }
 
 fn ready(readiness: &Readiness) -> Response {

@@ -8,11 +8,13 @@
 //! Everything here reads. A statement that would change something is refused before it is planned any further, and the
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
-//! Modules in reading order: `error` says what can go wrong and whose fault it is; `session` is the service and its
+//! Modules in reading order: `error` says what can go wrong and whose fault it is; `ahead` lets other
+//! threads compute; `session` is the service and its
 //! limits; `views` is the SQL of every table that users see; `lossy` makes bytes readable in them; `provider` reads one
 //! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
 //! tables; `events` gives history as the engine takes it; `http` is the doors.
 
+mod ahead;
 mod error;
 mod events;
 mod format;
@@ -31,5 +33,5 @@ pub use datafusion::execution::SendableRecordBatchStream;
 
 pub use crate::error::QueryError;
 pub use crate::format::{Format, encode, encode_batch};
-pub use crate::http::{Readiness, router, serve};
+pub use crate::http::{Patience, Readiness, router, serve};
 pub use crate::session::{Limits, QueryService, STACK_BYTES};

@@ -18,8 +18,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// One more question; it counts as running until the guard is dropped, which is when its last row was taken or
-    /// the client went away.
+    /// One more question; it counts as running until the guard is dropped, which is when its last row was handed
+    /// on, it failed or the client went away.
     pub(crate) fn start(self: &Arc<Counters>) -> Running {
         self.queries.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);

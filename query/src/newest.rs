@@ -34,8 +34,8 @@ impl QueryService {
         self.rows(DUE_NEXT).await
     }
 
-    async fn rows<Row: TableRow>(&self, statement: &str) -> Result<Vec<Row>, QueryError> {
-        let mut answer = self.sql(statement).await?;
+    async fn rows<Row: TableRow>(&self, statement: &'static str) -> Result<Vec<Row>, QueryError> {
+        let mut answer = self.own(statement).await?;
         let mut rows = Vec::new();
         while let Some(batch) = answer.try_next().await? {
             rows.extend(from_batch(&batch).map_err(|error| QueryError::Internal(error.to_string()))?);

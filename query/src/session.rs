@@ -3,10 +3,12 @@
 //! In comes a statement or a plan; out goes a stream of record batches that ends with the last row or with an error,
 //! never silently short.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
@@ -15,16 +17,20 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use futures::TryStreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::table::Table;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use crate::ahead::ahead;
 use crate::error::QueryError;
+use crate::format::{Format, encode};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
 use crate::provider::LakeTable;
@@ -51,7 +57,7 @@ const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 const UNBOUNDED_FUNCTIONS: [&str; 7] =
     ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
 
-/// The stack that a thread needs to plan any statement, in bytes: give it to the runtime that answers questions.
+/// The stack that a thread needs to plan any statement, in bytes.
 pub const STACK_BYTES: usize = 128 << 20;
 
 /// What one service spends on questions at most.
@@ -61,7 +67,7 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// Disk space for sorts and joins that do not fit into it, in bytes.
     pub spill_bytes_max: u64,
-    /// Time from the arrival of a question to its last row.
+    /// Time from the arrival of a question to its last row, also when that waits for the client.
     pub time_max: Duration,
     /// Rows of one answer; one with more is an error, not a shorter answer.
     pub rows_max: usize,
@@ -88,15 +94,20 @@ pub struct QueryService {
     context: SessionContext,
     limits: Limits,
     gate: Arc<Semaphore>,
+    /// The gate of what the service asks itself, one question after the other: others must not keep it waiting.
+    own_gate: Arc<Semaphore>,
+    /// The threads that compute answers.
+    threads: Handle,
     counters: Arc<Counters>,
 }
 
 impl QueryService {
-    /// Opens a session over the lake, with the tables in schema `history` and the views in schema `public`.
+    /// Opens a session over the lake, with the tables in schema `history` and the views in schema `public`. `threads`
+    /// compute the answers and nothing else, with stacks of `STACK_BYTES`: a question may occupy one for minutes.
     ///
     /// # Errors
     /// `Internal` when a view does not fit the tables, which is a defect of this crate.
-    pub async fn open(lake: Lake, limits: Limits) -> Result<QueryService, QueryError> {
+    pub async fn open(lake: Lake, limits: Limits, threads: Handle) -> Result<QueryService, QueryError> {
         let mut config =
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, CURRENT).with_information_schema(true);
         // A recursion holds all its rows, unaccounted, and nothing here is recursive but what a person would ask twice.
@@ -126,7 +137,8 @@ impl QueryService {
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
         let gate = Arc::new(Semaphore::new(limits.concurrent_max));
-        Ok(QueryService { context, limits, gate, counters: Arc::default() })
+        let own_gate = Arc::new(Semaphore::new(1));
+        Ok(QueryService { context, limits, gate, own_gate, threads, counters: Arc::default() })
     }
 
     /// Answers one statement: a query, `SHOW`, `DESCRIBE` or `EXPLAIN`.
@@ -136,21 +148,31 @@ impl QueryService {
     /// `Exhausted` beyond a limit, `Unavailable` when the lake cannot be read. Later errors end the stream; they are
     /// a `QueryError` inside `DataFusionError::External` or convert into one.
     pub async fn sql(&self, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
+        self.statement(&self.gate, statement).await
+    }
+
+    /// Answers a statement of the service itself, which waits for no other question than such.
+    pub(crate) async fn own(&self, statement: &'static str) -> Result<SendableRecordBatchStream, QueryError> {
+        self.statement(&self.own_gate, statement).await
+    }
+
+    async fn statement(&self, gate: &Arc<Semaphore>, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
         if statement.len() > STATEMENT_BYTES_MAX {
             let length = statement.len();
             return Err(QueryError::Invalid(format!(
                 "the statement has {length} bytes, allowed are {STATEMENT_BYTES_MAX}; shorten it, or ask in parts"
             )));
         }
-        self.answer(async {
-            let plan = self.context.state().create_logical_plan(statement).await.map_err(more_than_one)?;
+        let (context, statement) = (self.context.clone(), statement.to_owned());
+        self.answer(gate, async move {
+            let plan = context.state().create_logical_plan(&statement).await.map_err(more_than_one)?;
             SQLOptions::new()
                 .with_allow_ddl(false)
                 .with_allow_dml(false)
                 .with_allow_statements(false)
                 .verify_plan(&plan)
                 .map_err(|error| QueryError::Refused(format!("{}; tables are only read here", error.message())))?;
-            Ok(self.context.execute_logical_plan(plan).await?)
+            Ok(context.execute_logical_plan(plan).await?)
         })
         .await
     }
@@ -159,9 +181,19 @@ impl QueryService {
     pub(crate) async fn view(
         &self,
         name: &'static str,
-        question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError>,
+        question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
-        self.answer(async { Ok(question(self.context.table(name).await?)?) }).await
+        let context = self.context.clone();
+        self.answer(&self.gate, async move { Ok(question(context.table(name).await?)?) }).await
+    }
+
+    /// Writes an answer in a format.
+    pub(crate) fn write(
+        &self,
+        answer: SendableRecordBatchStream,
+        format: Format,
+    ) -> impl Stream<Item = Result<Bytes, QueryError>> + Send + 'static {
+        ahead(encode(answer, format), &self.threads)
     }
 
     /// What this service counts about itself, in the Prometheus text format; ends with a line break.
@@ -169,63 +201,56 @@ impl QueryService {
         self.counters.prometheus_text()
     }
 
-    /// Plans and starts a question within the limits, which then hold for its stream as well.
+    /// Plans and starts a question within the limits, which then hold for its stream as well. A task of its own takes
+    /// the rows, so that a question ends in time also when nobody takes its answer. Dropping the answer ends it at once.
     async fn answer(
         &self,
-        plan: impl Future<Output = Result<DataFrame, QueryError>>,
+        gate: &Arc<Semaphore>,
+        plan: impl Future<Output = Result<DataFrame, QueryError>> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let running = self.counters.start();
         let deadline = Instant::now() + self.limits.time_max;
-        let started = timeout_at(deadline, async {
-            let permit = self.gate.clone().acquire_owned().await.map_err(|error| internal(&error))?;
+        let gate = gate.clone();
+        let start = async move {
+            let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
             let rows = plan.await?.execute_stream().await?;
             Ok((permit, rows))
-        });
-        let (permit, rows) = started
-            .await
-            .unwrap_or_else(|_| Err(too_slow(&self.limits)))
-            .map_err(|error| running.count_error(error))?;
-        let schema = rows.schema();
-        let answer = Answer {
-            rows,
-            rows_left: self.limits.rows_max,
-            deadline,
-            limits: self.limits.clone(),
-            running,
-            _permit: permit,
         };
-        let batches = futures::stream::try_unfold(answer, |mut answer| async move {
-            Ok(answer.next().await?.map(|batch| (batch, answer)))
+        let mut starting = pin!(ahead(futures::stream::once(start), &self.threads));
+        let started = match timeout_at(deadline, starting.next()).await {
+            Ok(Some(started)) => started,
+            _ => Err(too_slow(&self.limits)),
+        };
+        let (permit, rows) = started.map_err(|error| running.count_error(error))?;
+        let mut answer = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
+        // The permit is given back when the rows are dropped.
+        let rows = ahead(rows.inspect(move |_| _ = &permit), &self.threads);
+        let (taker, limits) = (answer.tx(), self.limits.clone());
+        answer.spawn(async move {
+            let passed = timeout_at(deadline, pass_on(rows, &limits, &running, taker)).await;
+            passed.unwrap_or_else(|_| Err(too_slow(&limits))).map_err(|error| running.count_error(error).into())
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+        Ok(answer.build())
     }
 }
 
-/// An answer on its way to the client. Dropping it ends the question.
-struct Answer {
-    rows: SendableRecordBatchStream,
-    rows_left: usize,
-    deadline: Instant,
-    limits: Limits,
-    running: Running,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Answer {
-    /// The next batch; `None` after the last row.
-    async fn next(&mut self) -> Result<Option<RecordBatch>, DataFusionError> {
-        let batch = match timeout_at(self.deadline, self.rows.try_next()).await {
-            Ok(batch) => batch.map_err(QueryError::from),
-            Err(_) => Err(too_slow(&self.limits)),
-        };
-        let batch = batch.and_then(|batch| {
-            let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
-            self.rows_left = self.rows_left.checked_sub(rows).ok_or_else(|| too_many(&self.limits))?;
-            self.running.count_rows(rows);
-            Ok(batch)
-        });
-        batch.map_err(|error| self.running.count_error(error).into())
+/// Hands the batches of an answer on until it is complete, or nobody takes them.
+async fn pass_on(
+    rows: impl Stream<Item = Result<RecordBatch, DataFusionError>>,
+    limits: &Limits,
+    running: &Running,
+    taker: Sender<Result<RecordBatch, DataFusionError>>,
+) -> Result<(), QueryError> {
+    let mut rows = pin!(rows);
+    let mut rows_left = limits.rows_max;
+    while let Some(batch) = rows.try_next().await? {
+        rows_left = rows_left.checked_sub(batch.num_rows()).ok_or_else(|| too_many(limits))?;
+        running.count_rows(batch.num_rows());
+        if taker.send(Ok(batch)).await.is_err() {
+            break;
+        }
     }
+    Ok(())
 }
 
 /// The resources of every question: bounded memory and disk, and the lake's store as the only one.

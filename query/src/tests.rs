@@ -1,5 +1,6 @@
 //! Questions to a small lake with revisions and retractions, whose answers were worked out by hand beside its rows.
 
+mod connections;
 mod doors;
 mod formats;
 mod statements;
@@ -16,6 +17,7 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::table::Table;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 use crate::{Format, Limits, QueryError, QueryService, encode};
 
@@ -179,7 +181,7 @@ async fn service(limits: Limits) -> (TempDir, Lake, Arc<QueryService>) {
     for (table, epoch, lines) in ROWS {
         append(&lake, *table, *epoch, lines).await;
     }
-    let service = QueryService::open(lake.clone(), limits).await.expect("service");
+    let service = QueryService::open(lake.clone(), limits, Handle::current()).await.expect("service");
     (folder, lake, Arc::new(service))
 }
 

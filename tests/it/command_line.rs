@@ -1,8 +1,9 @@
 //! Wrong use and missing things: one clear line, the right exit code, no panic.
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::support::{Running, output, plimsoll, repository, run};
 
@@ -293,4 +294,32 @@ fn one_signal_ends_the_demo_well_whenever_it_comes() {
         assert!(told.iter().any(|line| line == "ended as asked, before the summary"), "{told:?}");
         assert!(!told.iter().any(|line| line.contains("Attainment by offering")), "{told:?}");
     }
+}
+
+#[test]
+fn one_signal_ends_it_whatever_clients_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lake = folder.path().join("lake").to_string_lossy().into_owned();
+    let (definitions, nowhere) = (examples(), "127.0.0.1:1");
+    let running = ["run", "-d", &definitions, "--lake", &lake, "--bootstrap", nowhere, "--listen", "127.0.0.1:0"];
+    let mut running = Running::start(&running);
+    let line = running.wait_for("answering on http://");
+    let address = line.split("http://").nth(1).expect("an address").trim().to_owned();
+    let send = |begun: &str| {
+        let mut connection = TcpStream::connect(&address).expect("a connection");
+        connection.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        connection.write_all(begun.as_bytes()).expect("sent");
+        connection
+    };
+    let _half = send("GET / HT");
+    // It keeps every thread that computes for minutes without a break, and no other.
+    let series = "generate_series(1, 200000)";
+    let join = format!("SELECT count(*) FROM {series} a, {series} b WHERE a.value < b.value");
+    let _busy = send(&format!("POST /v1/sql HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{join}", join.len()));
+    std::thread::sleep(Duration::from_secs(1));
+    let mut answer = String::new();
+    let read = send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").read_to_string(&mut answer);
+    assert!(read.is_ok() && answer.ends_with("ok\n"), "{read:?} {answer}");
+    running.signal("TERM");
+    assert!(running.end().success(), "a requested end is a good end");
 }

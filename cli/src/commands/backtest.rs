@@ -19,10 +19,12 @@ use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventColumn;
 use plimsoll_schemas::table::AttainmentRow;
 use plimsoll_schemas::{Instant, Micros};
+use tokio::runtime::Handle;
 
 use crate::commands::instant;
 use crate::definitions::{self, Folder, counted};
 use crate::judging::{Judging, read_files};
+use crate::threads::Threads;
 
 /// Back-test a draft.
 #[derive(clap::Args)]
@@ -61,7 +63,7 @@ enum Format {
 }
 
 /// Judges the events twice, under the draft and under what is in force, and prints each window of the draft.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = definitions::read(&arguments.definitions)?;
     let mut drafted = with_draft(&arguments.definitions, &arguments.draft)?;
     drafted.agreements.retain(|agreement| is_new(agreement, &in_force));
@@ -69,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("{} has no agreement; give the draft of one", arguments.draft.display());
     }
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
-    let history = History::open(arguments)?;
+    let history = History::open(arguments, threads)?;
     let Some(first) = history.first(&drafted)? else { bail!("there is no event to judge the draft by") };
     drafted.agreements = since(drafted.agreements, arguments.from, first);
     let (mut draft, mut current) = (Judging::new(&drafted, as_of), Judging::new(&in_force, as_of));
@@ -112,18 +114,20 @@ fn since(agreements: Vec<Agreement>, from: Option<NaiveDate>, first: Instant) ->
 /// Where events come from.
 enum History<'a> {
     Files(&'a [PathBuf]),
-    Tables(tokio::runtime::Runtime, Box<QueryService>, Vec<String>),
+    Tables(Handle, Box<QueryService>, Vec<String>),
 }
 
 impl History<'_> {
-    fn open(arguments: &Arguments) -> Result<History<'_>> {
+    fn open<'a>(arguments: &'a Arguments, threads: &Threads) -> Result<History<'a>> {
         let Some(lake) = &arguments.lake else { return Ok(History::Files(&arguments.events)) };
-        let runtime = crate::runtime()?;
+        let runtime = threads.waiting.handle().clone();
         // All of history is one answer.
         let limits =
             Limits { rows_max: usize::MAX, time_max: std::time::Duration::from_hours(24), ..Limits::default() };
         let service = runtime.block_on(async {
-            QueryService::open(Lake::open_existing(lake).await?, limits).await.context("cannot ask the tables")
+            QueryService::open(Lake::open_existing(lake).await?, limits, threads.questions())
+                .await
+                .context("cannot ask the tables")
         })?;
         let days = runtime.block_on(service.event_days())?;
         Ok(History::Tables(runtime, Box::new(service), days))

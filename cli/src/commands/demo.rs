@@ -26,6 +26,7 @@ use crate::demo::generator::Generator;
 use crate::demo::summary;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
+use crate::threads::Threads;
 use crate::{definitions, doors};
 
 /// Show everything at work.
@@ -58,9 +59,9 @@ const ENDED_EARLY: &str = "ended as asked, before the summary";
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the month, prints the summary and stays up.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
+pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let started = Moment::now();
-    let runtime = crate::runtime()?;
+    let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let address = listener.local_addr()?;
@@ -82,7 +83,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     ));
 
     let lake = runtime.block_on(Lake::open(&arguments.folder.join("lake").to_string_lossy()))?;
-    let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
+    let service =
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let end = end_of(arguments.month);
     let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
     let settings = Settings {
@@ -117,7 +119,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         }
     }
     shutdown.request();
-    runtime.block_on(answering)??;
+    runtime.block_on(answering)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ use plimsoll_schemas::Instant;
 use crate::commands::DEFAULT_LAKE;
 use crate::doors;
 use crate::shutdown::Shutdown;
+use crate::threads::Threads;
 
 /// Answer over HTTP.
 #[derive(clap::Args)]
@@ -26,12 +27,11 @@ pub struct Arguments {
 }
 
 /// Serves until it is told to end.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let runtime = crate::runtime()?;
-    let shutdown = Shutdown::on_signals(runtime.handle())?;
-    runtime.block_on(async {
+pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
+    let shutdown = Shutdown::on_signals(threads.waiting.handle())?;
+    threads.waiting.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;
-        let service = Arc::new(QueryService::open(lake, Limits::default()).await?);
+        let service = Arc::new(QueryService::open(lake, Limits::default(), threads.questions()).await?);
         let listener = doors::listen(arguments.listen).await?;
         println!("answering on http://{}", listener.local_addr()?);
         let asked = service.clone();
@@ -39,7 +39,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             let service = asked.clone();
             async move { doors::table_metrics(&service, Instant::from(chrono::Utc::now())).await }
         };
-        doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown).await?;
+        doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -21,10 +21,12 @@ use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
+use tokio::runtime::Handle;
 
 use crate::commands::DEFAULT_LAKE;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
+use crate::threads::Threads;
 use crate::{definitions, doors};
 
 /// Consume, keep the tables, answer.
@@ -121,15 +123,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs until it is told to end.
-pub fn run(arguments: Arguments) -> Result<ExitCode> {
+pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let definitions = Arc::new(definitions::read(&arguments.definitions)?);
     let topics = definitions.sources.values().map(|source| source.topics.len()).sum::<usize>();
     ensure!(topics > 0, "no Source in {} names a topic; nothing can be read", arguments.definitions.display());
-    let runtime = crate::runtime()?;
+    let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
-    let service = Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default()))?);
+    let service =
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let mut kafka = KafkaSettings::new(&arguments.bootstrap, &arguments.group);
     if let Some(path) = &arguments.properties_file {
         kafka.properties = properties_of(path)?;
@@ -144,7 +147,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         snapshot_every: arguments.snapshot_every,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    let stored = Tables { lake: lake.clone(), service: service.clone(), runtime: runtime.handle().clone() };
+    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
     let until_caught_up = arguments.until_caught_up;
     let settings = Settings { kafka, worker, definitions, lake, stored: Box::new(stored), until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
@@ -160,7 +164,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
-    runtime.block_on(answering)??;
+    runtime.block_on(answering)?;
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)
@@ -170,13 +174,14 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 struct Tables {
     lake: Lake,
     service: Arc<QueryService>,
-    runtime: tokio::runtime::Handle,
+    waiting: Handle,
+    questions: Handle,
 }
 
 impl Stored for Tables {
     /// Only `/metrics` starts from them: the tables are kept all the same.
     fn newest(&self) -> Vec<AttainmentRow> {
-        self.runtime.block_on(self.service.newest_attainment()).unwrap_or_else(|error| {
+        self.waiting.block_on(self.service.newest_attainment()).unwrap_or_else(|error| {
             eprintln!("warning: the newest results cannot be read: {error}; /metrics shows each once it changes");
             Vec::new()
         })
@@ -185,9 +190,9 @@ impl Stored for Tables {
     fn events(&self, last_epoch: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
         // All of history is one question.
         let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
-        let service = self.runtime.block_on(QueryService::open(self.lake.clone(), limits))?;
-        for day in self.runtime.block_on(service.event_days())? {
-            for events in self.runtime.block_on(service.events_of(&day, last_epoch))? {
+        let service = self.waiting.block_on(QueryService::open(self.lake.clone(), limits, self.questions.clone()))?;
+        for day in self.waiting.block_on(service.event_days())? {
+            for events in self.waiting.block_on(service.events_of(&day, last_epoch))? {
                 take(&events);
             }
         }

@@ -10,9 +10,10 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode};
 
 use crate::commands::DEFAULT_LAKE;
+use crate::threads::Threads;
 
 /// Ask the tables.
-#[derive(Clone, clap::Args)]
+#[derive(clap::Args)]
 pub struct Arguments {
     /// The question, e.g. "SELECT verdict, count(*) FROM attainment GROUP BY verdict"
     #[arg(value_parser = statement)]
@@ -31,21 +32,15 @@ fn statement(text: &str) -> Result<String, String> {
 }
 
 /// Prints the answer.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let runtime = crate::runtime()?;
-    let arguments = arguments.clone();
-    // On a thread of the runtime, whose stack is deep enough for any statement.
-    runtime.block_on(runtime.spawn(answer(arguments)))??;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn answer(arguments: Arguments) -> Result<()> {
-    let lake = Lake::open_existing(&arguments.lake).await?;
-    let service = QueryService::open(lake, Limits::default()).await?;
-    let answer = service.sql(&arguments.statement).await?;
-    let mut chunks = Box::pin(encode(answer, arguments.format));
-    while let Some(chunk) = chunks.try_next().await? {
-        std::io::stdout().write_all(&chunk)?;
-    }
-    Ok(())
+pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
+    threads.waiting.block_on(async {
+        let lake = Lake::open_existing(&arguments.lake).await?;
+        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
+        let answer = service.sql(&arguments.statement).await?;
+        let mut chunks = Box::pin(encode(answer, arguments.format));
+        while let Some(chunk) = chunks.try_next().await? {
+            std::io::stdout().write_all(&chunk)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }

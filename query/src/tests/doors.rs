@@ -1,12 +1,11 @@
-//! The HTTP doors, asked without a network; and once with one.
+//! The HTTP doors, asked without a network.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode, header};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Readiness, router, serve};
+use crate::{Readiness, router};
 
 async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
     let readiness: Readiness = Arc::new(|| Err("no epoch was committed yet".to_owned()));
@@ -160,24 +159,4 @@ async fn statements_are_posted() {
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
         assert!(text.contains(part), "{case}: {text}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_answers_until_it_is_told_to_stop() {
-    let (_folder, _lake, service) = service(limits()).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
-    let address = listener.local_addr().expect("address");
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let doors = router(service, Arc::new(|| Ok(())));
-    let server = tokio::spawn(serve(listener, doors, async { stopped.await.unwrap_or_default() }));
-    for (path, part) in [("/healthz", "\r\n\r\nok\n"), ("/readyz", "ready\n"), ("/", "GET  /v1/trend?agreement=")] {
-        let mut connection = tokio::net::TcpStream::connect(address).await.expect("connection");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-        connection.write_all(request.as_bytes()).await.expect("request");
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.expect("answer");
-        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(part), "{path}: {answer}");
-    }
-    stop.send(()).expect("server is there");
-    server.await.expect("no panic").expect("no error");
 }

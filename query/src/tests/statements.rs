@@ -218,7 +218,7 @@ async fn limits_hold() {
 
     // Ten trillion pairs cannot be summed in a tenth of a second, nor can their query be awaited by the next one.
     let limits = Limits { time_max: Duration::from_millis(100), concurrent_max: 1, ..limits() };
-    let service = QueryService::open(lake.clone(), limits).await.expect("service");
+    let service = QueryService::open(lake.clone(), limits, Handle::current()).await.expect("service");
     let endless = "SELECT sum(a.value + b.value) FROM generate_series(1, 10000000) a, generate_series(1, 1000000) b";
     let error = ask(&service, endless, Format::Csv).await.expect_err("time");
     assert_eq!(error.kind(), "exhausted", "{error}");
@@ -227,7 +227,7 @@ async fn limits_hold() {
     assert!(service.metrics().contains("plimsoll_query_running 0\n"), "{}", service.metrics());
 
     let limits = Limits { memory_bytes_max: 1 << 20, spill_bytes_max: 0, ..super::limits() };
-    let service = QueryService::open(lake, limits).await.expect("service");
+    let service = QueryService::open(lake, limits, Handle::current()).await.expect("service");
     let wide = "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value ORDER BY 2 LIMIT 1";
     let error = ask(&service, wide, Format::Csv).await.expect_err("memory");
     assert_eq!(error.kind(), "exhausted", "{error}");
@@ -248,4 +248,29 @@ async fn r10_the_percentile_of_any_days_is_read_from_the_bins_as_the_page_says()
         let answer = ask(&service, &asked, Format::Csv).await.expect("an answer");
         assert_eq!(answer.lines().nth(1), Some(expected.to_string().as_str()), "{percent} %");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_ends_in_time_also_when_nobody_takes_its_answer() {
+    let limits = Limits { time_max: Duration::from_secs(2), concurrent_max: 1, ..limits() };
+    let (_folder, _lake, service) = service(limits).await;
+    let answer = service.sql("SELECT value FROM generate_series(1, 900000)").await.expect("an answer begins");
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(ask(&service, "SELECT 1 AS one", Format::Csv).await.as_deref(), Ok("one\n1\n"));
+    let rest: Result<Vec<_>, _> = answer.try_collect().await;
+    let error = QueryError::from(rest.expect_err("it was not complete in time"));
+    assert_eq!(error.kind(), "exhausted", "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_metrics_show_waits_for_no_question() {
+    let (_folder, _lake, service) = service(Limits { concurrent_max: 1, ..limits() }).await;
+    let waiting = service.sql("SELECT value FROM generate_series(1, 900000)").await.expect("an answer begins");
+    let minute = Duration::from_secs(60);
+    let newest = tokio::time::timeout(minute, service.newest_attainment()).await.expect("no waiting");
+    // ACME's and Beta's windows of February.
+    assert_eq!(newest.map(|rows| rows.len()), Ok(2));
+    let due = tokio::time::timeout(minute, service.clocks_due_next()).await.expect("no waiting");
+    assert_eq!(due.map(|rows| rows.len()), Ok(0));
+    drop(waiting);
 }
