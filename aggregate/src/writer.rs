@@ -68,6 +68,7 @@ impl EpochOutput {
         self.rows(&facts.clocks)?;
         self.rows(&facts.measures)?;
         self.rows(&facts.attainment)?;
+        self.rows(&facts.credits)?;
         self.rows(&facts.breaches)?;
         self.rows(&facts.attributions)?;
         self.rows(&facts.corrections)

@@ -5,7 +5,7 @@
 //! lanes changes nothing but who does the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the
 //! step: first every lane's first stage, then, with what it found out, every lane's second stage, by ranks: first the
 //! services that follow no other, then the composites of these, and so on; between two ranks what was found out goes to
-//! the lanes of those that follow.
+//! the lanes of those that follow. Last comes what needs the results of several services: the credits of agreements.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::dedup::SeenEvents;
 use crate::gate::{Impact, PlannedChange};
 use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
+use crate::stage::credit::CreditStage;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
 use crate::stage::{Derived, Facts, Step};
@@ -61,6 +62,7 @@ pub struct Folded {
 pub struct LaneGroup {
     portfolio: Arc<Portfolio>,
     lanes: Vec<Lane>,
+    credits: CreditStage,
     watermarks: Watermarks,
 }
 
@@ -68,6 +70,7 @@ pub struct LaneGroup {
 #[derive(Debug, Serialize, Deserialize)]
 struct LaneGroupSnapshot {
     lanes: Vec<(SeenEvents, TicketStage, ChangeStage, ServiceSnapshot)>,
+    credits: CreditStage,
     watermarks: Watermarks,
 }
 
@@ -112,7 +115,12 @@ impl LaneGroup {
             changes: ChangeStage::default(),
             services: ServiceStage::new(&portfolio),
         };
-        LaneGroup { lanes: (0..lanes.max(1)).map(lane).collect(), watermarks: Watermarks::default(), portfolio }
+        LaneGroup {
+            lanes: (0..lanes.max(1)).map(lane).collect(),
+            credits: CreditStage::default(),
+            watermarks: Watermarks::default(),
+            portfolio,
+        }
     }
 
     /// What is measured.
@@ -181,6 +189,7 @@ impl LaneGroup {
             }
             self.hand_on(derived);
         }
+        self.credits.close(&portfolio, &step, &mut facts);
         facts.sort();
         facts
     }
@@ -249,7 +258,11 @@ impl LaneGroup {
             let services = lane.services.snapshot(&self.portfolio);
             (lane.seen.clone(), lane.tickets.clone(), lane.changes.clone(), services)
         });
-        let snapshot = LaneGroupSnapshot { lanes: lanes.collect(), watermarks: self.watermarks.clone() };
+        let snapshot = LaneGroupSnapshot {
+            lanes: lanes.collect(),
+            credits: self.credits.clone(),
+            watermarks: self.watermarks.clone(),
+        };
         Ok(postcard::to_stdvec(&snapshot)?)
     }
 
@@ -271,7 +284,10 @@ impl LaneGroup {
             changes.touch_all();
             Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio, known_until) }
         });
-        let mut group = LaneGroup { lanes: lanes.collect(), watermarks: snapshot.watermarks, portfolio };
+        let lanes = lanes.collect();
+        let mut credits = snapshot.credits;
+        credits.resume(&portfolio);
+        let mut group = LaneGroup { lanes, credits, watermarks: snapshot.watermarks, portfolio };
         group.catch_up();
         Ok(group)
     }

@@ -1,19 +1,20 @@
 //! The mathematics of service levels: events in, facts out, exact to the microsecond.
 //!
 //! What comes in: a checked set of definitions, deliveries of decoded events, and ticks. What goes out: rows of facts
-//! (transitions, outages, clocks, attainment, breaches, corrections). A lane group is a pure function
+//! (transitions, outages, clocks, attainment, credits, breaches, corrections). A lane group is a pure function
 //! `(state, deliveries, tick) -> (state, facts)`: nothing here reads a file, asks the clock, draws a random number or
 //! waits. The same input gives the same rows, in any order of arrival (R21).
 //!
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
-//! who spent a budget; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned
-//! change would cost; `lane` puts it together.
+//! who spent a budget, `credit` what misses give back; `ledger` and `timeline` remember what was said; `stage` folds
+//! events; `gate` asks what a planned change would cost; `lane` puts it together.
 
 pub mod attribution;
 pub mod budget;
 pub mod calendar;
+pub mod credit;
 pub mod dedup;
 pub mod forecast;
 pub mod gate;

@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use plimsoll_schemas::civil::instant_of_local;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
-    Agreement, AgreementType, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy, StateRule, Target,
-    UnknownPolicy, WindowKind,
+    Agreement, AgreementType, CreditTerms, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy, StateRule,
+    Target, UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::{EventKind, TicketType};
 use plimsoll_schemas::ratio::Share;
@@ -140,6 +140,17 @@ pub struct AgreementPlan {
     pub services: Vec<Name>,
     /// The agreements that it rests on, in order (R33).
     pub rests_on: Vec<Name>,
+    /// On which terms it gives credits; `None` when it gives none (R34).
+    pub credits: Option<CreditTerms>,
+}
+
+/// What the versions of one agreement give back for missed promises (R34).
+#[derive(Clone, Debug, Default)]
+pub struct CreditPlan {
+    /// The versions that give anything back.
+    pub versions: BTreeMap<u32, Arc<AgreementPlan>>,
+    /// Tells whether terms or ladders were others when credits were stated.
+    pub digest: u64,
 }
 
 /// One service and what is judged on it.
@@ -193,6 +204,7 @@ pub struct Portfolio {
     objectives: Vec<ObjectivePlan>,
     objective_places: HashMap<ObjectiveKey, ObjectiveIndex>,
     ranks: Vec<Vec<ServiceIndex>>,
+    credit_plans: HashMap<Name, CreditPlan>,
     grace: Micros,
 }
 
@@ -282,7 +294,14 @@ impl Portfolio {
             restated: agreement.retroactive || ended_by.is_some_and(|after| after.retroactive),
             services: agreement.services.iter().map(|id| id.as_str().into()).collect(),
             rests_on: agreement.rests_on.iter().map(|id| id.as_str().into()).collect(),
+            credits: agreement.credits.clone(),
         });
+        if plan.credits.is_some() {
+            let credits = self.credit_plans.entry(plan.id.clone()).or_default();
+            let ladders: Vec<_> = agreement.objectives.iter().map(|one| (&one.id, &one.credits)).collect();
+            credits.digest = digest(&(credits.digest, plan.version, &plan.credits, plan.time_zone, ladders));
+            credits.versions.insert(plan.version, plan.clone());
+        }
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
             let excluded_times = excluded_times(agreement, service);
@@ -375,6 +394,11 @@ impl Portfolio {
         let plan = self.objective(index);
         let sharing = &self.service(plan.service).indicators[plan.indicator].objectives;
         sharing.iter().find(|other| self.objective(**other).agreement.in_force.contains(at)) == Some(&index)
+    }
+
+    /// What the agreement with this id gives back; `None` when none of its versions does.
+    pub fn credit_plan(&self, agreement: &str) -> Option<&CreditPlan> {
+        self.credit_plans.get(agreement)
     }
 
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any

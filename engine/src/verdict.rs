@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::Name;
 
 mod count;
+mod credit;
 mod mean;
 mod parts;
 mod reached;
@@ -106,10 +107,18 @@ pub struct Judged {
     pub budget_left: Option<Micros>,
     /// What is left as a share of the budget; `None` when the target allows nothing.
     pub budget_left_share: Option<Share>,
+    /// The share of the charge that the ladder gives back; `None` when the objective has none (R34).
+    pub credit: Option<Share>,
 }
 
 /// Judges a segment; `over` says that all of it has passed.
 pub fn judge(objective: &Objective, measured: &Measured, over: bool) -> Judged {
+    let judged = judge_target(objective, measured, over);
+    Judged { credit: credit::step_reached(objective, &judged, measured, over), ..judged }
+}
+
+/// Judges by the target alone.
+fn judge_target(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     match &objective.indicator.signal {
         Signal::Availability(policy) | Signal::Downtime(policy) => judge_time(objective, policy, measured, over),
         Signal::LongestOutage(policy) | Signal::OutageCount(policy) => judge_outages(objective, policy, measured, over),
@@ -160,6 +169,7 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
         budget: Some(to_micros(allowance)),
         budget_left: Some(to_micros(left)),
         budget_left_share: share_of(left, allowance),
+        credit: None,
     }
 }
 
@@ -203,6 +213,7 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
         budget: None,
         budget_left: None,
         budget_left_share: share_of(i128::from(limit - value), limit.into()),
+        credit: None,
     }
 }
 

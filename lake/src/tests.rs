@@ -131,6 +131,7 @@ fn attainment(epoch: i64) -> RecordBatch {
         breach_probability_ratio: Some(Decimal(Share(250_000_000))),
         exhaustion_at: Some(Instant(7)),
         breached_at: Some(Instant(5)),
+        credit_ratio: None,
         retracted: false,
         revision: 1,
         recorded_at: Instant(20),

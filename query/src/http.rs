@@ -81,6 +81,24 @@ const DOORS: &[Door] = &[
         shape: Ok,
     },
     Door {
+        path: "/v1/credits",
+        view: "credits",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "window_kind",
+            "finality",
+            "currency",
+            "limited_by",
+        ],
+        time: Some("window_start"),
+        order: &["-window_start", "agreement", "agreement_version", "service", "window_end"],
+        shape: Ok,
+    },
+    Door {
         path: "/v1/agreements",
         view: "agreements",
         filters: &[

@@ -145,6 +145,18 @@ const ROWS: &[(Table, i64, &str)] = &[
 {"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_service":"mail","spent_us":1,"total_us":1,"revision":1,"retracted":true}
 {"agreement":"acme","service":"web","objective":"availability","window_start":"2026-01-01T00:00:00Z","supporting_service":"web","spent_us":1800000000,"total_us":3600000000}"#,
     ),
+    // A credit of all services, revised; and one of each of two windows that begin together.
+    (
+        Table::Credits,
+        1,
+        r#"{"agreement":"acme","window_kind":"month","window_start":"2026-01-01T00:00:00Z","window_end":"2026-02-01T00:00:00Z","finality":"final","currency":"EUR","credit_ratio":"0.100000000","credit_minor":1000,"revision":1}
+{"agreement":"acme","window_kind":"quarter","window_start":"2026-01-01T00:00:00Z","window_end":"2026-04-01T00:00:00Z","finality":"provisional","currency":"EUR","credit_ratio":"0.000000000","credit_minor":0}"#,
+    ),
+    (
+        Table::Credits,
+        4,
+        r#"{"agreement":"acme","window_kind":"month","window_start":"2026-01-01T00:00:00Z","window_end":"2026-02-01T00:00:00Z","finality":"final","currency":"EUR","credit_ratio":"0.250000000","credit_minor":2500,"revision":2}"#,
+    ),
     (
         Table::Corrections,
         4,

@@ -24,6 +24,16 @@ pub(crate) const VIEWS: &[View] = &[
                   FROM history.attainment)
               WHERE place <= 1 AND NOT retracted",
     },
+    // Credits are revised as the results that they follow from, and taken back with them.
+    View {
+        name: "credits",
+        sql: "SELECT * EXCEPT (place, retracted) FROM (
+                  SELECT *, row_number() OVER (
+                      PARTITION BY agreement, agreement_version, service, window_start, window_end
+                      ORDER BY revision DESC, epoch DESC) AS place
+                  FROM history.credits)
+              WHERE place <= 1 AND NOT retracted",
+    },
     // Clocks of tickets: the newest state of each run of each clock.
     View {
         name: "clocks",

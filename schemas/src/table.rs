@@ -18,8 +18,8 @@ use attribution::ATTRIBUTIONS;
 pub use attribution::AttributionRow;
 use rows::*;
 pub use rows::{
-    AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, DeadLetterRow, EpochRow, MeasureRow,
-    OutageRow, ServiceRow, TransitionRow,
+    AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, CreditRow, DeadLetterRow, EpochRow,
+    MeasureRow, OutageRow, ServiceRow, TransitionRow,
 };
 
 use crate::definition::{Signal, WindowKind};
@@ -38,6 +38,7 @@ pub enum Table {
     Clocks,
     Measures,
     Attainment,
+    Credits,
     Breaches,
     Attributions,
     Corrections,
@@ -49,7 +50,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which an epoch commits them.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::Events,
         Table::DeadLetters,
         Table::Transitions,
@@ -57,6 +58,7 @@ impl Table {
         Table::Clocks,
         Table::Measures,
         Table::Attainment,
+        Table::Credits,
         Table::Breaches,
         Table::Attributions,
         Table::Corrections,
@@ -76,6 +78,7 @@ impl Table {
             Table::Clocks => "clocks",
             Table::Measures => "measures",
             Table::Attainment => "attainment",
+            Table::Credits => "credits",
             Table::Breaches => "breaches",
             Table::Attributions => "attributions",
             Table::Corrections => "corrections",
@@ -96,6 +99,7 @@ impl Table {
             Table::Clocks => "one response or resolution clock of one ticket under one objective (R14-R18)",
             Table::Measures => "what an indicator measured in one day bucket; rows of one bucket add up (signed)",
             Table::Attainment => "one objective judged in one window, one row per revision (R12, R22)",
+            Table::Credits => "what is given back for missed promises in one window, one row per revision (R34)",
             Table::Breaches => "one promise that was or may be missed, or a retraction of that (R18, R22, R28)",
             Table::Attributions => {
                 "what one service spent of the budget of a breach, where agreements support one another (R33)"
@@ -118,6 +122,7 @@ impl Table {
             Table::Clocks => schema_of(CLOCKS),
             Table::Measures => schema_of(MEASURES),
             Table::Attainment => schema_of(ATTAINMENT),
+            Table::Credits => schema_of(CREDITS),
             Table::Breaches => schema_of(BREACHES),
             Table::Attributions => schema_of(ATTRIBUTIONS),
             Table::Corrections => schema_of(CORRECTIONS),
@@ -136,6 +141,7 @@ impl Table {
             (_, "supporting_type") => Some(&["ola", "uc"]),
             (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
             (_, "event") => Some(&["warning", "breach", "retraction"]),
+            (_, "limited_by") => Some(&["window", "year"]),
             (_, "finality") => Some(&["provisional", "final"]),
             (_, "retracts") => Some(&["breach", "warning"]),
             (_, "scope") => Some(&["objective", "ticket"]),
@@ -301,6 +307,7 @@ mod tests {
             breach_probability_ratio: Some(Decimal(Share(250_000_000))),
             exhaustion_at: Some(Instant(7)),
             breached_at: Some(Instant(5)),
+            credit_ratio: Some(Decimal(Share(100_000_000))),
             retracted: false,
             revision: 1,
             recorded_at: Instant(20),

@@ -107,7 +107,7 @@ fn shows_columns(shown: &[Vec<String>], said: &[Vec<String>]) -> bool {
 #[test]
 fn commands_on_files_say_what_the_guide_shows() {
     let examples: Vec<_> = ["check", "judge", "gate", "backtest"].into_iter().flat_map(examples).collect();
-    assert_eq!(examples.len(), 6, "the guide checks twice and judges twice, and asks about a change and a draft");
+    assert_eq!(examples.len(), 7, "the guide checks twice and judges three times, and asks about a change and a draft");
     for example in examples {
         example.assert_answered_by(&example.run(Path::new("nowhere")));
     }

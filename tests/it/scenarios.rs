@@ -40,6 +40,7 @@ pub(crate) enum Expected {
     /// What is wrong with the definitions; then nothing else is expected.
     Problems,
     Attainment,
+    Credits,
     Clocks,
     Outages,
     Breaches,
@@ -49,13 +50,14 @@ pub(crate) enum Expected {
 }
 
 /// The tables that are shown for every scenario.
-const SHOWN: &str = "attainment,clocks,outages,breaches,attributions,transitions,dead_letters";
+const SHOWN: &str = "attainment,credits,clocks,outages,breaches,attributions,transitions,dead_letters";
 
 impl Expected {
     pub(crate) fn table(self) -> Option<Table> {
         match self {
             Expected::Problems => None,
             Expected::Attainment => Some(Table::Attainment),
+            Expected::Credits => Some(Table::Credits),
             Expected::Clocks => Some(Table::Clocks),
             Expected::Outages => Some(Table::Outages),
             Expected::Breaches => Some(Table::Breaches),

@@ -64,6 +64,8 @@ enum Format {
 enum Shown {
     /// Objectives judged
     Attainment,
+    /// What is given back for missed promises
+    Credits,
     /// Response and resolution clocks of tickets
     Clocks,
     /// When services were down
@@ -119,6 +121,7 @@ fn tables(judged: &Judged, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>>
     let facts = &judged.facts;
     let batch = |shown: &Shown| match shown {
         Shown::Attainment => to_batch(&facts.attainment).map(|batch| (Table::Attainment, batch)),
+        Shown::Credits => to_batch(&facts.credits).map(|batch| (Table::Credits, batch)),
         Shown::Clocks => to_batch(&facts.clocks).map(|batch| (Table::Clocks, batch)),
         Shown::Outages => to_batch(&facts.outages).map(|batch| (Table::Outages, batch)),
         Shown::Breaches => to_batch(&facts.breaches).map(|batch| (Table::Breaches, batch)),
@@ -148,6 +151,19 @@ fn columns_for_people(table: Table) -> &'static [&'static str] {
             "total_count",
             "outage_count",
             "budget_left_us",
+        ],
+        Table::Credits => &[
+            "agreement",
+            "service",
+            "window_start",
+            "finality",
+            "currency",
+            "minor_digits",
+            "charge_minor",
+            "credit_ratio",
+            "credit_minor",
+            "limited_by",
+            "detail",
         ],
         Table::Clocks => &[
             "agreement",

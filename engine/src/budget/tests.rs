@@ -30,6 +30,7 @@ fn objective(signal: Signal, target: Target, min_coverage: &str) -> Objective {
         min_coverage: share(min_coverage),
         min_sample: 0,
         met_when_empty: false,
+        credits: Vec::new(),
     }
 }
 
@@ -347,6 +348,7 @@ fn r27_the_headroom_is_what_is_left_but_never_more_than_the_rest_of_the_window()
         budget: Some(Micros(100)),
         budget_left: left,
         budget_left_share: None,
+        credit: None,
     };
     for (left, rest, room) in
         [(Some(60), 500, Some(60)), (Some(60), 40, Some(40)), (Some(-1), 500, Some(0)), (None, 500, None)]

@@ -11,10 +11,13 @@
 //!
 //! The services of a step are read by rank: a composite after all of its parts, so that it knows the parts up to the
 //! watermark. It is told of their transitions, never of samples, whatever lane they are in.
+//!
+//! What an agreement gives back for its misses depends on all its services, so `CreditStage` comes after both.
 
 pub mod attribution;
 pub mod breach;
 pub mod change;
+pub mod credit;
 mod known;
 pub mod measure;
 pub mod outlook;
@@ -25,7 +28,7 @@ pub mod ticket;
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{
-    AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, MeasureRow, OutageRow, TransitionRow,
+    AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, CreditRow, MeasureRow, OutageRow, TransitionRow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +62,7 @@ pub struct Facts {
     pub clocks: Vec<ClockRow>,
     pub measures: Vec<MeasureRow>,
     pub attainment: Vec<AttainmentRow>,
+    pub credits: Vec<CreditRow>,
     pub breaches: Vec<BreachRow>,
     pub attributions: Vec<AttributionRow>,
     pub corrections: Vec<CorrectionRow>,
@@ -75,14 +79,15 @@ impl Facts {
             clocks,
             measures,
             attainment,
+            credits,
             breaches,
             attributions,
             corrections,
             spending: _,
         } = self;
-        let lengths =
-            [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len(), breaches.len()];
-        lengths.iter().any(|length| *length > 0) || !attributions.is_empty() || !corrections.is_empty()
+        let lengths = [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len()];
+        let others = [credits.len(), breaches.len(), attributions.len(), corrections.len()];
+        lengths.into_iter().chain(others).any(|length| length > 0)
     }
 
     /// Puts the rows in the order of their tables, which does not depend on the number of lanes.
@@ -92,6 +97,7 @@ impl Facts {
         self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
         self.measures.sort_unstable();
         self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
+        self.credits.sort_unstable();
         self.breaches.sort_unstable();
         self.attributions.sort_unstable();
         self.corrections.sort_unstable();

@@ -496,6 +496,9 @@ impl Written {
         if percentile > Micros::ZERO {
             text.push_str(&format!(", percentile_us {}", percentile.0));
         }
+        if let Some(credit) = self.judged.credit {
+            text.push_str(&format!(", credit {credit}"));
+        }
         text
     }
 }
@@ -504,8 +507,8 @@ fn correction(plan: &ObjectivePlan, reason: &str, before: &Written, now: &Writte
     CorrectionRow {
         agreement: plan.key.agreement.to_string(),
         agreement_version: plan.key.version as i32,
-        service: plan.key.service.to_string(),
-        objective: plan.key.objective.to_string(),
+        service: Some(plan.key.service.to_string()),
+        objective: Some(plan.key.objective.to_string()),
         window_start: now.window.start,
         revision: now.revision,
         reason: reason.to_owned(),
@@ -574,6 +577,7 @@ fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> 
         breach_probability_ratio: told.map(|told| Decimal(told.breach_probability)),
         exhaustion_at: told.and_then(|told| told.exhaustion_at),
         breached_at: now.breached_at,
+        credit_ratio: judged.credit.map(Decimal),
         revision: now.revision,
         retracted: now.retracted,
         recorded_at: step.tick,

@@ -46,6 +46,7 @@ pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: boo
         budget: None,
         budget_left: None,
         budget_left_share: standing.and_then(|standing| standing.left).and_then(|(left, all)| share_of(left, all)),
+        credit: None,
     }
 }
 

@@ -53,5 +53,6 @@ pub(super) fn judge_mean(objective: &Objective, policy: &StatePolicy, measured: 
         budget: None,
         budget_left: None,
         budget_left_share: if restores { None } else { share_of(best - wanted, best) },
+        credit: None,
     }
 }

@@ -28,7 +28,7 @@ fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn get_doors_filter_order_and_limit() {
     let (_folder, _lake, service) = service(limits()).await;
-    let cases: [(&str, &[&str], Value); 12] = [
+    let cases: [(&str, &[&str], Value); 13] = [
         (
             "/v1/attainment?service=web",
             &["window_start", "verdict"],
@@ -41,6 +41,7 @@ async fn get_doors_filter_order_and_limit() {
         ),
         ("/v1/attainment?from=2026-02-01T01:00:00%2B01:00&limit=1", &["agreement"], json!([["acme"]])),
         ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
+        ("/v1/credits?window_kind=month", &["credit_minor", "currency"], json!([[2500, "EUR"]])),
         ("/v1/agreements?agreement=acme", &["name"], json!([["ACME's \"web\", shop"]])),
         (
             "/v1/breaches?event=breach",

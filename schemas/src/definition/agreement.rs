@@ -1,11 +1,12 @@
 //! Agreements and their versions: documents in, checked values out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use super::catalogue::{id_of, labels_of, name_of};
+use super::credit;
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
 use super::model::{Agreement, AgreementType, Definitions, ExcludedTime, MaintenanceTerms, Offering};
@@ -19,16 +20,17 @@ use crate::time::Micros;
 pub(super) fn offering<'a>(root: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Offering {
     let spec = root.get("spec");
     let maintenance = spec.as_ref().and_then(|spec| maintenance_terms(spec, problems));
-    let objectives = spec.map(|spec| objectives(&spec, index, problems)).unwrap_or_default();
-    Offering { id: id_of(root), name: name_of(root), maintenance, objectives }
+    let objectives = spec.as_ref().map(|spec| objectives(spec, index, problems)).unwrap_or_default();
+    let credits = spec.and_then(|spec| credit::rule(&spec, &objectives, problems));
+    Offering { id: id_of(root), name: name_of(root), maintenance, credits, objectives }
 }
 
-/// One version of an agreement, and what it rests on. `None` when it lacks what its place among the versions depends
-/// on; a problem has been told then.
+/// One version of an agreement, and what it rests on; services and offerings are known already. `None` when it lacks what
+/// its place among the versions depends on; a problem has been told then.
 pub(super) fn agreement<'a>(
     root: &Node<'a>,
     index: &Index<'a>,
-    offerings: &BTreeMap<String, Offering>,
+    known: &Definitions,
     edges: &mut Vec<Edge<'a>>,
     problems: &mut Problems,
 ) -> Option<Agreement> {
@@ -48,10 +50,13 @@ pub(super) fn agreement<'a>(
     let time_zone = spec.get("time_zone").and_then(|node| scalar::time_zone(&node, problems)).unwrap_or(Tz::UTC);
     let review_every_months = spec.path(&["review", "every"]).and_then(|node| months(&node, problems));
     let offering = spec.get("offering").and_then(|node| index.reference(&node, Kind::Offering, problems));
-    let followed = offering.as_ref().and_then(|id| offerings.get(id));
+    let followed = offering.as_ref().and_then(|id| known.offerings.get(id));
     let objectives = merged(&spec, followed, index, problems);
     let maintenance = maintenance_terms(&spec, problems).or_else(|| followed.and_then(|offering| offering.maintenance));
     let excluded_times = excluded_times(&spec, &services, problems);
+    let rule = credit::rule(&spec, &objectives, problems).or_else(|| followed.and_then(|offering| offering.credits));
+    let covered: Vec<_> = services.iter().filter_map(|id| known.services.get(id)).collect();
+    let credits = credit::terms(&spec, rule, &objectives, (&covered, offering.as_deref()), problems);
 
     let (from, until) = effective(&spec, problems);
     let retroactive = spec.path(&["effective", "retroactive"]);
@@ -72,6 +77,7 @@ pub(super) fn agreement<'a>(
         review_every_months,
         maintenance,
         excluded_times,
+        credits,
         objectives,
     })
 }

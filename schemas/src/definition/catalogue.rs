@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::composition::composition;
+use super::credit::money;
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
-use super::model::{Cost, Customer, DownWhen, Evidence, Service, StateRule};
+use super::model::{Customer, DownWhen, Evidence, Service, StateRule};
 use super::problem::Problems;
 use super::scalar;
 
@@ -49,7 +50,7 @@ pub(super) fn service<'a>(
         }
     }
     for (tier, cost) in spec.get("costs").map(|costs| costs.entries()).unwrap_or_default() {
-        if let Some(cost) = cost_of(&cost, problems) {
+        if let Some(cost) = money(&cost, problems) {
             service.costs.insert(tier.to_owned(), cost);
         }
     }
@@ -58,20 +59,6 @@ pub(super) fn service<'a>(
     }
     service.state.composition = spec.get("composed_of").and_then(|node| composition(&node, index, problems));
     service
-}
-
-fn cost_of(node: &Node<'_>, problems: &mut Problems) -> Option<Cost> {
-    let amount = node.get("amount")?;
-    let currency = scalar::optional_text(node.get("currency"))?;
-    let hundredths = amount.scalar().and_then(|text| {
-        let (whole, cents) = text.split_once('.').unwrap_or((text, ""));
-        let cents = (cents.len() <= 2).then(|| format!("{cents:0<2}"))?;
-        format!("{whole}{cents}").parse::<i64>().ok()
-    });
-    if hundredths.is_none() {
-        problems.wrong(&amount, "an amount in digits with at most two decimals, such as 1200.00");
-    }
-    Some(Cost { amount_hundredths: hundredths?, currency })
 }
 
 /// More checks than this of one service are a slip of the finger.

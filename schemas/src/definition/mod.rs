@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! text --yaml--> documents with lines --schema--> form is right --index--> ids are known
-//!      --catalogue, composition, calendar, objective, agreement, mapping, claims--> values that mean something
+//!      --catalogue, composition, calendar, objective, credit, agreement, mapping, claims--> values that mean something
 //!      --resolve--> Definitions
 //! ```
 //! Each step tells its problems and hands on what can still be checked, so that one run finds them all. The JSON
@@ -15,6 +15,7 @@
 
 pub mod composition;
 pub mod model;
+pub mod money;
 pub mod source;
 
 mod problem;
@@ -34,6 +35,7 @@ mod calendar;
 mod catalogue;
 mod claims;
 mod content_line;
+mod credit;
 mod holidays;
 mod literal;
 mod mapping;
@@ -46,6 +48,7 @@ mod tests;
 
 pub use composition::{Composition, CompositionRule, Part};
 pub use model::*;
+pub use money::*;
 pub use problem::{Problem, nearest};
 pub use resolve::{File, load};
 pub use scalar::parse_duration;

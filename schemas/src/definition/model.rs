@@ -12,6 +12,7 @@ use crate::ratio::Share;
 use crate::time::{Instant, Micros};
 
 use super::composition::Composition;
+use super::money::{CreditRule, CreditStep, CreditTerms, Money};
 use super::source::Source;
 
 /// Everything that one folder of definitions says. Maps are by id, and every reference in them resolves.
@@ -77,19 +78,10 @@ pub struct Service {
     pub customers: Vec<String>,
     /// The services it needs; acyclic.
     pub depends_on: Vec<String>,
-    /// Monthly cost per tier, in hundredths of the currency.
-    pub costs: BTreeMap<String, Cost>,
+    /// What it costs a month, by tier.
+    pub costs: BTreeMap<String, Money>,
     /// How its state follows from checks and incidents (R3).
     pub state: StateRule,
-}
-
-/// An amount of money per month.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// Hundredths of one unit of the currency.
-    pub amount_hundredths: i64,
-    /// ISO 4217 code, e.g. `EUR`.
-    pub currency: String,
 }
 
 /// How the state of a service follows from what is known of it (R3, R4).
@@ -218,6 +210,8 @@ pub struct Offering {
     pub name: String,
     /// The terms on which maintenance does not count; `None` where it always does.
     pub maintenance: Option<MaintenanceTerms>,
+    /// The terms of its credits; `None` where it says none (R34).
+    pub credits: Option<CreditRule>,
     /// What it promises.
     pub objectives: Vec<Objective>,
 }
@@ -257,6 +251,8 @@ pub struct Agreement {
     pub maintenance: Option<MaintenanceTerms>,
     /// Times that do not count, whatever happened in them.
     pub excluded_times: Vec<ExcludedTime>,
+    /// On which terms it gives credits; `None` when none of its objectives has any (R34).
+    pub credits: Option<CreditTerms>,
     /// The offering's objectives with this agreement's own over them, by id.
     pub objectives: Vec<Objective>,
 }
@@ -327,6 +323,8 @@ pub struct Objective {
     pub min_sample: i64,
     /// The verdict is `met`, not `no_data`, when there was nothing to measure (R11).
     pub met_when_empty: bool,
+    /// The ladder of its credits, from the mildest miss to the worst; empty where it gives none (R34).
+    pub credits: Vec<CreditStep>,
 }
 
 impl Objective {
@@ -630,6 +628,16 @@ impl WindowKind {
     pub const YEAR: WindowKind = WindowKind::Year { first_month: 1 };
     /// Every kind as `as_str` writes it.
     pub const NAMES: [&'static str; 6] = ["day", "week", "month", "quarter", "year", "rolling"];
+
+    /// The months of a window of this kind; `None` where it does not consist of months.
+    pub fn months(self) -> Option<i64> {
+        match self {
+            WindowKind::Month => Some(1),
+            WindowKind::Quarter { .. } => Some(3),
+            WindowKind::Year { .. } => Some(12),
+            WindowKind::Day | WindowKind::Week | WindowKind::Rolling { .. } => None,
+        }
+    }
 
     /// As tables write it.
     pub fn as_str(self) -> &'static str {

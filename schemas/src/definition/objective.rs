@@ -4,6 +4,7 @@ use crate::event::{EventKind, TicketType, Vocabulary};
 use crate::ratio::Share;
 use crate::time::Micros;
 
+use super::credit;
 use super::document::Node;
 use super::index::{Index, Kind};
 use super::model::{
@@ -42,17 +43,19 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
     let indicator = indicator(&node.get("indicator")?, index, problems);
-    let target = target(&node.get("target")?, &indicator.as_ref()?.signal, problems);
+    let target = target(&node.get("target")?, &indicator.as_ref()?.signal, problems)?;
+    let credits = credit::ladder(node, &indicator.as_ref()?.signal, target, window, problems);
     Some(Objective {
         id: scalar::optional_text(node.get("id"))?,
         indicator: indicator?,
-        target: target?,
+        target,
         window,
         warn_at,
         burn_rate_warnings,
         min_coverage: coverage.unwrap_or(Objective::MIN_COVERAGE),
         min_sample: min_sample.unwrap_or(0),
         met_when_empty,
+        credits,
     })
 }
 
@@ -220,7 +223,7 @@ fn ratio_rule(node: &Node<'_>, problems: &mut Problems) -> RatioRule {
 
 /// How a signal is promised: in which direction, and in what it is measured.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Promise {
+pub(super) enum Promise {
     ShareAtLeast,
     ShareAtMost,
     TimeAtLeast,
@@ -231,7 +234,7 @@ enum Promise {
 }
 
 impl Promise {
-    fn of(signal: &Signal) -> Promise {
+    pub(super) fn of(signal: &Signal) -> Promise {
         match signal {
             Signal::Availability(_)
             | Signal::ResponseTime(_)
@@ -265,8 +268,14 @@ impl Promise {
         }
     }
 
+    /// The field of a step of credits that says how far it must be missed, and what stands there.
+    pub(super) fn step_field(self) -> (&'static str, &'static str) {
+        let (field, value) = self.field();
+        (if field == "at_least" { "below" } else { "above" }, value)
+    }
+
     /// Whether a value is written in the form that this takes, though it may not be a good one.
-    fn is_form_of(self, at: &Node<'_>) -> bool {
+    pub(super) fn is_form_of(self, at: &Node<'_>) -> bool {
         let is_share = at.text().is_some_and(|text| text.contains('%'));
         let is_duration = at.text().is_some_and(|text| scalar::parse_duration(text).is_some());
         match self {
@@ -274,6 +283,18 @@ impl Promise {
             Promise::TimeAtLeast | Promise::TimeAtMost => at.text().is_some() && !is_share,
             Promise::CountAtLeast(..) | Promise::CountAtMost => !is_share && !is_duration,
         }
+    }
+
+    /// The target that a value states.
+    pub(super) fn target(self, at: &Node<'_>, problems: &mut Problems) -> Option<Target> {
+        Some(match self {
+            Promise::ShareAtLeast => Target::AtLeast(scalar::positive_share(at, problems)?),
+            Promise::ShareAtMost => Target::AtMost(scalar::share(at, problems)?),
+            Promise::CountAtLeast(least, most) => Target::AtLeastCount(scalar::integer(at, least..=most, problems)?),
+            Promise::TimeAtLeast => Target::AtLeastTime(scalar::positive_duration(at, problems)?),
+            Promise::TimeAtMost => Target::AtMostTime(scalar::duration(at, problems)?),
+            Promise::CountAtMost => Target::AtMostCount(scalar::integer(at, 0..=i64::MAX, problems)?),
+        })
     }
 }
 
@@ -287,12 +308,5 @@ fn target(node: &Node<'_>, signal: &Signal, problems: &mut Problems) -> Option<T
         problems.wrong(&found, format!("{field} with {value}: {signal} cannot be measured otherwise"));
         return None;
     };
-    Some(match promise {
-        Promise::ShareAtLeast => Target::AtLeast(scalar::positive_share(&at, problems)?),
-        Promise::ShareAtMost => Target::AtMost(scalar::share(&at, problems)?),
-        Promise::CountAtLeast(least, most) => Target::AtLeastCount(scalar::integer(&at, least..=most, problems)?),
-        Promise::TimeAtLeast => Target::AtLeastTime(scalar::positive_duration(&at, problems)?),
-        Promise::TimeAtMost => Target::AtMostTime(scalar::duration(&at, problems)?),
-        Promise::CountAtMost => Target::AtMostCount(scalar::integer(&at, 0..=i64::MAX, problems)?),
-    })
+    promise.target(&at, problems)
 }

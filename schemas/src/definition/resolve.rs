@@ -92,7 +92,7 @@ fn read(index: &Index<'_>, holiday_files: &HolidayFiles<'_>, problems: &mut Prob
     let mut supports = Vec::new();
     let mut versions = Vec::new();
     for root in index.of(Kind::Agreement) {
-        let version = agreement(root, index, &definitions.offerings, &mut supports, problems);
+        let version = agreement(root, index, &definitions, &mut supports, problems);
         versions.extend(version.map(|version| (root.clone(), version)));
     }
     check_cycles(&supports, "rests on", problems);

@@ -402,6 +402,12 @@ pub(super) const ATTAINMENT: &[Column] = &[
         "forecast: when the error budget is expected to be spent (R29), UTC; null when that is not within the window",
     ),
     ("breached_at", Time, OPTIONAL, "when the target was out of reach, UTC; null unless breached"),
+    (
+        "credit_ratio",
+        Ratio,
+        OPTIONAL,
+        "share of the charge that its ladder gives back, before several are combined (R34); null without a ladder",
+    ),
     REVISION,
     RETRACTED,
     RECORDED_AT,
@@ -454,6 +460,7 @@ pub struct AttainmentRow {
     pub breach_probability_ratio: Option<Decimal>,
     pub exhaustion_at: Option<Instant>,
     pub breached_at: Option<Instant>,
+    pub credit_ratio: Option<Decimal>,
     pub revision: i32,
     pub retracted: bool,
     pub recorded_at: Instant,
@@ -462,6 +469,65 @@ pub struct AttainmentRow {
 
 impl TableRow for AttainmentRow {
     const TABLE: Table = Table::Attainment;
+}
+
+pub(super) const CREDITS: &[Column] = &[
+    AGREEMENT,
+    AGREEMENT_VERSION,
+    AGREEMENT_TYPE,
+    CUSTOMER,
+    OFFERING,
+    ("service", Text, OPTIONAL, "id of the service that is charged for; null when it is all of the agreement's"),
+    ("window_kind", Text, REQUIRED, "month, quarter or year"),
+    ("window_start", Time, REQUIRED, "first instant of the window, UTC"),
+    ("window_end", Time, REQUIRED, "first instant after the window, UTC"),
+    ("segment_start", Time, REQUIRED, "first instant of the window in which this version was in force, UTC (R13)"),
+    ("segment_end", Time, REQUIRED, "first instant after that, UTC"),
+    ("finality", Text, REQUIRED, "provisional or final (R22)"),
+    ("currency", Text, REQUIRED, "ISO 4217 code of the amounts"),
+    ("minor_digits", SmallInteger, REQUIRED, "decimals of the currency: an amount in minor units has so many"),
+    ("charge_minor", Integer, REQUIRED, "what is charged in the segment, in minor units"),
+    ("credit_ratio", Ratio, REQUIRED, "share of it that the ladders give back together, within the limit of a window"),
+    ("credit_minor", Integer, REQUIRED, "what is given back, within all limits, in minor units"),
+    ("limited_by", Text, OPTIONAL, "window or year: the limit that made it less; null when none did"),
+    ("detail", Text, REQUIRED, "which promises were missed and what each gives back, for people; empty when none"),
+    REVISION,
+    RETRACTED,
+    RECORDED_AT,
+    EPOCH,
+];
+
+/// A row of `credits`; its key is (agreement, version, service, window_start, window_end).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the columns of CREDITS, described there")]
+pub struct CreditRow {
+    pub agreement: String,
+    pub agreement_version: i32,
+    pub agreement_type: String,
+    pub customer: Option<String>,
+    pub offering: Option<String>,
+    pub service: Option<String>,
+    pub window_kind: String,
+    pub window_start: Instant,
+    pub window_end: Instant,
+    pub segment_start: Instant,
+    pub segment_end: Instant,
+    pub finality: String,
+    pub currency: String,
+    pub minor_digits: i32,
+    pub charge_minor: i64,
+    pub credit_ratio: Decimal,
+    pub credit_minor: i64,
+    pub limited_by: Option<String>,
+    pub detail: String,
+    pub revision: i32,
+    pub retracted: bool,
+    pub recorded_at: Instant,
+    pub epoch: i64,
+}
+
+impl TableRow for CreditRow {
+    const TABLE: Table = Table::Credits;
 }
 
 pub(super) const BREACHES: &[Column] = &[
@@ -533,13 +599,13 @@ impl TableRow for BreachRow {
 pub(super) const CORRECTIONS: &[Column] = &[
     AGREEMENT,
     AGREEMENT_VERSION,
-    SERVICE,
-    OBJECTIVE,
+    ("service", Text, OPTIONAL, "id of the service; null for a credit of all services"),
+    ("objective", Text, OPTIONAL, "id of the objective within its agreement; null for a credit (R34)"),
     ("window_start", Time, REQUIRED, "window whose result changed, UTC"),
     REVISION,
     ("reason", Text, REQUIRED, "why: late_event, definition_change or retroactive_version (R24)"),
-    ("before", Text, REQUIRED, "verdict and parts before"),
-    ("after", Text, REQUIRED, "verdict and parts after"),
+    ("before", Text, REQUIRED, "verdict and parts before, or the credit"),
+    ("after", Text, REQUIRED, "verdict and parts after, or the credit"),
     RECORDED_AT,
     EPOCH,
 ];
@@ -550,8 +616,8 @@ pub(super) const CORRECTIONS: &[Column] = &[
 pub struct CorrectionRow {
     pub agreement: String,
     pub agreement_version: i32,
-    pub service: String,
-    pub objective: String,
+    pub service: Option<String>,
+    pub objective: Option<String>,
     pub window_start: Instant,
     pub revision: i32,
     pub reason: String,

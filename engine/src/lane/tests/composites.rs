@@ -346,8 +346,11 @@ fn r32_a_late_result_of_a_part_restates_the_composites_above_it_with_a_correctio
     let late = [(1_000, Happening::Check(10, 0, Status::Down))];
     group.fold(&delivery(&late, events.len() as i64, true), Instant(48 * HOUR));
     let facts = group.close(2, Instant(48 * HOUR), false);
-    let corrected: Vec<_> =
-        facts.corrections.iter().map(|row| (row.service.as_str(), row.revision, row.reason.as_str())).collect();
+    let corrected: Vec<_> = facts
+        .corrections
+        .iter()
+        .map(|row| (row.service.as_deref().unwrap_or_default(), row.revision, row.reason.as_str()))
+        .collect();
     assert_eq!(corrected, [("s4", 2, "late_event"), ("s5", 2, "late_event"), ("s6", 2, "late_event")]);
     let outages: Vec<_> = facts.outages.iter().map(|row| (row.service.as_str(), row.causes.as_str())).collect();
     assert_eq!(outages, [("s0", "http"), ("s4", "s0/http"), ("s5", "s4/s0/http"), ("s6", "s5/s4/s0/http")]);

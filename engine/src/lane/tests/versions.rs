@@ -101,8 +101,11 @@ fn day_zero(facts: &Facts, objective: &str) -> Vec<String> {
     let shown = rows.filter(|row| &*row.service == "mail").map(|row| {
         format!("{} {}/{} r{}{}", row.verdict, row.good_count, row.total_count, row.revision, taken_back(row))
     });
-    let reasons = facts.corrections.iter().filter(|row| row.objective == objective && row.window_start == Instant(0));
-    shown.chain(reasons.filter(|row| row.service == "mail").map(|row| row.reason.clone())).collect()
+    let reasons = facts
+        .corrections
+        .iter()
+        .filter(|row| row.objective.as_deref() == Some(objective) && row.window_start == Instant(0));
+    shown.chain(reasons.filter(|row| row.service.as_deref() == Some("mail")).map(|row| row.reason.clone())).collect()
 }
 
 #[test]

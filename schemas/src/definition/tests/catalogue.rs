@@ -1,7 +1,7 @@
 //! Services, customers and references among them.
 
 use super::{check, document, good};
-use crate::definition::{Cost, DownWhen, Evidence, StateRule};
+use crate::definition::{DownWhen, Evidence, Money, StateRule};
 use crate::time::Micros;
 
 #[test]
@@ -20,8 +20,8 @@ state: {from: checks, down_when: {at_least: 2}, stale_after: 90s}
     let service = good(&text).services.remove("tested").expect("there");
     assert_eq!(service.name, "tested");
     assert_eq!((service.customers, service.depends_on), (vec!["acme".to_owned()], vec!["network".to_owned()]));
-    assert_eq!(service.costs["gold"], Cost { amount_hundredths: 120_050, currency: "EUR".to_owned() });
-    assert_eq!(service.costs["bronze"], Cost { amount_hundredths: 30_000, currency: "JPY".to_owned() });
+    assert_eq!(service.costs["gold"], Money { amount_minor: 120_050, currency: "EUR".to_owned() });
+    assert_eq!(service.costs["bronze"], Money { amount_minor: 300, currency: "JPY".to_owned() });
     let state = StateRule {
         evidence: Evidence::Checks,
         down_when: DownWhen::AtLeast(2),
