@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use plimsoll_schemas::civil::instant_of_local;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
-    Agreement, AgreementType, CreditTerms, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy, StateRule,
-    Target, UnknownPolicy, WindowKind,
+    Agreement, AgreementType, ClockRule, CreditTerms, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy,
+    StateRule, Target, UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::{EventKind, TicketType};
 use plimsoll_schemas::ratio::Share;
@@ -389,11 +389,13 @@ impl Portfolio {
     }
 
     /// Whether an objective speaks for its indicator at an instant: it is the first of those that share it and are in
-    /// force then.
+    /// force then. A level is the sum of all its steps, so one objective speaks for it at all times.
     pub fn speaks(&self, index: ObjectiveIndex, at: Instant) -> bool {
         let plan = self.objective(index);
         let sharing = &self.service(plan.service).indicators[plan.indicator].objectives;
-        sharing.iter().find(|other| self.objective(**other).agreement.in_force.contains(at)) == Some(&index)
+        let may_speak =
+            |other: &&ObjectiveIndex| plan.counts_levels() || self.objective(**other).agreement.in_force.contains(at);
+        sharing.iter().find(may_speak) == Some(&index)
     }
 
     /// What the agreement with this id gives back; `None` when none of its versions does.
@@ -451,13 +453,19 @@ fn counted_name(objective: &Objective) -> String {
     let name = signal.as_str();
     match signal {
         Signal::ResponseTime(rule) | Signal::ResolutionTime(rule) | Signal::FulfilmentTime(rule) => {
-            let priorities = if rule.priorities.is_empty() { "all".to_owned() } else { rule.priorities.join(",") };
+            let priorities = priorities_of(rule);
             let modes = format!("{:?}, {:?}, {:?}", rule.priority_change, rule.reopening, rule.attribution);
             let of = match (signal, rule.ticket_type) {
                 (Signal::ResponseTime(_), TicketType::Request) => " of requests",
                 _ => "",
             };
             format!("{name}{of} {priorities} within {} ({})", rule.within, modes.to_lowercase())
+        }
+        Signal::OverdueCount(rule) => {
+            let priorities = priorities_of(rule);
+            let of = if rule.ticket_type == TicketType::Request { " of requests" } else { "" };
+            let modes = format!("{:?}, {:?}", rule.priority_change, rule.reopening).to_lowercase();
+            format!("{name}{of} {priorities} within {} ({modes})", rule.within)
         }
         Signal::GoodRatio(rule) => {
             format!("{name} of {} ({})", rule.kind.as_str(), format!("{:?}", rule.count).to_lowercase())
@@ -469,6 +477,11 @@ fn counted_name(objective: &Objective) -> String {
         Signal::Satisfaction { good_from } => format!("{name} from {good_from}"),
         _ => name.to_owned(),
     }
+}
+
+/// The priorities of a rule as its name has them.
+fn priorities_of(rule: &ClockRule) -> String {
+    if rule.priorities.is_empty() { "all".to_owned() } else { rule.priorities.join(",") }
 }
 
 /// The id of the calendar that needs no definition: every hour of every day.
@@ -484,7 +497,9 @@ pub fn feed(signal: &Signal) -> Feed {
         | Signal::Mtbf(policy)
         | Signal::Mtbsi(policy)
         | Signal::Mtrs(policy) => Feed::State(*policy),
-        Signal::ResponseTime(_) | Signal::ResolutionTime(_) | Signal::FulfilmentTime(_) => Feed::Tickets,
+        Signal::ResponseTime(_) | Signal::ResolutionTime(_) | Signal::FulfilmentTime(_) | Signal::OverdueCount(_) => {
+            Feed::Tickets
+        }
         Signal::GoodRatio(rule) if rule.kind == EventKind::Incident => Feed::Tickets,
         Signal::ChangeSuccess | Signal::ChangesOnTime | Signal::EmergencyChangeShare => Feed::Changes,
         Signal::GoodRatio(_)
@@ -556,6 +571,11 @@ impl ObjectivePlan {
             Signal::LatencyPercentile { percentile } => Some(percentile),
             _ => None,
         }
+    }
+
+    /// Whether its counts are steps of levels, which last beyond the window in which they lie.
+    pub fn counts_levels(&self) -> bool {
+        matches!(self.objective.indicator.signal, Signal::OverdueCount(_))
     }
 
     /// How long before a window states matter within it, besides those that are held (R7).

@@ -24,11 +24,13 @@ use crate::Name;
 
 mod count;
 mod credit;
+mod level;
 mod mean;
 mod parts;
 mod reached;
 mod stretch;
 
+pub use level::{Level, Levels};
 pub use parts::{ByState, Measured, measure_states};
 pub(crate) use parts::{WHOLE, weights};
 pub use reached::breached_at;

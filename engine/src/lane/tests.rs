@@ -72,6 +72,9 @@ spec:
     - {id: urgent, indicator: {signal: emergency_change_share}, target: {at_most: 20 %}, window: {calendar: week}}
     - {id: promoters, indicator: {signal: net_promoter_score}, target: {at_least: 0}, window: {calendar: day}}
     - {id: requests, indicator: {signal: fulfilment_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: overdue, indicator: {signal: overdue_count, within: 4h}, target: {at_most: 1}, window: {calendar: day}}
+    - {id: overdue-at-all, indicator: {signal: overdue_count, within: 4h, ticket_type: incident}, target: {at_most: 0}, window: {calendar: month}}
+    - {id: overdue-cycles, indicator: {signal: overdue_count, within: 3h, reopening: new_cycle}, target: {at_most: 0}, window: {rolling: 36h}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: lately, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {rolling: 36h}}
     - id: burning
@@ -104,6 +107,7 @@ spec:
       indicator: {signal: resolution_time, within: 30h, reopening: new_cycle}
       target: {at_least: 90 %}
       window: {calendar: week}
+    - {id: overdue, indicator: {signal: overdue_count, within: 6h}, target: {at_most: 1}, window: {calendar: week}}
 ---
 apiVersion: plimsoll/v1
 kind: Agreement
@@ -117,6 +121,7 @@ spec:
       indicator: {signal: resolution_time, within: 10h, reopening: new_cycle}
       target: {at_least: 80 %}
       window: {calendar: week}
+    - {id: overdue, indicator: {signal: overdue_count, within: 6h}, target: {at_most: 2}, window: {calendar: week}}
 ---
 apiVersion: plimsoll/v1
 kind: Agreement
@@ -226,6 +231,7 @@ impl Happening {
 mod attributions;
 mod composites;
 mod counts;
+mod levels;
 mod reference;
 mod versions;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use plimsoll_schemas::definition::Target;
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
@@ -25,7 +26,7 @@ use crate::budget::{BurnPair, Course, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
-use crate::verdict::{Judged, Measured, Value, Verdict, judge, undecided_outage};
+use crate::verdict::{Judged, Levels, Measured, Value, Verdict, judge, undecided_outage};
 use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
 
 /// What is remembered of one objective.
@@ -129,6 +130,12 @@ impl ObjectiveState {
     /// Counts something into the windows of its instant, or takes it back, when this version may no longer be the one
     /// that is in force then.
     pub fn contribute(&mut self, plan: &ObjectivePlan, contribution: Contribution) {
+        if plan.counts_levels() {
+            // Also what was before this version: a ticket that was opened then may be open still.
+            self.tally.step(contribution.at, contribution.good, contribution.total);
+            self.touch(contribution.at);
+            return;
+        }
         if !self.last_stretch.contains(contribution.at) {
             self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
@@ -279,7 +286,7 @@ impl ObjectiveState {
         now: Instant,
         known: &mut Known<'_>,
     ) -> Found {
-        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, now) };
+        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, touched, now) };
         let Judging { window, segment, last } = judging;
         let over = segment.end <= now;
         let (states, below) = (known.states, known.below);
@@ -312,9 +319,13 @@ impl ObjectiveState {
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
-    fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, now: Instant) -> Found {
+    fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, touched: Option<Instant>, now: Instant) -> Found {
         let Judging { window, segment, last } = judging;
-        let (good_count, total_count) = self.tally.sums(window);
+        let levels = plan.counts_levels().then(|| self.tally.levels(Window { end: segment.end.min(now), ..segment }));
+        let (good_count, total_count) = match levels.as_ref().map(Levels::worst) {
+            Some(worst) => (worst.in_time, worst.open),
+            None => self.tally.sums(window),
+        };
         let percentile = plan.percentile().and_then(|share| self.tally.latencies(window).percentile(share));
         let measured = Measured {
             good_count,
@@ -327,8 +338,15 @@ impl ObjectiveState {
         };
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
-        let breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (warnings, spending, told, spent) = (None, None, None, Vec::new());
+        let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
+        let (mut warnings, spending, told, spent) = (None, None, None, Vec::new());
+        if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
+            breached_at = levels.exceeds(limit);
+            let used_up = |share| levels.used_up(share, limit);
+            warnings = self
+                .may_warn_anew(plan, window, (&measured, &judged), touched)
+                .then(|| used(plan, used_up).filter(in_time_of(plan, window)).collect());
+        }
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
@@ -418,17 +436,26 @@ fn of_window(start: Instant) -> Range<(Instant, Warning)> {
 /// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
 /// it was the newest, for the ones before it warned of the rest.
 fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: Micros) -> Vec<(Warning, Breach)> {
-    let used = plan.objective.warn_at.iter().filter_map(|&share| {
-        let detail = format!("promised {}, {share} of what that allows is used", plan.objective.target);
-        Some((Warning::Used(share), Breach { at: course.used_up(share)?, detail }))
-    });
     let pairs = if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() };
     let burning = pairs.iter().flat_map(|pair| {
         let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
         course.burning(pair).into_iter().map(said)
     });
+    used(plan, |share| course.used_up(share)).chain(burning).filter(in_time_of(plan, window)).collect()
+}
+
+/// The shares of what the target allows that are used up, each from the instant that `used_up` tells (R28).
+fn used(plan: &ObjectivePlan, used_up: impl Fn(Share) -> Option<Instant>) -> impl Iterator<Item = (Warning, Breach)> {
+    plan.objective.warn_at.iter().filter_map(move |&share| {
+        let detail = format!("promised {}, {share} of what that allows is used", plan.objective.target);
+        Some((Warning::Used(share), Breach { at: used_up(share)?, detail }))
+    })
+}
+
+/// Whether a warning is of the time in which its window was the newest.
+fn in_time_of(plan: &ObjectivePlan, window: Window) -> impl Fn(&(Warning, Breach)) -> bool {
     let newest_from = newest_from(plan.window_kind(), plan.agreement.time_zone, window);
-    used.chain(burning).filter(|(_, said)| said.at >= newest_from).collect()
+    move |(_, said)| said.at >= newest_from
 }
 
 impl Found {

@@ -1,8 +1,8 @@
 //! What was counted for one objective, kept so that any of its windows can be summed up.
 //!
 //! Counts lie at the start of the longest stretch around them that no window cuts, so a window is a sum over few of
-//! them; those of latencies whose percentile is wanted lie there bin by bin. All are signed: what turns out not to have
-//! been is subtracted.
+//! them; those of latencies whose percentile is wanted lie there bin by bin. Steps of levels lie at their own instants,
+//! and every step since the first is part of a level. All are signed: what turns out not to have been is subtracted.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use plimsoll_schemas::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::{Bin, Histogram};
+use crate::verdict::{Level, Levels};
 use crate::window::Window;
 
 /// Good and total counts by their place in time and, of latencies, their bin.
@@ -24,6 +25,23 @@ impl Tally {
     pub fn count(&mut self, stretch_start: Instant, bin: Option<Bin>, good: i64, total: i64) {
         let sums = self.counts.entry((stretch_start, bin)).or_default();
         *sums = (sums.0.saturating_add(good), sums.1.saturating_add(total));
+    }
+
+    /// Lets the levels of tickets in time and of open ones step up or down.
+    pub fn step(&mut self, at: Instant, in_time: i64, open: i64) {
+        self.count(at, None, in_time, open);
+        if self.counts.get(&(at, None)) == Some(&(0, 0)) {
+            self.counts.remove(&(at, None));
+        }
+    }
+
+    /// The levels within a segment.
+    pub fn levels(&self, segment: Window) -> Levels {
+        let steps = |((at, _), step): (&(Instant, Option<Bin>), &(i64, i64))| (*at, *step);
+        let before = self.counts.range(..=(segment.start, None)).map(steps);
+        let first = before.fold(Level::default(), |level, (_, step)| level.after(step));
+        let within = self.within(segment).map(steps).skip_while(|(at, _)| *at == segment.start);
+        Levels::new(segment.start, first, within)
     }
 
     /// Whether something was counted in a window, if only a zero.

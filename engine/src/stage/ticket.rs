@@ -19,8 +19,9 @@ use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, S
 use crate::state::service::Claim;
 use crate::ticket::{
     Attributes, ClockKind, ClockResult, ClockVerdict, Passed, Term, TicketHistory, TicketLog, TicketRecord, clocks,
-    used_up,
+    exceeded, open_times, used_up,
 };
+use crate::window::Window;
 
 /// A clock's name within its ticket: whose it is, and which run.
 type ClockKey = (ObjectiveKey, u32);
@@ -137,7 +138,7 @@ struct Found {
     /// True when no service of it is in the catalogue.
     unassigned: bool,
     /// When something else would be found though nothing arrives: a running clock warns; it is breached, in the first
-    /// agreed microsecond after it is due; or another version comes into force.
+    /// agreed microsecond after it is due; a ticket is overdue; or another version comes into force.
     changes: Vec<Instant>,
 }
 
@@ -160,6 +161,9 @@ impl Found {
                     CountRule::EachEvent => found.count_each_record(plan, history),
                     CountRule::OncePerTicketAtClosing => found.count_at_closing(plan, history),
                 }
+            } else if let Signal::OverdueCount(rule) = &plan.objective.indicator.signal {
+                let in_force = portfolio.service(plan.service).indicators[plan.indicator].in_force;
+                found.count_levels(plan, rule, history, in_force, now);
             } else if let Some((kind, rule)) = clock_rule(&plan.objective.indicator.signal) {
                 passed.insert(objective, found.run_clocks(plan, kind, rule, history, before, now));
             }
@@ -187,6 +191,35 @@ impl Found {
         {
             // Two records may each have told one of the two: together they are believed as far as they make sense.
             self.counts.push((plan.key.clone(), closing.closed_at, good.min(total), total));
+        }
+    }
+
+    /// Counts the ticket as open and, until it is overdue, as in time, as steps of both levels: those that lie before
+    /// `now`, for what lies at it has not lasted yet. `in_force` is when any objective over the same levels is.
+    fn count_levels(
+        &mut self,
+        plan: &ObjectivePlan,
+        rule: &ClockRule,
+        history: &TicketHistory,
+        in_force: Window,
+        now: Instant,
+    ) {
+        let mut steps: BTreeMap<Instant, (i64, i64)> = BTreeMap::new();
+        let mut step = |at: Instant, in_time: i64, open: i64| {
+            let sums = steps.entry(at.max(in_force.start)).or_default();
+            *sums = (sums.0 + in_time, sums.1 + open);
+        };
+        for time in open_times(history, rule, &|attributes| applies(plan, attributes), &plan.calendar, now) {
+            step(time.from, 1, 1);
+            time.overdue_from.into_iter().for_each(|at| step(at, -1, 0));
+            time.until.into_iter().for_each(|at| step(at, -i64::from(time.overdue_from.is_none()), -1));
+        }
+        for (at, (in_time, open)) in steps.into_iter().filter(|(at, step)| *at < in_force.end && *step != (0, 0)) {
+            if at < now {
+                self.counts.push((plan.key.clone(), at, in_time, open));
+            } else {
+                self.changes.push(at + Micros(1));
+            }
         }
     }
 
@@ -220,8 +253,9 @@ impl Found {
                 };
                 self.counts.extend(good.map(|good| (plan.key.clone(), at, good, 1)));
             }
-            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
-                self.changes.extend(plan.calendar.due(due, Micros(1)));
+            if clock.verdict == ClockVerdict::Running {
+                let exceeded = exceeded(history, rule, &plan.calendar, &clock, now);
+                self.changes.extend(exceeded.map(|at| at + Micros(1)));
             }
             self.warn(plan, rule, history, &clock, now);
             self.clocks.push(((plan.key.clone(), clock.cycle), clock));

@@ -6,7 +6,7 @@ use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::history::{Attributes, Cycle, Pause, TicketHistory, earliest};
+use super::history::{Attributes, Cycle, Pause, Segment, TicketHistory, earliest};
 use crate::Name;
 use crate::calendar::Calendar;
 use crate::window::Window;
@@ -129,16 +129,7 @@ pub fn clocks(
     term: Term<'_>,
     now: Instant,
 ) -> Vec<ClockResult> {
-    let stop = |cycle: &Cycle| match kind {
-        ClockKind::Response => earliest(cycle.acknowledged_at, cycle.resolved_at),
-        ClockKind::Resolution => cycle.resolved_at,
-    };
-    let span = |cycle: &Cycle| (cycle.started_at, stop(cycle));
-    let spans: Vec<_> = match (kind, rule.reopening) {
-        (ClockKind::Resolution, Reopening::SameCycle) => vec![(history.opened_at, stop(&history.cycle))],
-        (_, Reopening::NewCycle) | (ClockKind::Resolution, Reopening::Largest) => history.cycles().map(span).collect(),
-        _ => history.cycles().take(1).map(span).collect(),
-    };
+    let spans = spans(history, kind, rule);
     let judge = Judge { history, rule, applies, calendar, pauses: pauses_of(history, rule), now };
     let results = spans.into_iter().zip(0..).filter_map(|(span, cycle)| Some((judge.clock(cycle, span)?, span)));
     if rule.reopening != Reopening::Largest {
@@ -148,6 +139,78 @@ pub fn clocks(
     let largest = results.reduce(|best, next| if rank(&next.0) > rank(&best.0) { next } else { best });
     let largest = largest.map(|(result, span)| (ClockResult { cycle: 0, ..result }, span));
     largest.and_then(|(result, span)| judge.within(&term, result, span)).into_iter().collect()
+}
+
+/// From what starts each clock until what stops it, by cycle.
+fn spans(history: &TicketHistory, kind: ClockKind, rule: &ClockRule) -> Vec<Span> {
+    let stop = |cycle: &Cycle| match kind {
+        ClockKind::Response => earliest(cycle.acknowledged_at, cycle.resolved_at),
+        ClockKind::Resolution => cycle.resolved_at,
+    };
+    let span = |cycle: &Cycle| (cycle.started_at, stop(cycle));
+    match (kind, rule.reopening) {
+        (ClockKind::Resolution, Reopening::SameCycle) => vec![(history.opened_at, stop(&history.cycle))],
+        (_, Reopening::NewCycle) | (ClockKind::Resolution, Reopening::Largest) => history.cycles().map(span).collect(),
+        _ => history.cycles().take(1).map(span).collect(),
+    }
+}
+
+/// A time in which a ticket was open and one rule applied to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenTime {
+    /// Its first instant.
+    pub from: Instant,
+    /// The instant after which more than the time allowed was used; `None` when it was not within this time, and lies
+    /// at no known instant ahead. It may lie ahead while this time lasts.
+    pub overdue_from: Option<Instant>,
+    /// The first instant after it; `None` while it lasts.
+    pub until: Option<Instant>,
+}
+
+/// When a ticket was open under a rule, and when it was overdue: when its resolution clock, as it ran then, had used more
+/// than the time allowed (R10). None for a cancelled ticket (R17). In order, without overlap.
+///
+/// Unlike a clock's result, this is about each instant by itself: a ticket that moves away or is resolved is overdue no
+/// longer, and again where it returns (R37) or is reopened (R16). The arguments are those of [`clocks`].
+pub fn open_times(
+    history: &TicketHistory,
+    rule: &ClockRule,
+    applies: &dyn Fn(&Attributes) -> bool,
+    calendar: &Calendar,
+    now: Instant,
+) -> Vec<OpenTime> {
+    let judge = Judge { history, rule, applies, calendar, pauses: pauses_of(history, rule), now };
+    let mut times = Vec::new();
+    for (start, stop) in spans(history, ClockKind::Resolution, rule) {
+        for (started_at, segment) in judge.covered(start, stop) {
+            let overdue_from = judge.exceeded(&Stretch { started_at, until: segment.until, priority: None });
+            // Under `same_cycle` the times spent resolved lie within the span.
+            for cycle in history.cycles() {
+                let from = segment.from.max(cycle.started_at);
+                let until = earliest(segment.until, cycle.resolved_at);
+                let is_before_end = |at: &Instant| until.is_none_or(|until| *at < until);
+                if is_before_end(&from) {
+                    let overdue_from = overdue_from.map(|at| at.max(from)).filter(is_before_end);
+                    times.push(OpenTime { from, overdue_from, until });
+                }
+            }
+        }
+    }
+    times.retain(|_| history.cancelled_at.is_none());
+    times
+}
+
+/// The instant after which a clock has used more than its target, or will have if it goes on; `None` when that lies at no
+/// known instant. `now` is the one that the clock was read at.
+pub fn exceeded(
+    history: &TicketHistory,
+    rule: &ClockRule,
+    calendar: &Calendar,
+    clock: &ClockResult,
+    now: Instant,
+) -> Option<Instant> {
+    let judge = Judge { history, rule, applies: &|_| true, calendar, pauses: pauses_of(history, rule), now };
+    judge.exceeded(&Stretch { started_at: clock.started_at, until: clock.stopped_at, priority: None })
 }
 
 /// When each of these shares of a clock's target is or was used up while it ran (R28), in their order; shares that
@@ -236,7 +299,7 @@ struct Judge<'a> {
     now: Instant,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     /// The clock of one cycle, were the version always in force; `None` if the objective never applied.
     fn clock(&self, cycle: u32, (start, stop): Span) -> Option<ClockResult> {
         let stop = earliest(stop, self.history.cancelled_at);
@@ -306,20 +369,26 @@ impl Judge<'_> {
         }
     }
 
-    /// The times within `[start, stop)` in which the objective applied, with the start that R15 gives to each.
-    fn stretches(&self, start: Instant, stop: Option<Instant>) -> Vec<Stretch<'_>> {
-        let mut stretches: Vec<Stretch<'_>> = Vec::new();
+    /// The segments of `[start, stop)` in which the objective applied, with the start that R15 gives to each.
+    fn covered(&self, start: Instant, stop: Option<Instant>) -> impl Iterator<Item = (Instant, Segment<'a>)> {
         let mut started_at = start;
-        let mut before: Option<&Name> = None;
-        for segment in self.history.segments(start, stop) {
+        let mut before: Option<&'a Name> = None;
+        let started = move |segment: Segment<'a>| {
             let priority = segment.attributes.priority.as_ref();
             if self.rule.priority_change == PriorityChange::Restart && priority != before {
                 started_at = segment.from;
             }
             before = priority;
-            if !self.covers(segment.attributes) {
-                continue;
-            }
+            (started_at, segment)
+        };
+        self.history.segments(start, stop).map(started).filter(|(_, segment)| self.covers(segment.attributes))
+    }
+
+    /// The times within `[start, stop)` in which the objective applied, under one start each.
+    fn stretches(&self, start: Instant, stop: Option<Instant>) -> Vec<Stretch<'_>> {
+        let mut stretches: Vec<Stretch<'_>> = Vec::new();
+        for (started_at, segment) in self.covered(start, stop) {
+            let priority = segment.attributes.priority.as_ref();
             match stretches.last_mut() {
                 Some(last) if last.started_at == started_at => {
                     (last.until, last.priority) = (segment.until, priority);
@@ -376,6 +445,12 @@ impl Judge<'_> {
             due_at = self.calendar.due(stretch.started_at, allowed)?;
         }
         Some(due_at)
+    }
+
+    /// The instant after which more than the target is used: with the first microsecond from there on the clock is
+    /// breached. It is later than the due instant where agreed time pauses there.
+    fn exceeded(&self, stretch: &Stretch<'_>) -> Option<Instant> {
+        self.reached(stretch, self.rule.within + Micros(1)).map(|at| at - Micros(1))
     }
 
     /// The instant whose window a result belongs to (R18).

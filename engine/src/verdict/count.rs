@@ -11,14 +11,16 @@
 //! number at most s              n - g <= s
 //! ```
 //!
-//! An open window that misses its target so far is at risk: what is still to come may mend it.
+//! An open window that misses its target so far is at risk: what is still to come may mend it. The largest number of
+//! overdue tickets is mended by nothing: here `n` are the tickets that were open when most were overdue, and `g` those of
+//! them in time. It is at risk when the highest share at which it warns is used up.
 
 use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, Target};
 use plimsoll_schemas::ratio::Share;
 
 use super::parts::{Measured, WHOLE};
-use super::{Judged, Value, Verdict, share_of};
+use super::{Judged, Value, Verdict, risk_share, share_of};
 
 /// How far what was counted keeps a promise.
 struct Standing {
@@ -28,15 +30,26 @@ struct Standing {
     left: Option<(i128, i128)>,
 }
 
+impl Standing {
+    /// Whether this share, in billionths, of what the target allows is used up, and something is.
+    fn is_used_up(&self, share: i128) -> bool {
+        self.left.is_some_and(|(left, all)| left < all && (all - left) * WHOLE >= all * share)
+    }
+}
+
 /// Judges what was counted in a segment; `over` says that all of it has passed.
 pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     let standing = standing(objective, measured);
+    let is_level = matches!(objective.indicator.signal, Signal::OverdueCount(_));
     let verdict = match &standing {
         None if objective.met_when_empty => Verdict::Met,
         None => Verdict::NoData,
         Some(_) if measured.total_count < objective.min_sample => Verdict::InsufficientData,
+        Some(standing) if standing.kept && !over && is_level && standing.is_used_up(risk_share(objective)) => {
+            Verdict::AtRisk
+        }
         Some(standing) if standing.kept => Verdict::Met,
-        Some(_) if over => Verdict::Breached,
+        Some(_) if over || is_level => Verdict::Breached,
         Some(_) => Verdict::AtRisk,
     };
     Judged {

@@ -544,6 +544,38 @@ fn latency_percentile() -> Judged {
     judge(&objective(Signal::LatencyPercentile { percentile }, Target::AtMostTime(Micros(300_000))), &sums, true)
 }
 
+/// Three tickets, in minutes of the day: open from 8:00 to 11:00, from 8:30 to 10:45 and from 9:00 to 11:00, the first
+/// two overdue after two hours.
+fn overdue_count() -> Judged {
+    let steps = [(480, 1, 1), (510, 1, 1), (540, 1, 1), (600, -1, 0), (630, -1, 0), (645, 0, -1), (660, -1, -2)];
+    let steps = steps.into_iter().map(|(minute, in_time, open)| (Instant(minute), (in_time, open)));
+    let levels = Levels::new(Instant(0), Level::default(), steps);
+    assert_eq!((levels.exceeds(1), levels.worst().open), (Some(Instant(630)), 3));
+    let Level { in_time, open } = levels.worst();
+    let signal = Signal::OverdueCount(ClockRule::default());
+    counted(&signal, Target::AtMostCount(1), in_time, open, Micros::ZERO)
+}
+
+#[test]
+fn r10_a_number_of_overdue_tickets_that_was_too_large_is_mended_by_nothing() {
+    // Of five open tickets so many are in time; at most two may be overdue.
+    let ask = |in_time, over| {
+        let sums = Measured { good_count: in_time, total_count: 5, ..Measured::default() };
+        let promise = objective(Signal::OverdueCount(ClockRule::default()), Target::AtMostCount(2));
+        let judged = judge(&promise, &sums, over);
+        (judged.verdict, judged.value, judged.budget_left_share)
+    };
+    let number = |count| Some(Value::Count(count));
+    assert_eq!(ask(5, false), (Verdict::Met, number(0), Some(Share(1_000_000_000))));
+    assert_eq!(ask(4, false).0, Verdict::Met, "50 % are less than 90 %");
+    assert_eq!(ask(3, false), (Verdict::AtRisk, number(2), Some(Share(0))));
+    assert_eq!(ask(3, true).0, Verdict::Met);
+    assert_eq!(ask(2, false), (Verdict::Breached, number(3), Some(Share(-500_000_000))));
+    let none = objective(Signal::OverdueCount(ClockRule::default()), Target::AtMostCount(0));
+    let all_in_time = Measured { good_count: 5, total_count: 5, ..Measured::default() };
+    assert_eq!(judge(&none, &all_in_time, false).verdict, Verdict::Met, "none is overdue of none that may be");
+}
+
 #[test]
 fn r10_the_examples_of_the_page() {
     const PAGE: &str = include_str!("../../../docs/rules/r10-indicators.md");
@@ -580,6 +612,7 @@ fn r10_the_examples_of_the_page() {
         ("`mtbsi` ", in_november(Signal::Mtbsi(POLICY), Target::AtLeastTime(hours(1)))),
         ("`mtrs` ", in_november(Signal::Mtrs(POLICY), Target::AtMostTime(hours(1)))),
         ("`fulfilment_time` ", counted(Signal::FulfilmentTime(clock), share, 18, 20)),
+        ("`overdue_count` ", overdue_count()),
         ("`good_ratio` ", counted(Signal::GoodRatio(ratio), share, 990, 1_000)),
         ("`error_count` ", counted(Signal::ErrorCount { kind: monitoring }, Target::AtMostCount(1), 990, 1_000)),
         (

@@ -366,6 +366,8 @@ pub enum Signal {
     ResolutionTime(ClockRule),
     /// Share of requests fulfilled within a limit: the resolution time of requests.
     FulfilmentTime(ClockRule),
+    /// The most tickets that were open at once beyond the limit of their resolution.
+    OverdueCount(ClockRule),
     /// Share of good among counted things that events of one kind carry.
     GoodRatio(RatioRule),
     /// Share of finished changes that succeeded.
@@ -657,7 +659,7 @@ impl Signal {
     pub const GOOD_FROM: i64 = 4;
 
     /// Every signal as `as_str` writes it.
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 21] = [
         "availability",
         "downtime",
         "longest_outage",
@@ -668,6 +670,7 @@ impl Signal {
         "response_time",
         "resolution_time",
         "fulfilment_time",
+        "overdue_count",
         "good_ratio",
         "change_success",
         "satisfaction",
@@ -693,6 +696,7 @@ impl Signal {
             Signal::ResponseTime(_) => "response_time",
             Signal::ResolutionTime(_) => "resolution_time",
             Signal::FulfilmentTime(_) => "fulfilment_time",
+            Signal::OverdueCount(_) => "overdue_count",
             Signal::GoodRatio(_) => "good_ratio",
             Signal::ChangeSuccess => "change_success",
             Signal::Satisfaction { .. } => "satisfaction",

@@ -127,6 +127,7 @@ fn indicator<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         "fulfilment_time" => {
             Signal::FulfilmentTime(ClockRule { ticket_type: TicketType::Request, ..clock_rule(node, problems) })
         }
+        "overdue_count" => Signal::OverdueCount(clock_rule(node, problems)),
         "good_ratio" => Signal::GoodRatio(ratio_rule(node, problems)),
         "change_success" => Signal::ChangeSuccess,
         "satisfaction" => {
@@ -252,7 +253,7 @@ impl Promise {
             Signal::Downtime(_) | Signal::LongestOutage(_) | Signal::Mtrs(_) | Signal::LatencyPercentile { .. } => {
                 Promise::TimeAtMost
             }
-            Signal::OutageCount(_) | Signal::ErrorCount { .. } => Promise::CountAtMost,
+            Signal::OutageCount(_) | Signal::ErrorCount { .. } | Signal::OverdueCount(_) => Promise::CountAtMost,
         }
     }
 

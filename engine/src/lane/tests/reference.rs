@@ -9,11 +9,11 @@ use super::*;
 
 /// The half hours from 1970 until 2001-01-01, a Monday, when this world begins: calendars with hours know nothing of
 /// 1970.
-const EPOCH: i64 = 11_323 * 48;
+pub(super) const EPOCH: i64 = 11_323 * 48;
 
 /// Half hours in a day, and in the week in which everything happens.
-const DAY: usize = 48;
-const WEEK: usize = 7 * DAY;
+pub(super) const DAY: usize = 48;
+pub(super) const WEEK: usize = 7 * DAY;
 
 /// Silence of so many half hours makes `web` unknown.
 const STALE: i64 = 4;

@@ -338,7 +338,7 @@ fn fields_belong_to_their_signals() {
             "7: spec.objectives[0].indicator.kind: found \"change\", expected no such field: it belongs to the signals \
              good_ratio, throughput and error_count",
             "7: spec.objectives[0].indicator.priorities: found a list, expected no such field: it belongs to the \
-             signals response_time, resolution_time and fulfilment_time",
+             signals response_time, resolution_time, fulfilment_time and overdue_count",
             "7: spec.objectives[0].indicator.within: found \"4h\", expected no such field",
         ],
     );
@@ -354,10 +354,11 @@ fn fields_belong_to_their_signals() {
 #[test]
 fn settings_belong_to_their_signals() {
     const STATES: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi and mtrs";
-    const CLOCKS: &str = "response_time, resolution_time and fulfilment_time";
+    const SHARES: &str = "response_time, resolution_time and fulfilment_time";
+    const CLOCKS: &str = "response_time, resolution_time, fulfilment_time and overdue_count";
     const AGREED: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, \
-                          resolution_time, fulfilment_time and throughput";
-    const STATES_AND_CLOCKS: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, resolution_time and fulfilment_time";
+                          resolution_time, fulfilment_time, overdue_count and throughput";
+    const STATES_AND_CLOCKS: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, resolution_time, fulfilment_time and overdue_count";
     let signals = [
         ("availability", "at_least: 9 %"),
         ("downtime", "at_most: 1h"),
@@ -369,6 +370,7 @@ fn settings_belong_to_their_signals() {
         ("response_time, within: 1h", "at_least: 9 %"),
         ("resolution_time, within: 1h", "at_least: 9 %"),
         ("fulfilment_time, within: 1h", "at_least: 9 %"),
+        ("overdue_count, within: 1h", "at_most: 9"),
         ("good_ratio, kind: change", "at_least: 9 %"),
         ("change_success", "at_least: 9 %"),
         ("satisfaction", "at_least: 9 %"),
@@ -391,7 +393,7 @@ fn settings_belong_to_their_signals() {
         ("indicator.denominator", "elapsed", "\"elapsed\"", STATES),
         ("indicator.min_outage", "5m", "\"5m\"", STATES),
         ("indicator.degraded", "down", "\"down\"", "availability and downtime"),
-        ("indicator.attribution", "opened", "\"opened\"", CLOCKS),
+        ("indicator.attribution", "opened", "\"opened\"", SHARES),
         ("indicator.min_duration", "5m", "\"5m\"", "outage_count"),
     ] {
         for (signal, target) in signals {
