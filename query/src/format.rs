@@ -55,14 +55,28 @@ impl Format {
         Format::ALL[self as usize].2
     }
 
-    /// The first format that an `Accept` header names; JSON when it accepts anything, `None` when nothing fits.
+    /// The format that an `Accept` header likes best, of equals the first; JSON when it accepts anything, `None` when
+    /// nothing fits (RFC 9110, 12.5.1).
     pub fn accepted(accept: &str) -> Option<Format> {
-        accept.split(',').find_map(|range| match range.split(';').next().unwrap_or_default().trim() {
+        let liked = accept.split(',').filter_map(|range| {
+            let range = range.to_ascii_lowercase();
+            let mut parts = range.split(';').map(str::trim);
+            let format = Format::of_media_range(parts.next()?)?;
+            let quality = parts.find_map(|part| part.strip_prefix("q="));
+            let quality = quality.map_or(1.0, |quality| quality.parse::<f32>().unwrap_or_default());
+            (quality > 0.0).then_some((quality, format))
+        });
+        let (_, format) = liked.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
+        Some(format)
+    }
+
+    fn of_media_range(range: &str) -> Option<Format> {
+        match range {
             "*/*" | "application/*" | "" => Some(Format::Json),
             "text/*" => Some(Format::Table),
             "application/jsonl" | "application/jsonlines" => Some(Format::NdJson),
             name => Format::ALL.iter().find(|(.., media_type)| *media_type == name).map(|(format, ..)| *format),
-        })
+        }
     }
 }
 

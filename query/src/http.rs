@@ -245,10 +245,13 @@ struct Wish {
 impl Wish {
     /// Reads the parameters of a door. A filter that is given several times takes any of its values.
     fn read(door: &Door, parameters: Vec<(String, String)>) -> Result<Wish, QueryError> {
-        let mut limit = LIMIT_DEFAULT;
+        let mut limit = None;
         let mut conditions = Vec::new();
         let mut values: Vec<(&'static str, Vec<Expr>)> = Vec::new();
         for (name, value) in parameters {
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(QueryError::Invalid(format!("found bytes that are not UTF-8 in {name}, expected text")));
+            }
             if let Some(column) = door.filters.iter().find(|column| **column == name) {
                 allowed_word(door, column, &value)?;
                 match values.iter_mut().find(|(known, _)| known == column) {
@@ -263,12 +266,15 @@ impl Wish {
             match (name.as_str(), door.time) {
                 ("from", Some(time)) => conditions.push(col(time).gt_eq(instant(&name, &value)?)),
                 ("until", Some(time)) => conditions.push(col(time).lt(instant(&name, &value)?)),
-                ("limit", _) => limit = rows(&value)?,
+                ("limit", _) if limit.is_some() => {
+                    return Err(QueryError::Invalid("found limit twice, expected it once".to_owned()));
+                }
+                ("limit", _) => limit = Some(rows(&value)?),
                 _ => return Err(unknown_parameter(door, &name)),
             }
         }
         conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
-        Ok(Wish { conditions, limit })
+        Ok(Wish { conditions, limit: limit.unwrap_or(LIMIT_DEFAULT) })
     }
 }
 

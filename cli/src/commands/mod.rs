@@ -30,5 +30,6 @@ fn month(text: &str) -> Result<NaiveDate, String> {
 
 /// An instant in RFC 3339.
 fn instant(text: &str) -> Result<Instant, String> {
-    Instant::parse_rfc3339(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z".to_owned())
+    let instant = Instant::parse_rfc3339(text).or_else(|| Instant::parse_rfc3339(&format!("{text}T00:00:00Z")));
+    instant.ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC".to_owned())
 }

@@ -78,6 +78,8 @@ async fn get_doors_filter_order_and_limit() {
 async fn wrong_requests_are_problems() {
     let (_folder, _lake, service) = service(limits()).await;
     for (address, status, part) in [
+        ("/v1/outages?limit=1&limit=2", 400, "found limit twice, expected it once"),
+        ("/v1/outages?service=%ff", 400, "found bytes that are not UTF-8 in service, expected text"),
         ("/v1/outages?colour=red", 400, "found parameter colour, allowed are service, from, until, limit"),
         ("/v1/agreements?from=2026-01-01", 400, "found parameter from, allowed are agreement"),
         ("/v1/attainment?from=yesterday", 400, "found from=yesterday, expected 2026-01-31T08:00:00Z or 2026-01-31"),

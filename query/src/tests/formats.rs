@@ -75,10 +75,14 @@ fn formats_are_found_by_name_and_by_media_type() {
     for (format, name, media_type) in Format::ALL {
         assert_eq!(name.parse(), Ok(format));
         assert_eq!(format.media_type(), media_type);
-        assert_eq!(Format::accepted(&format!("image/png, {media_type};q=0.9, */*")), Some(format));
+        assert_eq!(Format::accepted(&format!("image/png, {media_type}, */*;q=0.9")), Some(format));
+        assert_eq!(Format::accepted(&media_type.to_ascii_uppercase()), Some(format));
     }
     assert_eq!(Format::accepted("*/*"), Some(Format::Json));
     assert_eq!(Format::accepted("image/png"), None);
+    assert_eq!(Format::accepted("application/json;q=0.1, text/csv;q=0.9, text/*;q=0.9"), Some(Format::Csv));
+    assert_eq!(Format::accepted("text/csv;q=0.9, */*"), Some(Format::Json), "anything is liked better");
+    assert_eq!(Format::accepted("application/json; charset=utf-8;q=0"), None);
     assert_eq!(
         "xml".parse::<Format>(),
         Err(QueryError::Invalid("found format xml, allowed are table, json, ndjson, csv, arrow".to_owned()))
