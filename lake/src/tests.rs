@@ -524,3 +524,23 @@ async fn a_torn_snapshot_is_skipped() {
     }
     assert!(matches!(lake.put_snapshot("../x", 1, state(1)).await, Err(LakeError::Invalid(_))));
 }
+
+#[tokio::test]
+async fn r24_definitions_are_found_by_their_digest_or_not_at_all() {
+    let (folder, lake) = lake().await;
+    let digest = lake.keep_definitions("gold".into()).await.expect("kept");
+    assert_eq!(lake.keep_definitions("gold".into()).await.expect("kept again"), digest);
+    let other = lake.keep_definitions("silver".into()).await.expect("kept");
+    assert_ne!(digest, other);
+    assert_eq!(lake.definitions(&digest).await.expect("there"), "gold");
+    let path = |digest: &str| folder.path().join(format!("_plimsoll/definitions/{digest}.zst"));
+    std::fs::copy(path(&other), path(&digest)).expect("a file");
+    let error = lake.definitions(&digest).await.expect_err("another's").to_string();
+    assert!(error.contains("holds something else; restore it from a backup"), "{error}");
+    std::fs::write(path(&digest), b"torn").expect("a file");
+    let error = lake.definitions(&digest).await.expect_err("torn").to_string();
+    assert!(error.contains("is damaged"), "{error}");
+    std::fs::remove_file(path(&digest)).expect("gone");
+    let error = lake.definitions(&digest).await.expect_err("gone").to_string();
+    assert!(error.contains(&format!("_plimsoll/definitions/{digest}.zst")) && error.contains("is missing"), "{error}");
+}
