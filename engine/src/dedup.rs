@@ -165,6 +165,7 @@ mod tests {
     fn r20_an_event_counts_once_in_its_source() {
         let (first, other) = (source_seed("a"), source_seed("b"));
         let mut seen = SeenEvents::default();
+        assert!(seen.is_empty());
         assert!(seen.insert(EventHash::new(first, "1"), at(0, 1)));
         assert!(!seen.insert(EventHash::new(first, "1"), at(0, 1)));
         assert!(seen.insert(EventHash::new(other, "1"), at(0, 1)), "the same id of another source is another event");

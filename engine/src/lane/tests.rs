@@ -233,6 +233,7 @@ mod composites;
 mod counts;
 mod levels;
 mod reference;
+mod remembered;
 mod versions;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
@@ -656,82 +657,6 @@ fn r22_a_late_approval_or_cancellation_restates_final_windows() {
     assert_eq!(said(&mut group, 3, &cancelled, offset + 1), ["breached r3 [17.5, 4.0, 2.5]", "late_event"]);
     let facts = group.close(4, NOW, true);
     assert!(facts.outages.is_empty() && facts.transitions.is_empty(), "what happened to the service never changed");
-}
-
-#[test]
-fn r38_a_ticket_counts_where_it_belongs_once_the_catalogue_knows_its_service() {
-    let agreement = "
-apiVersion: plimsoll/v1
-kind: Agreement
-metadata: {id: a}
-spec:
-  type: ola
-  services: [SERVICE]
-  effective: {from: 1970-01-01, until: 1970-01-03}
-  objectives:
-    - {id: fix, indicator: {signal: resolution_time, within: 90m}, target: {at_least: 90 %}, window: {calendar: day}}
-    - {id: up, indicator: {signal: availability}, target: {at_least: 95 %}, window: {calendar: day}}
----
-{apiVersion: plimsoll/v1, kind: Service, metadata: {id: SERVICE}, spec: {state: {from: incidents}}}
-";
-    // T1 is mail's: opened at 1:00 with an outage, resolved at 3:00.
-    let events = [(0, Happening::Ticket(2, 1, Action::Opened)), (1, Happening::Ticket(6, 1, Action::Resolved))];
-    let mut group = LaneGroup::new(portfolio_of(&agreement.replace("SERVICE", "web")), 2);
-    group.fold(&delivery(&events, 0, true), NOW);
-    let facts = group.close(1, NOW, true);
-    assert_eq!((group.unassigned(), facts.clocks.len(), facts.outages.len()), (1, 0, 0));
-
-    let bytes = group.snapshot().expect("a snapshot");
-    let mut group =
-        LaneGroup::restore(portfolio_of(&agreement.replace("SERVICE", "mail")), 2, &bytes).expect("restored");
-    let facts = group.close(2, NOW, true);
-    assert_eq!(group.unassigned(), 0);
-    let clocks: Vec<_> = facts.clocks.iter().map(|row| (&*row.ticket, &*row.verdict, row.elapsed_us / HOUR)).collect();
-    assert_eq!(clocks, [("T1", "breached", 2)]);
-    let outages: Vec<_> = facts.outages.iter().map(|row| (&*row.service, row.duration_us)).collect();
-    assert_eq!(outages, [("mail", Some(2 * HOUR))]);
-    // The first day is final and has it all: one late ticket of one, 22 h of 24 h.
-    let day = |row: &&plimsoll_schemas::table::AttainmentRow| row.window_start == Instant(0);
-    let rows = facts.attainment.iter().filter(day).map(|row| {
-        (&*row.objective, &*row.finality, &*row.verdict, (row.good_count, row.total_count), row.good_us / HOUR)
-    });
-    assert_eq!(
-        rows.collect::<Vec<_>>(),
-        [("fix", "final", "breached", (0, 1), 0), ("up", "final", "breached", (0, 0), 22)]
-    );
-}
-
-#[test]
-fn a_snapshot_that_does_not_fit_is_refused_with_what_to_do() {
-    let group = LaneGroup::new(portfolio(), 2);
-    assert_eq!(group.portfolio().objectives().len(), portfolio().objectives().len());
-    let bytes = group.snapshot().expect("a snapshot");
-    let refused = |lanes, bytes: &[u8]| LaneGroup::restore(portfolio(), lanes, bytes).expect_err("refused").to_string();
-    assert_eq!(refused(3, &bytes), "the snapshot has 2 lanes, the settings say 3; set the number of lanes back to 2");
-    assert!(refused(2, &bytes[..3]).ends_with("remove it and the state is rebuilt from the input"));
-}
-
-#[test]
-fn r23_a_recorded_watermark_is_taken_up_and_never_goes_back() {
-    let mut group = LaneGroup::new(portfolio(), 1);
-    group.resume(Instant(5 * HOUR));
-    group.resume(Instant(3 * HOUR));
-    assert_eq!(group.watermarks().watermark(), Instant(5 * HOUR));
-}
-
-#[test]
-fn r22_an_observation_beyond_the_kept_history_counts_only_if_it_contradicts() {
-    let day = 48;
-    let at = |time, status| Happening::Probe(time, status);
-    let events: Vec<_> = [at(0, Status::Up), at(2, Status::Up), at(4, Status::Up), at(9 * day, Status::Up)].into();
-    let mut group = LaneGroup::new(portfolio(), 1);
-    let later = Instant(10 * 24 * HOUR);
-    group.fold(&delivery(&events.into_iter().enumerate().collect::<Vec<_>>(), 0, true), later);
-    group.close(1, later, false);
-    // More than eight days behind the newest: one agrees with what is remembered, one does not.
-    group.fold(&delivery(&[(10, at(1, Status::Up)), (11, at(3, Status::Down))], 4, true), later);
-    assert_eq!(group.beyond_history(), 1);
-    assert!(group.close(2, later, false).transitions.is_empty(), "it is not applied");
 }
 
 /// What a step says of breaches and warnings of one objective, in short.
