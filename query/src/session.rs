@@ -93,17 +93,22 @@ impl Default for Limits {
 pub struct QueryService {
     context: SessionContext,
     limits: Limits,
-    gate: Arc<Semaphore>,
-    /// The gate of what the service asks itself, one question after the other: others must not keep it waiting.
-    own_gate: Arc<Semaphore>,
-    /// The threads that compute answers.
-    threads: Handle,
+    desk: Desk,
+    /// That of what the service asks itself, one question after the other: others must not keep it waiting.
+    own_desk: Desk,
     counters: Arc<Counters>,
+}
+
+/// Where questions wait for their turn and are computed.
+struct Desk {
+    gate: Arc<Semaphore>,
+    threads: Handle,
 }
 
 impl QueryService {
     /// Opens a session over the lake, with the tables in schema `history` and the views in schema `public`. `threads`
-    /// compute the answers and nothing else, with stacks of `STACK_BYTES`: a question may occupy one for minutes.
+    /// compute the answers and nothing else, with stacks of `STACK_BYTES`: a question may occupy one for minutes. What
+    /// the service asks itself is computed where it is opened.
     ///
     /// # Errors
     /// `Internal` when a view does not fit the tables, which is a defect of this crate.
@@ -136,9 +141,9 @@ impl QueryService {
             let plan = context.sql(view.sql).await.map_err(defect)?;
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
-        let gate = Arc::new(Semaphore::new(limits.concurrent_max));
-        let own_gate = Arc::new(Semaphore::new(1));
-        Ok(QueryService { context, limits, gate, own_gate, threads, counters: Arc::default() })
+        let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
+        let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
+        Ok(QueryService { context, limits, desk, own_desk, counters: Arc::default() })
     }
 
     /// Answers one statement: a query, `SHOW`, `DESCRIBE` or `EXPLAIN`.
@@ -148,15 +153,15 @@ impl QueryService {
     /// `Exhausted` beyond a limit, `Unavailable` when the lake cannot be read. Later errors end the stream; they are
     /// a `QueryError` inside `DataFusionError::External` or convert into one.
     pub async fn sql(&self, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
-        self.statement(&self.gate, statement).await
+        self.statement(&self.desk, statement).await
     }
 
     /// Answers a statement of the service itself, which waits for no other question than such.
     pub(crate) async fn own(&self, statement: &'static str) -> Result<SendableRecordBatchStream, QueryError> {
-        self.statement(&self.own_gate, statement).await
+        self.statement(&self.own_desk, statement).await
     }
 
-    async fn statement(&self, gate: &Arc<Semaphore>, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
+    async fn statement(&self, desk: &Desk, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
         if statement.len() > STATEMENT_BYTES_MAX {
             let length = statement.len();
             return Err(QueryError::Invalid(format!(
@@ -164,7 +169,7 @@ impl QueryService {
             )));
         }
         let (context, statement) = (self.context.clone(), statement.to_owned());
-        self.answer(gate, async move {
+        self.answer(desk, async move {
             let plan = context.state().create_logical_plan(&statement).await.map_err(more_than_one)?;
             SQLOptions::new()
                 .with_allow_ddl(false)
@@ -184,7 +189,7 @@ impl QueryService {
         question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let context = self.context.clone();
-        self.answer(&self.gate, async move { Ok(question(context.table(name).await?)?) }).await
+        self.answer(&self.desk, async move { Ok(question(context.table(name).await?)?) }).await
     }
 
     /// Writes an answer in a format.
@@ -193,7 +198,7 @@ impl QueryService {
         answer: SendableRecordBatchStream,
         format: Format,
     ) -> impl Stream<Item = Result<Bytes, QueryError>> + Send + 'static {
-        ahead(encode(answer, format), &self.threads)
+        ahead(encode(answer, format), &self.desk.threads)
     }
 
     /// What this service counts about itself, in the Prometheus text format; ends with a line break.
@@ -205,18 +210,18 @@ impl QueryService {
     /// the rows, so that a question ends in time also when nobody takes its answer. Dropping the answer ends it at once.
     async fn answer(
         &self,
-        gate: &Arc<Semaphore>,
+        desk: &Desk,
         plan: impl Future<Output = Result<DataFrame, QueryError>> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let running = self.counters.start();
         let deadline = Instant::now() + self.limits.time_max;
-        let gate = gate.clone();
+        let gate = desk.gate.clone();
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
             let rows = plan.await?.execute_stream().await?;
             Ok((permit, rows))
         };
-        let mut starting = pin!(ahead(futures::stream::once(start), &self.threads));
+        let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));
         let started = match timeout_at(deadline, starting.next()).await {
             Ok(Some(started)) => started,
             _ => Err(too_slow(&self.limits)),
@@ -224,7 +229,7 @@ impl QueryService {
         let (permit, rows) = started.map_err(|error| running.count_error(error))?;
         let mut answer = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
         // The permit is given back when the rows are dropped.
-        let rows = ahead(rows.inspect(move |_| _ = &permit), &self.threads);
+        let rows = ahead(rows.inspect(move |_| _ = &permit), &desk.threads);
         let (taker, limits) = (answer.tx(), self.limits.clone());
         answer.spawn(async move {
             let passed = timeout_at(deadline, pass_on(rows, &limits, &running, taker)).await;

@@ -17,9 +17,9 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::table::Table;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{Format, Limits, QueryError, QueryService, encode};
+use crate::{Format, Limits, QueryError, QueryService, STACK_BYTES, encode};
 
 /// The rows of the lake: table, epoch and the columns that matter to the tests; the others are empty, zero or null.
 const ROWS: &[(Table, i64, &str)] = &[
@@ -236,6 +236,17 @@ async fn ask(service: &QueryService, statement: &str, format: Format) -> Result<
     let chunks: Vec<_> = encode(answer, format).try_collect().await?;
     Ok(String::from_utf8(chunks.concat()).expect("UTF-8"))
 }
+
+/// A thread that computes and may never be free again: only the end of the process ends it.
+fn thread() -> Handle {
+    let thread = Builder::new_multi_thread().worker_threads(1).thread_stack_size(STACK_BYTES).build();
+    let thread: &Runtime = Box::leak(Box::new(thread.expect("a thread")));
+    thread.handle().clone()
+}
+
+/// A question that keeps the threads that compute it for minutes without a break.
+const ENGROSSING: &str = "SELECT count(*) FROM generate_series(1, 200000) a, generate_series(1, 200000) b
+    WHERE a.value < b.value";
 
 /// Limits that no test meets by accident.
 fn limits() -> Limits {

@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::{Patience, STACK_BYTES, router, serve};
+use crate::{Patience, router, serve};
 
 /// What no test waits for by design.
 const LONG: Duration = Duration::from_secs(120);
@@ -33,10 +32,7 @@ struct Server {
 impl Server {
     async fn start(patience: Patience) -> Server {
         let (folder, lake, _) = service(limits()).await;
-        // Threads that may never be free again: only the end of the process ends them.
-        let threads = Builder::new_multi_thread().worker_threads(1).thread_stack_size(STACK_BYTES).build();
-        let threads: &Runtime = Box::leak(Box::new(threads.expect("threads")));
-        let service = QueryService::open(lake, limits(), threads.handle().clone()).await.expect("service");
+        let service = QueryService::open(lake, limits(), thread()).await.expect("service");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel();
@@ -112,10 +108,7 @@ async fn a_stop_waits_for_no_client() {
     let _half = server.send("GET / HT").await;
     let _bodiless = server.send("POST /v1/sql HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n").await;
     let _deaf = server.ask_for_much().await;
-    // A question that keeps a thread for minutes without a break.
-    let series = "generate_series(1, 200000)";
-    let join = format!("SELECT count(*) FROM {series} a, {series} b WHERE a.value < b.value");
-    let _curious = server.send(&post(&join)).await;
+    let _curious = server.send(&post(ENGROSSING)).await;
     tokio::time::sleep(SHORT).await;
     let taken = server.stop().await;
     assert!(taken >= SHORT, "they were given their time: {taken:?}");

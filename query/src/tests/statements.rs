@@ -268,8 +268,10 @@ async fn a_question_ends_in_time_also_when_nobody_takes_its_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_metrics_show_waits_for_no_question() {
-    let (_folder, _lake, service) = service(Limits { concurrent_max: 1, ..limits() }).await;
-    let waiting = service.sql("SELECT value FROM generate_series(1, 900000)").await.expect("an answer begins");
+    let (_folder, lake, _) = service(limits()).await;
+    let limits = Limits { concurrent_max: 1, ..limits() };
+    let service = QueryService::open(lake, limits, thread()).await.expect("service");
+    let waiting = service.sql(ENGROSSING).await.expect("it is begun");
     let minute = Duration::from_secs(60);
     let newest = tokio::time::timeout(minute, service.newest_attainment()).await.expect("no waiting");
     // ACME's and Beta's windows of February.
