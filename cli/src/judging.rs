@@ -124,7 +124,12 @@ pub fn read_files(
             None if name.contains(".csv") => bail!(
                 "no Source maps {name}, and CSV has no plain form; add a Source with files: [\"{name}\"] to the definitions"
             ),
-            None => Source::plain("file"),
+            None => {
+                if definitions.sources.values().any(|source| !source.files.is_empty()) {
+                    eprintln!("warning: {name} fits the `files` of no Source, so it is read in the plain form");
+                }
+                Source::plain("file")
+            }
         };
         let missing = read_file::<anyhow::Error>(path, &Arc::new(source), &mut take)?;
         for column in missing {

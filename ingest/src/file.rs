@@ -126,16 +126,16 @@ impl<'f> Opened<'f> {
 
     /// Opens the file and looks at its first bytes.
     fn content(&self) -> Result<Content, IngestError> {
-        let open = || -> io::Result<(File, Vec<u8>)> {
-            let mut file = File::open(self.path)?;
-            let magic = first_bytes(&mut file)?;
-            file.rewind()?;
-            Ok((file, magic))
-        };
         let broken = |cause| IngestError::File { path: self.path.to_owned(), cause };
-        let (file, magic) = open().map_err(broken)?;
+        let mut file = File::open(self.path).map_err(broken)?;
+        let magic = first_bytes(&mut file).map_err(broken)?;
+        if magic == b"PAR1" {
+            let advice = "it is Parquet, which is not read from a pipe; save it as a file";
+            file.rewind().map_err(|_| self.unusable(advice.to_owned()))?;
+            return Ok(Content::Parquet(file));
+        }
+        let file = Cursor::new(magic.clone()).chain(file);
         let (unpacked, packed_by): (Box<dyn Read>, _) = match magic.as_slice() {
-            b"PAR1" => return Ok(Content::Parquet(file)),
             [0x1f, 0x8b, ..] => (Box::new(flate2::read::MultiGzDecoder::new(file)), Some("gzip")),
             [0x28, 0xb5, 0x2f, 0xfd] => {
                 (Box::new(zstd::stream::read::Decoder::new(file).map_err(broken)?), Some("zstd"))
@@ -203,7 +203,10 @@ impl<'f> Opened<'f> {
             wanted = pointers;
         }
         let wanted: Vec<_> = wanted.iter().filter_map(|tokens| tokens.first().cloned()).collect();
-        let excerpt = |names: &[String]| names.join(", ").chars().take(NAMES_CHARS_MAX).collect::<String>();
+        let excerpt = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", ").chars().take(NAMES_CHARS_MAX).collect(),
+        };
         let (wanted, found) = (excerpt(&wanted), excerpt(names));
         let source = &self.source.id;
         Err(self.unusable(format!(

@@ -300,8 +300,7 @@ fn unknown_parameter(door: &Door, name: &str) -> QueryError {
 
 /// A literal of an instant, given as RFC 3339 or as a date, which means its first instant in UTC.
 fn instant(name: &str, value: &str) -> Result<Expr, QueryError> {
-    let instant = Instant::parse_rfc3339(value).or_else(|| Instant::parse_rfc3339(&format!("{value}T00:00:00Z")));
-    let instant = instant.ok_or_else(|| {
+    let instant = Instant::parse(value).ok_or_else(|| {
         QueryError::Invalid(format!("found {name}={value}, expected 2026-01-31T08:00:00Z or 2026-01-31"))
     })?;
     Ok(lit(ScalarValue::TimestampMicrosecond(Some(instant.0), Some("UTC".into()))))

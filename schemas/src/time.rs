@@ -27,6 +27,11 @@ impl Instant {
         DateTime::parse_from_rfc3339(text).ok().map(|time| Instant(time.timestamp_micros()))
     }
 
+    /// Parses what people give as an instant: RFC 3339, or a date, which means its first instant in UTC.
+    pub fn parse(text: &str) -> Option<Instant> {
+        Instant::parse_rfc3339(text).or_else(|| Instant::parse_rfc3339(&format!("{text}T00:00:00Z")))
+    }
+
     /// The same instant as a chrono UTC time; instants beyond chrono's range (year 262,000) are clamped to it.
     pub fn to_utc(self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.0).unwrap_or(if self.0 < 0 {

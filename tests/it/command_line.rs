@@ -254,6 +254,29 @@ fn a_mapped_column_that_a_file_lacks_is_told() {
 }
 
 #[test]
+fn judge_takes_a_date_and_a_pipe_and_tells_what_no_source_maps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = "{apiVersion: plimsoll/v1, kind: Source, metadata: {id: c}, spec: {files: [\"checks*.ndjson\"]}}\n";
+    std::fs::write(folder.path().join("source.yaml"), source).expect("a file");
+    let mut process = plimsoll()
+        .args(["judge", "-d", &folder.path().to_string_lossy(), "-e", "/dev/stdin", "--as-of", "2026-03-02"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let event =
+        |time| format!("{{\"time\":\"{time}\",\"kind\":\"monitoring\",\"service\":\"web\",\"status\":\"up\"}}\n");
+    let events = event("2026-03-02T00:00:00Z") + &event("2026-03-02T00:00:01Z");
+    process.stdin.take().expect("piped").write_all(events.as_bytes()).expect("it reads");
+    let done = process.wait_with_output().expect("it ends");
+    let told = String::from_utf8_lossy(&done.stderr);
+    let expected = "warning: stdin fits the `files` of no Source, so it is read in the plain form\n\
+                    1 event, 0 duplicates, 1 later than 2026-03-02T00:00:00Z, ";
+    assert!(done.status.success() && told.starts_with(expected), "{told}");
+}
+
+#[test]
 fn a_broker_that_is_not_there_is_told_and_tried_again_until_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let lake = folder.path().join("lake");

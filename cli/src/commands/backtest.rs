@@ -44,7 +44,7 @@ pub struct Arguments {
     /// The first civil day of the draft. Default: that of the first event
     #[arg(long, value_name = "YYYY-MM-DD")]
     from: Option<NaiveDate>,
-    /// Judge as if it were then: RFC 3339. Later events are not known yet. Default: now
+    /// Judge as if it were then: RFC 3339 or a date in UTC. Later events are not known yet. Default: now
     #[arg(long, value_name = "TIME", value_parser = instant)]
     as_of: Option<Instant>,
     /// How the results are written

@@ -36,16 +36,16 @@ pub struct Arguments {
     /// The service that is changed
     #[arg(long, value_name = "ID")]
     service: String,
-    /// The planned start: RFC 3339
+    /// The planned start: RFC 3339 or a date in UTC
     #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Instant,
-    /// The planned end: RFC 3339
+    /// The planned end: RFC 3339 or a date in UTC
     #[arg(long, value_name = "TIME", value_parser = instant)]
     until: Instant,
     /// How much downtime is expected within it, e.g. 20m. Default: all of it
     #[arg(long, value_name = "DURATION", value_parser = downtime)]
     downtime: Option<Micros>,
-    /// When the change was or will be approved: RFC 3339. Default: when it is judged
+    /// When the change was or will be approved: RFC 3339 or a date in UTC. Default: when it is judged
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "emergency")]
     approved_at: Option<Instant>,
     /// An emergency change, of which no time is excluded as maintenance
@@ -57,7 +57,7 @@ pub struct Arguments {
     /// The change's id: where the events tell of it, this plan stands in for theirs
     #[arg(long, value_name = "ID", default_value = "")]
     change: String,
-    /// What time it is: RFC 3339. Later events are not known yet. Default: now
+    /// What time it is: RFC 3339 or a date in UTC. Later events are not known yet. Default: now
     #[arg(long, value_name = "TIME", value_parser = instant)]
     as_of: Option<Instant>,
     /// How the answer is written

@@ -28,7 +28,8 @@ pub struct Arguments {
     /// without one, the plain form is read
     #[arg(long, short = 'e', value_name = "FILE", num_args = 1.., required = true)]
     events: Vec<PathBuf>,
-    /// Judge as if it were then: RFC 3339, e.g. 2026-02-01T00:00:00Z. Later events are not known yet. Default: now
+    /// Judge as if it were then: 2026-02-01T08:00:00Z, or 2026-02-01 for its midnight UTC. Later events are not known yet.
+    /// Default: now
     #[arg(long, value_name = "TIME", value_parser = instant)]
     as_of: Option<Instant>,
     /// How the results are written

@@ -28,8 +28,7 @@ fn month(text: &str) -> Result<NaiveDate, String> {
     }
 }
 
-/// An instant in RFC 3339.
+/// An instant in RFC 3339, or a date for its midnight in UTC.
 fn instant(text: &str) -> Result<Instant, String> {
-    let instant = Instant::parse_rfc3339(text).or_else(|| Instant::parse_rfc3339(&format!("{text}T00:00:00Z")));
-    instant.ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC".to_owned())
+    Instant::parse(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC".to_owned())
 }

@@ -222,8 +222,12 @@ impl FieldReader {
             TypeReader::Text => format!("a text or a number of at most {TEXT_BYTES_MAX} bytes"),
             TypeReader::Word(words) => format!("one of {}", words.join(", ")),
             TypeReader::Time(reader) => reader.expects().into_owned(),
-            TypeReader::Duration(_) => "a number that is not negative".to_owned(),
-            TypeReader::Integer { minimum: 0 } => "a whole number that is not negative".to_owned(),
+            TypeReader::Duration(power) => {
+                let factor = 10_i128.pow(power.unsigned_abs());
+                let longest = i128::from(i64::MAX);
+                format!("a number from 0 to {}", if *power < 0 { longest * factor } else { longest / factor })
+            }
+            TypeReader::Integer { minimum: 0 } => format!("a whole number from 0 to {}", i64::MAX),
             TypeReader::Integer { .. } => "a whole number of at most 64 bits".to_owned(),
             TypeReader::Boolean => "true or false".to_owned(),
         }

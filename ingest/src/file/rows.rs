@@ -1,15 +1,20 @@
 //! The rows of a Parquet file as records: JSON objects.
 //!
 //! A null is a field that is not there, a time is RFC 3339, and bytes are the UTF-8 text that they hold, because many
-//! programs write their texts as bytes without more ado; only what is declared a UUID is written as one. Columns that
-//! no rule of the mapping names are not even read.
+//! programs write their texts as bytes without more ado; only what is declared a UUID is written as one. What is no
+//! number (`NaN`) is a text, so that it is refused like one unless the mapping says that it means nothing. Columns that no
+//! rule of the mapping names are not even read.
 
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayAccessor, ArrayRef, RecordBatch, StructArray, make_array};
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{
+    Array, ArrayAccessor, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch, StructArray, make_array,
+};
 use arrow_json::writer::{NullableEncoder, make_encoder};
 use arrow_json::{Encoder, EncoderFactory, EncoderOptions};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
@@ -205,6 +210,9 @@ impl EncoderFactory for Bytes {
             DataType::LargeBinary => Box::new(BytesEncoder(*self, array.as_binary::<i64>())),
             DataType::BinaryView => Box::new(BytesEncoder(*self, array.as_binary_view())),
             DataType::FixedSizeBinary(_) => Box::new(BytesEncoder(*self, array.as_fixed_size_binary())),
+            DataType::Float16 => Box::new(FloatEncoder(array.as_primitive::<Float16Type>())),
+            DataType::Float32 => Box::new(FloatEncoder(array.as_primitive::<Float32Type>())),
+            DataType::Float64 => Box::new(FloatEncoder(array.as_primitive::<Float64Type>())),
             _ => return Ok(None),
         };
         Ok(Some(NullableEncoder::new(encoder, array.nulls().cloned())))
@@ -228,6 +236,21 @@ impl<'a, A: ArrayAccessor<Item = &'a [u8]>> Encoder for BytesEncoder<A> {
                 }
                 text.push(b'"');
             }
+        }
+    }
+}
+
+/// Writes what is no number (`NaN`, `inf`, `-inf`) as a text, of which JSON has no other word but null.
+struct FloatEncoder<'a, T: ArrowPrimitiveType>(&'a PrimitiveArray<T>);
+
+impl<T: ArrowPrimitiveType<Native: Debug>> Encoder for FloatEncoder<'_, T> {
+    fn encode(&mut self, row: usize, text: &mut Vec<u8>) {
+        let start = text.len();
+        // Writing into a list of bytes cannot fail.
+        let _ = write!(text, "{:?}", self.0.value(row));
+        if matches!(text.last(), Some(b'N' | b'f')) {
+            text.insert(start, b'"');
+            text.push(b'"');
         }
     }
 }

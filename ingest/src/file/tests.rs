@@ -212,7 +212,11 @@ fn files_that_cannot_be_read_say_why() {
             &csv,
             "found id, 2026-01-31T08:00:00Z, 1; add that",
         ),
-        (file("blank.csv", b"\n\nid,when\n"), &csv, "its first line does not name the columns"),
+        (
+            file("blank.csv", b"\n\nid,when\n"),
+            &csv,
+            &*format!("its first line does not name the columns that source test maps: {columns} none; add that line"),
+        ),
         (file("wide.csv", wide.as_bytes()), &csv, "its first line does not name the columns"),
         (file("long.csv", long.as_bytes()), &csv, "does not name its columns: the record has 1048577 bytes"),
         (file("open.csv", b"id,\"when,number\na,b,1\n"), &csv, "columns: the quote opened in line 1 was never closed"),
@@ -233,6 +237,26 @@ fn files_that_cannot_be_read_say_why() {
         assert!(error.contains(expected), "{error}");
         assert!(error.len() < 700, "{error}");
     }
+}
+
+#[test]
+fn text_is_read_from_a_pipe_and_parquet_is_not() {
+    let piped = |bytes: &[u8]| {
+        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        writer.write_all(bytes).expect("it fits");
+        drop(writer);
+        let path = std::path::PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));
+        (reader, path)
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    for (bytes, format) in [(JSON.as_bytes().to_vec(), Format::Json), (gzip(CSV.as_bytes()), Format::Csv)] {
+        let (_open, path) = piped(&bytes);
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(summary(&path, &incidents(format)), summary(&write(&folder, &name, &bytes), &incidents(format)));
+    }
+    let (_open, path) = piped(&parquet_of_json(r#"{"id":"a"}"#));
+    let error = read(&path, &incidents(Format::Json)).expect_err("it cannot seek").to_string();
+    assert!(error.ends_with("it is Parquet, which is not read from a pipe; save it as a file"), "{error}");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    BinaryArray, BinaryViewArray, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, LargeBinaryArray,
-    StringArray, TimestampMicrosecondArray,
+    BinaryArray, BinaryViewArray, DictionaryArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
+    Int64Array, LargeBinaryArray, StringArray, TimestampMicrosecondArray,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -41,6 +41,46 @@ fn parquet_keeps_times_and_numbers() {
         ["source=test id=typed/0/1 time=2026-01-01T00:00:00.000001Z kind=incident ticket=INC1 action=snapshot \
           sequence=9223372036854775807"]
     );
+}
+
+#[test]
+fn what_is_no_number_is_refused_or_means_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let latencies = [0.1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, 2.0];
+    let narrow: Vec<f32> = latencies.iter().map(|latency| *latency as f32).collect();
+    let kinds: [(&str, ArrayRef); 2] = [
+        ("double", Arc::new(Float64Array::from(latencies.to_vec()))),
+        ("single", Arc::new(Float32Array::from(narrow))),
+    ];
+    for (name, column) in kinds {
+        let times = StringArray::from(vec!["2026-01-31T08:00:00Z"; latencies.len()]);
+        let columns: [(&str, ArrayRef); 2] = [("time", Arc::new(times)), ("took", column)];
+        let path = write(&folder, name, &file(columns, true));
+        let mut took = at("/took");
+        let mapping = |took| {
+            Arc::new(source([
+                (EventColumn::Time, at("/time")),
+                (EventColumn::Kind, constant("monitoring")),
+                (EventColumn::Service, constant("web")),
+                (EventColumn::Status, constant("up")),
+                (EventColumn::LatencyUs, took),
+            ]))
+        };
+        let letters = |source| -> Vec<(i64, String)> {
+            let deliveries = read(&path, &source).expect("readable");
+            let letters = deliveries.into_iter().flat_map(|delivery| delivery.dead_letters);
+            letters.map(|letter| (letter.offset, letter.detail.to_string())).collect()
+        };
+        // 2^63 - 1 microseconds are 9223372036854775.807 milliseconds.
+        let refused =
+            |found: &str| format!("latency_ms: found \"{found}\", expected a number from 0 to 9223372036854775");
+        let huge = if name == "double" { "1e300" } else { "inf" };
+        let refusals = [(2, refused("NaN")), (3, refused("inf")), (4, refused("-inf")), (5, refused(huge))];
+        assert_eq!(letters(mapping(took.clone())), refusals, "{name}");
+        took.missing = vec!["NaN".to_owned(), "inf".to_owned(), "-inf".to_owned()];
+        let left = if name == "double" { vec![refusals[3].clone()] } else { Vec::new() };
+        assert_eq!(letters(mapping(took)), left, "{name}");
+    }
 }
 
 #[test]

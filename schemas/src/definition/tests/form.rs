@@ -169,6 +169,10 @@ fn a_document_is_a_definition_of_a_known_kind_and_version() {
         &["3: metadata.id: found nothing, expected its id, unique"],
     );
     check("apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {id: ' a'}\n", &["3: metadata.id: found \" a\""]);
+    check(
+        "apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {id: \"a\\nb\"}\n",
+        &["expected a text of 1 to 200 characters, in one line and without control characters"],
+    );
 }
 
 #[test]
