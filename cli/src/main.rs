@@ -49,6 +49,8 @@ enum Command {
     Gate(commands::gate::Arguments),
     /// Judge what happened by a draft of an agreement, beside the one in force, before anyone signs it
     Backtest(commands::backtest::Arguments),
+    /// Say how well agreements are measured, kept and looked after
+    Kpi(commands::kpi::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
     Run(commands::run::Arguments),
     /// Answer over HTTP from tables that another process keeps
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Judge(arguments) => commands::judge::run(&arguments),
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Backtest(arguments) => with_threads(|threads| commands::backtest::run(&arguments, threads)),
+        Command::Kpi(arguments) => with_threads(|threads| commands::kpi::run(&arguments, threads)),
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),

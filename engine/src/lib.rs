@@ -8,8 +8,8 @@
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
-//! who spent a budget, `credit` what misses give back; `ledger` and `timeline` remember what was said; `stage` folds
-//! events; `gate` asks what a planned change would cost; `lane` puts it together.
+//! who spent a budget, `credit` what misses give back, `kpi` how well all of it goes; `ledger` and `timeline` remember
+//! what was said; `stage` folds events; `gate` asks what a planned change would cost; `lane` puts it together.
 
 pub mod attribution;
 pub mod budget;
@@ -19,6 +19,7 @@ pub mod dedup;
 pub mod forecast;
 pub mod gate;
 pub mod histogram;
+pub mod kpi;
 pub mod lane;
 pub mod ledger;
 pub mod portfolio;

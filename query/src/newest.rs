@@ -1,6 +1,9 @@
-//! What `/metrics` shows of the tables: the newest rows as the worker wrote them, for a process that keeps no state.
+//! Rows of the tables as the worker wrote them, for a process that keeps no state: the newest, as `/metrics` shows them,
+//! and those of a span, as indicators are computed from them.
 
+use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow, TableRow, from_batch};
 
 use crate::error::QueryError;
@@ -34,12 +37,26 @@ impl QueryService {
         self.rows(DUE_NEXT).await
     }
 
-    async fn rows<Row: TableRow>(&self, statement: &'static str) -> Result<Vec<Row>, QueryError> {
-        let mut answer = self.own(statement).await?;
-        let mut rows = Vec::new();
-        while let Some(batch) = answer.try_next().await? {
-            rows.extend(from_batch(&batch).map_err(|error| QueryError::Internal(error.to_string()))?);
-        }
-        Ok(rows)
+    /// The current results whose segment ended after an instant and not after another.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn attainment_between(&self, after: Instant, until: Instant) -> Result<Vec<AttainmentRow>, QueryError> {
+        let span = format!("segment_end > TIMESTAMP '{after}' AND segment_end <= TIMESTAMP '{until}'");
+        let statement = format!("SELECT *, false AS retracted FROM attainment WHERE {span}");
+        collect(self.sql(&statement).await?).await
     }
+
+    async fn rows<Row: TableRow>(&self, statement: &'static str) -> Result<Vec<Row>, QueryError> {
+        collect(self.own(statement).await?).await
+    }
+}
+
+/// All rows of an answer.
+async fn collect<Row: TableRow>(mut answer: SendableRecordBatchStream) -> Result<Vec<Row>, QueryError> {
+    let mut rows = Vec::new();
+    while let Some(batch) = answer.try_next().await? {
+        rows.extend(from_batch(&batch).map_err(|error| QueryError::Internal(error.to_string()))?);
+    }
+    Ok(rows)
 }

@@ -106,8 +106,12 @@ fn shows_columns(shown: &[Vec<String>], said: &[Vec<String>]) -> bool {
 
 #[test]
 fn commands_on_files_say_what_the_guide_shows() {
-    let examples: Vec<_> = ["check", "judge", "gate", "backtest"].into_iter().flat_map(examples).collect();
-    assert_eq!(examples.len(), 7, "the guide checks twice and judges three times, and asks about a change and a draft");
+    let examples: Vec<_> = ["check", "judge", "kpi", "gate", "backtest"].into_iter().flat_map(examples).collect();
+    assert_eq!(
+        examples.len(),
+        8,
+        "the guide checks twice, judges three times, and asks for indicators, of a change and of a draft"
+    );
     for example in examples {
         example.assert_answered_by(&example.run(Path::new("nowhere")));
     }

@@ -6,6 +6,7 @@ pub mod check;
 pub mod demo;
 pub mod gate;
 pub mod judge;
+pub mod kpi;
 pub mod query;
 pub mod run;
 pub mod sql;

@@ -30,6 +30,7 @@ fn objective(signal: Signal, target: Target, min_coverage: &str) -> Objective {
         min_coverage: share(min_coverage),
         min_sample: 0,
         met_when_empty: false,
+        weight: 1,
         credits: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ fn objective(signal: Signal, target: Target) -> Objective {
         min_coverage: Share(0),
         min_sample: 0,
         met_when_empty: false,
+        weight: 1,
         credits: Vec::new(),
     }
 }

@@ -58,6 +58,7 @@ fn attained(policy: StatePolicy, maintenance: Option<(i64, i64)>) -> Option<Shar
         min_coverage: Share(0),
         min_sample: 0,
         met_when_empty: false,
+        weight: 1,
         credits: Vec::new(),
     };
     judge(&promise, &measured, true).attainment

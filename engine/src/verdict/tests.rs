@@ -32,6 +32,7 @@ fn objective(signal: Signal, target: Target) -> Objective {
         min_coverage: Share(900_000_000),
         min_sample: 0,
         met_when_empty: false,
+        weight: 1,
         credits: Vec::new(),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use super::care::care;
 use super::catalogue::{id_of, labels_of, name_of};
 use super::credit;
 use super::document::Node;
@@ -48,7 +49,7 @@ pub(super) fn agreement<'a>(
         }
     }
     let time_zone = spec.get("time_zone").and_then(|node| scalar::time_zone(&node, problems)).unwrap_or(Tz::UTC);
-    let review_every_months = spec.path(&["review", "every"]).and_then(|node| months(&node, problems));
+    let care = care(&spec, problems);
     let offering = spec.get("offering").and_then(|node| index.reference(&node, Kind::Offering, problems));
     let followed = offering.as_ref().and_then(|id| known.offerings.get(id));
     let objectives = merged(&spec, followed, index, problems);
@@ -74,7 +75,7 @@ pub(super) fn agreement<'a>(
         effective_until: until,
         retroactive: retroactive.is_some_and(|node| node.value().as_bool() == Some(true)),
         rests_on,
-        review_every_months,
+        care,
         maintenance,
         excluded_times,
         credits,
@@ -138,22 +139,6 @@ fn merged<'a>(
         problems.missing(spec, "objectives", "at least one objective, its own or those of an offering");
     }
     merged
-}
-
-/// The months in `3 months` or `1 year`.
-fn months(node: &Node<'_>, problems: &mut Problems) -> Option<u32> {
-    let months = node.text().and_then(|text| text.split_once(' ')).and_then(|(count, unit)| {
-        let count = count.parse::<u32>().ok().filter(|count| *count > 0)?;
-        match unit {
-            "month" | "months" => Some(count),
-            "year" | "years" => count.checked_mul(12),
-            _ => None,
-        }
-    });
-    if months.is_none() {
-        problems.wrong(node, "a number of months or years such as 3 months");
-    }
-    months
 }
 
 /// Tells of agreements that cannot support the one that rests on them (R33): those that are promised to customers, and

@@ -13,6 +13,7 @@
 //! Schemas in `schemas/definitions/` say what form a definition has; editors can use them. What a schema cannot say
 //! (references, circles, overlaps, units) is checked in Rust.
 
+pub mod care;
 pub mod composition;
 pub mod model;
 pub mod money;
@@ -46,6 +47,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub use care::{Care, Due, Improvement};
 pub use composition::{Composition, CompositionRule, Part};
 pub use model::*;
 pub use money::*;

@@ -11,6 +11,7 @@ use crate::event::{EventKind, TicketType};
 use crate::ratio::Share;
 use crate::time::{Instant, Micros};
 
+use super::care::Care;
 use super::composition::Composition;
 use super::money::{CreditRule, CreditStep, CreditTerms, Money};
 use super::source::Source;
@@ -245,8 +246,8 @@ pub struct Agreement {
     pub retroactive: bool,
     /// The agreements it rests on; acyclic.
     pub rests_on: Vec<String>,
-    /// Months between two reviews.
-    pub review_every_months: Option<u32>,
+    /// How it is looked after (R35).
+    pub care: Care,
     /// The terms on which maintenance does not count, its own or the offering's; `None` where it always does (R9).
     pub maintenance: Option<MaintenanceTerms>,
     /// Times that do not count, whatever happened in them.
@@ -323,6 +324,8 @@ pub struct Objective {
     pub min_sample: i64,
     /// The verdict is `met`, not `no_data`, when there was nothing to measure (R11).
     pub met_when_empty: bool,
+    /// How much it counts in a service quality index, 1 or more (R35).
+    pub weight: i64,
     /// The ladder of its credits, from the mildest miss to the worst; empty where it gives none (R34).
     pub credits: Vec<CreditStep>,
 }

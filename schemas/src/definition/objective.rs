@@ -14,6 +14,9 @@ use super::model::{
 use super::problem::Problems;
 use super::scalar::{self, word};
 
+/// A weight beyond this would make all others nothing.
+const WEIGHT_MAX: i64 = 1_000_000;
+
 /// The objectives that a spec lists, and where each stands. Only what cannot even be guessed at is left out, and then
 /// a problem has been told.
 pub(super) fn objectives<'a>(spec: &Node<'a>, index: &Index<'a>, problems: &mut Problems) -> Vec<Objective> {
@@ -42,6 +45,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
     let coverage = node.get("min_coverage").and_then(|node| scalar::share(&node, problems));
     let min_sample = node.get("min_sample").and_then(|node| scalar::integer(&node, 0..=i64::MAX, problems));
     let met_when_empty = word(node.get("when_empty"), &[("no_data", false), ("met", true)], false, problems);
+    let weight = node.get("weight").and_then(|node| scalar::integer(&node, 1..=WEIGHT_MAX, problems));
     let indicator = indicator(&node.get("indicator")?, index, problems);
     let target = target(&node.get("target")?, &indicator.as_ref()?.signal, problems)?;
     let credits = credit::ladder(node, &indicator.as_ref()?.signal, target, window, problems);
@@ -55,6 +59,7 @@ fn objective<'a>(node: &Node<'a>, index: &Index<'a>, problems: &mut Problems) ->
         min_coverage: coverage.unwrap_or(Objective::MIN_COVERAGE),
         min_sample: min_sample.unwrap_or(0),
         met_when_empty,
+        weight: weight.unwrap_or(1),
         credits,
     })
 }

@@ -416,7 +416,7 @@ pub(super) const ATTAINMENT: &[Column] = &[
 
 /// A row of `attainment`; its key is (agreement, version, service, objective, window_start). A step may write one of
 /// each objective, so their texts are shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of ATTAINMENT, described there")]
 pub struct AttainmentRow {
     pub agreement: Arc<str>,

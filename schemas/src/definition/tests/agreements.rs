@@ -618,7 +618,10 @@ objectives:
     let agreement = good(&text).agreements.remove(0);
     assert_eq!((agreement.agreement_type, agreement.version), (AgreementType::Sla, 1));
     assert_eq!((agreement.customer.as_deref(), agreement.offering.as_deref()), (Some("acme"), Some("gold")));
-    assert_eq!((agreement.time_zone, agreement.review_every_months), (Tz::Europe__Berlin, Some(24)));
+    assert_eq!(
+        (agreement.time_zone, agreement.care.review.map(|review| review.every_months)),
+        (Tz::Europe__Berlin, Some(24))
+    );
     assert_eq!(agreement.effective_until, NaiveDate::from_ymd_opt(2027, 1, 1));
     let objectives: Vec<_> =
         agreement.objectives.iter().map(|objective| (objective.id.as_str(), objective.target.to_string())).collect();
