@@ -69,6 +69,7 @@ impl EpochOutput {
         self.rows(&facts.measures)?;
         self.rows(&facts.attainment)?;
         self.rows(&facts.credits)?;
+        self.rows(&facts.watermelons)?;
         self.rows(&facts.breaches)?;
         self.rows(&facts.attributions)?;
         self.rows(&facts.corrections)

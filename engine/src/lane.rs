@@ -5,7 +5,8 @@
 //! lanes changes nothing but who does the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the
 //! step: first every lane's first stage, then, with what it found out, every lane's second stage, by ranks: first the
 //! services that follow no other, then the composites of these, and so on; between two ranks what was found out goes to
-//! the lanes of those that follow. Last comes what needs the results of several services: the credits of agreements.
+//! the lanes of those that follow. Last comes what needs the results of several services: the credits of agreements,
+//! and whether their customers are satisfied.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::stage::change::ChangeStage;
 use crate::stage::credit::CreditStage;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
+use crate::stage::watermelon::WatermelonStage;
 use crate::stage::{Derived, Facts, Step};
 use crate::watermark::Watermarks;
 
@@ -63,6 +65,7 @@ pub struct LaneGroup {
     portfolio: Arc<Portfolio>,
     lanes: Vec<Lane>,
     credits: CreditStage,
+    watermelons: WatermelonStage,
     watermarks: Watermarks,
 }
 
@@ -71,6 +74,7 @@ pub struct LaneGroup {
 struct LaneGroupSnapshot {
     lanes: Vec<(SeenEvents, TicketStage, ChangeStage, ServiceSnapshot)>,
     credits: CreditStage,
+    watermelons: WatermelonStage,
     watermarks: Watermarks,
 }
 
@@ -118,6 +122,7 @@ impl LaneGroup {
         LaneGroup {
             lanes: (0..lanes.max(1)).map(lane).collect(),
             credits: CreditStage::default(),
+            watermelons: WatermelonStage::default(),
             watermarks: Watermarks::default(),
             portfolio,
         }
@@ -190,6 +195,7 @@ impl LaneGroup {
             self.hand_on(derived);
         }
         self.credits.close(&portfolio, &step, &mut facts);
+        self.watermelons.close(&portfolio, &step, &mut facts);
         facts.sort();
         facts
     }
@@ -261,6 +267,7 @@ impl LaneGroup {
         let snapshot = LaneGroupSnapshot {
             lanes: lanes.collect(),
             credits: self.credits.clone(),
+            watermelons: self.watermelons.clone(),
             watermarks: self.watermarks.clone(),
         };
         Ok(postcard::to_stdvec(&snapshot)?)
@@ -287,7 +294,9 @@ impl LaneGroup {
         let lanes = lanes.collect();
         let mut credits = snapshot.credits;
         credits.resume(&portfolio);
-        let mut group = LaneGroup { lanes, credits, watermarks: snapshot.watermarks, portfolio };
+        let (mut watermelons, watermarks) = (snapshot.watermelons, snapshot.watermarks);
+        watermelons.resume(&portfolio);
+        let mut group = LaneGroup { lanes, credits, watermelons, watermarks, portfolio };
         group.catch_up();
         Ok(group)
     }

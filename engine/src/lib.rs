@@ -8,8 +8,9 @@
 //! Modules in reading order: `calendar` and `window` turn civil time into instants; `portfolio` is the definitions
 //! made ready to be measured; `state` holds what is known of a service; `ticket` the life of a ticket and its clocks;
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
-//! who spent a budget, `credit` what misses give back, `kpi` how well all of it goes; `ledger` and `timeline` remember
-//! what was said; `stage` folds events; `gate` asks what a planned change would cost; `lane` puts it together.
+//! who spent a budget, `credit` what misses give back, `kpi` how well all of it goes, `watermelon` who is not satisfied all
+//! the same; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would
+//! cost; `lane` puts it together.
 
 pub mod attribution;
 pub mod budget;
@@ -29,6 +30,7 @@ pub mod ticket;
 pub mod timeline;
 pub mod verdict;
 pub mod watermark;
+pub mod watermelon;
 pub mod window;
 
 /// A name that many rows share: a service, a customer, a ticket.

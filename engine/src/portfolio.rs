@@ -1,7 +1,7 @@
 //! Definitions made ready to be measured: calendars compiled, ids turned into places, each objective of each version of
 //! each agreement laid out for each service that it covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -205,6 +205,7 @@ pub struct Portfolio {
     objective_places: HashMap<ObjectiveKey, ObjectiveIndex>,
     ranks: Vec<Vec<ServiceIndex>>,
     credit_plans: HashMap<Name, CreditPlan>,
+    with_scores: HashMap<Name, BTreeSet<u32>>,
     grace: Micros,
 }
 
@@ -301,6 +302,10 @@ impl Portfolio {
             let ladders: Vec<_> = agreement.objectives.iter().map(|one| (&one.id, &one.credits)).collect();
             credits.digest = digest(&(credits.digest, plan.version, &plan.credits, plan.time_zone, ladders));
             credits.versions.insert(plan.version, plan.clone());
+        }
+        let is_of_scores = |one: &Objective| Signal::OF_SCORES.contains(&one.indicator.signal.as_str());
+        if agreement.objectives.iter().any(is_of_scores) {
+            self.with_scores.entry(plan.id.clone()).or_default().insert(plan.version);
         }
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
@@ -401,6 +406,11 @@ impl Portfolio {
     /// What the agreement with this id gives back; `None` when none of its versions does.
     pub fn credit_plan(&self, agreement: &str) -> Option<&CreditPlan> {
         self.credit_plans.get(agreement)
+    }
+
+    /// Whether this version of the agreement has objectives over scores (R36).
+    pub fn has_scores(&self, agreement: &str, version: u32) -> bool {
+        self.with_scores.get(agreement).is_some_and(|versions| versions.contains(&version))
     }
 
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any

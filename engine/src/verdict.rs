@@ -60,6 +60,15 @@ impl Verdict {
         NAMES[self as usize].clone()
     }
 
+    /// Every verdict.
+    pub const ALL: [Verdict; 5] =
+        [Verdict::Met, Verdict::AtRisk, Verdict::Breached, Verdict::NoData, Verdict::InsufficientData];
+
+    /// The verdict that tables write so.
+    pub fn parse(text: &str) -> Option<Verdict> {
+        Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == text)
+    }
+
     /// As tables write it.
     pub fn as_str(self) -> &'static str {
         match self {

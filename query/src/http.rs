@@ -99,6 +99,23 @@ const DOORS: &[Door] = &[
         shape: Ok,
     },
     Door {
+        path: "/v1/watermelons",
+        view: "watermelons",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "objective",
+            "signal",
+            "window_kind",
+        ],
+        time: Some("window_start"),
+        order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
+        shape: Ok,
+    },
+    Door {
         path: "/v1/agreements",
         view: "agreements",
         filters: &[

@@ -157,6 +157,18 @@ const ROWS: &[(Table, i64, &str)] = &[
         4,
         r#"{"agreement":"acme","window_kind":"month","window_start":"2026-01-01T00:00:00Z","window_end":"2026-02-01T00:00:00Z","finality":"final","currency":"EUR","credit_ratio":"0.250000000","credit_minor":2500,"revision":2}"#,
     ),
+    // January's scores were a watermelon until an outage became known, those of February are.
+    (
+        Table::Watermelons,
+        1,
+        r#"{"agreement":"acme","service":"web","objective":"scores","window_start":"2026-01-01T00:00:00Z","met_count":2}
+{"agreement":"acme","service":"web","objective":"scores","window_start":"2026-02-01T00:00:00Z","met_count":3}"#,
+    ),
+    (
+        Table::Watermelons,
+        2,
+        r#"{"agreement":"acme","service":"web","objective":"scores","window_start":"2026-01-01T00:00:00Z","met_count":2,"revision":1,"retracted":true}"#,
+    ),
     (
         Table::Corrections,
         4,

@@ -34,6 +34,16 @@ pub(crate) const VIEWS: &[View] = &[
                   FROM history.credits)
               WHERE place <= 1 AND NOT retracted",
     },
+    // Watermelons that still are.
+    View {
+        name: "watermelons",
+        sql: "SELECT * EXCEPT (place, retracted) FROM (
+                  SELECT *, row_number() OVER (
+                      PARTITION BY agreement, agreement_version, service, objective, window_start
+                      ORDER BY revision DESC, epoch DESC) AS place
+                  FROM history.watermelons)
+              WHERE place <= 1 AND NOT retracted",
+    },
     // Clocks of tickets: the newest state of each run of each clock.
     View {
         name: "clocks",

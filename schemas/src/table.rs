@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 mod attribution;
 mod rows;
+mod watermelon;
 
 use attribution::ATTRIBUTIONS;
 pub use attribution::AttributionRow;
@@ -21,6 +22,9 @@ pub use rows::{
     AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, CreditRow, DeadLetterRow, EpochRow,
     MeasureRow, OutageRow, ServiceRow, TransitionRow,
 };
+
+use watermelon::WATERMELONS;
+pub use watermelon::WatermelonRow;
 
 use crate::definition::{Signal, WindowKind};
 use crate::event::{event_schema, timestamp_type};
@@ -39,6 +43,7 @@ pub enum Table {
     Measures,
     Attainment,
     Credits,
+    Watermelons,
     Breaches,
     Attributions,
     Corrections,
@@ -50,7 +55,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order in which an epoch commits them.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 16] = [
         Table::Events,
         Table::DeadLetters,
         Table::Transitions,
@@ -59,6 +64,7 @@ impl Table {
         Table::Measures,
         Table::Attainment,
         Table::Credits,
+        Table::Watermelons,
         Table::Breaches,
         Table::Attributions,
         Table::Corrections,
@@ -79,6 +85,7 @@ impl Table {
             Table::Measures => "measures",
             Table::Attainment => "attainment",
             Table::Credits => "credits",
+            Table::Watermelons => "watermelons",
             Table::Breaches => "breaches",
             Table::Attributions => "attributions",
             Table::Corrections => "corrections",
@@ -100,6 +107,9 @@ impl Table {
             Table::Measures => "what an indicator measured in one day bucket; rows of one bucket add up (signed)",
             Table::Attainment => "one objective judged in one window, one row per revision (R12, R22)",
             Table::Credits => "what is given back for missed promises in one window, one row per revision (R34)",
+            Table::Watermelons => {
+                "scores that breached their target while all other results around them were met (R36)"
+            }
             Table::Breaches => "one promise that was or may be missed, or a retraction of that (R18, R22, R28)",
             Table::Attributions => {
                 "what one service spent of the budget of a breach, where agreements support one another (R33)"
@@ -123,6 +133,7 @@ impl Table {
             Table::Measures => schema_of(MEASURES),
             Table::Attainment => schema_of(ATTAINMENT),
             Table::Credits => schema_of(CREDITS),
+            Table::Watermelons => schema_of(WATERMELONS),
             Table::Breaches => schema_of(BREACHES),
             Table::Attributions => schema_of(ATTRIBUTIONS),
             Table::Corrections => schema_of(CORRECTIONS),

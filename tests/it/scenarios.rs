@@ -41,6 +41,7 @@ pub(crate) enum Expected {
     Problems,
     Attainment,
     Credits,
+    Watermelons,
     Clocks,
     Outages,
     Breaches,
@@ -50,7 +51,7 @@ pub(crate) enum Expected {
 }
 
 /// The tables that are shown for every scenario.
-const SHOWN: &str = "attainment,credits,clocks,outages,breaches,attributions,transitions,dead_letters";
+const SHOWN: &str = "attainment,credits,watermelons,clocks,outages,breaches,attributions,transitions,dead_letters";
 
 impl Expected {
     pub(crate) fn table(self) -> Option<Table> {
@@ -58,6 +59,7 @@ impl Expected {
             Expected::Problems => None,
             Expected::Attainment => Some(Table::Attainment),
             Expected::Credits => Some(Table::Credits),
+            Expected::Watermelons => Some(Table::Watermelons),
             Expected::Clocks => Some(Table::Clocks),
             Expected::Outages => Some(Table::Outages),
             Expected::Breaches => Some(Table::Breaches),

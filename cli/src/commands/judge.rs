@@ -67,6 +67,8 @@ enum Shown {
     Attainment,
     /// What is given back for missed promises
     Credits,
+    /// Scores below their target while everything else is met
+    Watermelons,
     /// Response and resolution clocks of tickets
     Clocks,
     /// When services were down
@@ -123,6 +125,7 @@ fn tables(judged: &Judged, shown: &[Shown]) -> Result<Vec<(Table, RecordBatch)>>
     let batch = |shown: &Shown| match shown {
         Shown::Attainment => to_batch(&facts.attainment).map(|batch| (Table::Attainment, batch)),
         Shown::Credits => to_batch(&facts.credits).map(|batch| (Table::Credits, batch)),
+        Shown::Watermelons => to_batch(&facts.watermelons).map(|batch| (Table::Watermelons, batch)),
         Shown::Clocks => to_batch(&facts.clocks).map(|batch| (Table::Clocks, batch)),
         Shown::Outages => to_batch(&facts.outages).map(|batch| (Table::Outages, batch)),
         Shown::Breaches => to_batch(&facts.breaches).map(|batch| (Table::Breaches, batch)),
@@ -166,6 +169,9 @@ fn columns_for_people(table: Table) -> &'static [&'static str] {
             "limited_by",
             "detail",
         ],
+        Table::Watermelons => {
+            &["agreement", "customer", "service", "objective", "window_start", "target", "met_count", "unknown_count"]
+        }
         Table::Clocks => &[
             "agreement",
             "objective",

@@ -165,6 +165,17 @@ spec:
       credits: [{below: 90 %, credit: 10 %}, {below: 50 %, credit: 30 %}]
 ---
 apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: liked}
+spec:
+  type: ola
+  services: [mail]
+  effective: {from: 1970-01-01, until: 1970-01-08}
+  objectives:
+    - {id: errors, indicator: {signal: outage_count}, target: {at_most: 2}, window: {calendar: day}}
+    - {id: scores, indicator: {signal: satisfaction, good_from: 9}, target: {at_least: 60 %}, window: {calendar: week}}
+---
+apiVersion: plimsoll/v1
 kind: Source
 metadata: {id: plain}
 spec: {topics: [t], lateness: 1h}
@@ -369,6 +380,10 @@ fn current(all: &[Facts]) -> Vec<String> {
             let (amount, limit) = ((row.credit_ratio, row.charge_minor, row.credit_minor), &row.limited_by);
             let told = format!("{amount:?} {limit:?} {} {}", row.finality, row.detail);
             rows.insert(key, (!row.retracted).then_some(told));
+        }
+        for row in &facts.watermelons {
+            let key = format!("watermelon {} {} {}", row.agreement, row.objective, row.window_start);
+            rows.insert(key, (!row.retracted).then(|| format!("{} {}", row.met_count, row.unknown_count)));
         }
         for row in &facts.clocks {
             let mut told =

@@ -12,7 +12,8 @@
 //! The services of a step are read by rank: a composite after all of its parts, so that it knows the parts up to the
 //! watermark. It is told of their transitions, never of samples, whatever lane they are in.
 //!
-//! What an agreement gives back for its misses depends on all its services, so `CreditStage` comes after both.
+//! What an agreement gives back for its misses, and whether its customers are satisfied with what is kept, depends on
+//! all its services, so `CreditStage` and `WatermelonStage` come after both.
 
 pub mod attribution;
 pub mod breach;
@@ -25,10 +26,12 @@ pub mod publish;
 pub mod service;
 pub mod tally;
 pub mod ticket;
+pub mod watermelon;
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{
     AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, CreditRow, MeasureRow, OutageRow, TransitionRow,
+    WatermelonRow,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +66,7 @@ pub struct Facts {
     pub measures: Vec<MeasureRow>,
     pub attainment: Vec<AttainmentRow>,
     pub credits: Vec<CreditRow>,
+    pub watermelons: Vec<WatermelonRow>,
     pub breaches: Vec<BreachRow>,
     pub attributions: Vec<AttributionRow>,
     pub corrections: Vec<CorrectionRow>,
@@ -80,13 +84,14 @@ impl Facts {
             measures,
             attainment,
             credits,
+            watermelons,
             breaches,
             attributions,
             corrections,
             spending: _,
         } = self;
         let lengths = [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len()];
-        let others = [credits.len(), breaches.len(), attributions.len(), corrections.len()];
+        let others = [credits.len(), watermelons.len(), breaches.len(), attributions.len(), corrections.len()];
         lengths.into_iter().chain(others).any(|length| length > 0)
     }
 
@@ -98,6 +103,7 @@ impl Facts {
         self.measures.sort_unstable();
         self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
         self.credits.sort_unstable();
+        self.watermelons.sort_unstable();
         self.breaches.sort_unstable();
         self.attributions.sort_unstable();
         self.corrections.sort_unstable();

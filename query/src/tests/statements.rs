@@ -44,6 +44,7 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
             "SELECT window_kind, credit_minor, revision FROM credits ORDER BY 1",
             "window_kind,credit_minor,revision\nmonth,2500,2\nquarter,0,0\n",
         ),
+        ("SELECT met_count FROM watermelons", "met_count\n3\n"),
         ("SELECT reason, before, after FROM corrections", "reason,before,after\nlate_event,met,breached\n"),
         ("SELECT name FROM agreements", "name\n\"ACME's \"\"web\"\", shop\"\n"),
         ("SELECT name FROM services", "name\nWeb shop\n"),

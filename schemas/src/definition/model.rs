@@ -661,6 +661,9 @@ impl Signal {
     /// The lowest satisfaction score that is good unless told, on the usual scale from 1 to 5.
     pub const GOOD_FROM: i64 = 4;
 
+    /// The signals over scores that people gave, as `as_str` writes them.
+    pub const OF_SCORES: [&'static str; 2] = ["satisfaction", "net_promoter_score"];
+
     /// Every signal as `as_str` writes it.
     pub const NAMES: [&'static str; 21] = [
         "availability",
