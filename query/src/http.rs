@@ -12,7 +12,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{SortExpr, lit};
@@ -27,6 +26,7 @@ use serde_json::json;
 use crate::error::QueryError;
 use crate::format::Format;
 use crate::http::trend::TREND;
+use crate::known::time;
 use crate::session::QueryService;
 
 pub use serve::{Patience, serve};
@@ -41,6 +41,8 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 const LIMIT_DEFAULT: usize = 1_000;
 /// Rows of a GET answer at most; who needs more asks in SQL.
 const LIMIT_MAX: usize = 10_000;
+/// The parameter that asks for an answer as it was known at an instant (R25).
+const KNOWN_AT: &str = "known_at";
 /// Length of a request's body at most, in bytes. Statements longer than this are made by accident.
 const BODY_BYTES_MAX: usize = 1 << 20;
 /// Values of one parameter at most, because each becomes a comparison.
@@ -245,6 +247,7 @@ async fn look_through(
     let format = accepted_format(headers)?;
     let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
     let wish = Wish::read(door, parameters)?;
+    let service = &service.known_at(wish.known_at);
     let answer = service.view(door.view, move |rows| {
         let rows = wish.conditions.into_iter().try_fold(rows, DataFrame::filter)?;
         let order = door.order.iter().map(|name| order_by(name)).collect();
@@ -257,12 +260,13 @@ async fn look_through(
 struct Wish {
     conditions: Vec<Expr>,
     limit: usize,
+    known_at: Option<Instant>,
 }
 
 impl Wish {
     /// Reads the parameters of a door. A filter that is given several times takes any of its values.
     fn read(door: &Door, parameters: Vec<(String, String)>) -> Result<Wish, QueryError> {
-        let mut limit = None;
+        let (mut limit, mut known_at) = (None, None);
         let mut conditions = Vec::new();
         let mut values: Vec<(&'static str, Vec<Expr>)> = Vec::new();
         for (name, value) in parameters {
@@ -281,17 +285,23 @@ impl Wish {
                 continue;
             }
             match (name.as_str(), door.time) {
-                ("from", Some(time)) => conditions.push(col(time).gt_eq(instant(&name, &value)?)),
-                ("until", Some(time)) => conditions.push(col(time).lt(instant(&name, &value)?)),
-                ("limit", _) if limit.is_some() => {
-                    return Err(QueryError::Invalid("found limit twice, expected it once".to_owned()));
-                }
-                ("limit", _) => limit = Some(rows(&value)?),
+                ("from", Some(column)) => conditions.push(col(column).gt_eq(time(instant(&name, &value)?))),
+                ("until", Some(column)) => conditions.push(col(column).lt(time(instant(&name, &value)?))),
+                ("limit", _) => once(&name, &mut limit, rows(&value)?)?,
+                (KNOWN_AT, _) => once(&name, &mut known_at, instant(&name, &value)?)?,
                 _ => return Err(unknown_parameter(door, &name)),
             }
         }
         conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
-        Ok(Wish { conditions, limit: limit.unwrap_or(LIMIT_DEFAULT) })
+        Ok(Wish { conditions, limit: limit.unwrap_or(LIMIT_DEFAULT), known_at })
+    }
+}
+
+/// Takes the value of a parameter that may be given once.
+fn once<Value>(name: &str, place: &mut Option<Value>, value: Value) -> Result<(), QueryError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(QueryError::Invalid(format!("found {name} twice, expected it once"))),
     }
 }
 
@@ -311,16 +321,15 @@ fn unknown_parameter(door: &Door, name: &str) -> QueryError {
     if door.time.is_some() {
         allowed.extend(["from", "until"]);
     }
-    allowed.push("limit");
+    allowed.extend(["limit", KNOWN_AT]);
     QueryError::Invalid(format!("found parameter {name}, allowed are {}", allowed.join(", ")))
 }
 
-/// A literal of an instant, given as RFC 3339 or as a date, which means its first instant in UTC.
-fn instant(name: &str, value: &str) -> Result<Expr, QueryError> {
-    let instant = Instant::parse(value).ok_or_else(|| {
+/// An instant, given as RFC 3339 or as a date, which means its first instant in UTC.
+fn instant(name: &str, value: &str) -> Result<Instant, QueryError> {
+    Instant::parse(value).ok_or_else(|| {
         QueryError::Invalid(format!("found {name}={value}, expected 2026-01-31T08:00:00Z or 2026-01-31"))
-    })?;
-    Ok(lit(ScalarValue::TimestampMicrosecond(Some(instant.0), Some("UTC".into()))))
+    })
 }
 
 fn rows(value: &str) -> Result<usize, QueryError> {
@@ -346,9 +355,19 @@ struct SqlRequest {
 async fn sql(
     State(service): State<Arc<QueryService>>,
     headers: HeaderMap,
+    parameters: Parameters,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let format = accepted_format(&headers)?;
+    let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
+    let mut known_at = None;
+    for (name, value) in parameters {
+        if name != KNOWN_AT {
+            return Err(QueryError::Invalid(format!("found parameter {name}, allowed is {KNOWN_AT}")).into());
+        }
+        once(&name, &mut known_at, instant(&name, &value)?)?;
+    }
+    let service = service.known_at(known_at);
     let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("text/plain");
     let statement = match media_type.split(';').next().unwrap_or_default().trim() {
@@ -408,11 +427,11 @@ fn index() -> String {
     let mut text = String::from("Plimsoll answers at\n\n");
     for door in DOORS {
         let times: &[&str] = if door.time.is_some() { &["from", "until"] } else { &[] };
-        let parameters = [door.filters, times, &["limit"]].concat();
+        let parameters = [door.filters, times, &["limit", KNOWN_AT]].concat();
         text.push_str(&format!("GET  {}?{}=\n", door.path, parameters.join("=&")));
     }
     text.push_str(
-        "POST /v1/sql      a statement as text, or {\"sql\": \"...\"}\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
+        "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );
     text
 }

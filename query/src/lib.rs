@@ -9,16 +9,17 @@
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `ahead` lets other
-//! threads compute; `session` is the service and its
-//! limits; `views` is the SQL of every table that users see; `lossy` makes bytes readable in them; `provider` reads one
-//! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
-//! tables; `events` gives history as the engine takes it; `http` is the doors.
+//! threads compute; `session` is the service and its limits; `views` is the SQL of every table that users see; `known`
+//! is what of it was known at an instant; `lossy` makes bytes readable in them; `provider` reads one table of the lake;
+//! `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables; `events` gives
+//! history as the engine takes it; `http` is the doors.
 
 mod ahead;
 mod error;
 mod events;
 mod format;
 mod http;
+mod known;
 mod lossy;
 mod metrics;
 mod newest;

@@ -29,6 +29,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use plimsoll_lake::{ActiveFile, Lake};
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 
 use crate::error::QueryError;
@@ -42,11 +43,14 @@ const DAY_US: i64 = 86_400_000_000;
 const FOOTER_BYTES: usize = 64 * 1024;
 
 /// One table of the lake, every row of it.
+#[derive(Clone)]
 pub(crate) struct LakeTable {
     lake: Lake,
     store: ObjectStoreUrl,
     table: Table,
     schema: TableSchema,
+    /// When its rows are to be known (R25). `known` makes a filter of it before anything is read.
+    pub(crate) known_at: Option<Instant>,
 }
 
 impl LakeTable {
@@ -58,7 +62,7 @@ impl LakeTable {
         };
         let schema =
             TableSchema::builder(query_schema(&table.schema())).with_table_partition_cols(partition_columns).build();
-        LakeTable { lake, store, table, schema }
+        LakeTable { lake, store, table, schema, known_at: None }
     }
 
     /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the
@@ -136,6 +140,9 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.known_at.is_some() {
+            return Err(QueryError::Internal("rows were to be read before it was known which".to_owned()).into());
+        }
         let active = self.lake.files(self.table).await.map_err(QueryError::from)?;
         let files = FileGroup::new(self.prune(session, filters, &active.files));
         if files.is_empty() {

@@ -21,16 +21,18 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{Stream, StreamExt, TryStreamExt};
 use plimsoll_lake::Lake;
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant as Moment, timeout_at};
 use url::Url;
 
 use crate::ahead::ahead;
 use crate::error::QueryError;
 use crate::format::{Format, encode};
+use crate::known;
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
 use crate::provider::LakeTable;
@@ -41,7 +43,7 @@ const CATALOG: &str = "plimsoll";
 /// Where statements find current rows without naming a schema.
 const CURRENT: &str = "public";
 /// Where every revision is.
-const HISTORY: &str = "history";
+pub(crate) const HISTORY: &str = "history";
 /// The session's only store. A name of our own instead of `file://` or `s3://`, so that no other address leads
 /// anywhere.
 const STORE: &str = "plimsoll://lake";
@@ -89,9 +91,11 @@ impl Default for Limits {
     }
 }
 
-/// Answers questions about one lake. Cheap to share behind an `Arc`; keeps no state of its own but file footers.
+/// Answers questions about one lake. Cheap to clone; keeps no state of its own but file footers.
+#[derive(Clone)]
 pub struct QueryService {
     context: SessionContext,
+    known_at: Option<Instant>,
     limits: Limits,
     desk: Desk,
     /// That of what the service asks itself, one question after the other: others must not keep it waiting.
@@ -100,6 +104,7 @@ pub struct QueryService {
 }
 
 /// Where questions wait for their turn and are computed.
+#[derive(Clone)]
 struct Desk {
     gate: Arc<Semaphore>,
     threads: Handle,
@@ -139,11 +144,18 @@ impl QueryService {
         context.register_udf(lossy_text());
         for view in VIEWS {
             let plan = context.sql(view.sql).await.map_err(defect)?;
+            known::register(&context, view.name, plan.logical_plan().clone());
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
-        Ok(QueryService { context, limits, desk, own_desk, counters: Arc::default() })
+        Ok(QueryService { context, known_at: None, limits, desk, own_desk, counters: Arc::default() })
+    }
+
+    /// The same service for what was known at an instant: every answer is what it would have been when the last epoch
+    /// with a tick of at most that instant had been committed (R25). `None` changes nothing.
+    pub fn known_at(&self, instant: Option<Instant>) -> QueryService {
+        QueryService { known_at: known::earlier(self.known_at, instant), ..self.clone() }
     }
 
     /// Answers one statement: a query, `SHOW`, `DESCRIBE` or `EXPLAIN`.
@@ -214,11 +226,12 @@ impl QueryService {
         plan: impl Future<Output = Result<DataFrame, QueryError>> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
         let running = self.counters.start();
-        let deadline = Instant::now() + self.limits.time_max;
+        let deadline = Moment::now() + self.limits.time_max;
         let gate = desk.gate.clone();
+        let (context, known_at) = (self.context.clone(), self.known_at);
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
-            let rows = plan.await?.execute_stream().await?;
+            let rows = known::resolve(&context, plan.await?, known_at).await?.execute_stream().await?;
             Ok((permit, rows))
         };
         let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));

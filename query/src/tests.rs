@@ -3,6 +3,7 @@
 mod connections;
 mod doors;
 mod formats;
+mod known;
 mod statements;
 
 use std::sync::Arc;

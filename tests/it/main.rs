@@ -8,8 +8,10 @@ mod house;
 mod kafka;
 #[cfg(feature = "kafka-tls")]
 mod kafka_tls;
+mod known;
 mod real_data;
 mod recovery;
 mod rules;
 mod scenarios;
 mod support;
+mod tables;

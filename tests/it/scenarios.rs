@@ -2,9 +2,10 @@
 //! tells how they are written.
 //!
 //! Each runs through `plimsoll judge` twice, the second time with its events in reverse order: the same tables must
-//! come out (R21). `PLIMSOLL_SCENARIO=part-of-a-name` runs those alone whose file names contain it.
+//! come out (R21). A scenario that says what was known at a time is told to tables instead, and these are asked (R25).
+//! `PLIMSOLL_SCENARIO=part-of-a-name` runs those alone whose file names contain it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::support::{repository, run};
+use crate::tables::{self, Tables};
 
 /// A file of `tests/scenarios`.
 #[derive(Deserialize)]
@@ -31,6 +33,9 @@ pub(crate) struct Scenario {
     #[serde(default)]
     as_of: String,
     pub(crate) expect: BTreeMap<Expected, Vec<Value>>,
+    /// What was known at each of these instants, where events come later than they happen.
+    #[serde(default)]
+    known_at: BTreeMap<String, BTreeMap<Expected, Vec<Value>>>,
 }
 
 /// What a scenario may expect something of.
@@ -48,6 +53,8 @@ pub(crate) enum Expected {
     Attributions,
     Transitions,
     DeadLetters,
+    /// Which only tables have: nothing is corrected in what is judged once.
+    Corrections,
 }
 
 /// The tables that are shown for every scenario.
@@ -66,6 +73,7 @@ impl Expected {
             Expected::Attributions => Some(Table::Attributions),
             Expected::Transitions => Some(Table::Transitions),
             Expected::DeadLetters => Some(Table::DeadLetters),
+            Expected::Corrections => Some(Table::Corrections),
         }
     }
 }
@@ -100,6 +108,15 @@ fn a_wrong_scenario_says_what_is_wrong_with_it() {
         ),
         (good, "title, why and expect say something"),
         (&good.replace("{}", "{clocks: []}"), "as_of is needed"),
+        (&good.replace("{}", "{corrections: []}\nas_of: 2026-03-02T12:00:00Z"), "corrections need known_at"),
+        (
+            &good.replace("{}", "{clocks: []}\nas_of: 2026-03-02T12:00:00Z\nknown_at: {2026-03-03: {clocks: []}}"),
+            "as_of 2026-03-02T12:00:00Z is the last instant",
+        ),
+        (
+            &good.replace("{}", "{clocks: []}\nas_of: 2026-03-02T12:00:00Z\nknown_at: {then: {}}"),
+            "found then, expected",
+        ),
     ] {
         let failure = check(text).expect_err(text);
         assert!(failure.contains(said), "{text:?} said {failure:?}");
@@ -163,13 +180,17 @@ fn name_of(path: &Path) -> String {
 fn check(text: &str) -> Result<(), String> {
     let mut scenario = Scenario::parse(text)?;
     let title = |failure| format!("{}\n{failure}", scenario.title);
-    scenario.compare().map_err(title)?;
+    let compare = |scenario: &Scenario| match scenario.known_at.is_empty() {
+        true => scenario.compare(),
+        false => scenario.compare_tables(),
+    };
+    compare(&scenario).map_err(title)?;
     // Where a record stands is what is said of a dead letter.
     if scenario.expect.contains_key(&Expected::DeadLetters) || scenario.events.len() < 2 {
         return Ok(());
     }
     scenario.events.reverse();
-    scenario.compare().map_err(|failure| title(format!("  with the events in reverse order (R21):\n{failure}")))
+    compare(&scenario).map_err(|failure| title(format!("  with the events in reverse order (R21):\n{failure}")))
 }
 
 impl Scenario {
@@ -179,6 +200,9 @@ impl Scenario {
         let scenario: Scenario = serde_json::from_value(json(document)?).map_err(|error| error.to_string())?;
         if scenario.title.trim().is_empty() || scenario.why.trim().is_empty() || scenario.expect.is_empty() {
             return Err("title, why and expect say something".to_owned());
+        }
+        if scenario.known_at.is_empty() && scenario.expect.contains_key(&Expected::Corrections) {
+            return Err("corrections need known_at: only tables have them".to_owned());
         }
         if scenario.as_of.is_empty() && scenario.expect.keys().any(|expected| *expected != Expected::Problems) {
             return Err("as_of is needed, such as 2026-03-02T12:00:00Z".to_owned());
@@ -216,6 +240,46 @@ impl Scenario {
         if differences.is_empty() { Ok(()) } else { Err(differences) }
     }
 
+    /// Tells the events to tables as they come, and compares what these say of each instant that is asked for.
+    fn compare_tables(&self) -> Result<(), String> {
+        let mut events = Vec::new();
+        for event in &self.events {
+            let mut event = event.clone();
+            let arrives = event.as_object_mut().and_then(|event| event.remove("arrives"));
+            let arrives = arrives.as_ref().or_else(|| event.get("time")).and_then(Value::as_str).map(instant);
+            let record = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
+            events
+                .push((arrives.ok_or_else(|| format!("{event} says neither when it arrives nor its time"))??, record));
+        }
+        events.sort_by_key(|(arrives, _)| *arrives);
+        let end = instant(&self.as_of)?;
+        let asked =
+            self.known_at.iter().map(|(text, rows)| Ok((instant(text)?, rows))).collect::<Result<Vec<_>, String>>()?;
+        let instants = events.iter().map(|(arrives, _)| *arrives).chain(asked.iter().map(|(instant, _)| *instant));
+        let instants: BTreeSet<Instant> = instants.chain([end]).collect();
+        if instants.last() != Some(&end) {
+            return Err(format!("  as_of {end} is the last instant; let nothing arrive or be asked for after it"));
+        }
+        let records: Vec<String> = events.iter().map(|(_, record)| record.clone()).collect();
+        let definitions = tables::defined(&self.definitions_text())?;
+        let mut tables = Tables::new(&definitions, &records);
+        for &tick in &instants {
+            tables.epoch(&definitions, tick, events.iter().filter(|(arrives, _)| *arrives == tick).count());
+        }
+        let mut differences = String::new();
+        for (known_at, expect) in asked.into_iter().chain([(end, &self.expect)]) {
+            for (&expected, rows) in expect {
+                let Some(table) = expected.table() else { return Err("  problems are not told to tables".to_owned()) };
+                let found = tables.ask(&in_order(table), Some(known_at));
+                let difference = difference(expected, rows, &found)?;
+                if !difference.is_empty() {
+                    let _ = write!(differences, "  known at {known_at}:\n{difference}");
+                }
+            }
+        }
+        if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
     /// The definitions as documents of one file, each on a line: what is JSON is YAML.
     fn definitions_text(&self) -> String {
         let documents = self.definitions.iter().map(|document| {
@@ -232,6 +296,24 @@ impl Scenario {
         let records = self.events.iter().map(|event| event.as_str().map_or_else(|| event.to_string(), str::to_owned));
         records.map(|record| record + "\n").collect()
     }
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    Instant::parse(text).ok_or_else(|| format!("  found {text}, expected RFC 3339, e.g. 2026-03-02T12:00:00Z"))
+}
+
+/// Asks for the rows of a table in the order in which `judge` shows them.
+fn in_order(table: Table) -> String {
+    let names = match table {
+        Table::Attainment => "service, agreement, objective, agreement_version, window_start".to_owned(),
+        Table::Clocks => "service, agreement, objective, agreement_version, ticket, cycle".to_owned(),
+        _ => {
+            let schema = table.schema();
+            let names = schema.fields().iter().map(|field| field.name()).filter(|name| *name != "retracted");
+            names.map(|name| format!("\"{name}\" NULLS FIRST")).collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("SELECT * FROM {} ORDER BY {names}", table.name())
 }
 
 /// What a line of standard error says of the definitions, without the place.

@@ -36,6 +36,9 @@ pub struct Arguments {
     /// The instant with which spans of months end: RFC 3339, e.g. 2026-02-01T00:00:00Z. Default: now
     #[arg(long, value_name = "TIME", value_parser = instant)]
     as_of: Option<Instant>,
+    /// Take the tables as they were known then: RFC 3339 or a date in UTC. Default: as they are
+    #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "events")]
+    known_at: Option<Instant>,
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -46,7 +49,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let definitions = definitions::read(&arguments.definitions)?;
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     let results = match arguments.events.as_slice() {
-        [] => of_tables(&arguments.lake, as_of, threads)?,
+        [] => of_tables(arguments, as_of, threads)?,
         files => of_files(&definitions, files, as_of)?,
     };
     let found = kpis(&definitions, &results, Portfolio::new(&definitions).grace(), as_of);
@@ -55,11 +58,11 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
 }
 
 /// The current results of the tables that may matter.
-fn of_tables(lake: &str, as_of: Instant, threads: &Threads) -> Result<Vec<AttainmentRow>> {
+fn of_tables(arguments: &Arguments, as_of: Instant, threads: &Threads) -> Result<Vec<AttainmentRow>> {
     let limits = Limits { rows_max: usize::MAX, ..Limits::default() };
     threads.waiting.block_on(async {
-        let lake = Lake::open_existing(lake).await?;
-        let service = QueryService::open(lake, limits, threads.questions()).await?;
+        let lake = Lake::open_existing(&arguments.lake).await?;
+        let service = QueryService::open(lake, limits, threads.questions()).await?.known_at(arguments.known_at);
         Ok(service.attainment_between(kpi::since(as_of), as_of).await?)
     })
 }

@@ -10,7 +10,7 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 
-use crate::commands::DEFAULT_LAKE;
+use crate::commands::{DEFAULT_LAKE, instant};
 use crate::doors;
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
+    /// Answer everything as the tables were known then: RFC 3339 or a date in UTC. Default: as they are
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    known_at: Option<Instant>,
 }
 
 /// Serves until it is told to end.
@@ -31,13 +34,16 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let shutdown = Shutdown::on_signals(threads.waiting.handle())?;
     threads.waiting.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;
-        let service = Arc::new(QueryService::open(lake, Limits::default(), threads.questions()).await?);
+        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
+        let known_at = arguments.known_at;
+        let service = Arc::new(service.known_at(known_at));
         let listener = doors::listen(arguments.listen).await?;
         println!("answering on http://{}", listener.local_addr()?);
         let asked = service.clone();
         let metrics = move || {
             let service = asked.clone();
-            async move { doors::table_metrics(&service, Instant::from(chrono::Utc::now())).await }
+            let now = Instant::from(chrono::Utc::now());
+            async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
         doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown).await;
         Ok(ExitCode::SUCCESS)

@@ -8,8 +8,9 @@ use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode};
+use plimsoll_schemas::Instant;
 
-use crate::commands::DEFAULT_LAKE;
+use crate::commands::{DEFAULT_LAKE, instant};
 use crate::threads::Threads;
 
 /// Ask the tables.
@@ -21,6 +22,10 @@ pub struct Arguments {
     /// The folder with the tables
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
+    /// Answer as the tables were known then: RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC. What was recorded
+    /// later is not there yet. Default: everything
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    known_at: Option<Instant>,
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -36,7 +41,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     threads.waiting.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;
         let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
-        let answer = service.sql(&arguments.statement).await?;
+        let answer = service.known_at(arguments.known_at).sql(&arguments.statement).await?;
         let mut chunks = Box::pin(encode(answer, arguments.format));
         while let Some(chunk) = chunks.try_next().await? {
             std::io::stdout().write_all(&chunk)?;

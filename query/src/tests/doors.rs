@@ -7,12 +7,12 @@ use tower::ServiceExt;
 use super::*;
 use crate::{Readiness, router};
 
-async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
+pub(super) async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
     let readiness: Readiness = Arc::new(|| Err("no epoch was committed yet".to_owned()));
     router(service.clone(), readiness).oneshot(request).await.expect("infallible")
 }
 
-async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) {
+pub(super) async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) {
     let response = send(service, Request::get(address).body(Body::empty()).expect("request")).await;
     let status = response.status();
     let body = to_bytes(response.into_body(), 1 << 20).await.expect("body");
@@ -20,7 +20,7 @@ async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) 
 }
 
 /// The values of some members of each row.
-fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
+pub(super) fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
     let rows = rows.as_array().expect("rows").iter();
     rows.map(|row| names.iter().map(|name| row.get(*name).cloned().expect("member")).collect()).collect()
 }
@@ -79,8 +79,10 @@ async fn wrong_requests_are_problems() {
     let (_folder, _lake, service) = service(limits()).await;
     for (address, status, part) in [
         ("/v1/outages?limit=1&limit=2", 400, "found limit twice, expected it once"),
+        ("/v1/outages?known_at=2026-03-01&known_at=2026-03-02", 400, "found known_at twice, expected it once"),
+        ("/v1/trend?known_at=then", 400, "found known_at=then, expected 2026-01-31T08:00:00Z or 2026-01-31"),
         ("/v1/outages?service=%ff", 400, "found bytes that are not UTF-8 in service, expected text"),
-        ("/v1/outages?colour=red", 400, "found parameter colour, allowed are service, from, until, limit"),
+        ("/v1/outages?colour=red", 400, "found parameter colour, allowed are service, from, until, limit, known_at"),
         ("/v1/agreements?from=2026-01-01", 400, "found parameter from, allowed are agreement"),
         ("/v1/attainment?from=yesterday", 400, "found from=yesterday, expected 2026-01-31T08:00:00Z or 2026-01-31"),
         ("/v1/attainment?limit=0", 400, "found limit=0, allowed are 1 to 10000"),

@@ -64,25 +64,6 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_the_statement_of_the_rules_page_says_what_was_known_at_a_time() {
-    const PAGE: &str = include_str!("../../../docs/rules/r20-r26-truth-over-time.md");
-    let statement = PAGE.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a statement");
-    let at_a_time = "recorded_at <= TIMESTAMP '2026-04-02'";
-    assert!(statement.contains(at_a_time));
-    let (_folder, _lake, service) = service(limits()).await;
-    // The third epoch made January final; the fourth corrected it and began February.
-    let known =
-        format!("SELECT * FROM ({}) ORDER BY window_start, verdict", statement.replace(at_a_time, "epoch <= 3"));
-    let expected = "objective,window_start,verdict,attainment_ratio\n\
-         availability,2026-01-01T00:00:00Z,met,0.999500000\n\
-         availability,2026-01-01T00:00:00Z,no_data,\n";
-    assert_eq!(ask(&service, &known, Format::Csv).await.as_deref(), Ok(expected));
-    let now =
-        format!("SELECT count(*) AS n FROM ({statement}) WHERE verdict IN ('breached', 'met', 'no_data', 'at_risk')");
-    assert_eq!(ask(&service, &now, Format::Csv).await.as_deref(), Ok("n\n4\n"), "everything was recorded before that");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn every_question_sees_the_newest_version() {
     let (_folder, lake, service) = service(limits()).await;
     let names = "SELECT name FROM services ORDER BY name";

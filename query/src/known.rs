@@ -1,0 +1,149 @@
+//! What was known at an instant (R25).
+//!
+//! Every row of every table is written by an epoch, and every epoch has a tick: the instant at which its rows became
+//! known. An answer as it was known at `t` is what the same question would have said when the last epoch with a tick of
+//! at most `t` had been committed, and none after it:
+//!
+//! ```text
+//! rows known at t   epoch <= max(epoch of history.epochs where tick <= t);  none, when there is no such epoch
+//! ```
+//! There is one mechanism: in the plan of a question, a filter on `epoch` stands above each table that is read. Views
+//! pick the current rows out of what is left, as they do out of everything. Who asks for one table in a statement calls
+//! a function (`attainment_known_at(t)`), who asks the whole question so binds the service (`QueryService::known_at`);
+//! of two instants the earlier holds. Epochs and not ticks are compared row by row, because a clock may be set back,
+//! and an epoch stands on all those before it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::datasource::{ViewTable, provider_as_source, source_as_provider};
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::max;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, lit};
+use datafusion::prelude::{DataFrame, SessionContext, col};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::event::timestamp_type;
+use plimsoll_schemas::table::Table;
+
+use crate::error::QueryError;
+use crate::provider::LakeTable;
+use crate::session::HISTORY;
+
+/// What is added to the name of a view for the function that gives it as it was known.
+const SUFFIX: &str = "_known_at";
+
+/// An instant as a literal of a plan.
+pub(crate) fn time(instant: Instant) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(instant.0), Some("UTC".into())))
+}
+
+/// Registers the function of a view.
+pub(crate) fn register(context: &SessionContext, view: &'static str, plan: LogicalPlan) {
+    context.register_udtf(&format!("{view}{SUFFIX}"), Arc::new(KnownAt { view, plan }));
+}
+
+/// Puts the filter above every table that a question reads, where it asks for what was known at an instant, or where the
+/// whole of it does.
+pub(crate) async fn resolve(
+    context: &SessionContext,
+    question: DataFrame,
+    known_at: Option<Instant>,
+) -> Result<DataFrame, DataFusionError> {
+    let (state, plan) = question.into_parts();
+    let mut last_epochs = BTreeMap::new();
+    plan.apply_with_subqueries(|node| {
+        last_epochs.extend(asked(node, known_at).map(|(_, instant)| (instant, 0)));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    for (instant, epoch) in &mut last_epochs {
+        *epoch = last_epoch(context, *instant).await?;
+    }
+    let filter = |node: LogicalPlan| match (&node, asked(&node, known_at)) {
+        (LogicalPlan::TableScan(scan), Some((table, instant))) => {
+            let epoch = Expr::Column(Column::new(Some(scan.table_name.clone()), "epoch"));
+            let scan = read(scan, table, None);
+            let known = LogicalPlanBuilder::from(scan).filter(epoch.lt_eq(lit(last_epochs[&instant])))?;
+            Ok(Transformed::yes(known.build()?))
+        }
+        _ => Ok(Transformed::no(node)),
+    };
+    // Upwards, so that what is put in is not looked at again.
+    let plan = plan.transform_up_with_subqueries(filter)?.data;
+    Ok(DataFrame::new(state, plan))
+}
+
+/// The last epoch with a tick of at most an instant; 0, which no epoch has, when there is none.
+async fn last_epoch(context: &SessionContext, known_at: Instant) -> Result<i64, DataFusionError> {
+    let epochs = context.table(TableReference::partial(HISTORY, Table::Epochs.name())).await?;
+    let known = epochs.filter(col("tick").lt_eq(time(known_at)))?.aggregate(Vec::new(), vec![max(col("epoch"))])?;
+    let answer = known.collect().await?;
+    let epochs = answer.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten());
+    Ok(epochs.max().unwrap_or(0))
+}
+
+/// The table that a node reads and when its rows are to be known, where that is asked for.
+fn asked(node: &LogicalPlan, known_at: Option<Instant>) -> Option<(LakeTable, Instant)> {
+    let LogicalPlan::TableScan(scan) = node else { return None };
+    let provider = source_as_provider(&scan.source).ok()?;
+    let table = provider.downcast_ref::<LakeTable>()?;
+    let instant = earlier(table.known_at, known_at)?;
+    Some((table.clone(), instant))
+}
+
+/// The earlier of two instants, if there is any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
+}
+
+/// The same scan of a table whose rows are to be known at an instant, or are all meant.
+fn read(scan: &TableScan, mut table: LakeTable, known_at: Option<Instant>) -> LogicalPlan {
+    table.known_at = known_at;
+    LogicalPlan::TableScan(TableScan { source: provider_as_source(Arc::new(table)), ..scan.clone() })
+}
+
+/// The table function `VIEW_known_at(instant)`.
+#[derive(Debug)]
+struct KnownAt {
+    view: &'static str,
+    plan: LogicalPlan,
+}
+
+impl TableFunctionImpl for KnownAt {
+    fn call_with_args(&self, arguments: TableFunctionArgs) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+        let instant = match arguments.exprs() {
+            [Expr::Literal(value, _)] => instant(value),
+            _ => None,
+        };
+        let Some(known_at) = instant else {
+            let name = format!("{}{SUFFIX}", self.view);
+            let wrong = format!(
+                "{name} takes one instant: {name}('2026-01-31T08:00:00Z'), or '2026-01-31' for its midnight UTC"
+            );
+            return Err(QueryError::Invalid(wrong).into());
+        };
+        let mark = |node: LogicalPlan| match (&node, asked(&node, Some(known_at))) {
+            (LogicalPlan::TableScan(scan), Some((table, instant))) => {
+                Ok(Transformed::yes(read(scan, table, Some(instant))))
+            }
+            _ => Ok(Transformed::no(node)),
+        };
+        let plan = self.plan.clone().transform_up_with_subqueries(mark)?.data;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
+}
+
+/// An instant as people give it in SQL: a text, a date or a time.
+fn instant(value: &ScalarValue) -> Option<Instant> {
+    if let Some(text) = value.try_as_str() {
+        return Instant::parse(text?);
+    }
+    match value.cast_to(&timestamp_type()).ok()? {
+        ScalarValue::TimestampMicrosecond(Some(micros), _) if value.data_type().is_temporal() => Some(Instant(micros)),
+        _ => None,
+    }
+}

@@ -1,0 +1,129 @@
+//! A server's tables without a server: the worker, the lake and the query service as `run` wires them, with a clock
+//! that the test sets and records that come when it says. Each epoch is a worker of its own, as after a restart.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
+use plimsoll_ingest::IngestError;
+use plimsoll_ingest::file::read_file;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Format, Limits, QueryService, encode};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::definition::{Definitions, File, Problem, load};
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::event::EventBatch;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+/// The topic, and the name of the file that is mapped as its records are.
+const TOPIC: &str = "events.ndjson";
+
+/// Stack of the threads that plan questions, in bytes: views in views of a debug build.
+const STACK_BYTES: usize = 16 << 20;
+
+pub struct Tables {
+    runtime: Runtime,
+    lake: Lake,
+    service: QueryService,
+    _folder: tempfile::TempDir,
+    /// What has not come yet.
+    waiting: VecDeque<Delivery>,
+    /// The first offset that has not come yet; lines are counted from 1.
+    next_offset: i64,
+}
+
+/// The source of records that need none of their own.
+const PLAIN: &str =
+    "\n---\n{apiVersion: plimsoll/v1, kind: Source, metadata: {id: plain}, spec: {topics: [events.ndjson]}}\n";
+
+/// What a text defines, with a plain source if it has none; its own has to read the one topic.
+pub fn defined(text: &str) -> Result<Definitions, String> {
+    let told = |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n");
+    let read = |text: &str| load(&[File { name: "definitions.yaml", text }]).map_err(told);
+    let definitions = read(text)?;
+    let definitions = if definitions.sources.is_empty() { read(&format!("{text}{PLAIN}"))? } else { definitions };
+    let reads = |source: &Source| source.topics.iter().any(|topic| topic == TOPIC);
+    match definitions.sources.values().all(reads) {
+        true => Ok(definitions),
+        false => Err(format!("a source that is told to tables has topics: [{TOPIC}]")),
+    }
+}
+
+impl Tables {
+    /// Empty tables, and the records that will come, in this order, mapped by the definitions' only source.
+    pub fn new(definitions: &Definitions, records: &[String]) -> Tables {
+        let runtime = Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build().expect("threads");
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = folder.path().join("lake").to_string_lossy().into_owned();
+        let lake = runtime.block_on(Lake::open(&location)).expect("a lake");
+        let service = QueryService::open(lake.clone(), Limits::default(), runtime.handle().clone());
+        let service = runtime.block_on(service).expect("a service");
+        let file = folder.path().join(TOPIC);
+        std::fs::write(&file, records.iter().map(|record| format!("{record}\n")).collect::<String>()).expect("a file");
+        let source = definitions.sources.values().next().expect("a source").clone();
+        let mut waiting = VecDeque::new();
+        read_file::<IngestError>(&file, &Arc::new(source), &mut |delivery| {
+            waiting.push_back(delivery);
+            Ok(())
+        })
+        .expect("records");
+        Tables { runtime, lake, service, _folder: folder, waiting, next_offset: 1 }
+    }
+
+    /// An epoch at an instant, at which so many records more have come, and all that there is was read.
+    pub fn epoch(&mut self, definitions: &Definitions, tick: Instant, records: usize) {
+        let until = self.next_offset + records as i64;
+        let partition = PartitionId { topic: TOPIC.into(), partition: 0 };
+        let mut inputs = Vec::new();
+        while let Some(delivery) = self.waiting.pop_front_if(|delivery| delivery.from_offset < until) {
+            let (head, tail) = delivery.split_at(until);
+            inputs.push(head);
+            if tail.until_offset > tail.from_offset {
+                self.waiting.push_front(tail);
+            }
+        }
+        inputs.push(Delivery::news(partition, until, Some(tick)));
+        self.next_offset = until;
+        let settings = WorkerSettings {
+            group: "test".to_owned(),
+            lanes: 1,
+            epoch_interval: Duration::from_hours(1),
+            epoch_rows_max: EPOCH_ROWS_MAX,
+            publish_interval: Duration::ZERO,
+            snapshot_every: i64::MAX,
+            clock: Arc::new(move || tick),
+        };
+        let (definitions, live) = (Arc::new(definitions.clone()), Arc::new(Live::default()));
+        let threads = self.runtime.handle().clone();
+        let mut worker = Worker::open(settings, self.lake.clone(), definitions, live, threads).expect("a worker");
+        if let Some(last_epoch) = worker.wants_recount() {
+            worker.forget_counts();
+            self.stored(last_epoch).iter().for_each(|events| worker.recount(events));
+        }
+        let (sender, receiver) = channel();
+        inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
+        drop(sender);
+        worker.run(receiver, |_| {}).expect("an epoch");
+    }
+
+    /// The rows of an answer, as it was known at an instant, or as it is.
+    pub fn ask(&self, statement: &str, known_at: Option<Instant>) -> Vec<Value> {
+        let answer = self.runtime.block_on(async {
+            let answer = self.service.known_at(known_at).sql(statement).await.expect(statement);
+            encode(answer, Format::Json).try_collect::<Vec<_>>().await.expect(statement).concat()
+        });
+        serde_json::from_slice(&answer).expect("rows")
+    }
+
+    fn stored(&self, last_epoch: i64) -> Vec<EventBatch> {
+        let days = self.runtime.block_on(self.service.event_days()).expect("days");
+        let events = |day: &String| self.runtime.block_on(self.service.events_of(day, last_epoch)).expect("events");
+        days.iter().flat_map(events).collect()
+    }
+}
