@@ -43,12 +43,17 @@ pub struct WorkerSettings {
     pub publish_interval: Duration,
     /// Every how many epochs the state is saved.
     pub snapshot_every: i64,
+    /// How far behind the watermark results may be restated, besides what is open; older ones stand.
+    pub remembered: Duration,
     /// The clock: what time it is. A worker for tests has one that stands still.
     pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
 }
 
 /// Half a million records make an epoch's Parquet files large enough to compress well, and take 200 MB at most.
 pub const EPOCH_ROWS_MAX: usize = 512 * 1024;
+
+/// Two years and what is late: who compares this year with the last sees both corrected.
+pub const REMEMBERED: Duration = Duration::from_secs(800 * 86_400);
 
 /// How long the worker waits for input before it looks at the clock.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -115,6 +120,9 @@ impl Worker {
             Some((_, bytes)) => LaneGroup::restore(portfolio, settings.lanes, &bytes)?,
             None => LaneGroup::new(portfolio, settings.lanes),
         };
+        if snapshot_epoch == 0 {
+            group.remember(micros(settings.remembered));
+        }
         let topics = definitions.sources.values().flat_map(|source| &source.topics);
         group.follow(&topics.map(|topic| topic.as_str().into()).collect());
         if !recorded.epochs.is_empty() {
@@ -246,7 +254,9 @@ impl Worker {
 
     fn live_epoch(&mut self, finished: bool) -> Result<(), AggregateError> {
         let tick = (self.settings.clock)();
-        let interval = Micros(self.settings.publish_interval.as_micros() as i64);
+        // What was recorded was folded by what was remembered then.
+        self.group.remember(micros(self.settings.remembered));
+        let interval = micros(self.settings.publish_interval);
         let publish = finished || self.published_at.is_none_or(|published| tick - published >= interval);
         if publish {
             self.published_at = Some(tick);
@@ -315,6 +325,10 @@ impl Worker {
         self.live.folded(started.elapsed());
         self.writer.write(output)
     }
+}
+
+fn micros(span: Duration) -> Micros {
+    Micros(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// What the epoch reads, one row a partition, and one row when it reads nothing; `epoch` says the rest. `deliveries`

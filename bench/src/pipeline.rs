@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use chrono::NaiveDate;
-use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_ingest::kafka::{KafkaEvent, KafkaSettings, start};
 use plimsoll_lake::Lake;
@@ -83,6 +83,7 @@ fn read(
         epoch_rows_max: EPOCH_ROWS_MAX,
         publish_interval: Duration::from_secs(60),
         snapshot_every: 100,
+        remembered: REMEMBERED,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
     let live = Arc::new(Live::default());

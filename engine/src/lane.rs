@@ -20,6 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::Name;
 use crate::dedup::SeenEvents;
 use crate::gate::{Impact, PlannedChange};
+use crate::memory::{Edge, Memory};
 use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
 use crate::stage::credit::CreditStage;
@@ -67,6 +68,9 @@ pub struct LaneGroup {
     credits: CreditStage,
     watermelons: WatermelonStage,
     watermarks: Watermarks,
+    memory: Memory,
+    /// Events that lie in time that is closed.
+    closed_events: u64,
 }
 
 /// The state of a lane group by names, so that it outlives its portfolio and its process.
@@ -76,6 +80,8 @@ struct LaneGroupSnapshot {
     credits: CreditStage,
     watermelons: WatermelonStage,
     watermarks: Watermarks,
+    memory: Memory,
+    closed_events: u64,
 }
 
 /// A snapshot cannot be restored.
@@ -124,6 +130,8 @@ impl LaneGroup {
             credits: CreditStage::default(),
             watermelons: WatermelonStage::default(),
             watermarks: Watermarks::default(),
+            memory: Memory::default(),
+            closed_events: 0,
             portfolio,
         }
     }
@@ -142,6 +150,12 @@ impl LaneGroup {
     /// (R23). Where it is not said, whatever was read holds it.
     pub fn follow(&mut self, topics: &BTreeSet<Arc<str>>) {
         self.watermarks.follow(topics);
+    }
+
+    /// Remembers what is open and this span behind the watermark from the next step on, and forgets what is older;
+    /// until it is told, a new group forgets nothing. See `memory`.
+    pub fn remember(&mut self, span: Micros) {
+        self.memory.remember(span);
     }
 
     /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not
@@ -176,7 +190,8 @@ impl LaneGroup {
 
     /// Ends a step: moves the watermark and says what changed. The facts are sorted.
     pub fn close(&mut self, epoch: i64, tick: Instant, publish: bool) -> Facts {
-        let step = Step { epoch, tick, watermark: self.watermarks.advance(tick), publish };
+        let watermark = self.watermarks.advance(tick);
+        let step = Step { epoch, tick, watermark, publish, closed_until: self.memory.closed_until() };
         let mut facts = Facts::default();
         let mut derived = Vec::new();
         for lane in &mut self.lanes {
@@ -197,7 +212,20 @@ impl LaneGroup {
         self.credits.close(&portfolio, &step, &mut facts);
         self.watermelons.close(&portfolio, &step, &mut facts);
         facts.sort();
+        if publish && let Some(edge) = self.memory.advance(&portfolio, watermark) {
+            self.forget(&edge);
+        }
         facts
+    }
+
+    fn forget(&mut self, edge: &Edge) {
+        for lane in &mut self.lanes {
+            lane.tickets.forget(edge);
+            lane.changes.forget(edge);
+            lane.services.forget(&self.portfolio, edge);
+        }
+        self.credits.forget(edge.kept_from);
+        self.watermelons.forget(edge);
     }
 
     fn lane_of_service(&self, service: ServiceIndex) -> usize {
@@ -245,9 +273,12 @@ impl LaneGroup {
         impacts.into_iter().map(|(index, impact)| (self.portfolio.objective(index), impact)).collect()
     }
 
-    /// How many observations came too late to be applied to a state.
+    /// How many events and counts came too late to be applied to what is remembered.
     pub fn beyond_history(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.services.beyond_history()).sum()
+        let of_lane = |lane: &Lane| {
+            lane.services.beyond_history() + lane.tickets.beyond_history() + lane.changes.beyond_history()
+        };
+        self.closed_events + self.lanes.iter().map(of_lane).sum::<u64>()
     }
 
     /// How many tickets have no service that the catalogue knows (R38).
@@ -269,6 +300,8 @@ impl LaneGroup {
             credits: self.credits.clone(),
             watermelons: self.watermelons.clone(),
             watermarks: self.watermarks.clone(),
+            memory: self.memory,
+            closed_events: self.closed_events,
         };
         Ok(postcard::to_stdvec(&snapshot)?)
     }
@@ -296,7 +329,8 @@ impl LaneGroup {
         credits.resume(&portfolio);
         let (mut watermelons, watermarks) = (snapshot.watermelons, snapshot.watermarks);
         watermelons.resume(&portfolio);
-        let mut group = LaneGroup { lanes, credits, watermelons, watermarks, portfolio };
+        let (memory, closed_events) = (snapshot.memory, snapshot.closed_events);
+        let mut group = LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, portfolio };
         group.catch_up();
         Ok(group)
     }

@@ -74,6 +74,16 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
         Some(entry)
     }
 
+    /// Forgets what was written under keys before this one: nothing is to be stated under them any more.
+    pub fn forget_before(&mut self, first: &Key) {
+        self.entries = self.entries.split_off(first);
+    }
+
+    /// Forgets what was written and is not wanted: nothing is to be stated under those keys any more.
+    pub fn retain(&mut self, is_wanted: impl Fn(&Key, &Row) -> bool) {
+        self.entries.retain(|key, entry| is_wanted(key, &entry.row));
+    }
+
     /// The row that holds under a key.
     pub fn get(&self, key: &Key) -> Option<&Row> {
         self.entries.get(key).filter(|entry| !entry.retracted).map(|entry| &entry.row)

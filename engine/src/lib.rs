@@ -23,6 +23,7 @@ pub mod histogram;
 pub mod kpi;
 pub mod lane;
 pub mod ledger;
+pub mod memory;
 pub mod portfolio;
 pub mod stage;
 pub mod state;

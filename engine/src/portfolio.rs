@@ -7,7 +7,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::NaiveTime;
-use hashbrown::HashMap;
+use chrono_tz::Tz;
+use hashbrown::{HashMap, HashSet};
 use plimsoll_schemas::civil::instant_of_local;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
@@ -100,7 +101,7 @@ pub struct IndicatorPlan {
     /// The time that counts.
     pub calendar: Arc<Calendar>,
     /// The zone of its days.
-    pub time_zone: chrono_tz::Tz,
+    pub time_zone: Tz,
     /// Whose things are counted; `None` for everybody's, and for state.
     pub customer: Option<Name>,
     /// True when it follows from the service's state, false when it is counted.
@@ -127,7 +128,7 @@ pub struct AgreementPlan {
     /// The offering it follows.
     pub offering: Option<Name>,
     /// The zone of its windows' edges.
-    pub time_zone: chrono_tz::Tz,
+    pub time_zone: Tz,
     /// When this version is in force; its end is `i64::MAX` while nobody ended it.
     pub in_force: Window,
     /// On which terms maintenance does not count; `None` when it always does (R9).
@@ -206,11 +207,21 @@ pub struct Portfolio {
     ranks: Vec<Vec<ServiceIndex>>,
     credit_plans: HashMap<Name, CreditPlan>,
     with_scores: HashMap<Name, BTreeSet<u32>>,
+    window_kinds: HashSet<(WindowKind, Tz)>,
     grace: Micros,
 }
 
 /// Calendars by id, each with a digest of its time.
 type Calendars<'a> = BTreeMap<&'a str, (Arc<Calendar>, u64)>;
+
+/// The kinds of window that anything of an agreement is measured over. Measures of indicators are of days, and what
+/// credits may come to is limited by the year.
+fn window_kinds(agreement: &Agreement) -> impl Iterator<Item = WindowKind> {
+    let year_max = agreement.credits.as_ref().and_then(|terms| terms.rule.year_max.as_ref());
+    let year = year_max.map(|max| WindowKind::Year { first_month: max.first_month });
+    let of_objectives = agreement.objectives.iter().map(|objective| objective.window);
+    of_objectives.chain([WindowKind::Day]).chain(year)
+}
 
 /// A number that differs when a definition does.
 fn digest(definition: &impl Debug) -> u64 {
@@ -307,6 +318,7 @@ impl Portfolio {
         if agreement.objectives.iter().any(is_of_scores) {
             self.with_scores.entry(plan.id.clone()).or_default().insert(plan.version);
         }
+        self.window_kinds.extend(window_kinds(agreement).map(|kind| (kind, plan.time_zone)));
         for service in &agreement.services {
             let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
             let excluded_times = excluded_times(agreement, service);
@@ -411,6 +423,11 @@ impl Portfolio {
     /// Whether this version of the agreement has objectives over scores (R36).
     pub fn has_scores(&self, agreement: &str, version: u32) -> bool {
         self.with_scores.get(agreement).is_some_and(|versions| versions.contains(&version))
+    }
+
+    /// Every kind of window that anything is measured over, with its zone.
+    pub fn window_kinds(&self) -> &HashSet<(WindowKind, Tz)> {
+        &self.window_kinds
     }
 
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any

@@ -35,6 +35,12 @@ impl<Value> Timeline<Value> {
         }
     }
 
+    /// Forgets values that are not wanted.
+    pub fn retain(&mut self, is_wanted: impl Fn(&Value) -> bool) {
+        self.0.retain(|(_, value)| is_wanted(value));
+        self.0.shrink_to_fit();
+    }
+
     /// All values in order.
     pub fn iter(&self) -> impl Iterator<Item = (Instant, &Value)> {
         self.0.iter().map(|(at, value)| (*at, value))

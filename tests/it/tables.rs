@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_ingest::IngestError;
 use plimsoll_ingest::file::read_file;
@@ -97,6 +97,7 @@ impl Tables {
             epoch_rows_max: EPOCH_ROWS_MAX,
             publish_interval: Duration::ZERO,
             snapshot_every: i64::MAX,
+            remembered: REMEMBERED,
             clock: Arc::new(move || tick),
         };
         let (definitions, live) = (Arc::new(definitions.clone()), Arc::new(Live::default()));

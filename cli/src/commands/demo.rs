@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use chrono::{Months, NaiveDate, NaiveTime};
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::live::Pipeline as Counts;
-use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
@@ -150,6 +150,7 @@ fn worker_settings(end: Instant) -> WorkerSettings {
         epoch_rows_max: EPOCH_ROWS_MAX,
         publish_interval: Duration::from_secs(60),
         snapshot_every: 100,
+        remembered: REMEMBERED,
         clock: Arc::new(move || end),
     }
 }

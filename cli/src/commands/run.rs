@@ -63,6 +63,9 @@ pub struct Arguments {
     /// Every how many epochs the state is saved; a restart replays the epochs since
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
     snapshot_every: i64,
+    /// How far behind the watermark results may be restated, besides what is open; older ones stand and are forgotten
+    #[arg(long, value_name = "DURATION", default_value = "800d", value_parser = duration)]
+    remember: Duration,
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
@@ -145,6 +148,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         epoch_rows_max: EPOCH_ROWS_MAX,
         publish_interval: arguments.publish_interval,
         snapshot_every: arguments.snapshot_every,
+        remembered: arguments.remember,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());

@@ -56,6 +56,10 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
         let time = time_of(told);
         folded.clamped += u64::from(time != told);
         newest = newest.max(Some(time));
+        if time < group.memory.closed_until() {
+            group.closed_events += 1;
+            continue;
+        }
         rows.hand_over(&group.portfolio, &mut group.lanes, row, time);
     }
     if accepted.len() < total {

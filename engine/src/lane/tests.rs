@@ -243,6 +243,7 @@ mod attributions;
 mod composites;
 mod counts;
 mod levels;
+mod memory;
 mod reference;
 mod remembered;
 mod versions;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Derived, Told, retell};
 use crate::Name;
+use crate::memory::{Edge, Forgotten};
 use crate::portfolio::{ObjectiveKey, Portfolio};
 use crate::state::exclusion::ApprovedWindow;
 use crate::window::Window;
@@ -65,11 +66,16 @@ struct ChangeEntry {
 pub struct ChangeStage {
     changes: BTreeMap<Name, ChangeEntry>,
     touched: BTreeSet<Name>,
+    /// Changes that were over long ago and are forgotten.
+    forgotten: Forgotten,
 }
 
 impl ChangeStage {
     /// Takes one record, in any order.
     pub fn observe(&mut self, change: &str, record: ChangeRecord) {
+        if self.forgotten.knows(change) {
+            return;
+        }
         let (name, entry) = match self.changes.get_key_value(change) {
             Some((name, _)) => (name.clone(), self.changes.entry(name.clone()).or_default()),
             None => {
@@ -81,6 +87,23 @@ impl ChangeStage {
             entry.records.insert(place, record);
             self.touched.insert(name);
         }
+    }
+
+    /// How many records came of changes that were forgotten.
+    pub fn beyond_history(&self) -> u64 {
+        self.forgotten.records()
+    }
+
+    /// Forgets changes of which all that was counted or planned is closed.
+    pub fn forget(&mut self, edge: &Edge) {
+        self.forgotten.forget_before(edge.named_from);
+        let ChangeStage { changes, touched, forgotten } = self;
+        changes.retain(|name, entry| {
+            let last = entry.records.iter().flat_map(|record| [Some(record.time), record.planned_end]).flatten().max();
+            let last = last.filter(|last| *last < edge.closed_until && !touched.contains(name));
+            last.into_iter().for_each(|last| forgotten.insert(name, last));
+            last.is_none()
+        });
     }
 
     /// Makes every change tell the second stage anew; for a portfolio that changed.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::minor_digits;
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, CreditRow, Decimal};
@@ -60,6 +61,16 @@ impl CreditStage {
                 self.anew.insert(id.clone());
             }
         }
+    }
+
+    /// Forgets windows that end before any that is not closed begins: what these give back stands on no other.
+    pub fn forget(&mut self, kept_from: Instant) {
+        let is_kept = |place: &WindowOfVersion| place.window.end > kept_from;
+        for account in self.accounts.values_mut() {
+            account.missed.retain(|place, _| is_kept(place));
+            account.written.retain(|(place, _), _| is_kept(place));
+        }
+        self.accounts.retain(|_, account| !(account.missed.is_empty() && account.written.is_empty()));
     }
 
     /// Takes the step's results, and writes the credits that changed.
@@ -143,7 +154,7 @@ impl Account {
         for (key, before) in &self.written {
             now.entry(key.clone()).or_insert_with(|| Written { retracted: true, ..before.clone() });
         }
-        for (key, mut found) in now {
+        for (key, mut found) in now.into_iter().filter(|(key, _)| key.0.window.end > step.closed_until) {
             let Some(version) = plan.versions.get(&key.0.version) else { continue };
             let before = self.written.get(&key);
             found.revision = before.map_or(0, |before| before.revision);

@@ -52,10 +52,17 @@ impl IndicatorState {
         self.touched_from = Some(self.touched_from.map_or(from, |earlier| earlier.min(from)));
     }
 
+    /// Forgets the days that are closed.
+    pub fn forget(&mut self, closed_until: Instant) {
+        // A day lasts 25 hours at most, and one that is kept too long does no harm.
+        self.written = self.written.split_off(&(closed_until - Micros(2 * 24 * Micros::HOUR.0)));
+    }
+
     /// The earliest instant whose states are needed; `None` when no day can be over.
     pub fn next_from(&self, plan: &IndicatorPlan, step: &Step) -> Option<Instant> {
         let next = self.next_day.unwrap_or(plan.in_force.start);
-        let from = self.touched_from.map_or(next, |touched| touched.min(next)).max(plan.in_force.start);
+        let from = self.touched_from.map_or(next, |touched| touched.min(next));
+        let from = from.max(plan.in_force.start).max(step.closed_until);
         let day = window_containing(WindowKind::Day, plan.time_zone, from);
         (plan.is_state && day.start < step.watermark && from < plan.in_force.end).then_some(day.start)
     }

@@ -54,6 +54,8 @@ pub struct Step {
     pub watermark: Instant,
     /// True when provisional results are to be written, not only changes of verdict.
     pub publish: bool,
+    /// Results of windows that end until then stand, whatever becomes known (R22).
+    pub closed_until: Instant,
 }
 
 /// What a step found out, as rows of the tables, sorted; and how budgets are being spent, which no table holds.

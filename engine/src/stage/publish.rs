@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use plimsoll_schemas::definition::Target;
+use plimsoll_schemas::definition::{Target, WindowKind};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
@@ -56,6 +56,8 @@ pub struct ObjectiveState {
     stated_by: u64,
     /// What its open window may come to.
     outlook: Outlook,
+    /// No window that is the newest before this is stated: it is not all remembered.
+    stated_from: Instant,
 }
 
 /// A result as it was last written.
@@ -124,6 +126,7 @@ impl ObjectiveState {
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
             stated_by: plan.digest,
             outlook: Outlook::default(),
+            stated_from: Instant(i64::MIN),
         }
     }
 
@@ -145,15 +148,54 @@ impl ObjectiveState {
     }
 
     /// Takes up a remembered state under a definition that may have changed since (R24): then every result is stated
-    /// anew. Returns whether it has changed.
-    pub fn resume(&mut self, plan: &ObjectivePlan) -> bool {
+    /// anew that stands on nothing that was forgotten. Returns whether it has changed.
+    pub fn resume(&mut self, plan: &ObjectivePlan, closed_until: Instant) -> bool {
         let is_changed = self.stated_by != plan.digest;
         if is_changed {
+            self.begin_whole(plan, closed_until);
             self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
             self.outlook = Outlook::default();
         }
         is_changed
+    }
+
+    /// Leaves out the windows that begin in time that is closed: not all that they stand on is remembered.
+    pub fn begin_whole(&mut self, plan: &ObjectivePlan, closed_until: Instant) {
+        if closed_until == Instant(i64::MIN) {
+            return;
+        }
+        let newest = window_containing(plan.window_kind(), plan.agreement.time_zone, closed_until);
+        self.stated_from = match plan.window_kind() {
+            _ if newest.start >= closed_until => closed_until,
+            WindowKind::Rolling { length, .. } => closed_until + length,
+            _ => newest.end,
+        };
+        if plan.agreement.in_force.end <= self.stated_from {
+            self.next_end = Instant(i64::MAX);
+        }
+    }
+
+    /// Forgets the windows that are closed, and what only they stood on. The plan is missing where the definitions lack
+    /// the objective.
+    pub fn forget(&mut self, plan: Option<&ObjectivePlan>, closed_until: Instant) {
+        self.written.retain(|written| written.window.end > closed_until);
+        let first_written = self.written.iter().next().map_or(closed_until, |(start, _)| start.min(closed_until));
+        let first = plan.map_or(first_written, |plan| self.window_at(plan, closed_until).start.min(first_written));
+        match plan {
+            Some(plan) if plan.counts_levels() => self.tally.merge_before(first),
+            Some(_) => self.tally.forget_before(first),
+            // Whether it counts levels cannot be known.
+            None => {}
+        }
+        self.breaches.forget_before(&first);
+        self.warnings.forget_before(&of_window(first).start);
+        self.attributions.forget_before(first);
+    }
+
+    /// Whether all that was said of it lies in windows that are closed.
+    pub fn is_closed(&self) -> bool {
+        self.written.iter().next().is_none()
     }
 
     /// Forgets what was counted; it is counted anew.
@@ -175,7 +217,7 @@ impl ObjectiveState {
 
     /// The earliest instant whose states are needed to state the results anew; `None` when none can differ.
     pub fn next_from(&self, plan: &ObjectivePlan, step: &Step) -> Option<Instant> {
-        let window = self.window_at(plan, self.stated_until(plan.agreement.in_force));
+        let window = self.window_at(plan, self.stated_until(plan.agreement.in_force, step));
         let segment = window.clip(plan.agreement.in_force)?;
         (segment.start < step.watermark).then_some(segment.start)
     }
@@ -189,8 +231,9 @@ impl ObjectiveState {
     }
 
     /// Results of windows that are the newest before this instant stand.
-    fn stated_until(&self, in_force: Window) -> Instant {
-        self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start)).max(in_force.start)
+    fn stated_until(&self, in_force: Window, step: &Step) -> Instant {
+        let changed = self.touched_from.map_or(self.next_start, |touched| touched.min(self.next_start));
+        changed.max(in_force.start).max(self.stated_from).max(step.closed_until)
     }
 
     /// Writes the results that changed. `known` covers the service from `next_from` to the watermark where the
@@ -206,7 +249,7 @@ impl ObjectiveState {
     ) -> Option<Spending> {
         let mut spending = None;
         let mut stated = BTreeSet::new();
-        let from = self.stated_until(plan.agreement.in_force);
+        let from = self.stated_until(plan.agreement.in_force, step);
         let touched = self.touched_from;
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         let first = (from < step.watermark).then(|| self.window_at(plan, from));
@@ -239,7 +282,7 @@ impl ObjectiveState {
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
         if self.stated_by != plan.digest {
-            self.retract_all_but(&stated, plan, step, facts);
+            self.retract_all_but(&stated, from, plan, step, facts);
             self.stated_by = plan.digest;
         }
         spending
@@ -247,8 +290,17 @@ impl ObjectiveState {
 
     /// Takes back the results of windows that are none of this version's by the definition that holds now: those after
     /// the start of a retroactive version that ends it, or all when it is judged over windows of another kind (R24).
-    fn retract_all_but(&mut self, stated: &BTreeSet<Instant>, plan: &ObjectivePlan, step: &Step, facts: &mut Facts) {
-        let wrong = |(start, written): &(Instant, &Written)| !written.retracted && !stated.contains(start);
+    /// What ends until `from` stands.
+    fn retract_all_but(
+        &mut self,
+        stated: &BTreeSet<Instant>,
+        from: Instant,
+        plan: &ObjectivePlan,
+        step: &Step,
+        facts: &mut Facts,
+    ) {
+        let may_be_stated = |written: &Written| !written.retracted && written.window.end > from;
+        let wrong = |(start, written): &(Instant, &Written)| may_be_stated(written) && !stated.contains(start);
         let wrong: Vec<(Instant, Written)> =
             self.written.iter().filter(wrong).map(|(start, written)| (start, *written)).collect();
         for (start, before) in wrong {

@@ -16,6 +16,7 @@ use crate::Name;
 use crate::gate::{Impact, PlannedChange, impacts};
 use crate::histogram::Bin;
 use crate::ledger::Ledger;
+use crate::memory::Edge;
 use crate::portfolio::{
     IndicatorPlan, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
 };
@@ -105,21 +106,34 @@ impl Counts {
 }
 
 /// Every service of a lane, by its place in the portfolio, and every objective.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ServiceStage {
     services: Vec<ServiceEntry>,
     objectives: Vec<ObjectiveState>,
     /// What the portfolio lacks. It may come back, and what was said of it must not be said again then.
-    absent: ServiceSnapshot,
+    absent: Absent,
     /// Objectives fed by single events of which what was counted is not what their definition counts now.
     recounting: BTreeSet<ObjectiveIndex>,
+    /// Nothing before this is counted any more.
+    closed_until: Instant,
+    /// Counts that came too late.
+    beyond_history: u64,
+}
+
+/// Services and objectives that a portfolio lacks, by names.
+#[derive(Clone, Debug, Default)]
+struct Absent {
+    services: Vec<(Name, ServiceEntry)>,
+    objectives: Vec<(ObjectiveKey, ObjectiveState)>,
 }
 
 /// A `ServiceStage` by names instead of places, so that it outlives its portfolio.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServiceSnapshot {
     services: Vec<(Name, ServiceEntry)>,
     objectives: Vec<(ObjectiveKey, ObjectiveState)>,
+    closed_until: Instant,
+    beyond_history: u64,
 }
 
 impl ServiceSnapshot {
@@ -135,8 +149,10 @@ impl ServiceStage {
         ServiceStage {
             services: portfolio.services().iter().map(|plan| ServiceEntry::new(portfolio, plan)).collect(),
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
-            absent: ServiceSnapshot::default(),
+            absent: Absent::default(),
             recounting: BTreeSet::new(),
+            closed_until: Instant(i64::MIN),
+            beyond_history: 0,
         }
     }
 
@@ -148,6 +164,8 @@ impl ServiceStage {
         ServiceSnapshot {
             services: services.chain(self.absent.services.iter().cloned()).collect(),
             objectives: objectives.chain(self.absent.objectives.iter().cloned()).collect(),
+            closed_until: self.closed_until,
+            beyond_history: self.beyond_history,
         }
     }
 
@@ -155,6 +173,10 @@ impl ServiceStage {
     /// another way is read anew.
     pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio, known_until: Instant) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
+        (stage.closed_until, stage.beyond_history) = (snapshot.closed_until, snapshot.beyond_history);
+        for (state, plan) in stage.objectives.iter_mut().zip(portfolio.objectives()) {
+            state.begin_whole(plan, snapshot.closed_until);
+        }
         let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
         let begun = |index: &ObjectiveIndex| portfolio.objective(*index).agreement.in_force.start < known_until;
         stage.recounting = event_objectives.copied().filter(begun).collect();
@@ -170,7 +192,7 @@ impl ServiceStage {
         for (key, mut state) in snapshot.objectives {
             match portfolio.objective_place(&key) {
                 Some(place) => {
-                    if !state.resume(portfolio.objective(place)) {
+                    if !state.resume(portfolio.objective(place), snapshot.closed_until) {
                         stage.recounting.remove(&place);
                     }
                     stage.objectives[place.0 as usize] = state;
@@ -217,7 +239,7 @@ impl ServiceStage {
         for &objective in &portfolio.service(service).event_objectives {
             let plan = portfolio.objective(objective);
             let Some((good, total)) = event.under(plan) else { continue };
-            if self.recounting.contains(&objective) {
+            if self.recounting.contains(&objective) && event.time >= self.closed_until {
                 let bin = plan.percentile().and(event.latency).map(Bin::of);
                 let contribution = Contribution { objective, at: event.time, bin, good, total, speaks: false };
                 self.objectives[objective.0 as usize].contribute(plan, contribution);
@@ -290,6 +312,11 @@ impl ServiceStage {
     /// Counts something for an objective, and for the indicator that it shares with others if it speaks for that.
     fn contribute(&mut self, portfolio: &Portfolio, contribution: Contribution) {
         let plan = portfolio.objective(contribution.objective);
+        // Who is open longer than is remembered is part of later levels.
+        if contribution.at < self.closed_until && !plan.counts_levels() {
+            self.beyond_history += 1;
+            return;
+        }
         self.objectives[contribution.objective.0 as usize].contribute(plan, contribution);
         if contribution.speaks {
             let indicator = &portfolio.service(plan.service).indicators[plan.indicator];
@@ -299,9 +326,22 @@ impl ServiceStage {
         }
     }
 
-    /// How many observations came too late to be applied.
+    /// How many observations and counts came too late to be applied.
     pub fn beyond_history(&self) -> u64 {
-        self.services.iter().map(|entry| entry.history.beyond_history()).sum()
+        self.beyond_history + self.services.iter().map(|entry| entry.history.beyond_history()).sum::<u64>()
+    }
+
+    /// Forgets what no window that is not closed stands on.
+    pub fn forget(&mut self, portfolio: &Portfolio, edge: &Edge) {
+        self.closed_until = edge.closed_until;
+        for (entry, plan) in self.services.iter_mut().zip(portfolio.services()) {
+            entry.forget(portfolio, plan, edge);
+        }
+        for (state, plan) in self.objectives.iter_mut().zip(portfolio.objectives()) {
+            state.forget(Some(plan), edge.closed_until);
+        }
+        self.absent.objectives.iter_mut().for_each(|(_, state)| state.forget(None, edge.closed_until));
+        self.absent.objectives.retain(|(_, state)| !state.is_closed());
     }
 
     /// States what is now known of these services, of which none follows another, and tells those that follow them.
@@ -443,6 +483,7 @@ impl ServiceEntry {
     /// Replaces the approved window of a change. Returns the first instant that may be excluded or no longer is, or
     /// `None` when nothing changed.
     fn maintain(&mut self, change: Name, approved: Option<ApprovedWindow>) -> Option<Instant> {
+        let approved = approved.filter(|approved| Some(approved.window.end) > self.history.kept_from());
         let before = self.maintenance.get(&change);
         if before == approved.as_ref() {
             return None;
@@ -464,7 +505,26 @@ impl ServiceEntry {
         let said = self.transitions.iter().next().map(|(&at, _)| at);
         let known_from = self.history.known_from(rule);
         let first = known_from.into_iter().chain(said).min()?;
-        Some(settled.unwrap_or(first.min(changed_from)))
+        let anchor = settled.unwrap_or(first.min(changed_from));
+        // What holds just before it must be known too.
+        Some(self.history.kept_from().map_or(anchor, |kept_from| anchor.max(kept_from + Micros(1))))
+    }
+
+    /// Forgets what no window that is not closed stands on.
+    fn forget(&mut self, portfolio: &Portfolio, plan: &ServicePlan, edge: &Edge) {
+        let from = self.deciding_from(portfolio, plan, edge.kept_from);
+        let anchor = self.anchor(&plan.rule, edge.kept_from);
+        let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
+        self.history.forget_before(from);
+        self.forget_said(from);
+        self.indicators.values_mut().for_each(|indicator| indicator.forget(edge.closed_until));
+    }
+
+    /// Forgets what was said of states before an instant.
+    fn forget_said(&mut self, from: Instant) {
+        self.transitions.forget_before(&from);
+        self.outages.forget_before(&from);
+        self.maintenance.retain(|_, approved| approved.window.end > from);
     }
 
     /// Writes the transitions and outages from `anchor` on that are new, differ or no longer hold.

@@ -35,6 +35,19 @@ impl Tally {
         }
     }
 
+    /// Forgets counts before an instant; they lie in windows that are closed.
+    pub fn forget_before(&mut self, first: Instant) {
+        self.counts = self.counts.split_off(&(first, None));
+    }
+
+    /// Lets all steps of levels before an instant be one: the levels from then on stay as they are.
+    pub fn merge_before(&mut self, first: Instant) {
+        let kept = self.counts.split_off(&(first, None));
+        let steps = std::mem::replace(&mut self.counts, kept);
+        let sums = steps.values().fold(Level::default(), |level, step| level.after(*step));
+        self.step(Instant(i64::MIN), sums.in_time, sums.open);
+    }
+
     /// The levels within a segment.
     pub fn levels(&self, segment: Window) -> Levels {
         let steps = |((at, _), step): (&(Instant, Option<Bin>), &(i64, i64))| (*at, *step);

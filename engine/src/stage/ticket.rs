@@ -15,6 +15,7 @@ use super::breach::{Breach, Subject, Warning, breach_row};
 use super::{Derived, Facts, Step, Told, retell};
 use crate::Name;
 use crate::ledger::{Ledger, Writing};
+use crate::memory::{Edge, Forgotten};
 use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::state::service::Claim;
 use crate::ticket::{
@@ -51,11 +52,16 @@ pub struct TicketStage {
     unassigned: usize,
     /// Running clocks that have a due instant, by that instant.
     due: BTreeSet<(Instant, ObjectiveKey, Name)>,
+    /// Tickets that were over long ago and are forgotten.
+    forgotten: Forgotten,
 }
 
 impl TicketStage {
     /// Takes one record, in any order.
     pub fn observe(&mut self, ticket: &str, record: TicketRecord) {
+        if self.forgotten.knows(ticket) {
+            return;
+        }
         let name = self.tickets.get_key_value(ticket).map_or_else(|| Name::from(ticket), |(name, _)| name.clone());
         if self.tickets.entry(name.clone()).or_default().log.insert(record) {
             self.touched.insert(name);
@@ -70,6 +76,26 @@ impl TicketStage {
     /// The running clocks that are due next, in order of their due instants.
     pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
         self.due.iter().map(|(at, objective, ticket)| (*at, objective, ticket))
+    }
+
+    /// How many records came of tickets that were forgotten.
+    pub fn beyond_history(&self) -> u64 {
+        self.forgotten.records()
+    }
+
+    /// Forgets tickets that are over, of which all that was said and counted is closed.
+    pub fn forget(&mut self, edge: &Edge) {
+        self.forgotten.forget_before(edge.named_from);
+        let TicketStage { tickets, touched, unassigned, forgotten, .. } = self;
+        tickets.retain(|name, entry| {
+            let last = entry.log.records().last().map(|record| record.time).filter(|last| *last < edge.closed_until);
+            let Some(last) = last.filter(|_| !touched.contains(name) && entry.is_over(edge.closed_until)) else {
+                return true;
+            };
+            *unassigned -= usize::from(entry.unassigned);
+            forgotten.insert(name, last);
+            false
+        });
     }
 
     /// How many tickets have no service that the catalogue knows (R38).
@@ -318,6 +344,14 @@ fn objectives_of(portfolio: &Portfolio, history: &TicketHistory) -> BTreeSet<Obj
 }
 
 impl TicketEntry {
+    /// Whether nothing of it goes on, and all that it counts was counted before an instant.
+    fn is_over(&self, closed_until: Instant) -> bool {
+        let is_open = || self.log.history(Instant(i64::MAX)).is_some_and(|history| history.is_open());
+        let runs = || self.clocks.iter().any(|(_, clock)| clock.verdict == ClockVerdict::Running);
+        let counts = || self.told.iter().any(|told| told.at >= closed_until);
+        self.wake_at.is_none() && !runs() && !counts() && !is_open()
+    }
+
     fn say(
         &mut self,
         portfolio: &Portfolio,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Facts, Step};
 use crate::Name;
 use crate::ledger::{Entry, Ledger, Writing};
+use crate::memory::Edge;
 use crate::portfolio::{ObjectiveKey, ObjectivePlan, Portfolio};
 use crate::verdict::Verdict;
 use crate::watermelon::{Outcome, ResultKey, Watermelon, watermelons};
@@ -55,6 +56,15 @@ impl WatermelonStage {
         }
     }
 
+    /// Forgets what was said of windows that are closed, and results that share time with no other window.
+    pub fn forget(&mut self, edge: &Edge) {
+        for results in self.versions.values_mut() {
+            results.outcomes.retain(|_, outcome| outcome.window.end > edge.kept_from);
+            results.said.retain(|_, said| said.outcome.window.end > edge.closed_until);
+        }
+        self.versions.retain(|_, results| !(results.outcomes.is_empty() && results.said == Ledger::default()));
+    }
+
     /// Takes the step's results, and writes what is a watermelon now, or is none any more.
     pub fn close(&mut self, portfolio: &Portfolio, step: &Step, facts: &mut Facts) {
         let mut touched = std::mem::take(&mut self.anew);
@@ -65,7 +75,7 @@ impl WatermelonStage {
             let Some(results) = self.versions.get_mut(&(agreement.clone(), version)) else { continue };
             let said = |(key, found): (ResultKey, Watermelon)| {
                 let outcome = *results.outcomes.get(&key)?;
-                Some((key, Said { found, outcome }))
+                (outcome.window.end > step.closed_until).then_some((key, Said { found, outcome }))
             };
             let now = watermelons(&results.outcomes).into_iter().filter_map(said).collect();
             for Writing { key: (service, objective, _), entry } in results.said.restate_within(.., now) {

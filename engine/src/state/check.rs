@@ -161,6 +161,15 @@ impl CheckHistory {
         self.kept.drain(..stale);
     }
 
+    /// Forgets runs that cannot matter from `from` on.
+    pub fn forget_before(&mut self, from: Instant) {
+        let recent = self.runs.partition_point(|run| run.last < from);
+        let frozen = if recent > 0 { self.frozen.len() } else { self.frozen.partition_point(|run| run.last < from) };
+        // The last of them holds at `from` if no later one does.
+        let forgotten = if recent > 0 { frozen } else { frozen.saturating_sub(1) };
+        self.frozen.drain(..forgotten);
+    }
+
     /// All runs, oldest first. Two neighbours may have one status where history was frozen or a gap lay between.
     pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
         self.frozen.iter().chain(&self.runs).copied()

@@ -18,12 +18,14 @@ pub struct Followed {
     before: Caused,
     /// What it is from an instant on.
     changes: BTreeMap<Instant, Caused>,
+    /// What it was before is forgotten.
+    kept_from: Instant,
 }
 
 impl Followed {
     /// Nothing was told yet of a service that is `before` while nothing is known of it.
     pub fn new(before: State) -> Followed {
-        Followed { before: (before, Vec::new()), changes: BTreeMap::new() }
+        Followed { before: (before, Vec::new()), changes: BTreeMap::new(), kept_from: Instant(i64::MIN) }
     }
 
     /// The same, of a service that is `before` while nothing is known of it.
@@ -31,10 +33,21 @@ impl Followed {
         Followed { before: (before, Vec::new()), ..self }
     }
 
-    /// Replaces all changes from `from` on. Returns the first and the last instant of those that differ; `None` when
+    /// Forgets what it was before `from`, but for the last time until then that it was up: what is asked of an instant
+    /// is how long a service has been otherwise.
+    pub fn forget_before(&mut self, from: Instant) {
+        let up = self.changes.range(..=from).rev().find(|(_, (state, _))| *state == State::Up).map(|(at, _)| *at);
+        if let Some(up) = up {
+            self.changes = self.changes.split_off(&up);
+            self.kept_from = up;
+        }
+    }
+
+    /// Replaces all changes from `from` on, as far as they are not forgotten. Returns the first and the last instant of those that differ; `None` when
     /// none does.
     pub fn restate(&mut self, from: Instant, changes: Vec<(Instant, Caused)>) -> Option<(Instant, Instant)> {
-        let now: BTreeMap<Instant, Caused> = changes.into_iter().collect();
+        let from = from.max(self.kept_from);
+        let now: BTreeMap<Instant, Caused> = changes.into_iter().filter(|(at, _)| *at >= from).collect();
         let before = self.changes.split_off(&from);
         let gone = before.iter().filter(|(at, caused)| now.get(at) != Some(caused)).map(|(at, _)| *at);
         let new = now.iter().filter(|(at, caused)| before.get(at) != Some(caused)).map(|(at, _)| *at);

@@ -58,6 +58,8 @@ pub struct ServiceHistory {
     read_until: Option<Instant>,
     /// Observations that came too late to be applied.
     beyond_history: u64,
+    /// States before this are forgotten; `None` while none are.
+    kept_from: Option<Instant>,
 }
 
 impl ServiceHistory {
@@ -84,7 +86,8 @@ impl ServiceHistory {
     }
 
     /// Replaces the outages that a ticket declares.
-    pub fn claim(&mut self, ticket: &Name, claims: Vec<Claim>) {
+    pub fn claim(&mut self, ticket: &Name, mut claims: Vec<Claim>) {
+        claims.retain(|(_, end)| end.is_none_or(|end| Some(end) > self.kept_from));
         let before = self.claims.get(ticket).map_or(&[][..], Vec::as_slice);
         let first_difference =
             (0..before.len().max(claims.len())).find(|&index| before.get(index) != claims.get(index));
@@ -159,6 +162,22 @@ impl ServiceHistory {
         self.read_until = self.read_until.max(Some(watermark));
         self.changed =
             self.changed.filter(|(_, last)| *last >= watermark).map(|(first, last)| (first.max(watermark), last));
+    }
+
+    /// Forgets what cannot matter from `from` on.
+    pub fn forget_before(&mut self, from: Instant) {
+        self.kept_from = self.kept_from.max(Some(from));
+        self.checks.iter_mut().for_each(|(_, check)| check.forget_before(from));
+        for claims in self.claims.values_mut() {
+            claims.retain(|(_, end)| end.is_none_or(|end| end > from));
+        }
+        self.claims.retain(|_, claims| !claims.is_empty());
+        self.followed.values_mut().for_each(|followed| followed.forget_before(from));
+    }
+
+    /// States before this are forgotten; `None` while none are.
+    pub fn kept_from(&self) -> Option<Instant> {
+        self.kept_from
     }
 
     /// How many observations came too late to be applied.

@@ -329,7 +329,8 @@ impl TicketHistory {
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether it is neither resolved nor cancelled.
+    pub fn is_open(&self) -> bool {
         self.cycle.resolved_at.is_none() && self.cancelled_at.is_none()
     }
 

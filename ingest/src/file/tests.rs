@@ -1,7 +1,7 @@
 //! The same facts in every kind of file give the same events; broken files give errors or dead letters.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 
 use parquet::arrow::ArrowWriter;
 use plimsoll_schemas::delivery::DeadLetterReason;
@@ -242,7 +242,7 @@ fn files_that_cannot_be_read_say_why() {
 #[test]
 fn text_is_read_from_a_pipe_and_parquet_is_not() {
     let piped = |bytes: &[u8]| {
-        let (reader, mut writer) = std::io::pipe().expect("a pipe");
+        let (reader, mut writer) = io::pipe().expect("a pipe");
         writer.write_all(bytes).expect("it fits");
         drop(writer);
         let path = std::path::PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));

@@ -66,7 +66,7 @@ impl World {
     fn close(&mut self, day: i64) -> Vec<String> {
         self.epoch += 1;
         let at = Instant(day * DAY);
-        let step = Step { epoch: self.epoch, tick: at, watermark: at, publish: true };
+        let step = Step { epoch: self.epoch, tick: at, watermark: at, publish: true, closed_until: Instant(i64::MIN) };
         let mut facts = Facts::default();
         let plan = &self.portfolio.objectives()[0];
         self.objective.publish(plan, self.portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
@@ -87,7 +87,7 @@ impl World {
     /// A restart under other definitions.
     fn restart(&mut self, text: &str) {
         self.portfolio = portfolio(text);
-        self.objective.resume(&self.portfolio.objectives()[0]);
+        self.objective.resume(&self.portfolio.objectives()[0], Instant(i64::MIN));
         self.credits.resume(&self.portfolio);
     }
 }

@@ -31,7 +31,7 @@ const DAY: i64 = 86_400_000_000;
 const NO_MAINTENANCE: &ApprovedWindows = &ApprovedWindows::new();
 
 fn step(epoch: i64, watermark: i64, publish: bool) -> Step {
-    Step { epoch, tick: Instant(watermark), watermark: Instant(watermark), publish }
+    Step { epoch, tick: Instant(watermark), watermark: Instant(watermark), publish, closed_until: Instant(i64::MIN) }
 }
 
 fn said(facts: &Facts) -> Vec<String> {

@@ -54,7 +54,7 @@ fn record(hour: i64, action: Action, good: Option<i64>, total: Option<i64>) -> T
 /// What the stage tells to count once the watermark is at this hour: objective, hour, good, total.
 fn told(stage: &mut TicketStage, portfolio: &Portfolio, hour: i64) -> Vec<(String, i64, i64, i64)> {
     let now = Instant(hour * HOUR);
-    let step = Step { epoch: hour, tick: now, watermark: now, publish: false };
+    let step = Step { epoch: hour, tick: now, watermark: now, publish: false, closed_until: Instant(i64::MIN) };
     let mut derived = Vec::new();
     stage.close(portfolio, &step, &mut Facts::default(), &mut derived);
     let counted = derived.iter().filter_map(|derived| match derived {

@@ -57,7 +57,7 @@ impl World {
     /// What a step in February says.
     fn close(&mut self, day: i64) -> Vec<String> {
         let at = Instant(day * Micros::DAY.0);
-        let step = Step { epoch: day, tick: at, watermark: at, publish: true };
+        let step = Step { epoch: day, tick: at, watermark: at, publish: true, closed_until: Instant(i64::MIN) };
         let mut facts = Facts::default();
         for (plan, objective) in self.portfolio.objectives().iter().zip(&mut self.objectives) {
             objective.publish(plan, self.portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);

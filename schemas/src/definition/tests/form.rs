@@ -171,7 +171,9 @@ fn a_document_is_a_definition_of_a_known_kind_and_version() {
     check("apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {id: ' a'}\n", &["3: metadata.id: found \" a\""]);
     check(
         "apiVersion: plimsoll/v1\nkind: Customer\nmetadata: {id: \"a\\nb\"}\n",
-        &["expected a text of 1 to 200 characters, in one line and without control characters"],
+        &[
+            r#"3: metadata.id: found "a\nb", expected a text of 1 to 200 characters, in one line and without control characters"#,
+        ],
     );
 }
 
