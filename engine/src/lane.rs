@@ -245,17 +245,22 @@ impl LaneGroup {
         }
     }
 
-    /// Tells services that follow others since the definitions changed what was said of these.
+    /// Tells services that are new, or were defined in another way, what those that they follow were.
     fn catch_up(&mut self) {
-        let portfolio = self.portfolio.clone();
-        for (place, plan) in portfolio.services().iter().enumerate() {
-            let service = ServiceIndex(place as u32);
-            for &follower in &plan.followers {
-                if !self.lanes[self.lane_of_service(follower)].services.has_heard_of(follower, &plan.id) {
-                    let changes = self.lanes[self.lane_of_service(service)].services.said_of(&portfolio, service);
-                    self.hand_on(vec![Derived::States { follower, service, from: Instant(i64::MIN), changes }]);
-                }
+        let (portfolio, known_until) = (self.portfolio.clone(), self.watermarks.watermark());
+        let uninformed: BTreeSet<ServiceIndex> =
+            self.lanes.iter_mut().flat_map(|lane| lane.services.take_uninformed()).collect();
+        for &service in portfolio.ranks().iter().flatten() {
+            let followers = || portfolio.service(service).followers.iter().filter(|index| uninformed.contains(index));
+            if followers().next().is_none() {
+                continue;
             }
+            let lane = self.lane_of_service(service);
+            let changes = self.lanes[lane].services.history_of(&portfolio, service, known_until);
+            let from = Instant(i64::MIN);
+            let told =
+                followers().map(|&follower| Derived::States { follower, service, from, changes: changes.clone() });
+            self.hand_on(told.collect());
         }
     }
 

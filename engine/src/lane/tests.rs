@@ -244,6 +244,7 @@ mod composites;
 mod counts;
 mod levels;
 mod memory;
+mod redefined;
 mod reference;
 mod remembered;
 mod versions;

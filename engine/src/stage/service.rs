@@ -31,8 +31,8 @@ use crate::window::window_containing;
 struct ServiceEntry {
     history: ServiceHistory,
     maintenance: ApprovedWindows,
-    /// The digest of the rule by which states were last read.
-    read_by: u64,
+    /// The digest of the rule by which states were last read; `None` when the catalogue has lacked it since.
+    read_by: Option<u64>,
     /// By the instant of the change.
     transitions: Ledger<Instant, Caused>,
     /// By the start of the outage: its end, its causes.
@@ -118,6 +118,8 @@ pub struct ServiceStage {
     closed_until: Instant,
     /// Counts that came too late.
     beyond_history: u64,
+    /// Services that are new, or were defined in another way, and were not told yet what those that they follow were.
+    uninformed: BTreeSet<ServiceIndex>,
 }
 
 /// Services and objectives that a portfolio lacks, by names.
@@ -153,6 +155,7 @@ impl ServiceStage {
             recounting: BTreeSet::new(),
             closed_until: Instant(i64::MIN),
             beyond_history: 0,
+            uninformed: BTreeSet::new(),
         }
     }
 
@@ -180,13 +183,16 @@ impl ServiceStage {
         let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
         let begun = |index: &ObjectiveIndex| portfolio.objective(*index).agreement.in_force.start < known_until;
         stage.recounting = event_objectives.copied().filter(begun).collect();
+        stage.uninformed = (0..portfolio.services().len() as u32).map(ServiceIndex).collect();
         for (id, mut entry) in snapshot.services {
             match portfolio.service_place(&id) {
                 Some(place) => {
-                    entry.resume(portfolio, portfolio.service(place));
+                    if !entry.resume(portfolio, portfolio.service(place)) {
+                        stage.uninformed.remove(&place);
+                    }
                     stage.services[place.0 as usize] = entry;
                 }
-                None => stage.absent.services.push((id, entry)),
+                None => stage.absent.services.push((id, ServiceEntry { read_by: None, ..entry })),
             }
         }
         for (key, mut state) in snapshot.objectives {
@@ -276,16 +282,21 @@ impl ServiceStage {
         }
     }
 
-    /// Whether a service was told anything of another that it follows.
-    pub fn has_heard_of(&self, follower: ServiceIndex, service: &str) -> bool {
-        self.services[follower.0 as usize].history.has_heard_of(service)
+    /// Services that were not told yet what those that they follow were; whoever takes them tells them.
+    pub fn take_uninformed(&mut self) -> BTreeSet<ServiceIndex> {
+        std::mem::take(&mut self.uninformed)
     }
 
-    /// All that was said of a service's states, for one that begins to follow it.
-    pub fn said_of(&self, portfolio: &Portfolio, service: ServiceIndex) -> Vec<(Instant, Caused)> {
-        let plan = portfolio.service(service);
-        let said = |(at, (state, causes)): (&Instant, &Caused)| (*at, (*state, leaving(plan, causes)));
-        self.services[service.0 as usize].transitions.iter().map(said).collect()
+    /// All that a service was until and at `known_until`, for those that begin to follow it.
+    pub fn history_of(
+        &self,
+        portfolio: &Portfolio,
+        service: ServiceIndex,
+        known_until: Instant,
+    ) -> Vec<(Instant, Caused)> {
+        let (plan, entry) = (portfolio.service(service), &self.services[service.0 as usize]);
+        let known_from = entry.history.known_from(&plan.rule);
+        known_from.map_or(Vec::new(), |from| entry.changes(plan, from, known_until))
     }
 
     /// What a planned change does to the objectives over a service's state, of which all is known until `now` (R30).
@@ -441,18 +452,23 @@ impl ServiceStage {
 impl ServiceEntry {
     /// Nothing is known yet.
     fn new(portfolio: &Portfolio, plan: &ServicePlan) -> ServiceEntry {
-        let mut entry = ServiceEntry { read_by: plan.digest, ..ServiceEntry::default() };
+        let mut entry = ServiceEntry { read_by: Some(plan.digest), ..ServiceEntry::default() };
         entry.history.follow(followed(portfolio, plan));
         entry
     }
 
-    /// Takes up what is remembered under definitions that may have changed since.
-    fn resume(&mut self, portfolio: &Portfolio, plan: &ServicePlan) {
-        if self.read_by != plan.digest {
+    /// Takes up what is remembered under definitions that may have changed since: then all that was known, is known or
+    /// was said of it may differ. Returns whether they have changed.
+    fn resume(&mut self, portfolio: &Portfolio, plan: &ServicePlan) -> bool {
+        let is_changed = self.read_by != Some(plan.digest);
+        if is_changed {
+            let said_from = self.transitions.iter().next().map(|(&at, _)| at);
+            let told_from = self.history.told_from();
             self.history.follow(followed(portfolio, plan));
-            self.history.read_anew(&plan.rule);
-            self.read_by = plan.digest;
+            self.history.read_anew(&plan.rule, said_from.into_iter().chain(told_from).min());
+            self.read_by = Some(plan.digest);
         }
+        is_changed
     }
 
     /// The instant from which states decide what counts from `from` on: short outages (R7) and held states (R4) begin
@@ -471,13 +487,17 @@ impl ServiceEntry {
         if plan.followers.is_empty() {
             return Vec::new();
         }
+        let changes = self.changes(plan, from, watermark);
+        let states = |follower| Derived::States { follower, service, from, changes: changes.clone() };
+        plan.followers.iter().copied().map(states).collect()
+    }
+
+    /// Its changes of state from an instant on, until and at the watermark.
+    fn changes(&self, plan: &ServicePlan, from: Instant, watermark: Instant) -> Vec<(Instant, Caused)> {
         // What holds just before says whether the state there is a change.
         let states = self.history.segments(&plan.rule, Instant(from.0 - 1), watermark + Micros(1));
         let changes = states.into_iter().filter(|segment| segment.start >= from);
-        let changes: Vec<_> =
-            changes.map(|segment| (segment.start, (segment.state, leaving(plan, &segment.causes)))).collect();
-        let states = |follower| Derived::States { follower, service, from, changes: changes.clone() };
-        plan.followers.iter().copied().map(states).collect()
+        changes.map(|segment| (segment.start, (segment.state, leaving(plan, &segment.causes)))).collect()
     }
 
     /// Replaces the approved window of a change. Returns the first instant that may be excluded or no longer is, or

@@ -114,11 +114,6 @@ impl ServiceHistory {
         self.followed = services.map(kept).collect();
     }
 
-    /// Whether anything was told of a service that it follows.
-    pub fn has_heard_of(&self, service: &str) -> bool {
-        self.followed.get(service).is_some_and(|followed| followed.first().is_some())
-    }
-
     /// Takes what a service that it follows was from `from` on, and nothing else. Returns the first instant at which
     /// that differs from what was known.
     pub fn hear(
@@ -187,11 +182,22 @@ impl ServiceHistory {
 
     /// The first instant of which anything is known; `None` while nothing is.
     pub fn known_from(&self, rule: &StateRule) -> Option<Instant> {
-        let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
-        let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
         let parts = rule.composition.iter().flat_map(|composition| &composition.parts);
         let first_heard = parts.filter_map(|part| self.followed.get(part.service.as_str())?.first()).min();
-        first_seen.into_iter().chain(first_claimed).chain(first_heard).min()
+        self.own_from().into_iter().chain(first_heard).min()
+    }
+
+    /// The same, by any rule.
+    pub fn told_from(&self) -> Option<Instant> {
+        let first_heard = self.followed.values().filter_map(Followed::first).min();
+        self.own_from().into_iter().chain(first_heard).min()
+    }
+
+    /// The first instant of which its own checks and claims say anything.
+    fn own_from(&self) -> Option<Instant> {
+        let first_seen = self.checks.iter().filter_map(|(_, check)| check.first_seen()).min();
+        let first_claimed = self.claims.values().filter_map(|claims| claims.first()).map(|claim| claim.0).min();
+        first_seen.into_iter().chain(first_claimed).min()
     }
 
     /// The start of the last stretch before `time` in which the state was known; `None` when there is none. Under
@@ -209,14 +215,12 @@ impl ServiceHistory {
         }
     }
 
-    /// Takes up another rule: every state may differ.
-    pub fn read_anew(&mut self, rule: &StateRule) {
+    /// Takes up another rule: every state may differ from `from` on, before which nothing is known or was said.
+    pub fn read_anew(&mut self, rule: &StateRule, from: Option<Instant>) {
         for (_, check) in &mut self.checks {
             check.read_anew(rule.stale_after);
         }
-        if let Some(from) = self.known_from(rule) {
-            self.touch(from, from);
-        }
+        from.into_iter().for_each(|from| self.touch(from, from));
     }
 
     /// The states of `[from, until)`: segments without gap or overlap, neighbours of different states or causes.

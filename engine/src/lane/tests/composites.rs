@@ -55,7 +55,7 @@ pub(super) fn composites() -> impl Strategy<Value = Vec<Composite>> {
 }
 
 impl Composite {
-    fn definition(&self) -> String {
+    pub(super) fn definition(&self) -> String {
         let names = self.parts.iter().map(|(part, _)| NAMES[*part]).collect::<Vec<_>>().join(", ");
         match self.rule {
             Rule::All => format!("{{all_of: [{names}]}}"),
