@@ -33,7 +33,8 @@ pub type ApprovedWindows = BTreeMap<Name, ApprovedWindow>;
 ///
 /// `times` are excluded whatever happened in them. Of the approved windows in `maintenance`, those that were approved
 /// with the agreed notice are, as a union; the earliest of them use up the cap first, counted in the agreed time of
-/// `calendar`. Time that is excluded anyway uses up nothing.
+/// `calendar`. Time that is excluded anyway uses up nothing. Once the cap is used up nothing more is excluded, not even time
+/// that is not agreed, for it could part an outage in two.
 pub fn excluded_time<'a>(
     times: &[Window],
     terms: Option<MaintenanceTerms>,
@@ -48,7 +49,7 @@ pub fn excluded_time<'a>(
     for stretch in without(&union(with_notice.filter_map(|change| change.window.clip(segment))), &excluded) {
         let time = calendar.elapsed(stretch.start, stretch.end);
         let end = match left {
-            Some(most) if time > most => calendar.due(stretch.start, most).unwrap_or(stretch.end),
+            Some(most) if time >= most => calendar.due(stretch.start, most).unwrap_or(stretch.end),
             _ => stretch.end,
         };
         excluded.push(Window { end, ..stretch });
@@ -92,7 +93,9 @@ pub fn without(stretches: &[Window], cut: &[Window]) -> Vec<Window> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::AGREED_FROM;
     use plimsoll_schemas::Micros;
+    use plimsoll_schemas::definition::{File, load};
 
     fn windows(stretches: &[(i64, i64)]) -> Vec<Window> {
         stretches.iter().map(|&(start, end)| Window { start: Instant(start), end: Instant(end) }).collect()
@@ -147,5 +150,33 @@ mod tests {
         // Dated times use up nothing: of 100-200 only 150-200 is maintenance, so 10 of 60 are left for 300-400.
         check(&[(50, 150)], Some((0, Some(60))), &three, &[(50, 200), (300, 310)]);
         check(&[(50, 150), (990, 2_000)], None, &three, &[(50, 150), (990, 1_000)]);
+    }
+
+    #[test]
+    fn r9_of_a_cap_that_is_used_up_nothing_is_left_for_the_night() {
+        let text = "{apiVersion: plimsoll/v1, kind: Calendar, metadata: {id: office}, spec: {time_zone: UTC, hours: [{days: \
+                    mon-fri, from: \"08:00\", until: \"18:00\"}]}}\n";
+        let definitions = load(&[File { name: "test.yaml", text }]).expect("a calendar");
+        let office = Calendar::compile(&definitions.calendars["office"]);
+        // 1990 began with a Monday.
+        let at = |hours: i64| AGREED_FROM + Micros(hours * Micros::HOUR.0);
+        let change = |from, until| {
+            let window = Window { start: at(from), end: at(until) };
+            ApprovedWindow { window, approved_at: at(0), customer: None }
+        };
+        let terms = Some(MaintenanceTerms { notice: Micros::ZERO, at_most: Some(Micros::HOUR) });
+        let segment = Window { start: at(0), end: at(7 * 24) };
+        // The hour from 10:00 uses up the cap. Nothing of Tuesday's maintenance is excluded, neither in the night before
+        // its agreed hours, nor where it reaches into them.
+        for (from, until) in [(26, 27), (31, 32), (31, 33), (34, 35)] {
+            let changes = [change(10, 11), change(from, until)];
+            let found = excluded_time(&[], terms, changes.iter(), &office, segment);
+            assert_eq!(found, [Window { start: at(10), end: at(11) }], "{from} to {until}");
+        }
+        // A microsecond that is left is used up in the morning, and takes the night before it along.
+        let changes = [change(10, 11), change(31, 33)];
+        let more = terms.map(|terms| MaintenanceTerms { at_most: Some(Micros::HOUR + Micros(1)), ..terms });
+        let found = excluded_time(&[], more, changes.iter(), &office, segment);
+        assert_eq!(found[1], Window { start: at(31), end: at(32) + Micros(1) });
     }
 }
