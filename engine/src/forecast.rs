@@ -62,6 +62,13 @@ const POINTS_MIN: usize = 128;
 /// that are much shorter than a step blur the sum of many of them.
 const POINTS_MAX: usize = 512;
 
+/// Of outages it has a point for each and is exact, up to so many: more are hardly ever left, and a limit of any size must
+/// be answered at once. For those few numbers that episodes were seen to cost, it costs little.
+const OUTAGES_MAX: usize = 8_192;
+
+/// Less than that of all episodes on a point of the lattice is what rounding leaves of none.
+const MASS_MIN: f64 = 1e-11;
+
 /// What was seen of an indicator in a stretch of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
@@ -305,7 +312,7 @@ impl Belief {
     /// The probability that what is still to come costs at most `left`.
     fn keeps_within(&self, left: f64, rest: f64) -> f64 {
         let points = match self.cost {
-            Cost::Number(_) => left as usize,
+            Cost::Number(_) => (left as usize).min(OUTAGES_MAX),
             Cost::BadTime | Cost::Longest => ((4.0 * left / self.mean()) as usize).clamp(POINTS_MIN, POINTS_MAX),
         };
         if left == 0.0 {
@@ -327,13 +334,16 @@ impl Belief {
     fn sum_of_begun(&self, costs: &[f64], odds: f64) -> Vec<f64> {
         let none = (-self.shape * (odds * (1.0 - costs[0])).ln_1p()).exp();
         let ratio = odds / (1.0 + odds);
+        let parts: Vec<(usize, f64)> =
+            costs.iter().copied().enumerate().skip(1).filter(|(_, mass)| *mass > MASS_MIN).collect();
         let mut sums = vec![none];
         for point in 1..costs.len() {
-            let term = |part: usize| {
+            let term = |&(part, mass): &(usize, f64)| {
                 let weight = ratio * (1.0 + (self.shape - 1.0) * part as f64 / point as f64);
-                weight * costs[part] * sums[point - part]
+                weight * mass * sums[point - part]
             };
-            sums.push((1..=point).map(term).sum::<f64>() / (1.0 - ratio * costs[0]));
+            let within = parts.iter().take_while(|(part, _)| *part <= point);
+            sums.push(within.map(term).sum::<f64>() / (1.0 - ratio * costs[0]));
         }
         sums
     }

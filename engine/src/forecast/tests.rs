@@ -215,6 +215,33 @@ fn r29_the_sum_of_episodes_that_cost_one_is_their_number() {
 }
 
 #[test]
+fn r29_a_limit_of_outages_of_any_size_is_forecast_at_once() {
+    // Half an episode in 15 days is believed, of one outage: what lies beyond these limits is no chance at all.
+    for limit in [20_000, 1_000_000_000_000, i64::MAX] {
+        assert_near(say(&count(limit), 0, 30, &Past::default()).breach_probability, 0.0);
+    }
+    // Ten episodes of 200 outages each, a day apart, beside a prior that says 1. Of n that begin, k cost 200 with the
+    // probability of the binomial distribution, and come to 199 k + n outages.
+    let minute = |day: i64, number: i64| Micros((50 + day) * DAY + number * MINUTE);
+    let outage = |ended| Spell { ended, length: Micros(1) };
+    let spells = (0..10).flat_map(|day| (0..200).map(move |number| outage(minute(day, number)))).collect();
+    let belief = Belief::new(Cost::Number(Micros::ZERO), [&Past { spells, ..past(60, &[]) }].into_iter());
+    let (large, rest) = (belief.more_than(1.0), (30 * DAY) as f64);
+    let within = |limit: i64| {
+        let binomial = |n: i64, k: i64| {
+            let ways: f64 = (0..k).map(|place| (n - place) as f64 / (place + 1) as f64).product();
+            ways * large.powi(k as i32) * (1.0 - large).powi((n - k) as i32)
+        };
+        let of = |n: i64| (0..=n).filter(|k| 199 * k + n <= limit).map(|k| binomial(n, k)).sum::<f64>();
+        numbers(&belief, rest).zip(0..200).map(|(number, n)| number * of(n)).sum::<f64>()
+    };
+    for limit in [1, 200, 512, 600, 999, 1_000, 1_001, 8_192] {
+        let (found, expected) = (belief.keeps_within(limit as f64, rest), within(limit));
+        assert!((found - expected).abs() < 1e-6, "at most {limit}: found {found}, expected {expected}");
+    }
+}
+
+#[test]
 fn r29_spells_are_read_as_the_objective_counts_them() {
     let policy = StatePolicy { degraded_good: Share::parse("25 %").expect("a share"), ..StatePolicy::default() };
     let states = [
