@@ -12,11 +12,15 @@
 //!
 //! Each is one fraction of integers that is rounded once, as declared; limits are rounded down, so that they hold. The
 //! limit of a year is `floor(12 * m * share)` with the charges of all services; windows take from it in the order in
-//! which they end. All products fit into i128: m < 10^14, n <= 12, a < 4 * 10^13, s <= 10^9.
+//! which they end. A year is twelve civil months: a segment lies in it whose first civil day, in the zone of its version,
+//! does, so versions share it whatever their zones are, and whether they have a limit or not. All products fit into i128:
+//! m < 10^14, n <= 12, a < 4 * 10^13, s <= 10^9.
 
 use std::collections::BTreeMap;
 
+use chrono::{Months, NaiveDate};
 use chrono_tz::Tz;
+use plimsoll_schemas::civil::local_of_instant;
 use plimsoll_schemas::definition::{Charge, Clipped, Combine, CreditTerms, Rounding, WindowKind};
 use plimsoll_schemas::ratio::Share;
 use serde::{Deserialize, Serialize};
@@ -108,7 +112,8 @@ pub fn credits<'a>(
 ) -> BTreeMap<CreditKey, Credit> {
     let mut in_order: Vec<_> = missed.iter().collect();
     in_order.sort_by_key(|(key, missed)| (missed.segment.end, key.window.end, key.window.start, key.version));
-    let mut given: BTreeMap<(&str, i64), i128> = BTreeMap::new();
+    // By currency and the first civil day of the segment.
+    let mut given: BTreeMap<(&str, NaiveDate), i128> = BTreeMap::new();
     let mut credits = BTreeMap::new();
     for (key, missed) in in_order {
         let Some((terms, time_zone)) = terms(key.version) else { continue };
@@ -116,16 +121,19 @@ pub fn credits<'a>(
             let ladders = missed.ladders_of(service).map(|(_, reached)| *reached);
             let mut credit = credit_of_window(terms, monthly, key.window, missed, combined(terms, ladders.clone()));
             credit.is_final = ladders.clone().all(|reached| reached.is_final);
+            let day_of = |instant| local_of_instant(time_zone, instant).date();
             if let Some(max) = terms.rule.year_max {
                 let kind = WindowKind::Year { first_month: max.first_month };
-                let year = window_containing(kind, time_zone, missed.segment.start);
-                let given = given.entry((&terms.currency, year.start.0)).or_default();
-                let left = (year_limit(terms, max.share) - *given).max(0);
+                let first = day_of(window_containing(kind, time_zone, missed.segment.start).start);
+                let year = (&*terms.currency, first)..(&*terms.currency, first + Months::new(12));
+                let of_year = given.range(year).map(|(_, amount)| amount).sum::<i128>();
+                let left = (year_limit(terms, max.share) - of_year).max(0);
                 if i128::from(credit.amount) > left {
                     credit = Credit { amount: left as i64, limited_by: Some(Limit::Year), ..credit };
                 }
-                *given += i128::from(credit.amount);
             }
+            let given = given.entry((&terms.currency, day_of(missed.segment.start))).or_default();
+            *given += i128::from(credit.amount);
             credits.insert((*key, service.map(Name::from)), credit);
         }
     }

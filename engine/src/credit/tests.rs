@@ -134,6 +134,46 @@ fn r34_a_years_limit_is_taken_up_in_the_order_in_which_windows_end() {
     assert_eq!(given(&[of(0, 50), of(30, 25), of(60, 25)]), [(5_000, None), (1_000, year), (0, year)]);
 }
 
+/// What is given back for months of 2026 that each miss half of 1,000.00; for each version its last month, its zone and the
+/// limit of its year in percent with the month with which it begins.
+fn of_versions(versions: &[(i64, Tz, Option<(i64, u32)>)]) -> Vec<(i64, Option<Limit>)> {
+    let of_version = |version: u32| &versions[version as usize - 1];
+    let all_terms: Vec<CreditTerms> = versions
+        .iter()
+        .map(|(_, _, limit)| {
+            let year_max =
+                limit.map(|(percent, first_month)| YearMax { share: Share(percent * 10_000_000), first_month });
+            terms(Charge::AllServices(100_000), CreditRule { year_max, ..CreditRule::DEFAULT })
+        })
+        .collect();
+    let last = versions[versions.len() - 1].0;
+    let months = (1..=last).map(|month| {
+        let version = 1 + versions.iter().position(|(last, ..)| month <= *last).expect("a version") as u32;
+        let noon = Instant::parse_rfc3339(&format!("2026-{month:02}-10T12:00:00Z")).expect("an instant");
+        let window = window_containing(WindowKind::Month, of_version(version).1, noon);
+        (WindowOfVersion { window, version }, missed(window, 1, &[50]))
+    });
+    let found = credits(&months.collect(), |version| Some((&all_terms[version as usize - 1], of_version(version).1)));
+    found.values().map(|credit| (credit.amount, credit.limited_by)).collect()
+}
+
+#[test]
+fn r34_versions_share_the_limit_of_a_year() {
+    // Twelve times 1,000.00 are 12,000.00, of which 10 % are 1,200.00: two months and 200.00.
+    let (limit, year) = (Some((10, 1)), Some(Limit::Year));
+    let expected = [(50_000, None), (50_000, None), (20_000, year), (0, year), (0, year), (0, year)];
+    for zone in [Tz::UTC, Tz::Europe__Berlin, Tz::America__New_York, Tz::Pacific__Auckland] {
+        assert_eq!(of_versions(&[(3, Tz::UTC, limit), (6, zone, limit)]), expected, "{zone}");
+    }
+    // The first had no limit, so it gave 1,500.00; of the second's 1,200.00 nothing is left.
+    let free = [(50_000, None), (50_000, None), (50_000, None), (0, year), (0, year), (0, year)];
+    assert_eq!(of_versions(&[(3, Tz::UTC, None), (6, Tz::UTC, limit)]), free);
+    // A year that begins with February holds 1,000.00 of it, one that begins with April nothing.
+    let later = |first_month| of_versions(&[(3, Tz::UTC, None), (6, Tz::UTC, Some((10, first_month)))])[3..].to_vec();
+    assert_eq!(later(2), [(20_000, year), (0, year), (0, year)]);
+    assert_eq!(later(4), [(50_000, None), (50_000, None), (20_000, year)]);
+}
+
 /// The share in billionths that the ladder of the only objective gives back.
 fn ladder(objective: &str, measured: &Measured) -> i64 {
     let text = format!(
