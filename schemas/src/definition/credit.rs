@@ -78,6 +78,10 @@ pub(super) fn ladder(
         }
         steps.push(CreditStep { missed, credit });
     }
+    if steps.is_empty() {
+        // A ladder that is wrong is a ladder all the same: what is told of it says enough, and nobody will judge by it.
+        steps.push(CreditStep { missed: target, credit: Share(Share::WHOLE) });
+    }
     steps
 }
 
@@ -97,7 +101,7 @@ fn is_stricter(one: Target, other: Target) -> bool {
 /// The terms in `credits` of an agreement or an offering; `objectives` are all that it has.
 pub(super) fn rule(spec: &Node<'_>, objectives: &[Objective], problems: &mut Problems) -> Option<CreditRule> {
     let node = spec.get("credits")?;
-    if !objectives.is_empty() && objectives.iter().all(|objective| objective.credits.is_empty()) {
+    if is_without_ladder(spec, objectives) {
         problems.wrong(&node, NO_LADDER);
     }
     let default = CreditRule::DEFAULT;
@@ -118,6 +122,12 @@ pub(super) fn rule(spec: &Node<'_>, objectives: &[Objective], problems: &mut Pro
         window_max: window_max.unwrap_or(default.window_max),
         year_max: year_max(&node, problems),
     })
+}
+
+/// Whether there are objectives, and none of them has credits, nor would have if it could be read.
+fn is_without_ladder(spec: &Node<'_>, objectives: &[Objective]) -> bool {
+    let is_declared = spec.list("objectives").iter().any(|node| node.get("credits").is_some());
+    !objectives.is_empty() && !is_declared && objectives.iter().all(|objective| objective.credits.is_empty())
 }
 
 const NO_LADDER: &str = "no such field: none of the objectives has credits";
@@ -148,7 +158,7 @@ pub(super) fn terms(
     let declared = spec.get("charge");
     let ladders: Vec<&Objective> = objectives.iter().filter(|objective| !objective.credits.is_empty()).collect();
     if ladders.is_empty() {
-        if let (Some(charge), false) = (declared, objectives.is_empty()) {
+        if let Some(charge) = declared.filter(|_| is_without_ladder(spec, objectives)) {
             problems.wrong(&charge, NO_LADDER);
         }
         return None;

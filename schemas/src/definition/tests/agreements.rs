@@ -742,3 +742,31 @@ fn r24_versions_are_distinct_and_do_not_overlap() {
         &["2: metadata.version: found 0, expected a whole number from 1 to 1000000"],
     );
 }
+
+#[test]
+fn r34_a_mistake_in_a_ladder_is_told_once() {
+    // The spec is line 4. With two lines of terms the objective stands on line 11, and its ladder on line 12.
+    let agreement = |target: &str, step: &str, terms: &str| {
+        document(
+            "Agreement",
+            &format!(
+                "type: ola\nservices: [web]\neffective: {{from: 2026-02-01}}\n{terms}\nobjectives:\n  - {{id: a, indicator: \
+                 {{signal: availability}}, target: {{{target}}}, window: {{calendar: month}},\n     credits: \
+                 [{{{step}}}]}}\n  - {{id: b, indicator: {{signal: availability}}, target: {{at_least: 9 %}}, window: \
+                 {{calendar: month}}}}\n"
+            ),
+        )
+    };
+    let charge = "charge: {amount: 1, currency: EUR}\ncredits: {rounding: down}";
+    let wrong = |step: &str, expected: &[&str]| check(&agreement("at_least: 99 %", step, charge), expected);
+    let below = "12: spec.objectives[0].credits[0].above: found \"99 %\", expected below with a share";
+    wrong("above: 99 %, credit: 10 %", &[below]);
+    let share = "12: spec.objectives[0].credits[0].credit: found \"0 %\", expected a share of more than 0 %";
+    wrong("below: 99 %, credit: 0 %", &[share]);
+    let target = "11: spec.objectives[0].target.at_most: found \"3h\", expected";
+    check(&agreement("at_most: 3h", "below: 99 %, credit: 10 %", charge), &[target]);
+    // A ladder that is mended will need a charge.
+    let missing = "4: spec.charge: found nothing, expected what is charged a month";
+    let share = "11: spec.objectives[0].credits[0].credit: found \"0 %\", expected a share of more than 0 %";
+    check(&agreement("at_least: 99 %", "below: 99 %, credit: 0 %", "time_zone: UTC"), &[missing, share]);
+}
