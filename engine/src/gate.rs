@@ -4,8 +4,14 @@
 //! window that the change touches, what is left before it and after it. Both are computed by judging the whole segment
 //! as if the rest of it went well, once without the change and once with it. So policies, exclusions (R9), short outages
 //! (R7) and edges count as they will, and the answer is that of the verdict to come if nothing else happens.
+//!
+//! When within its planned time the change will take the service down nobody knows, so it is judged with the outage that
+//! costs most, of all those that are not longer than the downtime that is expected. What an outage costs changes at the
+//! edges of agreed and of excluded time, and where a part of it becomes long enough to count; so the costliest begins or
+//! ends at one of these, and all of them are tried. A plan that contains another one's time and downtime can have every
+//! outage that the other can: where the one is a no-go, so is the other.
 
-use plimsoll_schemas::definition::{ExcludedPolicy, Objective, StatePolicy, Target};
+use plimsoll_schemas::definition::{ExcludedPolicy, Objective, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 
@@ -14,7 +20,7 @@ use crate::portfolio::{Feed, ObjectivePlan};
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows, without};
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Value, Verdict, judge, lead, measure_states, stretches};
+use crate::verdict::{Judged, Value, Verdict, judge, lead, least_outage, measure_states, stretches};
 use crate::window::{Window, windows_between};
 
 #[cfg(test)]
@@ -27,8 +33,8 @@ pub struct PlannedChange {
     pub id: Name,
     /// Its planned time, never empty.
     pub window: Window,
-    /// How much downtime is expected within it; `None` for all of it. It is taken to fall where it costs most: into
-    /// agreed time that is not excluded, in each window that the change touches.
+    /// How much downtime is expected within it at the most; `None` for all of it. It is taken to fall where it costs
+    /// most, for each promise in each window that the change touches.
     pub downtime: Option<Micros>,
     /// When it was or will be approved; `None` for an emergency change, which excludes nothing (R9).
     pub approved_at: Option<Instant>,
@@ -99,25 +105,27 @@ impl Asked<'_> {
     fn impact(&self, window: Window, segment: Window) -> Option<Impact> {
         let planned = self.change.window.clip(segment)?;
         let [before, excluded] = [0, 1].map(|place: usize| self.plan.excluded_time(&self.maintenance[place], segment));
-        let down = match self.change.downtime {
-            None => self.change.window,
-            Some(downtime) => self.costliest(planned, &excluded, downtime),
+        let judged = |down: &[Window], excluded: &[Window]| {
+            let judged = self.judged(down, excluded, segment);
+            (judged.verdict == Verdict::Breached, left(&self.plan.objective, &judged))
         };
-        let (before, after) = (self.judged(None, &before, segment), self.judged(Some(down), &excluded, segment));
-        let left = left(&self.plan.objective, &before).zip(left(&self.plan.objective, &after));
-        let takes_nothing = before.verdict == Verdict::Breached && left.is_some_and(|(before, after)| before == after);
+        let (was_breached, before) = judged(&[], &before);
+        let outages = self.outages(segment, &excluded).into_iter().map(|outage| judged(&outage, &excluded));
+        let (is_breached, after) = outages.min_by_key(|(is_breached, left)| (!is_breached, left.map(amount)))?;
+        let left = before.zip(after);
+        let takes_nothing = was_breached && left.is_some_and(|(before, after)| amount(after) >= amount(before));
         let agreed = |stretch: Window| self.plan.calendar.elapsed(stretch.start, stretch.end);
         let excluded = excluded.iter().filter_map(|stretch| stretch.clip(planned));
         Some(Impact {
             window,
             left,
             excluded: excluded.fold(Micros::ZERO, |sum, stretch| sum + agreed(stretch)),
-            go: after.verdict != Verdict::Breached || takes_nothing,
+            go: !is_breached || takes_nothing,
         })
     }
 
-    /// The verdict on a whole segment, all of which went well after now but for one outage.
-    fn judged(&self, down: Option<Window>, excluded: &[Window], segment: Window) -> Judged {
+    /// The verdict on a whole segment, all of which went well after now but for an outage.
+    fn judged(&self, down: &[Window], excluded: &[Window], segment: Window) -> Judged {
         // Outages are short or not by all of their length, also beyond the segment (R7), which `stretches` cuts.
         let until = segment.end.max(self.change.window.end) + lead(&self.policy) + Micros(1);
         let states = going_on(self.states, self.now, down, until);
@@ -129,38 +137,114 @@ impl Asked<'_> {
         judge(&objective, &measured, true)
     }
 
-    /// The stretch from the first instant of a planned time that counts until so much of it has counted; all of the
-    /// planned time when less than that counts.
-    fn costliest(&self, planned: Window, excluded: &[Window], downtime: Micros) -> Window {
+    /// The outages among which is the one that costs most in this segment, each as stretches in order.
+    fn outages(&self, segment: Window, excluded: &[Window]) -> Vec<Vec<Window>> {
+        let planned = self.change.window;
+        let downtime = self.change.downtime.unwrap_or(planned.end - planned.start).min(planned.end - planned.start);
+        let (starts, ends) = self.edges(segment, excluded);
+        let whole = |start: Instant| Window { start, end: planned.end.min(start + downtime) };
+        let until = |end: Instant| Window { start: planned.start.max(end - downtime), end };
+        let mut outages: Vec<Window> = starts.iter().map(|start| whole(*start)).collect();
+        outages.extend(ends.iter().map(|end| until(*end)));
+        if self.policy.excluded == ExcludedPolicy::CountGood {
+            // Excluded time parts an outage. The first and the last part may be none, or just long enough to count.
+            let least = least_outage(&self.policy);
+            outages.extend(excluded.iter().filter_map(|stretch| Some(whole(self.latest(stretch.start, least)?))));
+            outages
+                .extend(excluded.iter().filter_map(|stretch| Some(until(self.plan.calendar.due(stretch.end, least)?))));
+            let firsts = excluded.iter().map(|stretch| stretch.end).chain([planned.start]);
+            outages.extend(firsts.flat_map(|start| {
+                let lasts = excluded.iter().map(|stretch| stretch.start);
+                lasts.filter(move |end| *end - start < downtime).map(move |end| Window { start, end })
+            }));
+        }
+        outages
+            .retain(|outage| planned.start <= outage.start && outage.start < outage.end && outage.end <= planned.end);
+        outages.sort_unstable();
+        outages.dedup();
+        let mut outages: Vec<Vec<Window>> = outages.into_iter().map(|outage| vec![outage]).collect();
+        if matches!(self.plan.objective.indicator.signal, Signal::Availability(_) | Signal::Downtime(_)) {
+            outages.extend(self.interrupted(segment, excluded, downtime));
+        }
+        outages
+    }
+
+    /// Where outages that cost most may begin and end, besides excluded time that is to be parted: at the edges of the
+    /// planned time, of the segment, of agreed time and of excluded time. An outage that begins just after the planned
+    /// time does not prolong one that goes on until then.
+    fn edges(&self, segment: Window, excluded: &[Window]) -> (Vec<Instant>, Vec<Instant>) {
+        let planned = self.change.window;
+        let (mut starts, mut ends) = (vec![planned.start, planned.start + Micros(1), segment.start], vec![planned.end]);
+        ends.push(segment.end);
+        for (start, end) in self.plan.calendar.spans(planned.start, planned.end) {
+            starts.push(start);
+            ends.push(end);
+        }
+        for stretch in excluded {
+            starts.push(stretch.end);
+            ends.push(stretch.start);
+        }
+        (starts, ends)
+    }
+
+    /// The latest instant of the planned time from which so much agreed time lies before `end`.
+    fn latest(&self, end: Instant, amount: Micros) -> Option<Instant> {
+        let spans: Vec<_> = self.plan.calendar.spans(self.change.window.start, end).collect();
+        let mut rest = amount;
+        for (start, end) in spans.into_iter().rev() {
+            if rest <= end - start {
+                return Some(end - rest);
+            }
+            rest = rest - (end - start);
+        }
+        None
+    }
+
+    /// The downtime in as many parts as it takes to let all of it count, which is what costs most where only its sum
+    /// matters.
+    fn interrupted(&self, segment: Window, excluded: &[Window], downtime: Micros) -> Option<Vec<Window>> {
+        let planned = self.change.window.clip(segment)?;
         let agreed = self.plan.calendar.spans(planned.start, planned.end);
         let agreed: Vec<Window> = agreed.map(|(start, end)| Window { start, end }).collect();
-        let counting = match self.policy.excluded {
+        let mut counting = match self.policy.excluded {
             ExcludedPolicy::CountActual => agreed,
             ExcludedPolicy::Remove | ExcludedPolicy::CountGood => without(&agreed, excluded),
         };
         let mut rest = downtime;
-        for stretch in &counting {
-            if rest <= stretch.end - stretch.start {
-                return Window { start: counting[0].start, end: stretch.start + rest };
-            }
-            rest -= stretch.end - stretch.start;
+        for stretch in &mut counting {
+            stretch.end = stretch.end.min(stretch.start + rest);
+            rest = rest - (stretch.end - stretch.start);
         }
-        planned
+        counting.retain(|stretch| stretch.start < stretch.end);
+        (!counting.is_empty()).then_some(counting)
     }
 }
 
-/// The states until now, and after it up but for one outage.
-fn going_on(known: &[Segment], now: Instant, down: Option<Window>, until: Instant) -> Vec<Segment> {
-    let down = down.unwrap_or(Window { start: until, end: until });
+/// The states until now, and after it up but for some stretches.
+fn going_on(known: &[Segment], now: Instant, down: &[Window], until: Instant) -> Vec<Segment> {
     let mut states = known.to_vec();
-    for (start, end, state) in
-        [(now, down.start, State::Up), (down.start, down.end, State::Down), (down.end, until, State::Up)]
-    {
+    let mut add = |start: Instant, end: Instant, state| {
         if start < end {
             states.push(Segment { start, end, state, causes: Vec::new() });
         }
+    };
+    let mut start = now;
+    for stretch in down {
+        add(start, stretch.start, State::Up);
+        add(stretch.start, stretch.end, State::Down);
+        start = stretch.end;
     }
+    add(start, until, State::Up);
     states
+}
+
+/// How much of something is left, in its unit.
+fn amount(left: Value) -> i64 {
+    match left {
+        Value::Time(time) => time.0,
+        Value::Count(count) => count,
+        Value::Share(share) => share.0,
+    }
 }
 
 /// What is left of a promise, in its unit, negative when it is missed.

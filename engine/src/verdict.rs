@@ -32,7 +32,7 @@ mod stretch;
 
 pub use level::{Level, Levels};
 pub use parts::{ByState, Measured, measure_states};
-pub(crate) use parts::{WHOLE, weights};
+pub(crate) use parts::{WHOLE, least_outage, weights};
 pub use reached::breached_at;
 pub use stretch::{Stretch, lead, stretches, undecided_outage};
 

@@ -169,6 +169,6 @@ fn add(times: &mut ByState, state: State, time: Micros) {
 }
 
 /// The agreed time from which on an outage counts as one: any at all, unless the policy asks for more.
-pub(super) fn least_outage(policy: &StatePolicy) -> Micros {
+pub(crate) fn least_outage(policy: &StatePolicy) -> Micros {
     policy.min_duration.max(Micros(1))
 }
