@@ -80,6 +80,16 @@ fn spending(text: &mut String, state: &State) {
             }
         }
     }
+    let left = "plimsoll_objective_error_budget_remaining_count";
+    family(text, left, "gauge", "Bad things left of what is allowed of those counted so far; negative when overspent.");
+    shares(text, left, state, |objective| Some(objective.spending?.counts_left?.left));
+    let headroom = "plimsoll_objective_headroom_count";
+    family(text, headroom, "gauge", "How many things could come now, all of them bad, and the promise still be kept.");
+    for objective in &state.objectives {
+        if let Some(count) = objective.spending.and_then(|spending| spending.counts_left?.headroom) {
+            let _ = writeln!(text, "{headroom}{{{}}} {count}", objective.labels);
+        }
+    }
     let spent_at = "plimsoll_objective_error_budget_exhaustion_timestamp_seconds";
     family(text, spent_at, "gauge", "When the budget is spent if it goes on as over the last hour, or was.");
     times(text, spent_at, state, |objective| Some(objective.spending?.spent_at?.0));
@@ -188,7 +198,7 @@ fn decimal(share: Share) -> String {
 mod tests {
     use super::*;
     use crate::live::LiveResult;
-    use plimsoll_engine::budget::Spending;
+    use plimsoll_engine::budget::{CountsLeft, Spending};
     use plimsoll_schemas::Micros;
 
     #[test]
@@ -206,10 +216,13 @@ mod tests {
         };
         let mut burn_rates = [None; SPANS.len()];
         burn_rates[..2].copy_from_slice(&[Some(Share(14_400_000_000)), Some(Share(0))]);
-        let spending = Spending { burn_rates, spent_at: Some(Instant(1_772_323_200_000_001)) };
+        let spending = Spending { burn_rates, spent_at: Some(Instant(1_772_323_200_000_001)), counts_left: None };
+        let counts_left = Some(CountsLeft { left: Share(-1_250_000_000), headroom: Some(0) });
+        let counted = Spending { burn_rates: [None; SPANS.len()], spent_at: None, counts_left };
         live.state().objectives = vec![
             LiveObjective { labels: "objective=\"a\"".to_owned(), newest: Some(result), spending: Some(spending) },
             LiveObjective { labels: "objective=\"b\"".to_owned(), newest: None, spending: None },
+            LiveObjective { labels: "objective=\"c\"".to_owned(), newest: None, spending: Some(counted) },
         ];
         let text = objectives(&live, Instant(0));
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -220,6 +233,8 @@ mod tests {
                 "plimsoll_objective_headroom_seconds{objective=\"a\"} 0.000000",
                 "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"5m\"} 14.400000000",
                 "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"30m\"} 0.000000000",
+                "plimsoll_objective_error_budget_remaining_count{objective=\"c\"} -1.250000000",
+                "plimsoll_objective_headroom_count{objective=\"c\"} 0",
                 "plimsoll_objective_error_budget_exhaustion_timestamp_seconds{objective=\"a\"} 1772323200.000001",
                 "plimsoll_objective_breach_probability_ratio{objective=\"a\"} 0.062500000",
                 "plimsoll_objective_error_budget_expected_exhaustion_timestamp_seconds{objective=\"a\"} \

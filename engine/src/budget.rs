@@ -32,8 +32,11 @@ use crate::state::State;
 use crate::verdict::{Judged, Stretch, WHOLE, allowance, allowed_share, weights};
 use crate::window::Window;
 
+mod counted;
 #[cfg(test)]
 mod tests;
+
+pub use counted::{Allowed, CountedCourse, CountsLeft, Recent};
 
 /// The spans over which burn rates are told, in agreed time (R27).
 pub const SPANS: [Micros; 7] = [
@@ -100,12 +103,19 @@ impl BurnPair {
         };
         PAIRS.iter().filter_map(scaled).collect()
     }
+
+    /// For people, how fast the budget burns over the long and the short span.
+    fn describe(&self, long: Burn, short: Burn) -> String {
+        let factor = Burn { part: i128::from(self.factor.0), whole: WHOLE };
+        let BurnPair { long: long_span, short: short_span, .. } = self;
+        format!("burn rate {long} over {long_span} and {short} over {short_span}, {factor} is too fast")
+    }
 }
 
 /// A burn rate as a ratio of integers; `whole` is positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burn {
-    /// Bad time x agreed time of the segment.
+    /// Bad time x agreed time of the segment; of things that are counted see `counted`.
     pub part: i128,
     /// Measured time x allowance.
     pub whole: i128,
@@ -147,11 +157,14 @@ pub struct Spending {
     /// When all of the budget is spent if it goes on as over [`PRESENT`], or was; `None` when it lasts until the
     /// segment's end.
     pub spent_at: Option<Instant>,
+    /// What is left of a budget of counted things; `None` of one of time.
+    pub counts_left: Option<CountsLeft>,
 }
 
 impl Spending {
     /// Nothing bad happened, and everything was measured.
-    pub const NONE: Spending = Spending { burn_rates: [Some(Share(0)); SPANS.len()], spent_at: None };
+    pub const NONE: Spending =
+        Spending { burn_rates: [Some(Share(0)); SPANS.len()], spent_at: None, counts_left: None };
 }
 
 /// The span of agreed time over which the budget burns at present, to tell when it will be spent: the shortest long one
@@ -411,6 +424,7 @@ impl<'a> Course<'a> {
         (self.allowance() > 0).then(|| Spending {
             burn_rates: SPANS.map(|span| self.burn(span).map(Burn::rounded)),
             spent_at: self.spent_at(),
+            counts_left: None,
         })
     }
 
@@ -495,9 +509,6 @@ impl<'a> Course<'a> {
     }
 
     fn describe(&self, pair: &BurnPair, place: i64) -> Option<String> {
-        let (long, short) = (self.burn_at(pair.long, place)?, self.burn_at(pair.short, place)?);
-        let factor = Burn { part: i128::from(pair.factor.0), whole: WHOLE };
-        let BurnPair { long: long_span, short: short_span, .. } = pair;
-        Some(format!("burn rate {long} over {long_span} and {short} over {short_span}, {factor} is too fast"))
+        Some(pair.describe(self.burn_at(pair.long, place)?, self.burn_at(pair.short, place)?))
     }
 }

@@ -64,6 +64,10 @@ spec:
     - {id: untroubled, indicator: {signal: availability, min_outage: 90m, denominator: full_window}, target: {at_least: 90 %}, window: {calendar: day}}
     - {id: longest, indicator: {signal: longest_outage, min_outage: 4h, unknown: hold}, target: {at_most: 2h}, window: {calendar: day}}
     - {id: latency, indicator: {signal: latency, within: 250ms}, target: {at_least: 60 %}, window: {calendar: day}}
+    - {id: slow, indicator: {signal: latency, within: 250ms}, target: {at_least: 93 %}, window: {calendar: month}, burn_rate_warnings: true}
+    - {id: failing, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 80 %}, window: {rolling: 5d}, burn_rate_warnings: true}
+    - {id: errors-at-all, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 40}, window: {calendar: month}, burn_rate_warnings: true}
+    - {id: slow-tickets, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: month}, burn_rate_warnings: true}
     - {id: fastest, indicator: {signal: latency_percentile, percentile: 80 %}, target: {at_most: 400ms}, window: {calendar: day}}
     - {id: median, indicator: {signal: latency_percentile, percentile: 50 %}, target: {at_most: 250ms}, window: {rolling: 36h}}
     - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h}, target: {at_least: 1}, window: {calendar: day}}

@@ -22,7 +22,7 @@ use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
 use crate::attribution::{Evidence, Spent, attribute};
-use crate::budget::{BurnPair, Course, Spending, headroom};
+use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
@@ -34,6 +34,8 @@ use crate::window::{Window, newest_from, uncut_stretch, window_containing, windo
 pub struct ObjectiveState {
     /// What was counted.
     tally: Tally,
+    /// What was counted lately, where some of it may be bad (R27).
+    recent: Option<Box<Recent>>,
     /// What was last written, by the start of the window.
     written: Timeline<Written>,
     /// What was last said of breaches, by the start of the window.
@@ -111,6 +113,7 @@ impl ObjectiveState {
         let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
         ObjectiveState {
             tally: Tally::default(),
+            recent: None,
             written: Timeline::default(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
@@ -144,6 +147,10 @@ impl ObjectiveState {
         }
         let Contribution { bin, good, total, .. } = contribution;
         self.tally.count(self.last_stretch.start, bin, good, total);
+        if Allowed::of(&plan.objective).is_some() {
+            let recent = self.recent.get_or_insert_default();
+            recent.count(&plan.calendar, contribution.at, total.saturating_sub(good), total);
+        }
         self.touch(contribution.at);
     }
 
@@ -156,6 +163,7 @@ impl ObjectiveState {
             self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
             self.outlook = Outlook::default();
+            self.recent.as_deref_mut().into_iter().for_each(Recent::look_anew);
         }
         is_changed
     }
@@ -201,6 +209,7 @@ impl ObjectiveState {
     /// Forgets what was counted; it is counted anew.
     pub fn forget_counts(&mut self, plan: &ObjectivePlan) {
         self.tally = Tally::default();
+        self.recent = None;
         self.touch(plan.agreement.in_force.start);
     }
 
@@ -277,6 +286,7 @@ impl ObjectiveState {
                 self.next_end = segment.map_or(Instant(i64::MAX), |segment| segment.end.max(window.end + Micros(1)));
             }
         }
+        self.recent.as_deref_mut().into_iter().for_each(|recent| recent.looked(step.watermark));
         if let Feed::State(policy) = plan.feed() {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
@@ -391,15 +401,46 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (mut warnings, spending, told, spent) = (None, None, None, Vec::new());
+        let (mut warnings, mut spending, told, spent) = (None, None, None, Vec::new());
         if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
             breached_at = levels.exceeds(limit);
             let used_up = |share| levels.used_up(share, limit);
             warnings = self
                 .may_warn_anew(plan, window, (&measured, &judged), touched)
                 .then(|| used(plan, used_up).filter(in_time_of(plan, window)).collect());
+        } else if let Some(allowed) = Allowed::of(&plan.objective) {
+            let nothing = Recent::default();
+            let recent = self.recent.as_deref().unwrap_or(&nothing);
+            let course = CountedCourse::new(&plan.objective, allowed, recent, &plan.calendar, segment);
+            warnings = self.burning(plan, &course, window, recent.unsure_from(&plan.calendar, touched), now);
+            let is_spent = !over && self.recent.is_some();
+            spending = is_spent.then(|| course.spending(now, total_count.saturating_sub(good_count), total_count));
         }
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
+    }
+
+    /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
+    /// from it until `now`. `None` when there is nothing to be said or taken back.
+    fn burning(
+        &self,
+        plan: &ObjectivePlan,
+        course: &CountedCourse<'_>,
+        window: Window,
+        from: Instant,
+        now: Instant,
+    ) -> Option<Vec<(Warning, Breach)>> {
+        let mut said = self.warnings.within(of_window(window.start)).peekable();
+        if !plan.objective.burn_rate_warnings && said.peek().is_none() {
+            return None;
+        }
+        let pairs = burn_pairs(plan, course.agreed());
+        let stands = |((_, warning), _): &(&(Instant, Warning), &Breach)| matches!(warning, Warning::Burning(pair, at) if *at <= from && course.covers(*at) && pairs.contains(pair));
+        let stands = said.filter(stands).map(|((_, warning), said)| (*warning, said.clone()));
+        let new = pairs.iter().flat_map(|pair| {
+            let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
+            course.burning(pair, from, now).into_iter().map(said)
+        });
+        Some(stands.chain(new.filter(in_time_of(plan, window))).collect())
     }
 
     /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,
@@ -485,10 +526,15 @@ fn of_window(start: Instant) -> Range<(Instant, Warning)> {
     (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST)
 }
 
+/// By which pairs the objective warns, in a segment with so much agreed time.
+fn burn_pairs(plan: &ObjectivePlan, agreed: Micros) -> Vec<BurnPair> {
+    if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() }
+}
+
 /// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
 /// it was the newest, for the ones before it warned of the rest.
 fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: Micros) -> Vec<(Warning, Breach)> {
-    let pairs = if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() };
+    let pairs = burn_pairs(plan, agreed);
     let burning = pairs.iter().flat_map(|pair| {
         let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
         course.burning(pair).into_iter().map(said)

@@ -13,6 +13,7 @@ use super::measure::IndicatorState;
 use super::publish::ObjectiveState;
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
+use crate::budget::Allowed;
 use crate::gate::{Impact, PlannedChange, impacts};
 use crate::histogram::Bin;
 use crate::ledger::Ledger;
@@ -388,7 +389,9 @@ impl ServiceStage {
             let state = &mut self.objectives[index.0 as usize];
             if step.publish || state.is_due(step, portfolio.grace()) {
                 let mut known = Known::new(&[], &entry.maintenance);
-                state.publish(portfolio.objective(index), portfolio.grace(), step, &mut known, facts);
+                let plan = portfolio.objective(index);
+                let spending = state.publish(plan, portfolio.grace(), step, &mut known, facts);
+                facts.spending.extend(Allowed::of(&plan.objective).map(|_| (index, spending)));
             }
         }
         if step.publish {

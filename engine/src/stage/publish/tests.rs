@@ -179,6 +179,7 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
                 69_444_444,
             ]),
             spent_at: Some(Instant(858 * MINUTE)),
+            counts_left: None,
         })
     );
     // At 11:15 there are 15 min of it in the last hour, a quarter: the rest lasts 456 min.
@@ -187,6 +188,7 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
         Some(Spending {
             burn_rates: rates([0, 0, 2_500_000_000, 2_500_000_000, 833_333_333, 208_333_333, 69_444_444]),
             spent_at: Some(Instant(1_131 * MINUTE)),
+            counts_left: None,
         })
     );
     // The next day has a budget of its own.
