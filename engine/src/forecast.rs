@@ -34,8 +34,11 @@ use crate::calendar::Calendar;
 use crate::state::State;
 use crate::verdict::{Measured, Stretch, WHOLE, weights};
 
+mod counted;
 #[cfg(test)]
 mod tests;
+
+pub use counted::{Day, forecast_counts};
 
 /// Bad spells with less agreed time between them are one episode.
 const EPISODE_GAP: Micros = Micros(6 * Micros::HOUR.0);

@@ -600,6 +600,15 @@ impl ObjectivePlan {
         }
     }
 
+    /// Whether it looks at the same things as another version of it, so that what was seen then tells of it, too (R29).
+    pub fn looks_as(&self, other: &ObjectivePlan) -> bool {
+        // What is within the limit of a percentile depends on the target.
+        let is_same_limit = self.percentile().is_none() || self.objective.target == other.objective.target;
+        is_same_limit
+            && self.objective.indicator == other.objective.indicator
+            && self.agreement.customer == other.agreement.customer
+    }
+
     /// Whether its counts are steps of levels, which last beyond the window in which they lie.
     pub fn counts_levels(&self) -> bool {
         matches!(self.objective.indicator.signal, Signal::OverdueCount(_))

@@ -46,6 +46,9 @@ const MINUTES_KEPT: usize = 768;
 /// How many quarters are kept: five days where something is counted in each, of which a span takes three.
 const QUARTERS_KEPT: usize = 512;
 
+/// How many days are kept in which something was counted: what is longer ago weighs little in a forecast (R29).
+const DAYS_KEPT: usize = 128;
+
 /// How many bad things the long span must have for a warning: one is no rate.
 const BAD_LEAST: i128 = 2;
 
@@ -127,6 +130,10 @@ pub struct Recent {
     minutes: BTreeMap<Instant, Counts>,
     /// By the start of the quarter, before `minutes_from`.
     quarters: BTreeMap<Instant, Counts>,
+    /// By the start of the day of UTC.
+    days: BTreeMap<Instant, Counts>,
+    /// How often something was counted, so that what follows from it is worked out anew only then.
+    edition: u64,
     /// The start of a quarter from which minutes are kept.
     minutes_from: Instant,
     /// Up to which minute it was looked for burning.
@@ -136,7 +143,14 @@ pub struct Recent {
 impl Default for Recent {
     fn default() -> Self {
         let never = Instant(i64::MIN);
-        Recent { minutes: BTreeMap::new(), quarters: BTreeMap::new(), minutes_from: never, looked_until: never }
+        Recent {
+            minutes: BTreeMap::new(),
+            quarters: BTreeMap::new(),
+            days: BTreeMap::new(),
+            edition: 0,
+            minutes_from: never,
+            looked_until: never,
+        }
     }
 }
 
@@ -151,7 +165,19 @@ impl Recent {
             let last = quarter + QUARTER - Micros::MINUTE;
             self.minutes.entry(if calendar.is_agreed(minute) { minute } else { last }).or_default()
         };
-        *sums = (sums.0.saturating_add(bad), sums.1.saturating_add(total));
+        add(sums, (bad, total));
+        add(self.days.entry(floor(at, Micros::DAY)).or_default(), (bad, total));
+        self.edition = self.edition.wrapping_add(1);
+    }
+
+    /// What was counted on each day of UTC on which something was, by the start of the day: (bad, total).
+    pub fn days(&self) -> &BTreeMap<Instant, Counts> {
+        &self.days
+    }
+
+    /// Differs when something was counted in between.
+    pub fn edition(&self) -> u64 {
+        self.edition
     }
 
     /// Says that it was looked for burning up to `now`; forgets what no span needs any more.
@@ -161,13 +187,15 @@ impl Recent {
             let first = self.minutes.keys().nth(self.minutes.len() - MINUTES_KEPT);
             self.minutes_from = first.map_or(self.minutes_from, |first| floor(*first, QUARTER));
             let kept = self.minutes.split_off(&self.minutes_from);
-            for (minute, (bad, total)) in std::mem::replace(&mut self.minutes, kept) {
-                let sums = self.quarters.entry(floor(minute, QUARTER)).or_default();
-                *sums = (sums.0.saturating_add(bad), sums.1.saturating_add(total));
+            for (minute, counts) in std::mem::replace(&mut self.minutes, kept) {
+                add(self.quarters.entry(floor(minute, QUARTER)).or_default(), counts);
             }
-            while self.quarters.len() > QUARTERS_KEPT {
-                self.quarters.pop_first();
-            }
+        }
+        while self.quarters.len() > QUARTERS_KEPT {
+            self.quarters.pop_first();
+        }
+        while self.days.len() > DAYS_KEPT {
+            self.days.pop_first();
         }
     }
 
@@ -190,6 +218,11 @@ impl Recent {
 
 fn floor(at: Instant, unit: Micros) -> Instant {
     Instant(at.0 - at.0.rem_euclid(unit.0))
+}
+
+/// A sum beyond i64 stays at its end.
+fn add(sums: &mut Counts, more: Counts) {
+    *sums = (sums.0.saturating_add(more.0), sums.1.saturating_add(more.1));
 }
 
 /// The first whole minute at or after an instant.

@@ -72,7 +72,8 @@ pub struct Facts {
     pub breaches: Vec<BreachRow>,
     pub attributions: Vec<AttributionRow>,
     pub corrections: Vec<CorrectionRow>,
-    /// Of each objective over states, or over counted things of which some may be bad, that was looked at; `None` where its newest window has no budget to be spent.
+    /// Of each objective over states, or over counted things of which some may be bad, that was looked at; `None` where its
+    /// newest window has no budget to be spent.
     pub spending: Vec<(ObjectiveIndex, Option<Spending>)>,
 }
 

@@ -60,6 +60,8 @@ pub struct ObjectiveState {
     outlook: Outlook,
     /// No window that is the newest before this is stated: it is not all remembered.
     stated_from: Instant,
+    /// What was last written of that, with the start of the window.
+    told: (Instant, Option<Told>),
 }
 
 /// A result as it was last written.
@@ -84,6 +86,10 @@ struct Judging {
     window: Window,
     segment: Window,
     last: bool,
+    /// From when on something may differ from what was found before; `None` when nothing does.
+    touched: Option<Instant>,
+    /// The instant until which everything is known.
+    now: Instant,
 }
 
 /// A result as it stands now.
@@ -130,6 +136,7 @@ impl ObjectiveState {
             stated_by: plan.digest,
             outlook: Outlook::default(),
             stated_from: Instant(i64::MIN),
+            told: (start, None),
         }
     }
 
@@ -162,7 +169,7 @@ impl ObjectiveState {
             self.begin_whole(plan, closed_until);
             self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
-            self.outlook = Outlook::default();
+            self.outlook.forget();
             self.recent.as_deref_mut().into_iter().for_each(Recent::look_anew);
         }
         is_changed
@@ -246,14 +253,16 @@ impl ObjectiveState {
     }
 
     /// Writes the results that changed. `known` covers the service from `next_from` to the watermark where the
-    /// objective is fed by state, and is not read where it is fed by counts. Returns how the budget of the newest
-    /// window is being spent.
+    /// objective is fed by state, and is not read where it is fed by counts. `before` are the versions of the agreement
+    /// before this one that looked at the same indicator, the newest first. Returns how the budget of the newest window is
+    /// being spent.
     pub fn publish(
         &mut self,
         plan: &ObjectivePlan,
         grace: Micros,
         step: &Step,
         known: &mut Known<'_>,
+        before: &[&ObjectiveState],
         facts: &mut Facts,
     ) -> Option<Spending> {
         let mut spending = None;
@@ -268,7 +277,8 @@ impl ObjectiveState {
                 break;
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
-            let found = self.find(plan, Judging { window, segment, last }, touched, step.watermark, known);
+            let judging = Judging { window, segment, last, touched, now: step.watermark };
+            let found = self.find(plan, judging, known, before);
             self.warn(plan, &found, step, facts);
             let before = self.written.get(window.start).map(|written| written.judged.verdict);
             if step.publish || last || before != Some(found.judged.verdict) {
@@ -344,12 +354,11 @@ impl ObjectiveState {
         &mut self,
         plan: &ObjectivePlan,
         judging: Judging,
-        touched: Option<Instant>,
-        now: Instant,
         known: &mut Known<'_>,
+        before: &[&ObjectiveState],
     ) -> Found {
-        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, touched, now) };
-        let Judging { window, segment, last } = judging;
+        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, before) };
+        let Judging { window, segment, last, touched, now } = judging;
         let over = segment.end <= now;
         let (states, below) = (known.states, known.below);
         let reading = known.reading(plan, &policy, segment, now);
@@ -370,7 +379,8 @@ impl ObjectiveState {
             warnings(plan, &course, window, measured.agreed)
         });
         let sight = Sight { segment, now, measured: &measured, judged: &judged };
-        let told = self.outlook.look(plan, &policy, &sight, reading);
+        let before = before.iter().map(|version| &version.outlook);
+        let told = self.outlook.look(plan, &policy, &sight, reading, before);
         let spent = match below.filter(|_| judged.verdict == Verdict::Breached && !plan.supports.is_empty()) {
             Some((family, followed)) => {
                 let evidence = Evidence { family, supports: &plan.supports, states, followed };
@@ -381,8 +391,8 @@ impl ObjectiveState {
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
-    fn find_counted(&self, plan: &ObjectivePlan, judging: Judging, touched: Option<Instant>, now: Instant) -> Found {
-        let Judging { window, segment, last } = judging;
+    fn find_counted(&mut self, plan: &ObjectivePlan, judging: Judging, before: &[&ObjectiveState]) -> Found {
+        let Judging { window, segment, last, touched, now } = judging;
         let levels = plan.counts_levels().then(|| self.tally.levels(Window { end: segment.end.min(now), ..segment }));
         let (good_count, total_count) = match levels.as_ref().map(Levels::worst) {
             Some(worst) => (worst.in_time, worst.open),
@@ -401,7 +411,7 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (mut warnings, mut spending, told, spent) = (None, None, None, Vec::new());
+        let (mut warnings, mut spending, mut told, spent) = (None, None, None, Vec::new());
         if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
             breached_at = levels.exceeds(limit);
             let used_up = |share| levels.used_up(share, limit);
@@ -415,6 +425,12 @@ impl ObjectiveState {
             warnings = self.burning(plan, &course, window, recent.unsure_from(&plan.calendar, touched), now);
             let is_spent = !over && self.recent.is_some();
             spending = is_spent.then(|| course.spending(now, total_count.saturating_sub(good_count), total_count));
+            if !over {
+                let versions = self.recent.as_deref().into_iter();
+                let versions = versions.chain(before.iter().filter_map(|version| version.recent.as_deref()));
+                let sight = Sight { segment, now, measured: &measured, judged: &judged };
+                told = self.outlook.look_at_counts(plan, allowed, &sight, versions);
+            }
         }
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
@@ -501,7 +517,7 @@ impl ObjectiveState {
                 facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
             }
             _ if found.last => now.revision = 1,
-            Some(before) if now == before => return,
+            Some(before) if now == before && !self.is_told_anew(found) => return,
             Some(Written { retracted: false, judged, .. }) if !step.publish && now.judged.verdict == judged.verdict => {
                 return;
             }
@@ -518,6 +534,12 @@ impl ObjectiveState {
         }
         facts.attainment.push(row(plan, &now, found.told, step));
         self.written.insert(found.window.start, now);
+        self.told = (found.window.start, found.told);
+    }
+
+    /// Whether what the newest window may come to is not what was written of it.
+    fn is_told_anew(&self, found: &Found) -> bool {
+        self.told.0 == found.window.start && self.told.1 != found.told
     }
 }
 

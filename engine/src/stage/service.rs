@@ -386,11 +386,11 @@ impl ServiceStage {
         };
         let counted = [&plan.ticket_objectives, &plan.change_objectives, &plan.event_objectives];
         for &index in counted.into_iter().flatten() {
-            let state = &mut self.objectives[index.0 as usize];
+            let (state, before) = versions(portfolio, &mut self.objectives, index);
             if step.publish || state.is_due(step, portfolio.grace()) {
                 let mut known = Known::new(&[], &entry.maintenance);
                 let plan = portfolio.objective(index);
-                let spending = state.publish(plan, portfolio.grace(), step, &mut known, facts);
+                let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
                 facts.spending.extend(Allowed::of(&plan.objective).map(|_| (index, spending)));
             }
         }
@@ -445,11 +445,28 @@ impl ServiceStage {
         let mut known = Known::new(&states, &entry.maintenance);
         known.below = Some((&plan.family, entry.history.followed()));
         for &index in &plan.state_objectives {
-            let (plan, state) = (portfolio.objective(index), &mut self.objectives[index.0 as usize]);
-            let spending = state.publish(plan, portfolio.grace(), step, &mut known, facts);
+            let plan = portfolio.objective(index);
+            let (state, before) = versions(portfolio, &mut self.objectives, index);
+            let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
             facts.spending.push((index, spending));
         }
     }
+}
+
+/// An objective, and those of the versions of its agreement before it that looked at the same indicator, the newest first.
+fn versions<'a>(
+    portfolio: &Portfolio,
+    objectives: &'a mut [ObjectiveState],
+    index: ObjectiveIndex,
+) -> (&'a mut ObjectiveState, Vec<&'a ObjectiveState>) {
+    // Versions stand in their order.
+    let (earlier, rest) = objectives.split_at_mut(index.0 as usize);
+    let (mut before, mut plan) = (Vec::new(), portfolio.objective(index));
+    while let Some(place) = plan.continues.filter(|place| plan.looks_as(portfolio.objective(*place))) {
+        before.push(&earlier[place.0 as usize]);
+        plan = portfolio.objective(place);
+    }
+    (&mut rest[0], before)
 }
 
 impl ServiceEntry {

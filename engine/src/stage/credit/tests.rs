@@ -69,7 +69,14 @@ impl World {
         let step = Step { epoch: self.epoch, tick: at, watermark: at, publish: true, closed_until: Instant(i64::MIN) };
         let mut facts = Facts::default();
         let plan = &self.portfolio.objectives()[0];
-        self.objective.publish(plan, self.portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
+        self.objective.publish(
+            plan,
+            self.portfolio.grace(),
+            &step,
+            &mut Known::new(&[], NO_MAINTENANCE),
+            &[],
+            &mut facts,
+        );
         self.credits.close(&self.portfolio, &step, &mut facts);
         let row = |row: &CreditRow| {
             let day = row.window_start.0 / DAY;

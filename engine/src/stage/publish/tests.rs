@@ -59,7 +59,7 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     let mut state = ObjectiveState::new(plan);
     let close = |state: &mut ObjectiveState, step: Step| {
         let mut facts = Facts::default();
-        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
+        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
         said(&facts)
     };
     let count = |at, good, total| Contribution { objective, at: Instant(at), good, total, speaks: false, bin: None };
@@ -99,6 +99,7 @@ fn r11_nothing_measured_is_no_data() {
         portfolio.grace(),
         &step(1, 3 * DAY, true),
         &mut Known::new(&[], NO_MAINTENANCE),
+        &[],
         &mut facts,
     );
     assert_eq!(
@@ -121,7 +122,7 @@ fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
         );
     }
     let mut facts = Facts::default();
-    state.publish(plan, portfolio.grace(), &step(1, 100, true), &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
+    state.publish(plan, portfolio.grace(), &step(1, 100, true), &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
     assert_eq!(said(&facts), [format!("day 0 provisional at_risk 0/{} r0", i64::MAX)]);
 }
 
@@ -134,7 +135,7 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     let mut close = |good, total, step: Step| {
         let mut facts = Facts::default();
         state.contribute(plan, Contribution { objective, at: Instant(10), good, total, speaks: false, bin: None });
-        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
+        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
         let shown =
             |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);
         facts.breaches.iter().map(shown).collect::<Vec<_>>()
@@ -160,7 +161,7 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
             [state(0, down.min(now), State::Up), state(down, up.min(now), State::Down), state(up, now, State::Up)];
         let states: Vec<Segment> = all.into_iter().filter(|state| state.start < state.end).collect();
         let mut known = Known::new(&states, NO_MAINTENANCE);
-        objective.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &mut Facts::default())
+        objective.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &[], &mut Facts::default())
     };
     let rates = |shares: [i64; 7]| shares.map(|share| Some(Share(share)));
     assert_eq!(spending(600 * MINUTE), Some(Spending::NONE));
@@ -215,7 +216,7 @@ fn r29_a_forecast_is_the_same_however_often_it_was_asked_for() {
         for (epoch, minute) in minutes.enumerate() {
             let (now, states) = (minute * MINUTE, states(minute * MINUTE));
             let known = &mut Known::new(&states, NO_MAINTENANCE);
-            objective.publish(plan, portfolio.grace(), &step(epoch as i64, now, true), known, &mut facts);
+            objective.publish(plan, portfolio.grace(), &step(epoch as i64, now, true), known, &[], &mut facts);
         }
         facts
             .attainment
@@ -234,4 +235,92 @@ fn r29_a_forecast_is_the_same_however_often_it_was_asked_for() {
     assert_eq!(last.3, None, "at half an hour a day, 114 minutes last longer than the day");
     // What is over is no longer forecast.
     assert!(once[..3].iter().all(|row| (row.2, row.3) == (None, None)), "{once:?}");
+}
+
+/// Days in UTC of one service under two versions of an agreement, the second from the fourth day on; or under one.
+fn versions_of(objective: &str, second: Option<&str>) -> Portfolio {
+    let version = |number: u32, until: &str, id: &str, objective: &str| {
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {{id: ola, version: {number}}}\nspec:\n  type: ola\n  \
+             services: [web]\n  effective: {{from: {until}}}\n  objectives: [{{id: {id}, {objective}, window: {{calendar: day}}}}]\n"
+        )
+    };
+    let mut text = "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {id: web}\n".to_owned();
+    match second {
+        Some(second) => {
+            text += &version(1, "1970-01-01, until: 1970-01-04", "promise", objective);
+            text += &version(2, "1970-01-04", "promise", second);
+        }
+        None => text += &version(1, "1970-01-01", "promise", objective),
+    }
+    Portfolio::new(&load(&[File { name: "test.yaml", text: &text }]).expect("sound definitions"))
+}
+
+/// What is told of the fourth day at noon, when each version takes over what those before it saw as `inherits` says.
+fn told_at_noon(portfolio: &Portfolio, inherits: bool) -> Option<i64> {
+    const HOUR: i64 = 3_600_000_000;
+    let now = 3 * DAY + 12 * HOUR;
+    let mut told = None;
+    let mut before: Option<ObjectiveState> = None;
+    for (place, plan) in portfolio.objectives().iter().enumerate() {
+        let objective = crate::portfolio::ObjectiveIndex(place as u32);
+        let mut state = ObjectiveState::new(plan);
+        let mut states = Vec::new();
+        for day in 0..4 {
+            // Down from 6:00 to 7:00 each day, and three of twenty counted at 8:00 bad.
+            let edges = [(0, 6, State::Up), (6, 7, State::Down), (7, 24, State::Up)];
+            states.extend(edges.map(|(from, until, state)| Segment {
+                start: Instant(day * DAY + from * HOUR),
+                end: Instant((day * DAY + until * HOUR).min(now)),
+                state,
+                causes: Vec::new(),
+            }));
+            let at = Instant(day * DAY + 8 * HOUR);
+            if plan.agreement.in_force.contains(at) && plan.feed() == Feed::Events {
+                let counted = Contribution { objective, at, good: 17, total: 20, speaks: false, bin: None };
+                state.contribute(plan, counted);
+            }
+        }
+        states.retain(|state| state.start < state.end);
+        let mut facts = Facts::default();
+        let before_it: Vec<&ObjectiveState> = before.iter().filter(|_| inherits).collect();
+        let mut known = Known::new(&states, NO_MAINTENANCE);
+        state.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &before_it, &mut facts);
+        told = facts.attainment.last().and_then(|row| row.breach_probability_ratio).map(|told| told.0.0);
+        before = Some(state);
+    }
+    told
+}
+
+#[test]
+fn r29_a_new_version_takes_over_what_those_before_it_saw() {
+    for objective in [
+        "indicator: {signal: downtime}, target: {at_most: 2h}",
+        "indicator: {signal: outage_count}, target: {at_most: 2}",
+        "indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 84 %}",
+        "indicator: {signal: error_count, kind: monitoring}, target: {at_most: 4}",
+    ] {
+        let one = told_at_noon(&versions_of(objective, None), false).expect("a forecast");
+        let two = versions_of(objective, Some(objective));
+        assert_eq!(told_at_noon(&two, true), Some(one), "{objective}");
+        assert_ne!(told_at_noon(&two, false), Some(one), "{objective}: else there is nothing to be taken over");
+    }
+}
+
+#[test]
+fn r29_only_versions_that_look_at_the_same_take_over() {
+    let looks = |first: &str, second: &str| {
+        let portfolio = versions_of(first, Some(second));
+        let [one, other] = portfolio.objectives() else { panic!("two versions") };
+        assert_eq!(other.continues, Some(crate::portfolio::ObjectiveIndex(0)));
+        other.looks_as(one)
+    };
+    let availability = "indicator: {signal: availability}, target: {at_least: 99 %}";
+    assert!(looks(availability, "indicator: {signal: availability}, target: {at_least: 90 %}"));
+    assert!(!looks(availability, "indicator: {signal: availability, unknown: bad}, target: {at_least: 99 %}"));
+    let percentile = |limit: &str| {
+        format!("indicator: {{signal: latency_percentile, percentile: 95 %}}, target: {{at_most: {limit}}}")
+    };
+    assert!(looks(&percentile("1s"), &percentile("1s")));
+    assert!(!looks(&percentile("1s"), &percentile("2s")), "what is within the limit was counted by the other one");
 }

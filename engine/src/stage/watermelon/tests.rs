@@ -60,7 +60,14 @@ impl World {
         let step = Step { epoch: day, tick: at, watermark: at, publish: true, closed_until: Instant(i64::MIN) };
         let mut facts = Facts::default();
         for (plan, objective) in self.portfolio.objectives().iter().zip(&mut self.objectives) {
-            objective.publish(plan, self.portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &mut facts);
+            objective.publish(
+                plan,
+                self.portfolio.grace(),
+                &step,
+                &mut Known::new(&[], NO_MAINTENANCE),
+                &[],
+                &mut facts,
+            );
         }
         self.stage.close(&self.portfolio, &step, &mut facts);
         let told = |row: &WatermelonRow| {
