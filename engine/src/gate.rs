@@ -5,26 +5,60 @@
 //! as if the rest of it went well, once without the change and once with it. So policies, exclusions (R9), short outages
 //! (R7) and edges count as they will, and the answer is that of the verdict to come if nothing else happens.
 //!
+//! A service that is composed of the one that is changed is in the state that follows from its parts (R32) while that one
+//! is down and all others are up, and so on upwards. What is excluded for it is only what names it: the maintenance of a
+//! part excludes nothing of the whole.
+//!
 //! When within its planned time the change will take the service down nobody knows, so it is judged with the outage that
 //! costs most, of all those that are not longer than the downtime that is expected. What an outage costs changes at the
 //! edges of agreed and of excluded time, and where a part of it becomes long enough to count; so the costliest begins or
 //! ends at one of these, and all of them are tried. A plan that contains another one's time and downtime can have every
 //! outage that the other can: where the one is a no-go, so is the other.
 
-use plimsoll_schemas::definition::{ExcludedPolicy, Objective, Signal, StatePolicy, Target};
+use plimsoll_schemas::definition::{ExcludedPolicy, Objective, Part, Signal, StatePolicy, Target};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 
 use crate::Name;
-use crate::portfolio::{Feed, ObjectivePlan};
+use crate::portfolio::{Feed, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::state::State;
+use crate::state::composite::state_of;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows, without};
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Value, Verdict, judge, lead, least_outage, measure_states, stretches};
+use crate::verdict::{Judged, Value, Verdict, judge, least_outage, measure_states, stretches};
 use crate::window::{Window, windows_between};
 
 #[cfg(test)]
 mod tests;
+
+/// How a change is felt by a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// The service.
+    pub service: ServiceIndex,
+    /// Its state while the change takes what it changes down.
+    pub state: State,
+    /// Whether it is itself what is changed.
+    pub is_changed: bool,
+}
+
+/// What a change of a service does to it, and to those that are composed of a service that is not up because of it, each
+/// after its parts.
+pub fn effects(portfolio: &Portfolio, changed: ServiceIndex) -> Vec<Effect> {
+    let mut effects = vec![Effect { service: changed, state: State::Down, is_changed: true }];
+    for &service in portfolio.ranks().iter().flatten().filter(|service| **service != changed) {
+        let Some(composition) = &portfolio.service(service).rule.composition else { continue };
+        let state_of_part = |part: &Part| {
+            let place = portfolio.service_place(&part.service);
+            effects.iter().find(|effect| Some(effect.service) == place).map_or(State::Up, |effect| effect.state)
+        };
+        let states: Vec<State> = composition.parts.iter().map(state_of_part).collect();
+        if states.iter().any(|state| *state != State::Up) {
+            effects.push(Effect { service, state: state_of(composition, states.into_iter()), is_changed: false });
+        }
+    }
+    effects
+}
 
 /// A change that is planned, with an outage that is expected of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,25 +101,28 @@ impl Impact {
     }
 }
 
-/// What a change does to an objective, in each window that it touches; nothing to one that is not measured by the
-/// service's state. `states` are those until `now`, which is not after the change's start, from where the first of these
-/// windows needs them; `maintenance` is what was approved of the service.
+/// What a change does to an objective over a service that feels it so, in each window that it touches; nothing to one that
+/// is not measured by the service's state. `states` are those until `now`, which is not after the change's start, from
+/// where the first of these windows needs them; `maintenance` is what was approved of the service.
 pub fn impacts(
     plan: &ObjectivePlan,
     states: &[Segment],
     maintenance: &ApprovedWindows,
     change: &PlannedChange,
+    effect: Effect,
     now: Instant,
 ) -> Vec<Impact> {
     let Feed::State(policy) = plan.feed() else { return Vec::new() };
     let mut without = maintenance.clone();
     without.remove(&change.id);
     let mut with = without.clone();
-    if let Some(approved_at) = change.approved_at {
+    // Events may say of the change that it names this service, too.
+    let is_named = effect.is_changed || maintenance.contains_key(&change.id);
+    if let Some(approved_at) = change.approved_at.filter(|_| is_named) {
         let approved = ApprovedWindow { window: change.window, approved_at, customer: change.customer.clone() };
         with.insert(change.id.clone(), approved);
     }
-    let asked = Asked { plan, policy, states, maintenance: [without, with], change, now };
+    let asked = Asked { plan, policy, states, maintenance: [without, with], change, state: effect.state, now };
     let touched = windows_between(plan.window_kind(), plan.agreement.time_zone, change.window.start, change.window.end);
     touched.filter_map(|window| asked.impact(window, window.clip(plan.agreement.in_force)?)).collect()
 }
@@ -98,6 +135,8 @@ struct Asked<'a> {
     /// What is approved, without the change and with it.
     maintenance: [ApprovedWindows; 2],
     change: &'a PlannedChange,
+    /// The state of the service during the downtime of the change.
+    state: State,
     now: Instant,
 }
 
@@ -127,8 +166,8 @@ impl Asked<'_> {
     /// The verdict on a whole segment, all of which went well after now but for an outage.
     fn judged(&self, down: &[Window], excluded: &[Window], segment: Window) -> Judged {
         // Outages are short or not by all of their length, also beyond the segment (R7), which `stretches` cuts.
-        let until = segment.end.max(self.change.window.end) + lead(&self.policy) + Micros(1);
-        let states = going_on(self.states, self.now, down, until);
+        let until = segment.end.max(self.change.window.end) + self.policy.min_outage;
+        let states = going_on(self.states, self.now, (down, self.state), until);
         let stretches = stretches(&states, excluded, &self.policy, segment, segment.end);
         let agreed = self.plan.calendar.elapsed(segment.start, segment.end);
         let measured = measure_states(&stretches, &self.policy, &self.plan.calendar, agreed);
@@ -220,8 +259,9 @@ impl Asked<'_> {
     }
 }
 
-/// The states until now, and after it up but for some stretches.
-fn going_on(known: &[Segment], now: Instant, down: &[Window], until: Instant) -> Vec<Segment> {
+/// The states until now, and after it up but for some stretches in another state.
+fn going_on(known: &[Segment], now: Instant, but: (&[Window], State), until: Instant) -> Vec<Segment> {
+    let (stretches, state) = but;
     let mut states = known.to_vec();
     let mut add = |start: Instant, end: Instant, state| {
         if start < end {
@@ -229,9 +269,9 @@ fn going_on(known: &[Segment], now: Instant, down: &[Window], until: Instant) ->
         }
     };
     let mut start = now;
-    for stretch in down {
+    for stretch in stretches {
         add(start, stretch.start, State::Up);
-        add(stretch.start, stretch.end, State::Down);
+        add(stretch.start, stretch.end, state);
         start = stretch.end;
     }
     add(start, until, State::Up);

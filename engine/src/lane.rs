@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Name;
 use crate::dedup::SeenEvents;
-use crate::gate::{Impact, PlannedChange};
+use crate::gate::{Effect, Impact, PlannedChange, effects};
 use crate::memory::{Edge, Memory};
 use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
@@ -269,13 +269,17 @@ impl LaneGroup {
         self.lanes.iter().flat_map(|lane| lane.tickets.due())
     }
 
-    /// What a planned change of a service does to the promises that are measured by its state (R30), each for its windows
-    /// that the change touches. It is asked after a step, and what happened until the watermark is known.
+    /// What a planned change of a service does to the promises that are measured by its state, and by that of services that
+    /// are composed of it (R30), each for its windows that the change touches. It is asked after a step, and what happened
+    /// until the watermark is known.
     pub fn gate(&self, service: ServiceIndex, change: &PlannedChange) -> Vec<(&ObjectivePlan, Impact)> {
-        let lane = lane_of(&self.portfolio.service(service).id, self.lanes.len());
         let now = self.watermarks.watermark();
-        let impacts = self.lanes[lane].services.gate(&self.portfolio, service, change, now);
-        impacts.into_iter().map(|(index, impact)| (self.portfolio.objective(index), impact)).collect()
+        let of = |effect: Effect| {
+            let stage = &self.lanes[self.lane_of_service(effect.service)].services;
+            stage.gate(&self.portfolio, effect, change, now)
+        };
+        let impacts = effects(&self.portfolio, service).into_iter().flat_map(of);
+        impacts.map(|(index, impact)| (self.portfolio.objective(index), impact)).collect()
     }
 
     /// How many events and counts came too late to be applied to what is remembered.

@@ -147,6 +147,7 @@ fn for_people(impacts: &[Row<'_>]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_from_iter([
         ("verdict", text(impacts, |(_, impact)| word(impact.go).to_owned())),
         ("agreement", text(impacts, |(plan, _)| plan.key.agreement.to_string())),
+        ("service", text(impacts, |(plan, _)| plan.key.service.to_string())),
         ("objective", text(impacts, |(plan, _)| plan.key.objective.to_string())),
         ("window_start", time(impacts, |(_, impact)| impact.window.start)),
         ("target", text(impacts, |(plan, _)| plan.objective.target.to_string())),

@@ -50,6 +50,11 @@ fn now() -> Instant {
     at("03-10T00:00")
 }
 
+/// The service of `portfolio` is what is changed.
+fn changed() -> Effect {
+    Effect { service: ServiceIndex(0), state: State::Down, is_changed: true }
+}
+
 fn change(from: &str, until: &str) -> PlannedChange {
     let window = Window { start: at(from), end: at(until) };
     PlannedChange { id: "".into(), window, downtime: None, approved_at: Some(now()), customer: None }
@@ -63,7 +68,7 @@ fn check(portfolio: &Portfolio, outages: &[(&str, &str)], change: &PlannedChange
         Value::Count(count) => count as f64,
         Value::Share(_) => panic!("nothing is left in shares"),
     };
-    let found = impacts(&portfolio.objectives()[0], &states, &maintenance, change, now());
+    let found = impacts(&portfolio.objectives()[0], &states, &maintenance, change, changed(), now());
     let found = found.into_iter().map(|impact| {
         let (before, after) = impact.left.expect("something is measured");
         (number(before), number(after), impact.excluded.0 / MINUTE, impact.go)
@@ -90,6 +95,7 @@ fn r30_a_change_takes_its_downtime_of_what_is_left() {
         &states(&[]),
         &ApprovedWindows::new(),
         &PlannedChange { downtime: Some(all + Micros(1)), ..eight },
+        changed(),
         now(),
     );
     assert_eq!(found[0].taken(), Some(Value::Time(all + Micros(1))));
@@ -132,7 +138,7 @@ fn r30_what_events_tell_of_the_same_change_is_replaced() {
     let (states, three) = (states(&[]), change("03-20T01:00", "03-20T04:00"));
     let left = |id: &str| {
         let change = PlannedChange { id: id.into(), ..three.clone() };
-        impacts(&promise.objectives()[0], &states, &maintenance, &change, now()).remove(0).left
+        impacts(&promise.objectives()[0], &states, &maintenance, &change, changed(), now()).remove(0).left
     };
     let minutes = |tenths: i64| Value::Time(Micros(tenths * MINUTE / 10));
     // Moved, it has the cap for itself. Another one uses the cap up before: 1.2 min are gone, and three hours count.
@@ -166,6 +172,9 @@ fn r30_time_that_is_not_agreed_costs_nothing() {
     let promise = portfolio("", &office);
     check(&promise, &[], &change("03-20T18:00", "03-20T22:00"), &[(132.0, 132.0, 0, true)]);
     check(&promise, &[], &change("03-20T16:00", "03-20T22:00"), &[(132.0, 12.0, 0, true)]);
+    // Two hours of downtime from the 19th at 17:00 on: one of that day, and one of the next.
+    let overnight = PlannedChange { downtime: Some(Micros(2 * HOUR)), ..change("03-19T17:00", "03-20T12:00") };
+    check(&promise, &[], &overnight, &[(132.0, 12.0, 0, true)]);
     // Nothing is left since the 2nd, and nothing is taken; a minute would be too much.
     let spent = [("03-02T08:00", "03-02T11:00")];
     check(&promise, &spent, &change("03-20T18:00", "03-20T22:00"), &[(-48.0, -48.0, 0, true)]);
@@ -183,12 +192,31 @@ fn r30_outages_are_gated_in_their_own_unit() {
     check(&longest, &[("03-02T00:00", "03-02T05:00")], &two, &[(-240.0, -240.0, 0, true)]);
     let count = portfolio("", "indicator: {signal: outage_count}, target: {at_most: 1}, window: {calendar: month}");
     check(&count, &[], &two, &[(1.0, 0.0, 0, true)]);
-    check(&count, &[("03-02T00:00", "03-02T05:00")], &two, &[(0.0, -1.0, 0, false)]);
+    let spent = [("03-02T00:00", "03-02T05:00")];
+    check(&count, &spent, &two, &[(0.0, -1.0, 0, false)]);
+    let found = impacts(&count.objectives()[0], &states(&spent), &ApprovedWindows::new(), &two, changed(), now());
+    assert_eq!(found[0].taken(), Some(Value::Count(1)));
+    // 739 h between failures are 639 h more than promised; of two outages 737 h, 368.5 h each.
+    let mean = portfolio("", "indicator: {signal: mtbf}, target: {at_least: 100h}, window: {calendar: month}");
+    check(&mean, &spent, &two, &[(639.0 * 60.0, 268.5 * 60.0, 0, true)]);
     // A minute is no outage where it must be five to be one (R7), also at a window's edge.
     let short =
         "indicator: {signal: availability, min_outage: 5m}, target: {at_least: 99 %}, window: {calendar: month}";
     let edge = change("03-31T23:58", "04-01T00:02");
     check(&portfolio("", short), &[], &edge, &[(446.4, 446.4, 0, true), (432.0, 432.0, 0, true)]);
+    // One that goes on for three minutes would be short, with three minutes of the change it is not.
+    let going_on = [("03-09T23:57", "03-10T00:00")];
+    check(&portfolio("", short), &going_on, &change("03-10T00:00", "03-10T00:03"), &[(446.4, 440.4, 0, true)]);
+}
+
+#[test]
+fn r30_nothing_is_asked_of_what_is_known() {
+    // Unknown until now: 1 % of the 22 days that are left are 316.8 min, less than the eight hours of the change.
+    let unknown = Segment { start: at("03-01T00:00"), end: now(), state: State::Unknown, causes: Vec::new() };
+    let (promise, eight) = (portfolio("", AVAILABILITY), change("03-20T01:00", "03-20T09:00"));
+    let found = impacts(&promise.objectives()[0], &[unknown], &ApprovedWindows::new(), &eight, changed(), now());
+    let tenths = |tenths: i64| Value::Time(Micros(tenths * MINUTE / 10));
+    assert_eq!((found[0].left, found[0].go), (Some((tenths(3_168), tenths(-1_632))), false));
 }
 
 #[test]
@@ -213,7 +241,8 @@ fn r30_downtime_falls_where_it_costs_most() {
         for from in ["03-12T11:30", "03-12T13:00"] {
             let plan = PlannedChange { approved_at: None, ..change(from, "03-12T15:00") };
             let plan = PlannedChange { downtime: Some(Micros(HOUR)), ..plan };
-            let found = impacts(&promise.objectives()[0], &states(&[]), &maintenance, &plan, now()).remove(0);
+            let found =
+                impacts(&promise.objectives()[0], &states(&[]), &maintenance, &plan, changed(), now()).remove(0);
             assert_eq!((found.taken(), found.go), (Some(taken), false), "{objective} from {from}");
         }
     }
@@ -224,7 +253,7 @@ fn r30_downtime_falls_where_it_costs_most() {
     for (minutes, taken) in [(120, 2), (119, 1)] {
         let downtime = Some(Micros(minutes * MINUTE));
         let plan = PlannedChange { approved_at: None, downtime, ..change("03-12T10:00", "03-12T15:00") };
-        let found = impacts(&promise.objectives()[0], &states(&[]), &maintenance, &plan, now()).remove(0);
+        let found = impacts(&promise.objectives()[0], &states(&[]), &maintenance, &plan, changed(), now()).remove(0);
         assert_eq!(found.taken(), Some(Value::Count(taken)), "{minutes} min");
     }
     // Of office hours an hour of downtime takes 30 min at 17:30 and 30 min at 08:00, if it is interrupted.
@@ -330,10 +359,10 @@ proptest! {
             downtime: Some(Micros((downtime - less).clamp(1, inner) * 30 * MINUTE)),
             ..outer.clone()
         };
-        let found = impacts(plan, &states, &maintenance, &outer, now());
+        let found = impacts(plan, &states, &maintenance, &outer, changed(), now());
         let has_notice = |change: &PlannedChange| change.window.start >= now() + Micros(notice * HOUR);
         if is_emergency || has_notice(&outer) == has_notice(&smaller) {
-            for impact in impacts(plan, &states, &maintenance, &smaller, now()) {
+            for impact in impacts(plan, &states, &maintenance, &smaller, changed(), now()) {
                 let larger = found.iter().find(|other| other.window == impact.window).expect("a window of both");
                 prop_assert!(impact.go || !larger.go, "{smaller:?} {impact:?} within {outer:?} {larger:?}");
             }
@@ -344,7 +373,7 @@ proptest! {
         if let Some(approved_at) = outer.approved_at {
             with.insert("".into(), ApprovedWindow { window: outer.window, approved_at, customer: None });
         }
-        let asked = Asked { plan, policy, states: &states, maintenance: [maintenance, with], change: &outer, now: now() };
+        let asked = Asked { plan, policy, states: &states, maintenance: [maintenance, with], change: &outer, state: State::Down, now: now() };
         for impact in &found {
             let segment = impact.window.clip(plan.agreement.in_force).expect("in force");
             let excluded = plan.excluded_time(&asked.maintenance[1], segment);
@@ -370,8 +399,78 @@ fn r30_versions_that_are_not_in_force_then_are_not_touched() {
     let mut plan = over;
     plan.agreement = std::sync::Arc::new(crate::portfolio::AgreementPlan { in_force, ..(*plan.agreement).clone() });
     let (states, maintenance) = (states(&[]), ApprovedWindows::new());
-    let found = |from, until| impacts(&plan, &states, &maintenance, &change(from, until), now());
+    let found = |from, until| impacts(&plan, &states, &maintenance, &change(from, until), changed(), now());
     assert_eq!(found("03-21T01:00", "03-21T04:00"), []);
     // Of three hours one lies within.
     assert_eq!(found("03-20T01:00", "03-20T04:00")[0].taken(), Some(Value::Time(Micros(HOUR))));
+}
+
+/// A shop of all of `web` and `database`, which is any of `db-1` and `db-2`; and a `fleet`, of which db-1 is three quarters.
+fn composed() -> Portfolio {
+    let mut text = String::new();
+    for service in [
+        "{id: db-1}",
+        "{id: db-2}",
+        "{id: web}",
+        "{id: database}\nspec: {composed_of: {any_of: [db-1, db-2]}}",
+        "{id: shop}\nspec: {composed_of: {all_of: [web, database]}}",
+        "{id: fleet}\nspec: {composed_of: {weighted: {parts: [{service: db-1, share: 3}, {service: db-2, share: 1}], up_from: 70 %, degraded_from: 20 %}}}",
+    ] {
+        text += &format!("apiVersion: plimsoll/v1\nkind: Service\nmetadata: {service}\n---\n");
+    }
+    text += "apiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {id: ola}\nspec:\n  type: ola\n  \
+             services: [shop, fleet, database, web, db-1, db-2]\n  effective: {from: 2026-01-01}\n  \
+             exclusions: {maintenance: {notice: 3d}}\n  objectives: [{id: o, \
+             indicator: {signal: availability, degraded: 50 %}, target: {at_least: 99 %}, window: {calendar: month}}]\n";
+    Portfolio::new(&load(&[File { name: "test.yaml", text: &text }]).expect("sound definitions"))
+}
+
+#[test]
+fn r30_services_composed_of_the_one_that_is_changed_go_down_as_their_parts_say() {
+    use State::{Degraded, Down, Up};
+    let portfolio = composed();
+    let felt = |service: &str| {
+        let place = portfolio.service_place(service).expect("a service");
+        let mut felt: Vec<_> = effects(&portfolio, place)
+            .into_iter()
+            .map(|effect| (portfolio.service(effect.service).id.to_string(), effect.state, effect.is_changed))
+            .collect();
+        felt[1..].sort_by(|one, other| one.0.cmp(&other.0));
+        felt
+    };
+    let of = |id: &str, state: State, is_changed: bool| (id.to_owned(), state, is_changed);
+    // db-2 bears it for the database, so the shop above it feels nothing; of the fleet a quarter is left.
+    let expected = [of("db-1", Down, true), of("database", Up, false), of("fleet", Degraded, false)];
+    assert_eq!(felt("db-1"), expected);
+    // Three quarters are enough.
+    assert_eq!(felt("db-2"), [of("db-2", Down, true), of("database", Up, false), of("fleet", Up, false)]);
+    assert_eq!(felt("database"), [of("database", Down, true), of("shop", Down, false)]);
+    assert_eq!(felt("shop"), [of("shop", Down, true)]);
+}
+
+#[test]
+fn r30_a_part_takes_of_the_whole_what_the_state_of_the_whole_takes() {
+    let portfolio = composed();
+    let left = |service: &str, state: State, maintenance: &ApprovedWindows| {
+        let place = portfolio.service_place(service).expect("a service");
+        let plan = portfolio.objectives().iter().find(|plan| plan.service == place).expect("a promise");
+        let effect = Effect { service: place, state, is_changed: false };
+        let change = PlannedChange { id: "CHG-1".into(), ..change("03-20T01:00", "03-20T04:00") };
+        let impact = impacts(plan, &states(&[]), maintenance, &change, effect, now()).remove(0);
+        let Some((_, Value::Time(after))) = impact.left else { panic!("{impact:?}") };
+        (after.0 / (MINUTE / 10), impact.excluded.0 / MINUTE)
+    };
+    // 446.4 min. Three hours down; degraded for half of that; nothing. The maintenance of a part excludes nothing.
+    let nothing = ApprovedWindows::new();
+    assert_eq!(left("shop", State::Down, &nothing), (2_664, 0));
+    assert_eq!(left("fleet", State::Degraded, &nothing), (3_564, 0));
+    assert_eq!(left("database", State::Up, &nothing), (4_464, 0));
+    // Events say of the change that it names the shop, too: all three hours are excluded, and take 1 % of them along.
+    let known = ApprovedWindow {
+        window: Window { start: at("03-15T01:00"), end: at("03-15T03:00") },
+        approved_at: at("03-01T00:00"),
+        customer: None,
+    };
+    let named = ApprovedWindows::from([("CHG-1".into(), known)]);
+    assert_eq!(left("shop", State::Down, &named), (4_446, 180));
 }

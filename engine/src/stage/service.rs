@@ -14,7 +14,7 @@ use super::publish::ObjectiveState;
 use super::{Contribution, Derived, Facts, Step};
 use crate::Name;
 use crate::budget::Allowed;
-use crate::gate::{Impact, PlannedChange, impacts};
+use crate::gate::{Effect, Impact, PlannedChange, impacts};
 use crate::histogram::Bin;
 use crate::ledger::Ledger;
 use crate::memory::Edge;
@@ -300,22 +300,23 @@ impl ServiceStage {
         known_from.map_or(Vec::new(), |from| entry.changes(plan, from, known_until))
     }
 
-    /// What a planned change does to the objectives over a service's state, of which all is known until `now` (R30).
+    /// What a planned change does to the objectives over the state of a service that feels it, of which all is known until
+    /// `now` (R30).
     pub fn gate(
         &self,
         portfolio: &Portfolio,
-        service: ServiceIndex,
+        effect: Effect,
         change: &PlannedChange,
         now: Instant,
     ) -> Vec<(ObjectiveIndex, Impact)> {
-        let (plan, entry) = (portfolio.service(service), &self.services[service.0 as usize]);
+        let (plan, entry) = (portfolio.service(effect.service), &self.services[effect.service.0 as usize]);
         let of = |&index: &ObjectiveIndex| {
             let objective = portfolio.objective(index);
             let zone = objective.agreement.time_zone;
             let first = window_containing(objective.window_kind(), zone, change.window.start).start;
             let from = entry.deciding_from(portfolio, plan, first.max(objective.agreement.in_force.start).min(now));
             let states = entry.history.segments(&plan.rule, from, now);
-            let impacts = impacts(objective, &states, &entry.maintenance, change, now);
+            let impacts = impacts(objective, &states, &entry.maintenance, change, effect, now);
             impacts.into_iter().map(move |impact| (index, impact)).collect::<Vec<_>>()
         };
         plan.state_objectives.iter().flat_map(of).collect()
