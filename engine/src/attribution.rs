@@ -18,6 +18,9 @@
 //! The agreement is the first in `rests_on` that covers the service which has the time; it may also be one that covers
 //! the service itself, or none.
 //!
+//! Bad things that are counted go to who would have the time at their instants. The time of a ticket's clock goes to the
+//! services that the ticket was on, and to the first agreements in `rests_on` that cover these.
+//!
 //! Everything here depends on instants alone, never on the order in which something became known. Time is summed in
 //! billionths of microseconds, for degraded time may be bad in part, and rounded so that sums of parts stay rounded down.
 
@@ -74,15 +77,15 @@ pub struct Support {
     pub services: Vec<Name>,
 }
 
-/// Bad time that one service is answerable for.
+/// Bad time, or bad things, that one service is answerable for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spent {
     /// The place of the supporting agreement among all; `None` where none covers the service.
     pub support: Option<usize>,
     /// The service that was down; the judged service itself where none below it was.
     pub service: Name,
-    /// How much of the budget it spent, in agreed time.
-    pub time: Micros,
+    /// How much of the budget it spent: microseconds of agreed time, or things.
+    pub amount: i64,
 }
 
 /// What is known of a service and of those below it.
@@ -123,11 +126,63 @@ pub fn attribute(
         let until = i64::try_from(sum / WHOLE).unwrap_or(i64::MAX);
         if until > told {
             let support = (support < evidence.supports.len()).then_some(support);
-            parts.push(Spent { support, service: service.clone(), time: Micros(until - told) });
+            parts.push(Spent { support, service: service.clone(), amount: until - told });
         }
         told = until;
     }
     parts
+}
+
+/// Splits bad things by the instants at which they were counted: each is of who has the time at its instant, were it
+/// bad. In the order of [`attribute`]; the sum is that of all things.
+pub fn attribute_counts<'a>(evidence: &Evidence<'_>, bad: impl Iterator<Item = (&'a Instant, &'a i64)>) -> Vec<Spent> {
+    let mut spent: BTreeMap<(usize, &Name), i64> = BTreeMap::new();
+    for (at, count) in bad {
+        let (support, service) = evidence.spender(*at);
+        let sum = spent.entry((support.unwrap_or(evidence.supports.len()), service)).or_default();
+        *sum = sum.saturating_add(*count);
+    }
+    parts_of(spent, evidence.supports)
+}
+
+/// Splits the time of a ticket's clock by the service that the ticket was on, which is `on` from each of these instants
+/// on, in order; before the first, and where it is on none, it is of the judged service. `used` is the time of the clock
+/// between two instants. In the order of [`attribute`]; the sum is the time within `run`.
+pub fn attribute_clock<'a>(
+    supports: &[Support],
+    judged: &'a Name,
+    on: &[(Instant, Option<&'a Name>)],
+    run: Window,
+    used: impl Fn(Window) -> Micros,
+) -> Vec<Spent> {
+    let mut edges = BTreeSet::from([run.start, run.end]);
+    edges.extend(on.iter().map(|(at, _)| *at));
+    edges.extend(supports.iter().flat_map(|support| [support.in_force.start, support.in_force.end]));
+    let edges: Vec<Instant> = edges.into_iter().filter(|at| (run.start..=run.end).contains(at)).collect();
+    let mut spent: BTreeMap<(usize, &Name), i64> = BTreeMap::new();
+    for edge in edges.windows(2) {
+        let [start, end] = [edge[0], edge[1]];
+        let place = on.partition_point(|(at, _)| *at <= start);
+        let service = place.checked_sub(1).and_then(|place| on[place].1).unwrap_or(judged);
+        let support = support_of(supports, service, start);
+        *spent.entry((support.unwrap_or(supports.len()), service)).or_default() += used(Window { start, end }).0;
+    }
+    parts_of(spent, supports)
+}
+
+/// The parts that are not nothing, by the place of the agreement or the number of all for none.
+fn parts_of(spent: BTreeMap<(usize, &Name), i64>, supports: &[Support]) -> Vec<Spent> {
+    let part = |((support, service), amount): ((usize, &Name), i64)| Spent {
+        support: (support < supports.len()).then_some(support),
+        service: service.clone(),
+        amount,
+    };
+    spent.into_iter().filter(|(_, amount)| *amount != 0).map(part).collect()
+}
+
+/// The first supporting agreement that is in force and covers a service.
+fn support_of(supports: &[Support], service: &Name, time: Instant) -> Option<usize> {
+    supports.iter().position(|support| support.in_force.contains(time) && support.services.contains(service))
 }
 
 impl<'a> Evidence<'a> {
@@ -146,7 +201,7 @@ impl<'a> Evidence<'a> {
         let members = &self.family.members;
         let states: Vec<State> = (0..members.len()).map(|place| self.state(place, time)).collect();
         let (ways, mut culprits) = self.culprits(&states);
-        let support = |place: &usize| self.support(&members[*place].service, time);
+        let support = |place: &usize| support_of(self.supports, &members[*place].service, time);
         let supported: BTreeSet<usize> = culprits.iter().copied().filter(|place| support(place).is_some()).collect();
         if !supported.is_empty() {
             culprits = supported;
@@ -198,11 +253,6 @@ impl<'a> Evidence<'a> {
             ways[place].iter().for_each(|below| reached[*below] = true);
         }
         (ways, culprits)
-    }
-
-    /// The first supporting agreement that is in force and covers a service.
-    fn support(&self, service: &Name, time: Instant) -> Option<usize> {
-        self.supports.iter().position(|support| support.in_force.contains(time) && support.services.contains(service))
     }
 
     /// Since when a culprit has been as bad as it is.

@@ -74,7 +74,7 @@ pub struct ObjectivePlan {
     pub labels: Labels,
     /// The same objective of the version that ends when this one's starts.
     pub continues: Option<ObjectiveIndex>,
-    /// The agreements that its own rests on, where it is fed by state (R33).
+    /// The agreements that its own rests on, where its breaches are split among them (R33).
     pub supports: Vec<Support>,
     /// Tells whether anything that results depend on was defined differently when they were made.
     pub digest: u64,
@@ -607,6 +607,24 @@ impl ObjectivePlan {
         is_same_limit
             && self.objective.indicator == other.objective.indicator
             && self.agreement.customer == other.agreement.customer
+    }
+
+    /// Whether its breaches can be split among those that brought them about (R33): events say who was down, when a
+    /// measurement was bad, and which service a ticket was on.
+    pub fn is_split(&self) -> bool {
+        match &self.objective.indicator.signal {
+            Signal::OverdueCount(_) | Signal::Throughput { .. } => false,
+            Signal::GoodRatio(rule) => rule.kind == EventKind::Monitoring,
+            Signal::ErrorCount { kind } => *kind == EventKind::Monitoring,
+            Signal::Latency { .. } | Signal::LatencyPercentile { .. } => true,
+            Signal::ResponseTime(_) | Signal::ResolutionTime(_) | Signal::FulfilmentTime(_) => true,
+            signal => matches!(feed(signal), Feed::State(_)),
+        }
+    }
+
+    /// Whether it rests on agreements among which its bad things are split.
+    pub fn splits_counts(&self) -> bool {
+        !self.supports.is_empty() && self.feed() == Feed::Events
     }
 
     /// Whether its counts are steps of levels, which last beyond the window in which they lie.

@@ -51,7 +51,9 @@ mod history;
 #[cfg(test)]
 mod tests;
 
-pub use clock::{ClockKind, ClockResult, ClockVerdict, OpenTime, Passed, Term, clocks, exceeded, open_times, used_up};
+pub use clock::{
+    ClockKind, ClockResult, ClockVerdict, OpenTime, Passed, Term, clocks, exceeded, open_times, used_up, used_within,
+};
 pub use history::{Attributes, Closing, Counted, Counts, Cycle, DeclaredOutage, Pause, TicketHistory};
 
 /// One record about one ticket, as it came. The derived order of its fields is the order in which records are read.

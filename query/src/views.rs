@@ -104,7 +104,7 @@ pub(crate) const VIEWS: &[View] = &[
         name: "attributions",
         sql: "SELECT * EXCEPT (place, retracted) FROM (
                   SELECT *, row_number() OVER (
-                      PARTITION BY agreement, agreement_version, service, objective, window_start,
+                      PARTITION BY agreement, agreement_version, service, objective, ticket, cycle, window_start,
                           supporting_agreement, supporting_version, supporting_service
                       ORDER BY revision DESC, epoch DESC) AS place
                   FROM history.attributions)

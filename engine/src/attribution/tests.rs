@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use plimsoll_schemas::definition::{File, load};
+use proptest::prelude::*;
 
 use super::*;
 use crate::portfolio::{Feed, ObjectivePlan, Portfolio};
@@ -73,7 +74,7 @@ fn split(portfolio: &Portfolio, troubles: Troubles<'_>) -> Vec<String> {
     let (plan, parts) = parts(portfolio, troubles);
     let told = |part: &Spent| {
         let agreement = part.support.map_or("-", |place| plan.supports[place].agreement.as_ref());
-        format!("{agreement} {} {}", part.service, part.time.0 / Micros::MINUTE.0)
+        format!("{agreement} {} {}", part.service, part.amount / Micros::MINUTE.0)
     };
     parts.iter().map(told).collect()
 }
@@ -110,7 +111,7 @@ fn parts<'a>(portfolio: &'a Portfolio, troubles: Troubles<'_>) -> (&'a Objective
             i128::from(plan.calendar.elapsed(stretch.start, stretch.end).0) * weights(&policy, stretch.counted).1
         })
         .sum();
-    let sum: i64 = parts.iter().map(|part| part.time.0).sum();
+    let sum: i64 = parts.iter().map(|part| part.amount).sum();
     assert_eq!(i128::from(sum), bad / WHOLE, "the parts add up to the whole");
     (plan, parts)
 }
@@ -141,7 +142,7 @@ fn r33_the_worked_example_of_the_page() {
     assert_eq!(parts.len(), 4);
     for part in parts {
         let agreement = part.support.map_or("none".to_owned(), |place| format!("`{}`", plan.supports[place].agreement));
-        let row = format!("| {agreement} | `{}` | {} |", part.service, part.time.0 / Micros::MINUTE.0);
+        let row = format!("| {agreement} | `{}` | {} |", part.service, part.amount / Micros::MINUTE.0);
         assert!(PAGE.contains(&row), "{row} does not stand on the page");
     }
 }
@@ -274,11 +275,104 @@ fn r33_degraded_time_is_spent_by_its_weight_and_parts_add_up_to_the_microsecond(
             &portfolio,
             &[("a", &[micros(0, one)]), ("b", &[micros(one, one + other)]), ("shop", &[micros(0, one + other)])],
         );
-        parts.iter().map(|part| (part.service.to_string(), part.time.0)).collect::<Vec<_>>()
+        parts.iter().map(|part| (part.service.to_string(), part.amount)).collect::<Vec<_>>()
     };
     // 0.333333333 of 5 and of 4 are 1.67 and 1.33, together 2.999999997: 2, of which 1 is of the first.
     assert_eq!(spent(5, 4), [("a".to_owned(), 1), ("b".to_owned(), 1)]);
     // Of 7 and 3: 2.33 and 1, together 3.33: 2 and 1. Of 1 and 3: 0.33 and 1, together 1.33: nothing and 1.
     assert_eq!(spent(7, 3), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     assert_eq!(spent(1, 3), [("b".to_owned(), 1)]);
+}
+
+#[test]
+fn r33_bad_things_are_of_who_would_have_the_time_at_their_instants() {
+    let services = service("carrier", "")
+        + &service("network", "depends_on: [carrier]")
+        + &service("shop", "depends_on: [network]");
+    let supports = support("uc-carrier", "uc", "carrier", MARCH) + &support("ola-shop", "ola", "shop", MARCH);
+    let portfolio = portfolio(&services, "uc-carrier, ola-shop", &supports, "");
+    let plan = portfolio.objectives().iter().find(|plan| plan.key.agreement.as_ref() == "sla-shop").expect("there");
+    let mut followed = BTreeMap::new();
+    for (name, troubles) in [("carrier", [(at(9, 10), at(9, 20), 'd')]), ("network", [(at(9, 10), at(9, 30), 'd')])] {
+        let mut told = Followed::new(State::Unknown);
+        let changes = changes(&troubles).into_iter().map(|(at, state)| (at, (state, Vec::new())));
+        told.restate(at(-48, 0), changes.collect());
+        followed.insert(Name::from(name), told);
+    }
+    let family = &portfolio.service(plan.service).family;
+    let evidence = Evidence { family, supports: &plan.supports, states: &[], followed: &followed };
+    // Before, with the carrier down and no longer down, with the network down and no longer down.
+    let bad = [(at(9, 9), 1), (at(9, 10), 20), (at(9, 20), 300), (at(9, 29), 4_000), (at(9, 30), 50_000)];
+    let parts = attribute_counts(&evidence, bad.iter().map(|(at, count)| (at, count)));
+    let told: Vec<_> = parts.iter().map(|part| (part.support, part.service.as_ref(), part.amount)).collect();
+    assert_eq!(told, [(Some(0), "carrier", 20), (Some(1), "shop", 50_001), (None, "network", 4_300)]);
+}
+
+/// A support of these services over these minutes.
+fn covering(id: &str, services: &[&str], from: i64, until: i64) -> Support {
+    Support {
+        agreement: id.into(),
+        version: 1,
+        agreement_type: AgreementType::Ola,
+        in_force: Window { start: at(0, from), end: at(0, until) },
+        services: services.iter().map(|service| Name::from(*service)).collect(),
+    }
+}
+
+/// The length of a run in minutes, without a pause from 0:40 to 0:50.
+fn used(run: Window) -> Micros {
+    let paused = run.clip(Window { start: at(0, 40), end: at(0, 50) });
+    run.end - run.start - paused.map_or(Micros::ZERO, |paused| paused.end - paused.start)
+}
+
+#[test]
+fn r33_the_time_of_a_clock_is_of_the_services_that_its_ticket_was_on() {
+    let supports = [covering("ola-a", &["a"], 0, 20), covering("ola-ab", &["a", "b"], 0, 600)];
+    let (a, b, c) = (Name::from("a"), Name::from("b"), Name::from("c"));
+    let on = [(at(0, 10), Some(&a)), (at(0, 30), Some(&b)), (at(0, 70), None)];
+    let parts = attribute_clock(&supports, &c, &on, Window { start: at(0, 5), end: at(1, 40) }, used);
+    let told: Vec<_> =
+        parts.iter().map(|part| (part.support, part.service.as_ref(), part.amount / Micros::MINUTE.0)).collect();
+    // On a from 10 to 20 under its own agreement and until 30 under that of both; on b for 40 less 10; before and after on
+    // none, which is the judged service's: 5 and 30.
+    assert_eq!(told, [(Some(0), "a", 10), (Some(1), "a", 10), (Some(1), "b", 30), (None, "c", 35)]);
+}
+
+proptest! {
+    #[test]
+    fn r33_the_parts_of_a_clock_add_up_to_its_time(
+        moves in prop::collection::btree_map(0..120_i64, 0..4_usize, 0..6),
+        start in 0..60_i64,
+        length in 0..90_i64,
+        force in prop::collection::vec((0..60_i64, 0..60_i64), 3),
+    ) {
+        let names = ["a", "b", "c"].map(Name::from);
+        let covers = [&["a"][..], &["b", "c"], &["a", "b"]];
+        let supports: Vec<Support> = force
+            .iter()
+            .zip(covers)
+            .map(|((from, length), services)| covering("o", services, *from, from + length))
+            .collect();
+        let on: Vec<_> = moves.iter().map(|(minute, service)| (at(0, *minute), names.get(*service))).collect();
+        let run = Window { start: at(0, start), end: at(0, start + length) };
+        let parts = attribute_clock(&supports, &names[2], &on, run, used);
+        let sum: i64 = parts.iter().map(|part| part.amount).sum();
+        prop_assert_eq!(sum, used(run).0);
+        // Minute by minute.
+        let mut expected: BTreeMap<(usize, Name), i64> = BTreeMap::new();
+        for minute in start..start + length {
+            let now = at(0, minute);
+            let service = moves.range(..=minute).next_back().and_then(|(_, service)| names.get(*service)).unwrap_or(&names[2]);
+            let is_in_force = |support: &Support| support.in_force.contains(now) && support.services.contains(service);
+            let support = supports.iter().position(is_in_force).unwrap_or(supports.len());
+            if !(40..50).contains(&minute) {
+                *expected.entry((support, service.clone())).or_default() += Micros::MINUTE.0;
+            }
+        }
+        let found: BTreeMap<(usize, Name), i64> = parts
+            .into_iter()
+            .map(|part| ((part.support.unwrap_or(supports.len()), part.service), part.amount))
+            .collect();
+        prop_assert_eq!(found, expected);
+    }
 }

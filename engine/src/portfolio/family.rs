@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use plimsoll_schemas::definition::Definitions;
 
-use super::{AgreementPlan, Feed, Portfolio, ServiceIndex, digest};
+use super::{AgreementPlan, Portfolio, ServiceIndex, digest};
 use crate::Name;
 use crate::attribution::{Family, Member, Support};
 use crate::state::service::state_before;
@@ -93,14 +93,14 @@ impl Portfolio {
         (family, known)
     }
 
-    /// Says of each objective fed by state which versions of which agreements its own rests on.
+    /// Says of each objective whose breaches are split which versions of which agreements its own rests on.
     pub(super) fn support(&mut self) {
         let mut versions: BTreeMap<Name, BTreeMap<u32, Arc<AgreementPlan>>> = BTreeMap::new();
         for plan in &self.objectives {
             let agreement = &plan.agreement;
             versions.entry(agreement.id.clone()).or_default().insert(agreement.version, agreement.clone());
         }
-        for plan in self.objectives.iter_mut().filter(|plan| matches!(plan.feed(), Feed::State(_))) {
+        for plan in self.objectives.iter_mut().filter(|plan| plan.is_split()) {
             let resting = plan.agreement.rests_on.iter().filter_map(|id| versions.get(id));
             plan.supports = resting.flat_map(BTreeMap::values).map(|agreement| support(agreement)).collect();
             if !plan.supports.is_empty() {

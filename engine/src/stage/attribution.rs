@@ -8,19 +8,26 @@ use serde::{Deserialize, Serialize};
 use super::Step;
 use crate::Name;
 use crate::attribution::Spent;
-use crate::ledger::{Ledger, Writing};
-use crate::portfolio::ObjectivePlan;
+use crate::ledger::{Entry, Ledger};
+use crate::portfolio::{Feed, ObjectivePlan};
 use crate::stage::Facts;
 
 /// The window's start; who spent it: the agreement, its version and the service. No agreement comes before all.
-type SpenderKey = (Instant, Option<(Name, u32)>, Name);
+pub type SpenderKey = (Instant, Option<(Name, u32)>, Name);
+
+/// Comes before all who spent in windows from this start on.
+pub fn first_spender(start: Instant) -> SpenderKey {
+    (start, None, Name::from(""))
+}
 
 /// What was spent, of how much in all, and of which budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Part {
-    spent: Micros,
-    total: Micros,
+pub struct Part {
+    spent: i64,
+    total: i64,
     budget: Option<Micros>,
+    /// Whether it is a number of things; else it is time in microseconds.
+    is_count: bool,
 }
 
 /// What was last said of the breaches of one objective.
@@ -49,23 +56,39 @@ impl Attributions {
         if plan.supports.is_empty() && self.said == Ledger::default() {
             return;
         }
-        let total = spent.iter().map(|part| part.time).fold(Micros::ZERO, |sum, time| sum + time);
-        let part = |spent: &Spent| {
-            let agreement = spent.support.map(|place| &plan.supports[place]);
-            let agreement = agreement.map(|support| (support.agreement.clone(), support.version));
-            ((start, agreement, spent.service.clone()), Part { spent: spent.time, total, budget })
-        };
-        let first = |start| (start, None, Name::from(""));
-        let range = first(start)..first(start + Micros(1));
-        for writing in self.said.restate_within(range, spent.iter().map(part).collect()) {
-            facts.attributions.push(row(plan, writing, step));
+        let range = first_spender(start)..first_spender(start + Micros(1));
+        let is_count = !matches!(plan.feed(), Feed::State(_));
+        for writing in self.said.restate_within(range, parts(plan, start, (budget, is_count), spent)) {
+            facts.attributions.push(row(plan, None, writing.key, writing.entry, step));
         }
     }
 }
 
-fn row(plan: &ObjectivePlan, writing: Writing<SpenderKey, Part>, step: &Step) -> AttributionRow {
-    let (window_start, agreement, service) = writing.key;
-    let Part { spent, total, budget } = writing.entry.row;
+/// What was spent by each, of the window with this start; `is_count` says that things were.
+pub fn parts(
+    plan: &ObjectivePlan,
+    start: Instant,
+    (budget, is_count): (Option<Micros>, bool),
+    spent: &[Spent],
+) -> Vec<(SpenderKey, Part)> {
+    let total = spent.iter().fold(0_i64, |sum, part| sum.saturating_add(part.amount));
+    let part = |spent: &Spent| {
+        let agreement = spent.support.map(|place| &plan.supports[place]);
+        let agreement = agreement.map(|support| (support.agreement.clone(), support.version));
+        ((start, agreement, spent.service.clone()), Part { spent: spent.amount, total, budget, is_count })
+    };
+    spent.iter().map(part).collect()
+}
+
+/// The row that says a part: of the window, or of this run of this ticket's clock.
+pub fn row(
+    plan: &ObjectivePlan,
+    clock: Option<(&Name, u32)>,
+    (window_start, agreement, service): SpenderKey,
+    entry: Entry<Part>,
+    step: &Step,
+) -> AttributionRow {
+    let Part { spent, total, budget, is_count } = entry.row;
     let is_named = |(id, version): &(Name, u32)| {
         plan.supports.iter().find(|support| support.agreement == *id && support.version == *version)
     };
@@ -78,17 +101,21 @@ fn row(plan: &ObjectivePlan, writing: Writing<SpenderKey, Part>, step: &Step) ->
         service: plan.key.service.to_string(),
         objective: plan.key.objective.to_string(),
         signal: plan.objective.indicator.signal.as_str().to_owned(),
+        ticket: clock.map(|(ticket, _)| ticket.to_string()),
+        cycle: clock.map(|(_, cycle)| cycle as i32),
         window_start,
         supporting_agreement: agreement.as_ref().map(|(id, _)| id.to_string()),
         supporting_version: agreement.as_ref().map(|(_, version)| *version as i32),
         supporting_type: supporting_type.map(|kind| kind.as_str().to_owned()),
         supporting_service: service.to_string(),
-        spent_us: spent.0,
-        total_us: total.0,
-        spent_ratio: Share::of(spent.0, total.0).map(Decimal),
+        spent_us: (!is_count).then_some(spent),
+        total_us: (!is_count).then_some(total),
+        spent_count: is_count.then_some(spent),
+        total_count: is_count.then_some(total),
+        spent_ratio: Share::of(spent, total).map(Decimal),
         budget_us: budget.map(i64::from),
-        revision: writing.entry.revision,
-        retracted: writing.entry.retracted,
+        revision: entry.revision,
+        retracted: entry.retracted,
         recorded_at: step.tick,
         epoch: step.epoch,
     }

@@ -4,7 +4,7 @@
 //! result is written when the step publishes or its verdict changed. A final result is written once, and once more for
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ use super::outlook::{Outlook, Sight, Told};
 use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
-use crate::attribution::{Evidence, Spent, attribute};
+use crate::attribution::{Evidence, Spent, attribute, attribute_counts};
 use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
@@ -36,6 +36,8 @@ pub struct ObjectiveState {
     tally: Tally,
     /// What was counted lately, where some of it may be bad (R27).
     recent: Option<Box<Recent>>,
+    /// How many things were bad at each instant, where that is split among those that brought it about (R33).
+    bad: BTreeMap<Instant, i64>,
     /// What was last written, by the start of the window.
     written: Timeline<Written>,
     /// What was last said of breaches, by the start of the window.
@@ -120,6 +122,7 @@ impl ObjectiveState {
         ObjectiveState {
             tally: Tally::default(),
             recent: None,
+            bad: BTreeMap::new(),
             written: Timeline::default(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
@@ -154,9 +157,13 @@ impl ObjectiveState {
         }
         let Contribution { bin, good, total, .. } = contribution;
         self.tally.count(self.last_stretch.start, bin, good, total);
+        let bad = total.saturating_sub(good);
         if Allowed::of(&plan.objective).is_some() {
-            let recent = self.recent.get_or_insert_default();
-            recent.count(&plan.calendar, contribution.at, total.saturating_sub(good), total);
+            self.recent.get_or_insert_default().count(&plan.calendar, contribution.at, bad, total);
+        }
+        if plan.splits_counts() && bad != 0 {
+            let sum = self.bad.entry(contribution.at).or_default();
+            *sum = sum.saturating_add(bad);
         }
         self.touch(contribution.at);
     }
@@ -217,6 +224,7 @@ impl ObjectiveState {
     pub fn forget_counts(&mut self, plan: &ObjectivePlan) {
         self.tally = Tally::default();
         self.recent = None;
+        self.bad.clear();
         self.touch(plan.agreement.in_force.start);
     }
 
@@ -357,7 +365,7 @@ impl ObjectiveState {
         known: &mut Known<'_>,
         before: &[&ObjectiveState],
     ) -> Found {
-        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, before) };
+        let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, known, before) };
         let Judging { window, segment, last, touched, now } = judging;
         let over = segment.end <= now;
         let (states, below) = (known.states, known.below);
@@ -391,7 +399,13 @@ impl ObjectiveState {
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 
-    fn find_counted(&mut self, plan: &ObjectivePlan, judging: Judging, before: &[&ObjectiveState]) -> Found {
+    fn find_counted(
+        &mut self,
+        plan: &ObjectivePlan,
+        judging: Judging,
+        known: &Known<'_>,
+        before: &[&ObjectiveState],
+    ) -> Found {
         let Judging { window, segment, last, touched, now } = judging;
         let levels = plan.counts_levels().then(|| self.tally.levels(Window { end: segment.end.min(now), ..segment }));
         let (good_count, total_count) = match levels.as_ref().map(Levels::worst) {
@@ -411,7 +425,7 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (mut warnings, mut spending, mut told, spent) = (None, None, None, Vec::new());
+        let (mut warnings, mut spending, mut told) = (None, None, None);
         if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
             breached_at = levels.exceeds(limit);
             let used_up = |share| levels.used_up(share, limit);
@@ -432,6 +446,13 @@ impl ObjectiveState {
                 told = self.outlook.look_at_counts(plan, allowed, &sight, versions);
             }
         }
+        let spent = match known.below.filter(|_| judged.verdict == Verdict::Breached && plan.splits_counts()) {
+            Some((family, followed)) => {
+                let evidence = Evidence { family, supports: &plan.supports, states: known.states, followed };
+                attribute_counts(&evidence, self.bad.range(segment.start..segment.end))
+            }
+            None => Vec::new(),
+        };
         Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
     }
 

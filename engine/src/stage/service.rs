@@ -273,7 +273,7 @@ impl ServiceStage {
                 let (plan, name) = (portfolio.service(follower), &portfolio.service(service).id);
                 let history = &mut self.services[follower.0 as usize].history;
                 let Some(from) = history.hear(&plan.rule, name, from, changes) else { return };
-                for &index in &plan.state_objectives {
+                for &index in plan.state_objectives.iter().chain(&plan.event_objectives) {
                     // Who spent the budget may be another, even if the service itself was the same (R33).
                     if !portfolio.objective(index).supports.is_empty() {
                         self.objectives[index.0 as usize].touch(from);
@@ -389,8 +389,13 @@ impl ServiceStage {
         for &index in counted.into_iter().flatten() {
             let (state, before) = versions(portfolio, &mut self.objectives, index);
             if step.publish || state.is_due(step, portfolio.grace()) {
-                let mut known = Known::new(&[], &entry.maintenance);
-                let plan = portfolio.objective(index);
+                let objective = portfolio.objective(index);
+                let from = state.next_from(objective, step).filter(|_| objective.splits_counts());
+                let states = from.map(|from| entry.history.segments(&plan.rule, from, step.watermark));
+                let states = states.unwrap_or_default();
+                let mut known = Known::new(&states, &entry.maintenance);
+                known.below = Some((&plan.family, entry.history.followed()));
+                let plan = objective;
                 let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
                 facts.spending.extend(Allowed::of(&plan.objective).map(|_| (index, spending)));
             }
@@ -417,6 +422,9 @@ impl ServiceStage {
             for &index in &plan.state_objectives {
                 // An outage that began so long before is short or not by what changed (R7).
                 self.objectives[index.0 as usize].touch(from - portfolio.objective(index).lead());
+            }
+            for &index in plan.event_objectives.iter().filter(|index| portfolio.objective(**index).splits_counts()) {
+                self.objectives[index.0 as usize].touch(from);
             }
             entry.indicators.values_mut().for_each(|indicator| indicator.touch(from));
         }

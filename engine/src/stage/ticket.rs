@@ -11,18 +11,20 @@ use plimsoll_schemas::table::ClockRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{self, Part, SpenderKey, first_spender};
 use super::breach::{Breach, Subject, Warning, breach_row};
 use super::{Derived, Facts, Step, Told, retell};
 use crate::Name;
+use crate::attribution::attribute_clock;
 use crate::ledger::{Ledger, Writing};
 use crate::memory::{Edge, Forgotten};
 use crate::portfolio::{ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::state::service::Claim;
 use crate::ticket::{
     Attributes, ClockKind, ClockResult, ClockVerdict, Passed, Term, TicketHistory, TicketLog, TicketRecord, clocks,
-    exceeded, open_times, used_up,
+    exceeded, open_times, used_up, used_within,
 };
-use crate::window::Window;
+use crate::window::{Window, window_containing};
 
 /// A clock's name within its ticket: whose it is, and which run.
 type ClockKey = (ObjectiveKey, u32);
@@ -33,6 +35,8 @@ struct TicketEntry {
     clocks: Ledger<ClockKey, ClockResult>,
     breaches: Ledger<ClockKey, Breach>,
     warnings: Ledger<(ClockKey, Warning), Breach>,
+    /// Who had the ticket while its breached clocks ran (R33).
+    attributions: Ledger<(ClockKey, SpenderKey), Part>,
     /// What the second stage was told to count.
     told: Vec<Told>,
     /// The services that were told of outages.
@@ -159,6 +163,7 @@ impl TicketStage {
 struct Found {
     clocks: Vec<(ClockKey, ClockResult)>,
     warnings: Vec<((ClockKey, Warning), Breach)>,
+    attributions: Vec<((ClockKey, SpenderKey), Part)>,
     counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
     claims: BTreeMap<Name, Vec<Claim>>,
     /// True when no service of it is in the catalogue.
@@ -284,6 +289,7 @@ impl Found {
                 self.changes.extend(exceeded.map(|at| at + Micros(1)));
             }
             self.warn(plan, rule, history, &clock, now);
+            self.attribute(plan, rule, history, &clock);
             self.clocks.push(((plan.key.clone(), clock.cycle), clock));
         }
         passed
@@ -307,6 +313,25 @@ impl Found {
                 self.warnings.push((key, Breach { at, detail: format!("{share} of {} used", clock.target) }));
             }
         }
+    }
+
+    /// Splits the time of a clock that was breached by the services that the ticket was on, where the agreement rests on
+    /// others (R33): that until it stopped, or, while it has not, that until it was due.
+    fn attribute(&mut self, plan: &ObjectivePlan, rule: &ClockRule, history: &TicketHistory, clock: &ClockResult) {
+        let end = clock.stopped_at.or(clock.due_at);
+        let (Some(at), Some(end)) = (clock.attributed_at, end) else { return };
+        if plan.supports.is_empty() || clock.verdict != ClockVerdict::Breached {
+            return;
+        }
+        let on = history.attributes.iter().map(|(at, attributes)| (*at, attributes.service.as_ref()));
+        let on: Vec<(Instant, Option<&Name>)> = on.collect();
+        let run = Window { start: clock.started_at, end };
+        let used = |run| used_within(history, rule, &plan.calendar, run);
+        let spent = attribute_clock(&plan.supports, &plan.key.service, &on, run, used);
+        let window = window_containing(plan.window_kind(), plan.agreement.time_zone, at);
+        let parts = attribution::parts(plan, window.start, (Some(clock.target), false), &spent);
+        let of_clock = |(spender, part)| (((plan.key.clone(), clock.cycle), spender), part);
+        self.attributions.extend(parts.into_iter().map(of_clock));
     }
 
     /// The next instant at which reading the ticket again would give something else.
@@ -403,6 +428,13 @@ impl TicketEntry {
             let Some(place) = portfolio.objective_place(&objective) else { continue };
             let subject = Subject::Clock(name, cycle);
             facts.breaches.push(breach_row(portfolio.objective(place), subject, Some(warning), writing.entry, step));
+        }
+        let first_part = (first.clone(), first_spender(Instant(i64::MIN)));
+        for writing in self.attributions.restate(&first_part, found.attributions) {
+            let ((objective, cycle), spender) = writing.key;
+            let Some(place) = portfolio.objective_place(&objective) else { continue };
+            let plan = portfolio.objective(place);
+            facts.attributions.push(attribution::row(plan, Some((name, cycle)), spender, writing.entry, step));
         }
         for writing in self.clocks.restate(&first, clocks) {
             let Some(place) = portfolio.objective_place(&writing.key.0) else { continue };

@@ -213,6 +213,12 @@ pub fn exceeded(
     judge.exceeded(&Stretch { started_at: clock.started_at, until: clock.stopped_at, priority: None })
 }
 
+/// The time that a clock used between two instants: agreed time without pauses (R14).
+pub fn used_within(history: &TicketHistory, rule: &ClockRule, calendar: &Calendar, run: Window) -> Micros {
+    let judge = Judge { history, rule, applies: &|_| true, calendar, pauses: pauses_of(history, rule), now: run.end };
+    judge.elapsed(&Stretch { started_at: run.start, until: Some(run.end), priority: None })
+}
+
 /// When each of these shares of a clock's target is or was used up while it ran (R28), in their order; shares that
 /// are not reached before it stopped, or not at any known instant, are left out. The instants of a running clock may
 /// lie ahead.

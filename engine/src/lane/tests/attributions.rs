@@ -157,7 +157,7 @@ fn found(all: &[Facts]) -> BTreeMap<(i64, Option<usize>, usize), i64> {
         let place = NAMES.iter().position(|name| *name == row.supporting_service).expect("a service");
         let support = row.supporting_agreement.as_ref().map(|id| id[1..].parse::<usize>().expect("a number"));
         let key = (row.window_start.0 / (24 * HOUR), support, place);
-        rows.insert(key, (!row.retracted).then_some((row.spent_us, row.total_us)));
+        rows.insert(key, (!row.retracted).then_some((row.spent_us.expect("time"), row.total_us.expect("time"))));
     }
     let holding: BTreeMap<_, _> = rows.into_iter().filter_map(|(key, row)| Some((key, row?))).collect();
     for (key, (_, total)) in &holding {
