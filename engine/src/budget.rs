@@ -345,7 +345,7 @@ impl<'a> Course<'a> {
                 }
             }
             (Signal::OutageCount(policy), Target::AtMostCount(limit))
-                if limit > 0 && outages.count > 0 && policy.min_duration == Micros::ZERO =>
+                if limit > 0 && policy.min_duration == Micros::ZERO =>
             {
                 Some(Line { start: i128::from(outages.count) * WHOLE - share * i128::from(limit), slope: 0 })
             }

@@ -169,7 +169,7 @@ mod tests {
         assert!(seen.insert(EventHash::new(first, "1"), at(0, 1)));
         assert!(!seen.insert(EventHash::new(first, "1"), at(0, 1)));
         assert!(seen.insert(EventHash::new(other, "1"), at(0, 1)), "the same id of another source is another event");
-        assert_eq!(seen.len(), 2);
+        assert_eq!((seen.len(), seen.is_empty()), (2, false));
     }
 
     #[test]

@@ -135,5 +135,9 @@ mod tests {
         assert_eq!(ledger.put(7, None), None);
         assert_eq!(ledger.put(1, Some("A")), Some(Entry { row: "A", revision: 3, retracted: false }));
         assert_eq!(ledger.last_where(&9, |row| *row != "c"), Some((&2, &"b")));
+        assert_eq!(ledger.within(2..).collect::<Vec<_>>(), [(&2, &"b"), (&3, &"c")]);
+        ledger.put(2, None);
+        assert_eq!(ledger.within(2..).collect::<Vec<_>>(), [(&3, &"c")]);
+        assert_eq!(ledger.iter().collect::<Vec<_>>(), [(&1, &"A"), (&3, &"c")]);
     }
 }

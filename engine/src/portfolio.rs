@@ -27,7 +27,6 @@ use crate::attribution::{Family, Support};
 use crate::calendar::{self, Calendar};
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindows, excluded_time, union};
-use crate::verdict::lead;
 use crate::window::Window;
 
 mod family;
@@ -635,7 +634,7 @@ impl ObjectivePlan {
     /// How long before a window states matter within it, besides those that are held (R7).
     pub fn lead(&self) -> Micros {
         match self.feed() {
-            Feed::State(policy) => lead(&policy),
+            Feed::State(policy) => policy.min_outage,
             _ => Micros::ZERO,
         }
     }

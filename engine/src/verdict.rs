@@ -34,7 +34,7 @@ pub use level::{Level, Levels};
 pub use parts::{ByState, Measured, measure_states};
 pub(crate) use parts::{WHOLE, least_outage, weights};
 pub use reached::breached_at;
-pub use stretch::{Stretch, lead, stretches, undecided_outage};
+pub use stretch::{Stretch, stretches, undecided_outage};
 
 /// The answer to "was the promise kept?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

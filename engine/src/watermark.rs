@@ -157,6 +157,13 @@ mod tests {
         assert_eq!(watermarks.advance(Instant(20)), BEGINNING);
         let heard: Vec<bool> = watermarks.partitions().map(|(_, progress)| progress.is_heard()).collect();
         assert_eq!(heard, [false, true], "in the order of the names");
+        for heard in [
+            Progress { next_offset: 1, ..Progress::NONE },
+            Progress { newest: Some(Instant(5)), ..Progress::NONE },
+            Progress { complete_until: Some(Instant(5)), ..Progress::NONE },
+        ] {
+            assert!(heard.is_heard(), "{heard:?}");
+        }
         watermarks.follow(&topics(&["t"]));
         assert_eq!(watermarks.advance(Instant(20)), Instant(10));
         watermarks.follow(&topics(&["other"]));

@@ -3,6 +3,7 @@
 use plimsoll_schemas::definition::{self, Denominator, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
 
 use super::*;
+use crate::calendar::AGREED_FROM;
 use crate::state::service::Segment;
 use crate::verdict::stretches;
 
@@ -119,7 +120,52 @@ fn r28_a_target_that_allows_nothing_warns_of_nothing() {
         let segment = Window { start: Instant(0), end: Instant(1_000) };
         let course = course_of(&promise, &POLICY, &states, &calendar, segment, Instant(100));
         assert_eq!(course.burn(SPANS[0]), None);
+        assert_eq!(course.spending(), None);
     }
+    // Where nothing bad happened none of it is used up, even when removed time takes all of it along.
+    let promise = objective(Signal::Availability(POLICY), at_least("90 %"), "0 %");
+    assert_eq!(used_up(&promise, &POLICY, 1_000, &[(State::Unknown, 1_000)], "50 %"), None);
+}
+
+#[test]
+fn r28_removed_time_neither_ends_nor_prolongs_an_outage() {
+    use State::{Down, Unknown, Up};
+    let used_up = |promise: &Objective, until: &[(State, i64)], excluded: (i64, i64), used| {
+        let (states, calendar) = (states(until), Calendar::always());
+        let excluded = [Window { start: Instant(excluded.0), end: Instant(excluded.1) }];
+        let segment = Window { start: Instant(0), end: Instant(1_000) };
+        let stretches = stretches(&states, &excluded, &POLICY, segment, states.last().expect("a state").end);
+        Course::new(promise, &POLICY, &stretches, &calendar, segment).used_up(share(used)).map(|at| at.0)
+    };
+    // Down 100-200 but for 140-160: 40 and 40.
+    let (course, excluded) = ([(Up, 100), (Down, 200), (Up, 400)], (140, 160));
+    let longest = objective(Signal::LongestOutage(POLICY), Target::AtMostTime(Micros(100)), "0 %");
+    let used = |used| used_up(&longest, &course, excluded, used);
+    assert_eq!([used("75 %"), used("80 %"), used("80.0000001 %")], [Some(195), Some(200), None]);
+    let counted = |limit, min| objective(Signal::OutageCount(POLICY), Target::AtMostCount(limit), min);
+    let used = |used| used_up(&counted(2, "0 %"), &course, excluded, used);
+    assert_eq!([used("50 %"), used("50.0000001 %")], [Some(100), None], "one outage");
+    // Unknown until 100, down until 160, excluded until 180: half of what is to be known is known at 220, 100 of 200.
+    let course = [(Unknown, 100), (Down, 160), (Up, 400)];
+    assert_eq!(used_up(&counted(1, "50 %"), &course, (160, 180), "50 %"), Some(220));
+}
+
+#[test]
+fn r28_an_outage_in_no_agreed_time_uses_nothing_up() {
+    let at = |second: i64| AGREED_FROM + Micros(second * Micros::SECOND.0);
+    let closure = definition::Closure { from: at(100), until: at(200), name: String::new() };
+    let calendar = Calendar::compile(&[definition::Calendar {
+        closures: vec![closure],
+        ..definition::Calendar::around_the_clock()
+    }]);
+    let promise = objective(Signal::OutageCount(POLICY), Target::AtMostCount(1), "0 %");
+    let used_up = |until| {
+        let stretch = |start, end, state| Segment { start: at(start), end: at(end), state, causes: Vec::new() };
+        let states = [stretch(0, 100, State::Up), stretch(100, until, State::Down), stretch(until, 300, State::Up)];
+        let segment = Window { start: at(0), end: at(1_000) };
+        course_of(&promise, &POLICY, &states, &calendar, segment, at(300)).used_up(share("100 %"))
+    };
+    assert_eq!([used_up(200), used_up(201)], [None, Some(at(200))]);
 }
 
 #[test]
@@ -132,6 +178,9 @@ fn r4_no_warning_while_too_little_is_known() {
     // Of outages, too, from the first microsecond at which enough is known.
     let counted = objective(Signal::OutageCount(POLICY), Target::AtMostCount(1), "50 %");
     assert_eq!(used_up(&counted, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Up, 400)], "50 %"), Some(200));
+    // Of the longest outage, too, when it is over.
+    let longest = objective(Signal::LongestOutage(POLICY), Target::AtMostTime(Micros(60)), "50 %");
+    assert_eq!(used_up(&longest, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Up, 400)], "100 %"), Some(200));
     assert_eq!(used_up(&promise, &POLICY, 1_000, &[(Unknown, 100), (Down, 160), (Unknown, 400)], "50 %"), None);
     // A warning that was given stays: 50 % of 100 are used up at 50, and all is known by then.
     assert_eq!(used_up(&promise, &POLICY, 1_000, &[(Down, 50), (Unknown, 999)], "50 %"), Some(50));
@@ -216,6 +265,13 @@ fn r27_when_the_budget_is_spent_at_the_present_burn() {
     let (start, now) = (10 * DAY, 10 * DAY + 5 * MINUTE);
     let course = [(Up, start), (Down, start + 3 * MINUTE), (Up, now)];
     assert_eq!(spent_at(&course), Some(now + 804 * MINUTE));
+    // So is a budget that is promised as a time.
+    let allowed = Target::AtMostTime(Micros(43 * MINUTE + 12_000_000));
+    let downtime = objective(Signal::Downtime(POLICY), allowed, "90 %");
+    let (states, calendar) = (states(&course), Calendar::always());
+    let segment = Window { start: Instant(0), end: Instant(30 * DAY) };
+    let spending = course_of(&downtime, &POLICY, &states, &calendar, segment, Instant(now)).spending();
+    assert_eq!(spending.and_then(|spending| spending.spent_at), Some(Instant(now + 804 * MINUTE)));
     // A microsecond less is spent: 2,412,000,001 us are left, and 179,999,999 of 3,600,000,000 were bad. That lasts
     // 2,412,000,001 x 3,600,000,000 / 179,999,999 = 48,240,000,288.0000016 us, which the next one completes.
     let course = [(Up, start), (Down, start + 3 * MINUTE - 1), (Up, now)];
@@ -285,6 +341,35 @@ fn r27_a_budget_that_burns_too_fast_is_said_when_both_spans_say_so() {
     assert_eq!(starts(1), [129_600_000]);
     // 10 % in a day or in three are 4 min 19.2 s: three minutes are less.
     assert_eq!((starts(2), starts(3)), (vec![], vec![]));
+}
+
+#[test]
+fn r27_what_leaves_a_span_while_more_burns_makes_up_for_it() {
+    use State::{Down, Unknown, Up};
+    let noon = 10 * DAY + 12 * HOUR;
+    let second = Micros::SECOND.0;
+    let starts = |min_coverage, until: &[(State, i64)]| -> Vec<i64> {
+        burning(0, min_coverage, until).into_iter().map(|(at, _)| at - noon).collect()
+    };
+    // 40 s from 11:00 on, then down from 12:00:10 on, when 30 s of them are still within the hour: until 12:00:40 as much
+    // leaves it as comes, then it burns up to 51.84 s, which are reached at 12:01:01.84.
+    let early = noon - HOUR;
+    let course = [(Up, early), (Down, early + 40 * second), (Up, noon + 10 * second), (Down, noon + 130 * second)];
+    assert_eq!(starts("90 %", &course), [61_840_000]);
+    // The hour has burnt enough from 11:30:51.84 on. 4 s from 12:00 on are less than 4.32 s, and when it is down again from
+    // 12:05:02 on, 2 s of them leave the 5 minutes as 2 s come: 4.32 s are reached at 12:05:06.32.
+    let course = [
+        (Up, noon - 30 * MINUTE),
+        (Down, noon - 29 * MINUTE),
+        (Up, noon),
+        (Down, noon + 4 * second),
+        (Up, noon + 302 * second),
+        (Down, noon + 360 * second),
+    ];
+    assert_eq!(starts("90 %", &course), [51_840_000 - 30 * MINUTE, 306_320_000]);
+    // Nothing measured in the 5 minutes is nothing bad: what burns again from 12:20 on is said again.
+    let course = [(Up, noon), (Down, noon + 2 * MINUTE), (Unknown, noon + 20 * MINUTE), (Down, noon + 30 * MINUTE)];
+    assert_eq!(starts("0 %", &course), [51_840_000, 20 * MINUTE + 1]);
 }
 
 #[test]

@@ -98,6 +98,15 @@ fn r1_skipped_local_times_move_forward_by_the_gap() {
 }
 
 #[test]
+fn r1_hours_that_are_skipped_whole_are_no_span() {
+    // 02:00 and 03:00 are both 01:00Z on the day on which Berlin skips what lies between.
+    let nights = compiled("Europe/Berlin", "sun 02:00-03:00", &[]);
+    let spans = |day: &str, next: &str| nights.spans(at(day), at(next)).count();
+    assert_eq!(spans("2026-03-22T00:00:00Z", "2026-03-23T00:00:00Z"), 1);
+    assert_eq!(spans("2026-03-29T00:00:00Z", "2026-03-30T00:00:00Z"), 0);
+}
+
+#[test]
 fn r1_ambiguous_local_times_are_the_earlier_instant() {
     // Berlin goes from 03:00 (+02:00) back to 02:00 (+01:00) at 01:00Z: the earlier 02:30 is 00:30Z.
     check_civil("Europe/Berlin", "2026-10-25T02:30:00", "2026-10-25T00:30:00Z");

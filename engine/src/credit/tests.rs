@@ -59,7 +59,7 @@ fn r34_several_credits_add_up_or_the_largest_is_given() {
 
 #[test]
 fn r34_a_fraction_of_a_cent_is_rounded_as_declared() {
-    // 10 % of 0.15 are 1.5 cents, of 0.25 are 2.5 and of 0.26 are 2.6; of 0.21 they are 2.1.
+    // 10 % of 0.15 are 1.5 cents, of 0.25 are 2.5 and of 0.26 are 2.6; of 0.21 they are 2.1, of 0.20 they are 2.
     for (rounding, of_15, of_25, of_26, of_21) in [
         (Rounding::HalfUp, 2, 3, 3, 2),
         (Rounding::HalfEven, 2, 2, 3, 2),
@@ -72,6 +72,7 @@ fn r34_a_fraction_of_a_cent_is_rounded_as_declared() {
             amount(&terms(Charge::AllServices(charge), rule), &[10]).0
         };
         assert_eq!([credit(15), credit(25), credit(26), credit(21)], [of_15, of_25, of_26, of_21], "{rounding:?}");
+        assert_eq!(credit(20), 2, "{rounding:?}");
     }
     // A limit holds to the cent: half of 0.15 are 7.5 cents, and 8 would be more than half.
     let rule = CreditRule { rounding: Rounding::Up, window_max: Share(500_000_000), ..CreditRule::DEFAULT };
@@ -132,6 +133,9 @@ fn r34_a_years_limit_is_taken_up_in_the_order_in_which_windows_end() {
     );
     // The first month turns out to be worse: what it takes, the others lose.
     assert_eq!(given(&[of(0, 50), of(30, 25), of(60, 25)]), [(5_000, None), (1_000, year), (0, year)]);
+    // What is just left is not limited.
+    assert_eq!(given(&[of(0, 50), of(30, 10)]), [(5_000, None), (1_000, None)]);
+    assert_eq!([Limit::Window, Limit::Year].map(Limit::as_str), ["window", "year"]);
 }
 
 /// What is given back for months of 2026 that each miss half of 1,000.00; for each version its last month, its zone and the

@@ -125,6 +125,19 @@ fn r35_spans_end_with_the_instant_and_begin_after_the_same_time_months_before() 
 }
 
 #[test]
+fn r35_an_improvement_falls_out_of_a_span_on_the_same_day_months_later() {
+    let productivity = |t| found(&[], t)[7].clone();
+    // Closed in three months: on 2026-02-20 and 2026-03-31, and from 2026-05-20 on the second alone. One is open.
+    assert_eq!(productivity("2026-05-19T23:59:59Z"), "improvement_productivity 3 2/3 66.6666666 %");
+    assert_eq!(productivity("2026-05-20T00:00:00Z"), "improvement_productivity 3 1/2 50 %");
+}
+
+#[test]
+fn r35_results_of_a_year_and_a_day_are_asked_for() {
+    assert_eq!(since(instant(T)), instant("2025-04-09T12:00:00Z"));
+}
+
+#[test]
 fn r35_agreements_count_while_they_are_in_force_and_results_of_their_past_too() {
     // The shop's agreement ends with June: then it is neither breached nor to be reviewed, but its quality was.
     let results = [result("shop", "uptime", APRIL, "final", "breached")];

@@ -30,12 +30,17 @@ spec:
     - {id: up, indicator: {signal: availability}, target: {at_least: 99.5 %}, window: {calendar: month}}
     - {id: down, indicator: {signal: downtime}, target: {at_most: 4h}, window: {calendar: month}}
     - {id: down-office, indicator: {signal: downtime, calendar: office}, target: {at_most: 4h}, window: {calendar: month}}
+    - {id: held, indicator: {signal: availability, unknown: hold}, target: {at_least: 99.5 %}, window: {calendar: month}}
     - {id: outages, indicator: {signal: outage_count}, target: {at_most: 3}, window: {calendar: month}}
     - {id: p1, indicator: {signal: resolution_time, within: 4h, priorities: [P1, P2]}, target: {at_least: 90 %}, window: {calendar: month}}
     - {id: p1-strict, indicator: {signal: resolution_time, within: 4h, priorities: [P1, P2]}, target: {at_least: 95 %}, window: {calendar: month}}
     - {id: asked, indicator: {signal: response_time, within: 30m, ticket_type: request, reopening: new_cycle}, target: {at_least: 90 %}, window: {calendar: month}}
     - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: month}}
     - {id: fast, indicator: {signal: latency, within: 300ms}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: p95, indicator: {signal: latency_percentile, percentile: 95 %}, target: {at_most: 300ms}, window: {calendar: month}}
+    - {id: p99, indicator: {signal: latency_percentile, percentile: 99 %}, target: {at_most: 300ms}, window: {calendar: month}}
+    - {id: late, indicator: {signal: overdue_count, within: 4h}, target: {at_most: 5}, window: {calendar: month}}
+    - {id: late-asked, indicator: {signal: overdue_count, within: 4h, ticket_type: request}, target: {at_most: 5}, window: {calendar: month}}
     - {id: flow, indicator: {signal: throughput, kind: change, per: 1h}, target: {at_least: 5}, window: {calendar: month}}
     - {id: wrong, indicator: {signal: error_count, kind: feedback}, target: {at_most: 5}, window: {calendar: month}}
     - {id: liked, indicator: {signal: satisfaction}, target: {at_least: 90 %}, window: {calendar: month}}
@@ -55,7 +60,7 @@ fn definitions_are_rows_with_their_versions_and_midnights() {
     let definitions = definitions();
     let portfolio = Portfolio::new(&definitions);
     let (agreements, calendars, services) = definition_rows(&definitions, &portfolio, Instant(7), 3);
-    assert_eq!(agreements.len(), 13, "a row for each objective of the one service");
+    assert_eq!(agreements.len(), 18, "a row for each objective of the one service");
     let first = AgreementRow {
         agreement: "shop".to_owned(),
         agreement_version: 1,
@@ -111,10 +116,13 @@ fn objectives_share_an_indicator_when_they_measure_the_same() {
         ("error_count of feedback 24x7", &["wrong"]),
         ("good_ratio of monitoring (eachevent) 24x7", &["good"]),
         ("latency within 0.3s 24x7", &["fast"]),
+        ("latency_percentile at most 0.3s 24x7", &["p95", "p99"]),
+        ("overdue_count all within 4h (retarget, samecycle) 24x7", &["late"]),
+        ("overdue_count of requests all within 4h (retarget, samecycle) 24x7", &["late-asked"]),
         ("resolution_time P1,P2 within 4h (retarget, samecycle, outcome) 24x7", &["p1", "p1-strict"]),
         ("response_time of requests all within 30m (retarget, newcycle, outcome) 24x7", &["asked"]),
         ("satisfaction from 4 24x7", &["liked"]),
-        ("state 24x7", &["up", "down", "outages"]),
+        ("state 24x7", &["up", "down", "held", "outages"]),
         ("state office", &["down-office"]),
         ("throughput of change 24x7", &["flow"]),
     ];
@@ -122,6 +130,27 @@ fn objectives_share_an_indicator_when_they_measure_the_same() {
         (name.to_owned(), objectives.iter().map(|&objective| objective.to_owned()).collect::<Vec<_>>())
     });
     assert_eq!(shared, expected);
+}
+
+#[test]
+fn an_objective_knows_what_it_needs() {
+    let portfolio = Portfolio::new(&definitions());
+    let place = |objective: &str| {
+        let place = portfolio.objectives().iter().position(|plan| &*plan.key.objective == objective);
+        ObjectiveIndex(place.expect("an objective") as u32)
+    };
+    let plan = |objective| portfolio.objective(place(objective));
+    assert_eq!(["up", "held", "p1"].map(|objective| plan(objective).holds_unknown()), [false, true, false]);
+    let percentiles = ["p95", "p99", "fast"].map(|objective| plan(objective).percentile());
+    assert_eq!(percentiles, [Some(Share(950_000_000)), Some(Share(990_000_000)), None]);
+    assert_eq!(["late", "p1"].map(|objective| plan(objective).counts_levels()), [true, false]);
+    // The first of those that share an indicator speaks for it while it is in force, and of a level at all times.
+    let (before, within) = (instant("2026-02-28T22:59:59Z"), instant("2026-02-28T23:00:00Z"));
+    let speaks = |objective| [before, within].map(|at| portfolio.speaks(place(objective), at));
+    assert_eq!([speaks("p1"), speaks("p1-strict"), speaks("late")], [[false, true], [false, false], [true, true]]);
+    assert!(portfolio.has_scores("shop", 1) && !portfolio.has_scores("shop", 2) && !portfolio.has_scores("other", 1));
+    let concerns = |customer: Option<&str>| plan("up").agreement.concerns(customer.map(Name::from).as_ref());
+    assert_eq!([None, Some("acme"), Some("other")].map(concerns), [true, true, false]);
 }
 
 #[test]

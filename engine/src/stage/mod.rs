@@ -245,4 +245,72 @@ mod tests {
         assert_eq!(retold(2), []);
         assert_eq!(retold(1), [Derived::Contribution(taken)]);
     }
+    /// One that is told apart by its key alone.
+    fn clock([service, agreement, objective, ticket]: [&str; 4], [version, cycle, revision]: [i32; 3]) -> ClockRow {
+        ClockRow {
+            agreement: agreement.to_owned(),
+            agreement_version: version,
+            agreement_type: String::new(),
+            customer: None,
+            service: service.to_owned(),
+            objective: objective.to_owned(),
+            signal: String::new(),
+            ticket: ticket.to_owned(),
+            cycle,
+            priority: None,
+            started_at: Instant(0),
+            stopped_at: None,
+            due_at: None,
+            elapsed_us: 0,
+            paused_us: 0,
+            target_us: 0,
+            verdict: String::new(),
+            attributed_at: None,
+            revision,
+            retracted: false,
+            recorded_at: Instant(0),
+            epoch: 0,
+        }
+    }
+
+    #[test]
+    fn r21_rows_are_in_the_order_of_their_keys_whoever_found_them() {
+        // Service, agreement, objective and version, then ticket, cycle and revision, or the window and the revision: each
+        // row is greater than the one before in one of these and smaller in all that follow.
+        let clocks = [
+            clock(["a", "a", "a", "a"], [1, 1, 2]),
+            clock(["a", "a", "a", "a"], [1, 2, 1]),
+            clock(["a", "a", "a", "b"], [1, 1, 1]),
+            clock(["a", "a", "a", "a"], [2, 0, 0]),
+            clock(["a", "a", "b", "a"], [1, 0, 0]),
+            clock(["a", "b", "a", "a"], [1, 0, 0]),
+            clock(["b", "a", "a", "a"], [1, 0, 0]),
+        ];
+        let attained =
+            |[service, agreement, objective]: [&str; 3], [version, revision]: [i32; 2], start| AttainmentRow {
+                service: service.into(),
+                agreement: agreement.into(),
+                objective: objective.into(),
+                agreement_version: version,
+                window_start: Instant(start),
+                revision,
+                ..AttainmentRow::default()
+            };
+        let attainment = [
+            attained(["a", "a", "a"], [1, 1], 5),
+            attained(["a", "a", "a"], [1, 2], 5),
+            attained(["a", "a", "a"], [1, 1], 6),
+            attained(["a", "a", "a"], [2, 1], 5),
+            attained(["a", "a", "b"], [1, 1], 5),
+            attained(["a", "b", "a"], [1, 1], 5),
+            attained(["b", "a", "a"], [1, 1], 5),
+        ];
+        let (mut clocks_found, mut attainment_found) = (clocks.to_vec(), attainment.to_vec());
+        clocks_found.reverse();
+        attainment_found.reverse();
+        let mut facts = Facts { clocks: clocks_found, attainment: attainment_found, ..Facts::default() };
+        facts.sort();
+        assert_eq!((facts.clocks.as_slice(), facts.attainment.as_slice()), (&clocks[..], &attainment[..]));
+        assert_eq!((facts.has_rows(), Facts::default().has_rows()), (true, false));
+    }
 }

@@ -323,6 +323,8 @@ mod tests {
             "unknown 0-20, up 20-30, down 30-40 p0/ping, down 40-50 p0/ping+p1/ping, down 50-60 p1/ping, up 60-70";
         check(CompositionRule::AllOf, all);
         check(CompositionRule::AnyOf, "unknown 0-10, up 10-40, down 40-50 p0/ping+p1/ping, up 50-70");
+        let late = composed(&composition(CompositionRule::AllOf, &[1, 1]), &parts, Instant(35), Instant(45));
+        assert_eq!(shown(&late), "down 35-40 p0/ping, down 40-45 p0/ping+p1/ping", "whose trouble is older");
     }
 
     #[test]
@@ -350,6 +352,7 @@ mod tests {
         assert!(is_cause(weighted(500_000_000), Down, Degraded));
         assert!(is_cause(weighted(500_000_000), Degraded, Degraded));
         assert!(!is_cause(weighted(Share::WHOLE), Degraded, Degraded));
+        assert!(is_cause(weighted(Share::WHOLE), Down, Down) && is_cause(weighted(Share::WHOLE), Degraded, Down));
         assert!(!is_cause(CompositionRule::AllOf, Down, Degraded), "what is only degraded takes nothing down");
         assert!(is_cause(CompositionRule::AllOf, Degraded, Degraded));
         assert!(is_cause(CompositionRule::AtLeast(2), Degraded, Down));

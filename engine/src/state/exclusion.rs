@@ -150,6 +150,17 @@ mod tests {
         // Dated times use up nothing: of 100-200 only 150-200 is maintenance, so 10 of 60 are left for 300-400.
         check(&[(50, 150)], Some((0, Some(60))), &three, &[(50, 200), (300, 310)]);
         check(&[(50, 150), (990, 2_000)], None, &three, &[(50, 150), (990, 1_000)]);
+        // Of 100-200 what lies around 150-160 is 90: the cap of 95 has 5 left for 300-400.
+        check(&[(150, 160)], Some((0, Some(95))), &three, &[(100, 200), (300, 305)]);
+    }
+
+    #[test]
+    fn r9_what_is_cut_leaves_no_empty_stretch() {
+        let left = |cut: &[(i64, i64)]| without(&windows(&[(100, 200)]), &windows(cut));
+        assert_eq!(left(&[(100, 150)]), windows(&[(150, 200)]));
+        assert_eq!(left(&[(150, 200)]), windows(&[(100, 150)]));
+        assert_eq!(left(&[(120, 130), (140, 150)]), windows(&[(100, 120), (130, 140), (150, 200)]));
+        assert_eq!(left(&[(50, 250)]), []);
     }
 
     #[test]

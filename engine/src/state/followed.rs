@@ -93,6 +93,14 @@ mod tests {
     }
 
     #[test]
+    fn r4_what_a_service_is_before_anything_is_known_may_be_said_anew() {
+        let mut followed = Followed::new(Unknown);
+        followed.restate(Instant(10), told(&[(10, Down)]));
+        let followed = followed.with_before(Up);
+        assert_eq!([9, 10].map(|at| followed.at(Instant(at)).0), [Up, Down]);
+    }
+
+    #[test]
     fn r32_what_is_told_again_from_an_instant_on_replaces_what_was_told() {
         let mut followed = Followed::new(Unknown);
         let first = told(&[(10, Up), (20, Down), (30, Up)]);

@@ -428,7 +428,7 @@ impl<'a> Judge<'a> {
         let end = self.end(stretch);
         let from = pause.paused_at.max(stretch.started_at);
         let until = pause.resumed_at.map_or(end, |resumed_at| resumed_at.min(end));
-        if from < until { self.calendar.elapsed(from, until) } else { Micros::ZERO }
+        self.calendar.elapsed(from, until).max(Micros::ZERO)
     }
 
     /// Until when the stretch is known: its end, or now; never before its start.

@@ -30,16 +30,11 @@ impl Stretch {
     }
 }
 
-/// How long before a segment the states must be known that decide what counts in it, besides those that are held: an
-/// outage that reaches into it is short or not by all of its length (R7).
-pub fn lead(policy: &StatePolicy) -> Micros {
-    if policy.min_outage > Micros::ZERO { policy.min_outage + Micros(1) } else { Micros::ZERO }
-}
-
 /// The stretches of `segment` up to `now`, without gap or overlap.
 ///
-/// `states` must reach from [`lead`] before the segment to `now` and no further, and under `unknown: hold` back to the
-/// last known state before that. `excluded` is in order and without overlap.
+/// `states` must reach from `min_outage` before the segment to `now` and no further, because an outage that reaches into
+/// the segment is short or not by all of its length (R7), and under `unknown: hold` back to the last known state before
+/// that. `excluded` is in order and without overlap.
 pub fn stretches(
     states: &[Segment],
     excluded: &[Window],
@@ -83,9 +78,9 @@ fn relevant<'a>(states: &'a [Segment], policy: &StatePolicy, start: Instant, end
     let first = match policy.unknown {
         // A state is held however long ago it was.
         UnknownPolicy::Hold => 0,
-        _ => states.partition_point(|state| state.end <= start - lead(policy)),
+        _ => states.partition_point(|state| state.end <= start - policy.min_outage),
     };
-    let after = states.partition_point(|state| state.start < end + lead(policy));
+    let after = states.partition_point(|state| state.start < end + policy.min_outage);
     &states[first.min(after)..after]
 }
 

@@ -2,12 +2,12 @@
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{
-    ClockRule, CountRule, Denominator, ExcludedPolicy, Indicator, RatioRule, UnknownPolicy, WindowKind,
+    self, ClockRule, Closure, CountRule, Denominator, ExcludedPolicy, Indicator, RatioRule, UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::EventKind;
 
 use super::*;
-use crate::calendar::Calendar;
+use crate::calendar::{AGREED_FROM, Calendar};
 use crate::state::State;
 use crate::state::service::Segment;
 use crate::window::Window;
@@ -72,6 +72,32 @@ fn r27_an_open_window_is_judged_against_the_budget_of_the_whole() {
     {
         assert_eq!(judge(&promise, &measured(300 - bad, bad, 0, 1_000), false).verdict, verdict, "{bad} bad");
     }
+    // Of outages 90 % of what is allowed are at risk, too: 9 of 10.
+    for (count, verdict) in [(0, Verdict::Met), (8, Verdict::Met), (9, Verdict::AtRisk), (10, Verdict::AtRisk)] {
+        let promise = objective(Signal::OutageCount(POLICY), Target::AtMostCount(10));
+        let sums = Measured { outage_count: count, ..measured(290, 10, 0, 1_000) };
+        assert_eq!(judge(&promise, &sums, false).verdict, verdict, "{count} outages");
+    }
+    // Where nothing bad is allowed, nothing bad is no risk.
+    for (signal, target) in
+        [(Signal::Availability(POLICY), at_least("100 %")), (Signal::OutageCount(POLICY), Target::AtMostCount(0))]
+    {
+        assert_eq!(judge(&objective(signal, target), &measured(300, 0, 0, 1_000), false).verdict, Verdict::Met);
+    }
+}
+
+#[test]
+fn r11_as_much_bad_as_good_time_is_something_measured() {
+    // 50 up and 50 down in one outage: half of it was good, and 50 lie between failures.
+    let sums = Measured { outage_count: 1, ..measured(50, 50, 0, 100) };
+    for (signal, target) in [
+        (Signal::Availability(POLICY), at_least("50 %")),
+        (Signal::OutageCount(POLICY), Target::AtMostCount(1)),
+        (Signal::Mtbf(POLICY), Target::AtLeastTime(Micros(50))),
+    ] {
+        let judged = judge(&objective(signal, target), &sums, true);
+        assert_eq!((judged.verdict, judged.attainment), (Verdict::Met, Some(Share(500_000_000))), "{target}");
+    }
 }
 
 #[test]
@@ -100,6 +126,36 @@ fn r8_degraded_time_has_a_weight() {
         judge(&objective(Signal::Availability(policy), at_least("70.0000001 %")), &found, true).verdict,
         Verdict::Breached
     );
+}
+
+#[test]
+fn r8_degraded_time_that_is_held_or_lies_below_an_exclusion_has_its_weight() {
+    // 60 up, 20 unknown for which degraded is held, 20 excluded that were degraded: 60 + 40 x 0.25 = 70 of 100.
+    let policy = StatePolicy {
+        degraded_good: Share(250_000_000),
+        unknown: UnknownPolicy::Hold,
+        excluded: ExcludedPolicy::CountActual,
+        ..POLICY
+    };
+    let degraded = [Micros(0), Micros(0), Micros(20), Micros(0)];
+    let found = Measured { excluded: Micros(20), held: degraded, below: degraded, ..measured(60, 0, 20, 100) };
+    let judged = judge(&objective(Signal::Availability(policy), at_least("70 %")), &found, true);
+    // Nothing is removed, so all 100 are measured and 30 of them may be bad.
+    assert_eq!((judged.attainment, judged.budget), (Some(Share(700_000_000)), Some(Micros(30))));
+    // What is half good and half bad is not removed either: 70 + 30 x 0.5 = 85 of 100.
+    let half = StatePolicy { degraded_good: Share(500_000_000), ..POLICY };
+    let found = Measured { degraded: Micros(30), ..measured(70, 0, 0, 100) };
+    let judged = judge(&objective(Signal::Availability(half), at_least("70 %")), &found, true);
+    assert_eq!((judged.attainment, judged.budget), (Some(Share(850_000_000)), Some(Micros(30))));
+}
+
+#[test]
+fn r27_all_is_good_when_nothing_is_bad_and_nothing_is_removed() {
+    let as_good = StatePolicy { unknown: UnknownPolicy::Good, ..POLICY };
+    assert!(measured(90, 0, 0, 100).is_all_good(&POLICY), "whatever is still to come");
+    assert!(!measured(89, 1, 0, 100).is_all_good(&POLICY));
+    assert!(!measured(89, 0, 1, 100).is_all_good(&POLICY));
+    assert!(measured(89, 0, 1, 100).is_all_good(&as_good));
 }
 
 fn states(stretches: &[(State, i64, i64)]) -> Vec<Segment> {
@@ -193,6 +249,62 @@ fn r10_an_outage_counts_from_its_least_duration_on() {
     assert_eq!(reached(2), (Verdict::Met, None));
     assert_eq!(reached(1), (Verdict::Breached, Some(Instant(460))));
     assert_eq!(reached(0), (Verdict::Breached, Some(Instant(160))));
+    // Removed time within an outage: it has its 60 at 40 + 10 + 20, or at 60, and counts once.
+    for (removed, counted) in [((40, 50), 70), ((60, 70), 60)] {
+        let removed = Window { start: Instant(removed.0), end: Instant(removed.1) };
+        let found = stretches(&states(&[(State::Down, 0, 100)]), &[removed], &policy, window, Instant(100));
+        let sums = measure_states(&found, &policy, &Calendar::always(), Micros(1_000));
+        assert_eq!(sums.outage_count, 1);
+        let reached = |limit| {
+            let promise = objective(Signal::OutageCount(policy), Target::AtMostCount(limit));
+            breached_at(&promise, &policy, &sums, &found, &Calendar::always())
+        };
+        assert_eq!([reached(0), reached(1)], [Some(Instant(counted)), None]);
+    }
+}
+
+#[test]
+fn r10_what_is_left_may_be_used_up_to_its_last_microsecond() {
+    let reached = |signal, target, found: &[(State, i64, i64)], window: Window, calendar: &Calendar| {
+        let found = stretches(&states(found), &[], &POLICY, window, window.end);
+        let agreed = calendar.elapsed(window.start, window.end);
+        let sums = measure_states(&found, &POLICY, calendar, agreed);
+        breached_at(&objective(signal, target), &POLICY, &sums, &found, calendar)
+    };
+    use State::{Down, Unknown, Up};
+    let thrice = [
+        (Up, 0, 100),
+        (Down, 100, 200),
+        (Up, 200, 300),
+        (Down, 300, 400),
+        (Up, 400, 500),
+        (Down, 500, 600),
+        (Up, 600, 1_000),
+    ];
+    let always = Calendar::always();
+    // Between failures: two times 400 and the 200 of both outages are all 1,000, so the third is too many. Between
+    // incidents: two times 500 are.
+    let mean = |target| Target::AtLeastTime(Micros(target));
+    assert_eq!(reached(Signal::Mtbf(POLICY), mean(400), &thrice, THOUSAND, &always), Some(Instant(500)));
+    assert_eq!(reached(Signal::Mtbsi(POLICY), mean(500), &thrice, THOUSAND, &always), Some(Instant(500)));
+    // 10 % of 1,000 are 100; 500 of which nothing is known take 50 along, so the 51st is too many.
+    let unknown = [(Unknown, 0, 500), (Up, 500, 600), (Down, 600, 700), (Up, 700, 1_000)];
+    assert_eq!(
+        reached(Signal::Availability(POLICY), at_least("90 %"), &unknown, THOUSAND, &always),
+        Some(Instant(651))
+    );
+    // An outage in no agreed time is none. Of 1,000 seconds 100-200 are taken out: two times 400 and the 100 of the second
+    // outage use the rest up, and the first microsecond of the third is too many.
+    let at = |second: i64| AGREED_FROM + Micros(second * Micros::SECOND.0);
+    let closure = Closure { from: at(100), until: at(200), name: String::new() };
+    let closed = definition::Calendar { closures: vec![closure], ..definition::Calendar::around_the_clock() };
+    let seconds = thrice.map(|(state, start, end)| (state, at(start).0, at(end).0));
+    let thousand = Window { start: at(0), end: at(1_000) };
+    let target = mean(400 * Micros::SECOND.0);
+    assert_eq!(
+        reached(Signal::Mtbf(POLICY), target, &seconds, thousand, &Calendar::compile(&[closed])),
+        Some(at(500) + Micros(1))
+    );
 }
 
 #[test]
@@ -254,6 +366,13 @@ fn r10_a_mean_of_an_open_window_is_breached_when_nothing_can_mend_it() {
         assert_eq!(ask(Signal::Mtbf, Target::AtLeastTime(Micros(target))), between_failures, "{target}");
         assert_eq!(ask(Signal::Mtbsi, Target::AtLeastTime(Micros(target))), between_incidents, "{target}");
     }
+    // What is left of the 990 that may lie between failures: 99 beside a target of 891.
+    let promise = objective(Signal::Mtbf(POLICY), Target::AtLeastTime(Micros(891)));
+    assert_eq!(judge(&promise, &sums, false).budget_left_share, Some(Share(100_000_000)));
+    // Unknown time is no time up: 85 of 100 lie between failures, and no more can.
+    let sums = Measured { outage_count: 1, ..measured(85, 10, 5, 100) };
+    let between = |target| judge(&objective(Signal::Mtbf(POLICY), Target::AtLeastTime(Micros(target))), &sums, true);
+    assert_eq!([85, 86].map(|target| between(target).verdict), [Verdict::Met, Verdict::Breached]);
     assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(10))), Verdict::Met);
     assert_eq!(ask(Signal::Mtrs, Target::AtMostTime(Micros(9))), Verdict::AtRisk, "a shorter outage would mend it");
 }
@@ -312,6 +431,13 @@ fn r4_hold_takes_the_state_before() {
     let judged = judge(&promise, &sums, true);
     assert_eq!((judged.verdict, judged.attainment), (Verdict::InsufficientData, Some(Share(444_444_444))));
     assert_eq!(judge(&Objective { min_coverage: Share(0), ..promise }, &sums, true).verdict, Verdict::Met);
+    // What is held was known before the window.
+    let late = Window { start: Instant(30), end: Instant(100) };
+    assert_eq!(measured_under(&policy, &found, &[], late, 100).held.map(|time| time.0), [20, 40, 0, 0]);
+    // Of 30 unknown in a degraded state 5 are excluded.
+    let found = states(&[(State::Degraded, 0, 10), (State::Unknown, 10, 40)]);
+    let sums = measured_under(&policy, &found, &[(20, 25)], window, 40);
+    assert_eq!((sums.held.map(|time| time.0), sums.below.map(|time| time.0)), ([0, 0, 25, 0], [0, 0, 5, 0]));
 }
 
 #[test]
@@ -324,6 +450,7 @@ fn r12_counts_are_compared_by_cross_multiplication() {
     assert_eq!(judge(&promise, &counts(15_802, 24_918), true).verdict, Verdict::Breached);
     assert_eq!(judge(&promise, &counts(15_802, 24_918), false).verdict, Verdict::AtRisk);
     assert_eq!(judge(&promise, &counts(0, 0), true).verdict, Verdict::NoData);
+    assert_eq!(judge(&Objective { met_when_empty: true, ..promise }, &counts(0, 0), true).verdict, Verdict::Met);
 }
 
 /// Up, with outages at 100-150 and 300-500; unknown 600-700.
@@ -444,6 +571,10 @@ fn r7_a_short_outage_takes_its_neighbours_state_if_both_agree() {
     // Flapping: each outage is short by itself.
     let flapping = [(Up, 0, 10), (Down, 10, 20), (Up, 20, 21), (Down, 21, 31), (Up, 31, 40)];
     assert_eq!(parts(&flapping, 11, 40), (40, 0, 0, 0, 0));
+    // It is as long as all of its causes together.
+    let causes = [(Up, 0, 100), (Down, 100, 120), (Down, 120, 150), (Up, 150, 200)];
+    assert_eq!(parts(&causes, 50, 200), (150, 50, 0, 0, 1));
+    assert_eq!(parts(&causes, 51, 200), (200, 0, 0, 0, 0));
     assert_eq!(
         undecided_outage(&states(&between(Up, Up)[..2]), &StatePolicy { min_outage: Micros(51), ..POLICY }),
         Some(Instant(100))

@@ -77,9 +77,9 @@ fn rows(all: &[Facts]) -> Vec<String> {
     for row in all.iter().flat_map(|facts| &facts.attributions) {
         let spender = (&row.supporting_agreement, &row.supporting_service);
         let key = format!("spent {} {} {} {spender:?}", row.service, row.objective, row.window_start);
-        spent.insert(key, (!row.retracted).then_some(row.spent_us));
+        spent.insert(key, (!row.retracted).then_some((row.spent_us, row.spent_count)));
     }
-    let spent = spent.into_iter().filter_map(|(key, spent)| Some(format!("{key}: {}", spent?)));
+    let spent = spent.into_iter().filter_map(|(key, spent)| Some(format!("{key}: {:?}", spent?)));
     current(all).into_iter().chain(spent).collect()
 }
 
