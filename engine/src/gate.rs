@@ -234,7 +234,7 @@ impl Asked<'_> {
             if rest <= end - start {
                 return Some(end - rest);
             }
-            rest = rest - (end - start);
+            rest -= end - start;
         }
         None
     }
@@ -252,7 +252,7 @@ impl Asked<'_> {
         let mut rest = downtime;
         for stretch in &mut counting {
             stretch.end = stretch.end.min(stretch.start + rest);
-            rest = rest - (stretch.end - stretch.start);
+            rest -= stretch.end - stretch.start;
         }
         counting.retain(|stretch| stretch.start < stretch.end);
         (!counting.is_empty()).then_some(counting)
