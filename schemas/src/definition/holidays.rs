@@ -5,7 +5,12 @@
 //! - A timed event is a [`Closure`]: exactly its time does not count. Times without a zone are those of the calendar.
 //! - A cancelled event closes nothing. Whether an event shows its owner as busy (`TRANSP`) does not matter: public
 //!   holidays are mostly published as free.
-//! - Recurrence is worked out in the civil time of the event, by the crate `rrule`, until [`RECURRING_UNTIL`].
+//! - Recurrence is worked out in the civil time of the event, by the crate `rrule`, until [`RECURRING_UNTIL`]. Each civil
+//!   time that this gives becomes an instant by R1; what is an instant already (a time in UTC or in another zone) stays
+//!   that instant, also within an hour that clocks show twice.
+//! - With `DTEND` every occurrence lasts exactly as long as the first; with `DURATION` its days are civil days (RFC 5545,
+//!   section 3.8.5.3).
+//! - Of events with the same `UID` and `RECURRENCE-ID` those of the highest `SEQUENCE` hold (section 3.8.7.4).
 //!
 //! What is not understood is a problem and never skipped, for a holiday that is missing makes a wrong result.
 
@@ -17,7 +22,7 @@ use chrono_tz::Tz;
 use rrule::{RRule, Unvalidated};
 
 use crate::civil::{instant_of_local, local_of_instant};
-use crate::time::Micros;
+use crate::time::{Instant, Micros};
 
 use super::content_line::{Property, properties};
 use super::document::Node;
@@ -83,10 +88,17 @@ impl<'a> HolidayFiles<'a> {
             Ok(events) => events,
             Err(problem) => return problems.add(problem),
         };
-        let mut reading = Reading { file: file.name, zone, replaced: BTreeMap::new(), left: OCCURRENCES_MAX, holidays };
-        let replaced = events.iter().map(|event| reading.note_replaced(event)).collect::<Vec<_>>();
+        let mut reading = Reading {
+            file: file.name,
+            zone,
+            replaced: BTreeMap::new(),
+            revisions: BTreeMap::new(),
+            left: OCCURRENCES_MAX,
+            holidays,
+        };
+        let noted = events.iter().map(|event| reading.note(event)).collect::<Vec<_>>();
         let closed = events.iter().map(|event| reading.close(event));
-        for problem in replaced.into_iter().chain(closed).filter_map(Result::err).take(EVENTS_TOLD_MAX) {
+        for problem in noted.into_iter().chain(closed).filter_map(Result::err).take(EVENTS_TOLD_MAX) {
             problems.add(problem);
         }
     }
@@ -181,16 +193,21 @@ struct Moment {
 }
 
 impl Moment {
-    /// The civil time in the zone of `start`, with which occurrences are compared: midnight where it is a day.
-    fn as_seen_from(&self, start: &Moment) -> NaiveDateTime {
-        if start.is_day {
-            self.local.date().and_time(NaiveTime::MIN)
-        } else if self.is_day || self.zone == start.zone {
-            self.local
-        } else {
-            local_of_instant(start.zone, instant_of_local(self.zone, self.local))
-        }
+    fn instant(&self) -> Instant {
+        instant_of_local(self.zone, self.local)
     }
+
+    /// The event's start that this names: midnight of its day where `start` is a day, else its instant.
+    fn as_start(&self, start: &Moment) -> Start {
+        if start.is_day { Start::Day(self.local.date()) } else { Start::Time(self.instant()) }
+    }
+}
+
+/// When an event starts, once.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Start {
+    Day(NaiveDate),
+    Time(Instant),
 }
 
 /// How long an event lasts: so much civil time, then so much time as a stopwatch has it (RFC 5545, section 3.3.6).
@@ -199,6 +216,20 @@ struct Length {
     exact: Micros,
 }
 
+impl Length {
+    /// When an event of this length ends that starts then.
+    fn end(&self, zone: Tz, from: Instant) -> Instant {
+        let after_days = match self.civil.is_zero() {
+            true => from,
+            false => instant_of_local(zone, local_of_instant(zone, from) + self.civil),
+        };
+        after_days + self.exact
+    }
+}
+
+/// What is the same in all revisions of an event: its `UID`, and which occurrence it replaces.
+type Identity = (String, Option<Start>);
+
 /// One file as it is read for one calendar.
 struct Reading<'a> {
     file: &'a str,
@@ -206,26 +237,54 @@ struct Reading<'a> {
     zone: Tz,
     /// Occurrences that events of their own replace, by the `UID` that both have.
     replaced: BTreeMap<String, Vec<Moment>>,
+    /// The highest `SEQUENCE` of each event.
+    revisions: BTreeMap<Identity, u32>,
     /// How many days and times may still be closed.
     left: u16,
     holidays: &'a mut Holidays,
 }
 
 impl Reading<'_> {
-    /// Remembers which occurrence an event replaces.
-    fn note_replaced(&mut self, event: &Event) -> Result<(), Problem> {
-        let (Some(property), Some(uid)) = (event.get("RECURRENCE-ID"), event.get("UID")) else { return Ok(()) };
-        if property.parameter("RANGE").is_some() {
-            return Err(self.wrong(property, "no RANGE: an event of its own for each occurrence, or two rules"));
+    /// Remembers which occurrence an event replaces, and which revision of it this is.
+    fn note(&mut self, event: &Event) -> Result<(), Problem> {
+        if let (Some(property), Some(uid)) = (event.get("RECURRENCE-ID"), event.get("UID")) {
+            if property.parameter("RANGE").is_some() {
+                return Err(self.wrong(property, "no RANGE: an event of its own for each occurrence, or two rules"));
+            }
+            let moment = self.moment(property, &property.value)?;
+            self.replaced.entry(uid.value.clone()).or_default().push(moment);
         }
-        let moment = self.moment(property, &property.value)?;
-        self.replaced.entry(uid.value.clone()).or_default().push(moment);
+        if let Some(identity) = self.identity(event)? {
+            let sequence = self.sequence(event)?;
+            let highest = self.revisions.entry(identity).or_default();
+            *highest = sequence.max(*highest);
+        }
         Ok(())
+    }
+
+    /// `None` without a `UID`: then nothing tells which event it is a revision of.
+    fn identity(&self, event: &Event) -> Result<Option<Identity>, Problem> {
+        let Some(uid) = event.get("UID") else { return Ok(None) };
+        let replaced = event.get("RECURRENCE-ID").map(|property| {
+            let moment = self.moment(property, &property.value)?;
+            Ok(moment.as_start(&moment))
+        });
+        Ok(Some((uid.value.clone(), replaced.transpose()?)))
+    }
+
+    fn sequence(&self, event: &Event) -> Result<u32, Problem> {
+        let Some(property) = event.get("SEQUENCE") else { return Ok(0) };
+        property.value.trim().parse().map_err(|_| self.wrong(property, "the number of a revision such as 0"))
     }
 
     /// Closes what an event says.
     fn close(&mut self, event: &Event) -> Result<(), Problem> {
         if event.get("STATUS").is_some_and(|status| status.value.trim().eq_ignore_ascii_case("CANCELLED")) {
+            return Ok(());
+        }
+        // What is wrong with these was told when they were noted.
+        let highest = self.identity(event).ok().flatten().and_then(|identity| self.revisions.get(&identity));
+        if highest.is_some_and(|highest| self.sequence(event).is_ok_and(|sequence| sequence < *highest)) {
             return Ok(());
         }
         let Some(property) = event.get("DTSTART") else {
@@ -234,26 +293,28 @@ impl Reading<'_> {
         let start = self.moment(property, &property.value)?;
         let length = self.length(event, &start)?;
         let name = event.get("SUMMARY").map(Property::text).unwrap_or_default();
-        for local in self.occurrences(event, &start)? {
-            let from = instant_of_local(start.zone, local);
-            let until = instant_of_local(start.zone, local + length.civil) + length.exact;
+        for occurrence in self.occurrences(event, &start)? {
             let days = if start.is_day { length.civil.num_days() as u64 } else { 1 };
             self.left = u16::try_from(days).ok().and_then(|days| self.left.checked_sub(days)).ok_or_else(|| {
                 let allowed = format!("events that close at most {OCCURRENCES_MAX} days and times in one file");
                 self.wrong(property, allowed)
             })?;
-            if start.is_day {
-                local.date().iter_days().take(days as usize).for_each(|day| self.holidays.name_day(day, &name));
-            } else if from < until {
-                self.holidays.closures.push(Closure { from, until, name: name.clone() });
+            match occurrence {
+                Start::Day(day) => {
+                    day.iter_days().take(days as usize).for_each(|day| self.holidays.name_day(day, &name));
+                }
+                Start::Time(from) => {
+                    let until = length.end(start.zone, from);
+                    self.holidays.closures.push(Closure { from, until, name: name.clone() });
+                }
             }
         }
         Ok(())
     }
 
     /// When the event starts, each time.
-    fn occurrences(&self, event: &Event, start: &Moment) -> Result<BTreeSet<NaiveDateTime>, Problem> {
-        let mut found = BTreeSet::from([start.local]);
+    fn occurrences(&self, event: &Event, start: &Moment) -> Result<BTreeSet<Start>, Problem> {
+        let mut found = BTreeSet::from([start.as_start(start)]);
         if let Some(rule) = event.get("EXRULE").or(event.all("RRULE").nth(1)) {
             return Err(self.wrong(rule, "one RRULE, with EXDATE for what it should leave out"));
         }
@@ -267,7 +328,7 @@ impl Reading<'_> {
                     let allowed = if start.is_day { "days, as DTSTART is one" } else { "times, as DTSTART is one" };
                     return Err(self.wrong(property, allowed));
                 }
-                found.insert(moment.as_seen_from(start));
+                found.insert(moment.as_start(start));
             }
         }
         let mut left_out = Vec::new();
@@ -281,23 +342,33 @@ impl Reading<'_> {
         }
         let (days, times): (Vec<Moment>, Vec<_>) = left_out.into_iter().partition(|moment| moment.is_day);
         let days: BTreeSet<_> = days.iter().map(|moment| moment.local.date()).collect();
-        let times: BTreeSet<_> = times.iter().map(|moment| moment.as_seen_from(start)).collect();
+        let times: BTreeSet<_> = times.iter().map(|moment| moment.as_start(start)).collect();
         // A day leaves out whatever starts on it.
-        found.retain(|start| !days.contains(&start.date()) && !times.contains(start));
+        found.retain(|occurrence| {
+            let day = match occurrence {
+                Start::Day(day) => *day,
+                Start::Time(at) => local_of_instant(start.zone, *at).date(),
+            };
+            !days.contains(&day) && !times.contains(occurrence)
+        });
         Ok(found)
     }
 
     /// What a rule gives until [`RECURRING_UNTIL`].
-    fn recurrences(&self, property: &Property, start: &Moment) -> Result<Vec<NaiveDateTime>, Problem> {
+    fn recurrences(&self, property: &Property, start: &Moment) -> Result<Vec<Start>, Problem> {
         let mut parts = Vec::new();
         let mut until = None;
         for part in property.value.trim().to_ascii_uppercase().split(';').filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
             if name == "UNTIL" {
                 let moment = self.moment(property, value)?;
-                let local = moment.as_seen_from(start);
                 let ends_the_day = moment.is_day && !start.is_day;
-                until = Some(if ends_the_day { local + Days::new(1) - TimeDelta::seconds(1) } else { local });
+                until = Some(if ends_the_day {
+                    let midnight = Moment { local: moment.local + Days::new(1), zone: start.zone, is_day: true };
+                    Start::Time(midnight.instant() - Micros::SECOND)
+                } else {
+                    moment.as_start(start)
+                });
                 continue;
             }
             if !RULE_PARTS.contains(&name) {
@@ -307,6 +378,9 @@ impl Reading<'_> {
             if name == "FREQ" && !FREQUENCIES.contains(&value) {
                 return Err(self.wrong(property, one_of(value, FREQUENCIES, "a frequency of days or more")));
             }
+            if ["INTERVAL", "COUNT"].contains(&name) && value.bytes().all(|digit| digit == b'0') {
+                return Err(self.wrong(property, format!("a rule whose {name} is at least 1")));
+            }
             parts.push(part.to_owned());
         }
         let first = in_utc(start.local);
@@ -314,7 +388,11 @@ impl Reading<'_> {
             |error: rrule::RRuleError| self.wrong(property, format!("a rule that can be followed: {error}"));
         let mut rule: RRule<Unvalidated> = parts.join(";").parse().map_err(not_a_rule)?;
         if let Some(until) = until {
-            rule = rule.until(in_utc(until));
+            // A civil time does not say which of two equal ones is meant: a day more, and then by the instant.
+            rule = rule.until(in_utc(match until {
+                Start::Day(day) => day.and_time(NaiveTime::MIN),
+                Start::Time(at) => local_of_instant(start.zone, at) + Days::new(1),
+            }));
         }
         if start.local.date() > RECURRING_UNTIL {
             return Ok(Vec::new());
@@ -329,7 +407,11 @@ impl Reading<'_> {
                 self.wrong(property, format!("a rule with fewer than {OCCURRENCES_MAX} occurrences until 2060"))
             );
         }
-        Ok(found.dates.into_iter().map(|date| date.naive_utc()).collect())
+        let starts = found.dates.into_iter().map(|date| {
+            let local = date.naive_utc();
+            Moment { local, ..*start }.as_start(start)
+        });
+        Ok(starts.filter(|at| until.is_none_or(|until| *at <= until)).collect())
     }
 
     fn length(&self, event: &Event, start: &Moment) -> Result<Length, Problem> {
@@ -340,10 +422,14 @@ impl Reading<'_> {
                     let allowed = if start.is_day { "a day, as DTSTART is one" } else { "a time, as DTSTART is one" };
                     return Err(self.wrong(property, allowed));
                 }
-                let civil = end.as_seen_from(start) - start.local;
-                // One day that ends on itself is what some programs write for one day.
-                let civil = if start.is_day && civil.is_zero() { TimeDelta::days(1) } else { civil };
-                (property, Length { civil, exact: Micros::ZERO })
+                let days = end.local - start.local;
+                let length = match start.is_day {
+                    false => Length { civil: TimeDelta::zero(), exact: end.instant() - start.instant() },
+                    // One day that ends on itself is what some programs write for one day.
+                    true if days.is_zero() => Length { civil: TimeDelta::days(1), exact: Micros::ZERO },
+                    true => Length { civil: days, exact: Micros::ZERO },
+                };
+                (property, length)
             }
             (None, Some(property)) => {
                 let length = duration(property.value.trim()).filter(|length| !start.is_day || length.exact.0 == 0);

@@ -124,6 +124,102 @@ fn r2_timed_events_close_exactly_their_time() {
     );
 }
 
+/// Clocks in Berlin go back on 25 October 2026 at 01:00Z: they show 02:00 to 03:00 from 00:00Z and again from 01:00Z on.
+#[test]
+fn r1_an_exact_time_of_an_event_stays_exact_in_an_hour_that_happens_twice() {
+    // From 01:30+02:00 until the second 02:30, which is 02:30+01:00.
+    assert_eq!(
+        times("DTSTART;TZID=Europe/Berlin:20261025T013000\nDTEND:20261025T013000Z"),
+        ["2026-10-24T23:30:00Z/2026-10-25T01:30:00Z"]
+    );
+    let half_hour = "DTSTART;TZID=Europe/Berlin:20261020T100000\nDURATION:PT30M";
+    let first = "2026-10-20T08:00:00Z/2026-10-20T08:30:00Z";
+    assert_eq!(
+        times(&format!("{half_hour}\nRDATE:20261025T013000Z")),
+        [first, "2026-10-25T01:30:00Z/2026-10-25T02:00:00Z"]
+    );
+    // The time of another zone: New York is at UTC-4 until November. 21:30 there is 01:30Z.
+    assert_eq!(
+        times(&format!("{half_hour}\nRDATE;TZID=America/New_York:20261024T213000")),
+        [first, "2026-10-25T01:30:00Z/2026-10-25T02:00:00Z"]
+    );
+    // Each day at 02:30: on the 25th that is the first of the two, at 00:30Z (RFC 5545, section 3.3.5).
+    let daily = "DTSTART;TZID=Europe/Berlin:20261024T023000\nDURATION:PT10M\nRRULE:FREQ=DAILY";
+    let [saturday, sunday, monday] = [
+        "2026-10-24T00:30:00Z/2026-10-24T00:40:00Z",
+        "2026-10-25T00:30:00Z/2026-10-25T00:40:00Z",
+        "2026-10-26T01:30:00Z/2026-10-26T01:40:00Z",
+    ];
+    assert_eq!(times(&format!("{daily};COUNT=3")), [saturday, sunday, monday]);
+    // The second 02:30 is another instant, and leaves out nothing.
+    assert_eq!(times(&format!("{daily};COUNT=3\nEXDATE:20261025T013000Z")), [saturday, sunday, monday]);
+    assert_eq!(times(&format!("{daily};COUNT=3\nEXDATE:20261025T003000Z")), [saturday, monday]);
+    // Until an instant, not until what clocks show then: 02:15 for the second time, 02:30 for the first and the second.
+    for (until, ends_with_sunday) in
+        [("20261025T002959Z", false), ("20261025T003000Z", true), ("20261025T011500Z", true), ("20261025", true)]
+    {
+        let expected = if ends_with_sunday { vec![saturday, sunday] } else { vec![saturday] };
+        assert_eq!(times(&format!("{daily};UNTIL={until}")), expected, "{until}");
+    }
+}
+
+/// RFC 5545, section 3.8.5.3: with DTEND the exact length of the first is that of all, with DURATION the civil length.
+#[test]
+fn r2_recurring_events_last_exactly_as_long_as_the_first_or_civil_days() {
+    // 01:30 to 03:30 by clocks in Berlin, each Sunday from 15 March 2026 on: 2 h. On the 29th they go forward at 01:00Z:
+    // 01:30 is 00:30Z, and two hours later it is 04:30 by the clock.
+    let sundays = "DTSTART;TZID=Europe/Berlin:20260315T013000\nDTEND;TZID=Europe/Berlin:20260315T033000\n\
+                   RRULE:FREQ=WEEKLY;COUNT=3";
+    assert_eq!(
+        times(sundays),
+        [
+            "2026-03-15T00:30:00Z/2026-03-15T02:30:00Z",
+            "2026-03-22T00:30:00Z/2026-03-22T02:30:00Z",
+            "2026-03-29T00:30:00Z/2026-03-29T02:30:00Z",
+        ]
+    );
+    // The first itself is as long as it says: 01:30 to 03:30 is one hour on that day, and so one hour a week later.
+    let first_is_short = "DTSTART;TZID=Europe/Berlin:20260329T013000\nDTEND;TZID=Europe/Berlin:20260329T033000\n\
+                          RRULE:FREQ=WEEKLY;COUNT=2";
+    assert_eq!(
+        times(first_is_short),
+        ["2026-03-29T00:30:00Z/2026-03-29T01:30:00Z", "2026-04-04T23:30:00Z/2026-04-05T00:30:00Z"]
+    );
+    // A civil day from noon to noon: 24 h, and 23 h over the change of clocks.
+    assert_eq!(
+        times("DTSTART:20260321T120000\nDURATION:P1D\nRRULE:FREQ=WEEKLY;COUNT=2"),
+        ["2026-03-21T11:00:00Z/2026-03-22T11:00:00Z", "2026-03-28T11:00:00Z/2026-03-29T10:00:00Z"]
+    );
+}
+
+#[test]
+fn a_later_revision_of_an_event_takes_the_place_of_the_earlier() {
+    let revision = |uid: &str, sequence: &str, day: u32| {
+        format!("UID:{uid}\n{sequence}DTSTART;VALUE=DATE:202605{day:02}\nEND:VEVENT\nBEGIN:VEVENT\n")
+    };
+    let last = "UID:z\nDTSTART;VALUE=DATE:20261224";
+    // In whatever order they stand; an event without SEQUENCE is the first revision, 0.
+    let text = revision("a", "SEQUENCE:2\n", 3) + &revision("a", "", 1) + &revision("a", "SEQUENCE:1\n", 2) + last;
+    assert_eq!(days(&text), ["2026-05-03", "2026-12-24"]);
+    // Of the same occurrence; other events of that UID stay.
+    let weekly = "UID:a\nDTSTART;VALUE=DATE:20260501\nRRULE:FREQ=WEEKLY;COUNT=2\nEND:VEVENT\nBEGIN:VEVENT\n";
+    let moved = |sequence, day| {
+        format!("RECURRENCE-ID;VALUE=DATE:20260508\n{}", revision("a", &format!("SEQUENCE:{sequence}\n"), day))
+    };
+    assert_eq!(
+        days(&(weekly.to_owned() + &moved(1, 9) + &moved(2, 10) + last)),
+        ["2026-05-01", "2026-05-10", "2026-12-24"]
+    );
+    // One that is cancelled in the end closes nothing.
+    let cancelled = revision("a", "SEQUENCE:1\nSTATUS:CANCELLED\n", 1);
+    assert_eq!(days(&(revision("a", "", 1) + &cancelled + last)), ["2026-12-24"]);
+    // Nothing says which of equals holds, and a holiday that is missing makes a wrong result.
+    assert_eq!(
+        days(&(revision("a", "", 1) + &revision("a", "", 2) + last)),
+        ["2026-05-01", "2026-05-02", "2026-12-24"]
+    );
+}
+
 #[test]
 fn an_occurrence_may_be_replaced_by_an_event_of_its_own() {
     // In 2027 the day is moved to the 2nd, in 2028 it does not take place.
@@ -171,6 +267,12 @@ fn events_that_mean_nothing_are_told_with_their_line() {
         (format!("{time}\nDTEND:20260502"), "4: DTEND: found \"20260502\", expected a time, as DTSTART is one"),
         (format!("{day}\nDTEND:20260430"), "4: DTEND: found \"20260430\", expected an end after the start"),
         (format!("{day}\nDTEND:20560430"), "4: DTEND: found \"20560430\", expected an end after the start, within"),
+        // 02:30 is skipped in Berlin on that day and moves to 03:30, behind the end.
+        (
+            "DTSTART;TZID=Europe/Berlin:20260329T023000\nDTEND;TZID=Europe/Berlin:20260329T030000".to_owned(),
+            "4: DTEND: found \"20260329T030000\", expected an end after the start",
+        ),
+        (format!("UID:a\nSEQUENCE:x\n{day}"), "4: SEQUENCE: found \"x\", expected the number of a revision such as 0"),
         (format!("{day}\nDURATION:PT1H"), "4: DURATION: found \"PT1H\", expected a duration of days such as P3D"),
         (format!("{time}\nDURATION:-PT1H"), "4: DURATION: found \"-PT1H\", expected a duration such as PT4H30M"),
         (format!("{time}\nDURATION:PT99999999999999999H"), "4: DURATION: found \"PT99"),
@@ -198,6 +300,10 @@ fn rules_that_are_absurd_are_told_and_do_not_hang() {
         ("FREQ=YEARLY;BYMONTH=13".to_owned(), "a rule that can be followed"),
         ("BYMONTH=5".to_owned(), "a rule that can be followed"),
         ("FREQ=YEARLY;UNTIL=20250101".to_owned(), "a rule that can be followed"),
+        ("FREQ=YEARLY;INTERVAL=0".to_owned(), "a rule whose INTERVAL is at least 1"),
+        ("FREQ=YEARLY;COUNT=00".to_owned(), "a rule whose COUNT is at least 1"),
+        // The crate `rrule` knows the fifth Friday of a month, but not the fifth last.
+        ("FREQ=MONTHLY;BYDAY=-5FR".to_owned(), "a rule that can be followed"),
         ("FREQ=YEARLY;UNTIL=never".to_owned(), "a day such as 20260101"),
         // Never at all, and never on its own start, a Friday.
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30".to_owned(), "a rule of which DTSTART is the first occurrence"),
