@@ -295,6 +295,16 @@ impl LaneGroup {
         self.lanes.iter().map(|lane| lane.tickets.unassigned()).sum()
     }
 
+    /// The tickets among them by name, each with the service that was named last.
+    pub fn unassigned_tickets(&self) -> impl Iterator<Item = (&Name, Option<&Name>)> {
+        self.lanes.iter().flat_map(|lane| lane.tickets.unassigned_tickets())
+    }
+
+    /// The changes that have no service that the catalogue knows, likewise.
+    pub fn unassigned_changes(&self) -> impl Iterator<Item = (&Name, Option<&Name>)> {
+        self.lanes.iter().flat_map(|lane| lane.changes.unassigned(&self.portfolio))
+    }
+
     /// The whole state as bytes.
     ///
     /// # Errors

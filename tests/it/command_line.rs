@@ -254,6 +254,38 @@ fn a_mapped_column_that_a_file_lacks_is_told() {
 }
 
 #[test]
+fn r38_judge_tells_what_counts_nowhere_for_want_of_a_service() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = "{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}\n";
+    std::fs::write(folder.path().join("service.yaml"), service).expect("a file");
+    let mut events = String::new();
+    let mut happens = |fields: &str| {
+        events += &format!("{{\"time\":\"2026-03-02T08:00:00Z\",{fields}}}\n");
+    };
+    for (number, service) in [(1, "wbe"), (2, "web"), (3, ""), (4, "wbe"), (5, "wbe"), (6, "wbe"), (7, "wbe")] {
+        let ticket = format!("\"kind\":\"incident\",\"ticket\":\"T{number}\",\"action\":\"opened\"");
+        happens(&if service.is_empty() { ticket } else { format!("{ticket},\"service\":\"{service}\"") });
+    }
+    happens("\"kind\":\"change\",\"ticket\":\"C1\",\"action\":\"finished\",\"outcome\":\"failed\",\"service\":\"wbe\"");
+    happens("\"kind\":\"feedback\",\"score\":1");
+    for service in ["web", "wbe"] {
+        happens(&format!("\"kind\":\"feedback\",\"score\":2,\"service\":\"{service}\""));
+        happens(&format!("\"kind\":\"monitoring\",\"status\":\"up\",\"service\":\"{service}\""));
+    }
+    let file = folder.path().join("events.ndjson");
+    std::fs::write(&file, events).expect("a file");
+    let (definitions, events) = (folder.path().to_string_lossy(), file.to_string_lossy());
+    let done = run(&["judge", "-d", &definitions, "-e", &events, "--as-of", "2026-03-03"]);
+    let told = String::from_utf8_lossy(&done.stderr);
+    // T2, one score and one result are web's.
+    let expected = "6 tickets of no service that the catalogue knows: T1 (wbe), T3 (none), T4 (wbe), T5 (wbe), T6 (wbe) \
+                    and 1 more\n\
+                    1 change of no service that the catalogue knows: C1 (wbe)\n\
+                    3 other events of no service that the catalogue knows: none (1), wbe (2)\n";
+    assert!(done.status.success() && told.ends_with(expected), "{told}");
+}
+
+#[test]
 fn judge_takes_a_date_and_a_pipe_and_tells_what_no_source_maps() {
     let folder = tempfile::tempdir().expect("a folder");
     let source = "{apiVersion: plimsoll/v1, kind: Source, metadata: {id: c}, spec: {files: [\"checks*.ndjson\"]}}\n";

@@ -91,7 +91,9 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut judging = Judging::new(&definitions, as_of);
     read_files(&definitions, &arguments.events, |delivery| judging.fold(delivery))?;
     judging.tell();
-    let tables = tables(&judging.finish(), &arguments.show)?;
+    let judged = judging.finish();
+    judged.tell_unassigned();
+    let tables = tables(&judged, &arguments.show)?;
     match arguments.format {
         Format::Table => print_tables(&tables)?,
         Format::Json => print_json(&tables)?,

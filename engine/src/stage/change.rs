@@ -119,6 +119,15 @@ impl ChangeStage {
             let approved = approved_window(&entry.records);
             if approved.is_some() || entry.told_approved {
                 entry.told_approved = approved.is_some();
+    /// The changes whose service, as it was named last, the catalogue does not know (R38), each with that.
+    pub fn unassigned<'a>(&'a self, portfolio: &'a Portfolio) -> impl Iterator<Item = (&'a Name, Option<&'a Name>)> {
+        let named = self
+            .changes
+            .iter()
+            .map(|(name, entry)| (name, entry.records.iter().rev().find_map(|record| record.service.as_ref())));
+        named.filter(|(_, service)| service.and_then(|id| portfolio.service_place(id)).is_none())
+    }
+
                 for service in services(&entry.records).iter().filter_map(|id| portfolio.service_place(id)) {
                     derived.push(Derived::Maintenance { service, change: name.clone(), approved: approved.clone() });
                 }
@@ -303,6 +312,22 @@ mod tests {
     }
 
     fn says(approved_at: i64, record: ChangeRecord) -> ChangeRecord {
+    #[test]
+    fn r38_a_change_of_a_service_that_the_catalogue_lacks_is_told() {
+        let portfolio = crate::stage::publish::tests::portfolio("change_success", 0);
+        let named = |service: Option<&str>| ChangeRecord {
+            service: service.map(Name::from),
+            ..record(10, Action::Finished, Some(Outcome::Failed))
+        };
+        let mut stage = ChangeStage::default();
+        for (change, service) in [("C1", Some("web")), ("C2", Some("wbe")), ("C3", None)] {
+            stage.observe(change, named(service));
+        }
+        let told: Vec<_> =
+            stage.unassigned(&portfolio).map(|(name, service)| (&**name, service.map(|id| &**id))).collect();
+        assert_eq!(told, [("C2", Some("wbe")), ("C3", None)]);
+    }
+
         ChangeRecord { approved_at: Some(Instant(approved_at)), ..record }
     }
 

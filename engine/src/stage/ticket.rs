@@ -43,7 +43,7 @@ struct TicketEntry {
     claimed: BTreeSet<Name>,
     /// When it is to be read again though nothing arrives.
     wake_at: Option<Instant>,
-    /// True when it never had a service that the catalogue knows (R38).
+    /// True when it has no service that the catalogue knows (R38).
     unassigned: bool,
 }
 
@@ -107,6 +107,15 @@ impl TicketStage {
         self.unassigned
     }
 
+    /// These tickets by name, each with the service that was named last.
+    pub fn unassigned_tickets(&self) -> impl Iterator<Item = (&Name, Option<&Name>)> {
+        let unassigned = self.tickets.iter().filter(|(_, entry)| entry.unassigned);
+        unassigned.map(|(name, entry)| {
+            let named = entry.log.records().iter().rev().find_map(|record| record.service.as_ref());
+            (name, named)
+        })
+    }
+
     /// Says what changed up to the watermark.
     pub fn close(&mut self, portfolio: &Portfolio, step: &Step, facts: &mut Facts, derived: &mut Vec<Derived>) {
         let mut touched = std::mem::take(&mut self.touched);
@@ -166,7 +175,7 @@ struct Found {
     attributions: Vec<((ClockKey, SpenderKey), Part)>,
     counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
     claims: BTreeMap<Name, Vec<Claim>>,
-    /// True when no service of it is in the catalogue.
+    /// True when the catalogue does not know its present service.
     unassigned: bool,
     /// When something else would be found though nothing arrives: a running clock warns; it is breached, in the first
     /// agreed microsecond after it is due; a ticket is overdue; or another version comes into force.
@@ -181,7 +190,8 @@ impl Found {
         for outage in outages {
             found.claims.entry(outage.service.clone()).or_default().push((outage.started_at, outage.ended_at));
         }
-        found.unassigned = services_of(portfolio, history).next().is_none();
+        let present = history.attributes.last().and_then(|(_, attributes)| attributes.service.as_ref());
+        found.unassigned = present.and_then(|service| portfolio.service_place(service)).is_none();
         // An agreement's versions stand in their order, so that each passes on to the next.
         let mut passed: BTreeMap<ObjectiveIndex, Passed> = BTreeMap::new();
         for objective in objectives_of(portfolio, history) {
@@ -355,9 +365,12 @@ fn applies(plan: &ObjectivePlan, attributes: &Attributes) -> bool {
     attributes.service.as_ref() == Some(&plan.key.service) && plan.agreement.concerns(attributes.customer.as_ref())
 }
 
-/// The services of the catalogue that the ticket ever was about.
+/// The services of the catalogue that the ticket ever was about, be it for no time at all: a record counts for the
+/// service that it was written for, also when another took its place at the same instant or before the opening.
 fn services_of<'a>(portfolio: &'a Portfolio, history: &'a TicketHistory) -> impl Iterator<Item = ServiceIndex> + 'a {
-    let services = history.attributes.iter().filter_map(|(_, attributes)| attributes.service.as_ref());
+    let lasting = history.attributes.iter().map(|(_, attributes)| attributes);
+    let counted = history.counted.iter().map(|counted| &counted.attributes);
+    let services = lasting.chain(counted).filter_map(|attributes| attributes.service.as_ref());
     services.filter_map(|service| portfolio.service_place(service))
 }
 

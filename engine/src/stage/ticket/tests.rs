@@ -121,3 +121,46 @@ fn r18_running_clocks_are_due_in_order_until_they_stop() {
     told(&mut stage, &portfolio, 7);
     assert_eq!(due(&stage), [], "what is breached is due no more");
 }
+
+#[test]
+fn r38_a_ticket_that_leaves_the_catalogue_is_unassigned() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    let named = |hour, service: &str| TicketRecord {
+        service: (!service.is_empty()).then(|| service.into()),
+        ..record(hour, Action::Updated, None, None)
+    };
+    let unassigned = |stage: &TicketStage| -> Vec<String> {
+        assert_eq!(stage.unassigned(), stage.unassigned_tickets().count());
+        let told = stage.unassigned_tickets();
+        told.map(|(ticket, service)| format!("{ticket} {}", service.map_or("", |id| &**id))).collect()
+    };
+    for (ticket, hour, service) in [("T1", 1, "wbe"), ("T2", 1, ""), ("T3", 1, "web"), ("T4", 1, "web")] {
+        stage.observe(ticket, named(hour, service));
+    }
+    told(&mut stage, &portfolio, 1);
+    assert_eq!(unassigned(&stage), ["T1 wbe", "T2 "]);
+    // T1 comes to a service that is known, T3 to one that is not, T4 names none again and stays.
+    for (ticket, hour, service) in [("T1", 2, "web"), ("T3", 2, "wbe"), ("T4", 2, "")] {
+        stage.observe(ticket, named(hour, service));
+    }
+    told(&mut stage, &portfolio, 2);
+    assert_eq!(unassigned(&stage), ["T2 ", "T3 wbe"]);
+}
+
+#[test]
+fn r10_counts_are_kept_for_a_service_that_the_ticket_had_for_no_time_at_all() {
+    let (portfolio, mut stage) = (portfolio(), TicketStage::default());
+    let moved = |hour, sequence, action| TicketRecord {
+        sequence,
+        service: Some("elsewhere".into()),
+        ..record(hour, action, None, None)
+    };
+    // At one instant: 3 of 7 for web, then the ticket is elsewhere.
+    stage.observe("T1", TicketRecord { sequence: 1, ..record(1, Action::Opened, Some(3), Some(7)) });
+    stage.observe("T1", moved(1, 2, Action::Updated));
+    assert_eq!(told(&mut stage, &portfolio, 1), [count("each", 1, 3, 7)]);
+    // Before the opening, to which all that is earlier is put off.
+    stage.observe("T2", record(2, Action::Acknowledged, Some(2), Some(5)));
+    stage.observe("T2", moved(3, 1, Action::Opened));
+    assert_eq!(told(&mut stage, &portfolio, 3), [count("each", 2, 2, 5)]);
+}
