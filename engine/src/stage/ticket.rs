@@ -171,6 +171,7 @@ impl TicketStage {
 #[derive(Default)]
 struct Found {
     clocks: Vec<(ClockKey, ClockResult)>,
+    breaches: Vec<(ClockKey, Breach)>,
     warnings: Vec<((ClockKey, Warning), Breach)>,
     attributions: Vec<((ClockKey, SpenderKey), Part)>,
     counts: Vec<(ObjectiveKey, Instant, i64, i64)>,
@@ -279,10 +280,12 @@ impl Found {
         if history.closed_at.is_none() {
             self.changes.push(in_force.start);
         }
-        let term = Term { in_force, before: &before };
-        let clocks = clocks(history, kind, rule, &|attributes| applies(plan, attributes), &plan.calendar, term, now);
-        let passed = before.after(&clocks);
-        for clock in clocks {
+        let applies = |attributes: &Attributes| applies(plan, attributes);
+        let under = |term| clocks(history, kind, rule, &applies, &plan.calendar, term, now);
+        let clocks = under(Term { in_force, before: &before });
+        // A version that is over has its say by how things went on: a cancelled ticket should never have been (R17).
+        let whole = if in_force.end <= now { under(Term::ALWAYS) } else { clocks.clone() };
+        for clock in &clocks {
             if clock.settled_at().is_none() {
                 self.changes.push(in_force.end);
             }
@@ -295,30 +298,40 @@ impl Found {
                 self.counts.extend(good.map(|good| (plan.key.clone(), at, good, 1)));
             }
             if clock.verdict == ClockVerdict::Running {
-                let exceeded = exceeded(history, rule, &plan.calendar, &clock, now);
+                let exceeded = exceeded(history, rule, &plan.calendar, clock, now);
                 self.changes.extend(exceeded.map(|at| at + Micros(1)));
             }
-            self.warn(plan, rule, history, &clock, now);
-            self.attribute(plan, rule, history, &clock);
-            self.clocks.push(((plan.key.clone(), clock.cycle), clock));
+            if clock.verdict == ClockVerdict::Breached {
+                let at = before.overdue_from(in_force, clock).unwrap_or(clock.started_at);
+                self.breaches.push(((plan.key.clone(), clock.cycle), breach(clock, at)));
+            }
+            if let Some(whole) = whole.iter().find(|whole| whole.cycle == clock.cycle) {
+                let end = if clock.handed_over { in_force.end } else { Instant(i64::MAX) };
+                let warns = Window { start: before.warns_from(in_force, clock.cycle), end };
+                self.warn(plan, rule, history, whole, warns, now);
+            }
+            self.attribute(plan, rule, history, clock);
         }
+        let passed = before.after(in_force, &clocks, &whole);
+        self.clocks.extend(clocks.into_iter().map(|clock| ((plan.key.clone(), clock.cycle), clock)));
         passed
     }
 
-    /// Finds the warnings that a clock gave while its version was in force: what was used up before, an earlier version
-    /// warned of (R28).
+    /// Finds the warnings that a clock gave in the time in which its version is the one to warn (R28).
     fn warn(
         &mut self,
         plan: &ObjectivePlan,
         rule: &ClockRule,
         history: &TicketHistory,
         clock: &ClockResult,
+        warns: Window,
         now: Instant,
     ) {
-        for (share, at) in used_up(history, rule, &plan.calendar, clock, &plan.objective.warn_at, now) {
+        let used_up = used_up(history, rule, &plan.calendar, clock, &plan.objective.warn_at, now);
+        for (share, at) in used_up.into_iter().filter(|(_, at)| warns.contains(*at)) {
             if at > now {
                 self.changes.push(at);
-            } else if plan.agreement.in_force.contains(at) {
+            } else {
                 let key = ((plan.key.clone(), clock.cycle), Warning::Used(share));
                 self.warnings.push((key, Breach { at, detail: format!("{share} of {} used", clock.target) }));
             }
@@ -424,13 +437,7 @@ impl TicketEntry {
         for (key, clock) in &mut clocks {
             not_stopped(key, clock);
         }
-        let breached = clocks.iter().filter(|(_, clock)| clock.verdict == ClockVerdict::Breached);
-        let breaches = breached.filter_map(|(key, clock)| {
-            let plan = portfolio.objective(portfolio.objective_place(&key.0)?);
-            Some((key.clone(), breach(plan, clock)))
-        });
-        let breaches = breaches.collect();
-        for writing in self.breaches.restate(&first, breaches) {
+        for writing in self.breaches.restate(&first, found.breaches) {
             let (objective, cycle) = writing.key;
             let Some(place) = portfolio.objective_place(&objective) else { continue };
             let subject = Subject::Clock(name, cycle);
@@ -506,17 +513,14 @@ fn clock_row(plan: &ObjectivePlan, ticket: &Name, writing: Writing<ClockKey, Clo
     }
 }
 
-/// The breach that a breached clock is. No version is breached before it is in force.
-fn breach(plan: &ObjectivePlan, clock: &ClockResult) -> Breach {
+/// The breach, at this instant, that a breached clock is.
+fn breach(clock: &ClockResult, at: Instant) -> Breach {
     let used = match clock.stopped_at {
         Some(_) => format!("used {}", clock.elapsed),
         // It grows by itself, and how much it is when a breach is said would be chance.
         None => "not stopped".to_owned(),
     };
-    Breach {
-        at: clock.due_at.unwrap_or(clock.started_at).max(plan.agreement.in_force.start),
-        detail: format!("allowed {}, {used}", clock.target),
-    }
+    Breach { at, detail: format!("allowed {}, {used}", clock.target) }
 }
 
 #[cfg(test)]

@@ -96,22 +96,56 @@ pub struct Term<'a> {
     pub before: &'a Passed,
 }
 
+impl Term<'static> {
+    /// A version that was always in force.
+    pub const ALWAYS: Term<'static> = {
+        const NOTHING: Passed =
+            Passed { began_at: None, known: Vec::new(), open: Vec::new(), settled: Vec::new(), overdue: Vec::new() };
+        Term { in_force: Window { start: Instant(i64::MIN), end: Instant(i64::MAX) }, before: &NOTHING }
+    };
+}
+
 /// What became of a ticket's clocks under the versions of an agreement up to one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
+    /// When the first of these versions came into force; `None` before the first.
+    pub began_at: Option<Instant>,
+    /// The cycles of which these versions had a clock.
+    pub known: Vec<u32>,
     /// The cycles that were still open when the last of these versions ended.
     pub open: Vec<u32>,
     /// The cycles whose result one of these versions has.
     pub settled: Vec<u32>,
+    /// Since when cycles are overdue, had the last of these versions gone on.
+    pub overdue: Vec<(u32, Instant)>,
 }
 
 impl Passed {
-    /// What passes on to the version that follows the one with these clocks.
-    pub fn after(mut self, clocks: &[ClockResult]) -> Passed {
+    /// What passes on to the version that follows the one with this time and these clocks; `whole` are the clocks had it
+    /// always been in force.
+    pub fn after(mut self, in_force: Window, clocks: &[ClockResult], whole: &[ClockResult]) -> Passed {
+        let overdue = |clock: &ClockResult| Some((clock.cycle, self.overdue_from(in_force, clock)?));
+        self.overdue = whole.iter().filter_map(overdue).collect();
         let cycles = |wanted: fn(&&ClockResult) -> bool| clocks.iter().filter(wanted).map(|clock| clock.cycle);
+        self.began_at.get_or_insert(in_force.start);
+        self.known.extend(cycles(|_| true));
         self.settled.extend(cycles(|clock| clock.attributed_at.is_some()));
         self.open = cycles(|clock| clock.handed_over).collect();
         self
+    }
+
+    /// Since when a version's clock is or would be overdue: since its due instant, but no version finds a clock overdue
+    /// before it is in force, unless those before it found the same; `None` when it is due at no known instant.
+    pub fn overdue_from(&self, in_force: Window, clock: &ClockResult) -> Option<Instant> {
+        let found = self.overdue.iter().find(|(cycle, _)| *cycle == clock.cycle);
+        let first = found.map_or(in_force.start, |(_, found)| in_force.start.min(*found));
+        clock.due_at.map(|due_at| due_at.max(first))
+    }
+
+    /// The first instant at which a version warns of a clock (R28): of what was used up before the version, an earlier
+    /// one has warned if it had the clock; of what was used up before there was an agreement, none warns.
+    pub fn warns_from(&self, in_force: Window, cycle: u32) -> Instant {
+        self.began_at.filter(|_| !self.known.contains(&cycle)).unwrap_or(in_force.start)
     }
 }
 

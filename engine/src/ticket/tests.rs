@@ -27,9 +27,7 @@ static BUSINESS_HOURS: LazyLock<Calendar> = LazyLock::new(|| {
 });
 
 /// The term of a version that was and will always be in force.
-const ALWAYS: Term<'static> =
-    Term { in_force: Window { start: Instant(i64::MIN), end: Instant(i64::MAX) }, before: &NOTHING_PASSED };
-const NOTHING_PASSED: Passed = Passed { open: Vec::new(), settled: Vec::new() };
+const ALWAYS: Term<'static> = Term::ALWAYS;
 
 fn rule(minutes: i64) -> ClockRule {
     ClockRule {
@@ -306,8 +304,9 @@ fn check_versions(attribution: Attribution, [first, second]: [i64; 2], change: &
         let term = Term { in_force, before };
         clocks(&history, ClockKind::Resolution, &rule(hours), &|_| true, &Calendar::always(), term, now)
     };
-    let earlier = run(first, Window { end: change, ..ALWAYS.in_force }, &NOTHING_PASSED);
-    let passed = NOTHING_PASSED.after(&earlier);
+    let until = Window { end: change, ..ALWAYS.in_force };
+    let earlier = run(first, until, &Passed::default());
+    let passed = Passed::default().after(until, &earlier, &[]);
     let later = run(second, Window { start: change, ..ALWAYS.in_force }, &passed);
     let shown = [earlier, later].map(|clocks| clocks.iter().map(show_clock).collect::<Vec<_>>().join("; "));
     assert_eq!(shown, expected, "{lines}");

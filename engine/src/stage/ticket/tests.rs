@@ -5,6 +5,8 @@ use plimsoll_schemas::event::Action;
 
 use super::*;
 
+mod versions;
+
 const DEFINITIONS: &str = "
 {apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
 ---

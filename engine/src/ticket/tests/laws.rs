@@ -151,8 +151,9 @@ proptest! {
         let Some(history) = log_of(&records).history(now) else { return Ok(()) };
         let calendar = Calendar::always();
         let under = |rule: &ClockRule, term| clocks(&history, kind, rule, &|_| true, &calendar, term, now);
-        let earlier = under(&first, Term { in_force: Window { end: change, ..ALWAYS.in_force }, ..ALWAYS });
-        let passed = NOTHING_PASSED.after(&earlier);
+        let until = Window { end: change, ..ALWAYS.in_force };
+        let earlier = under(&first, Term { in_force: until, ..ALWAYS });
+        let passed = Passed::default().after(until, &earlier, &[]);
         let in_force = Window { start: change, ..ALWAYS.in_force };
         let later = under(&second, Term { in_force, before: &passed });
         prop_assert!(earlier.iter().all(|clock| clock.attributed_at.is_none_or(|at| at < change)));
