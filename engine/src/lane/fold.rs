@@ -254,6 +254,8 @@ impl<'a> Rows<'a> {
             planned_start: at(EventColumn::PlannedStart),
             planned_end: at(EventColumn::PlannedEnd),
             approved_at: at(EventColumn::ApprovedAt),
+            resolved_at: at(EventColumn::ResolvedAt),
+            closed_at: at(EventColumn::ClosedAt),
             emergency: boolean(self.batch.booleans(EventColumn::Emergency), row),
             service: self.service_names.get(row, name),
             customer: self.customers.get(row, name),

@@ -2,6 +2,10 @@
 //! finished by its planned end as that stood then, and by whether it is an emergency change. The planned time of an
 //! approved one is maintenance (R9).
 //!
+//! It was finished when the first record says so: by the action `finished`, `resolved` or `closed`, or as a whole record
+//! whose state is `resolved` or `closed` (R19). A time of the resolution or closing that this record names counts if it
+//! lies in the record's past.
+//!
 //! A change that is found to have failed, or is undone, long after its end turns a good one into a bad one in the
 //! window where it ended, whatever has been published of that window (R22).
 //!
@@ -43,6 +47,10 @@ pub struct ChangeRecord {
     pub planned_end: Option<Instant>,
     /// When it was approved, in the words of the ticket system.
     pub approved_at: Option<Instant>,
+    /// When it was resolved, in the words of the ticket system.
+    pub resolved_at: Option<Instant>,
+    /// When it was closed, in the words of the ticket system.
+    pub closed_at: Option<Instant>,
     /// Whether it is an emergency change.
     pub emergency: Option<bool>,
     /// The service that was changed.
@@ -111,14 +119,6 @@ impl ChangeStage {
         self.touched.extend(self.changes.keys().cloned());
     }
 
-    /// Tells the second stage what the records taken since the last call amount to.
-    pub fn close(&mut self, portfolio: &Portfolio, derived: &mut Vec<Derived>) {
-        for name in std::mem::take(&mut self.touched) {
-            let Some(entry) = self.changes.get_mut(&name) else { continue };
-            derived.extend(retell(portfolio, &mut entry.told, contributions(&entry.records, portfolio)));
-            let approved = approved_window(&entry.records);
-            if approved.is_some() || entry.told_approved {
-                entry.told_approved = approved.is_some();
     /// The changes whose service, as it was named last, the catalogue does not know (R38), each with that.
     pub fn unassigned<'a>(&'a self, portfolio: &'a Portfolio) -> impl Iterator<Item = (&'a Name, Option<&'a Name>)> {
         let named = self
@@ -128,6 +128,14 @@ impl ChangeStage {
         named.filter(|(_, service)| service.and_then(|id| portfolio.service_place(id)).is_none())
     }
 
+    /// Tells the second stage what the records taken since the last call amount to.
+    pub fn close(&mut self, portfolio: &Portfolio, derived: &mut Vec<Derived>) {
+        for name in std::mem::take(&mut self.touched) {
+            let Some(entry) = self.changes.get_mut(&name) else { continue };
+            derived.extend(retell(portfolio, &mut entry.told, contributions(&entry.records, portfolio)));
+            let approved = approved_window(&entry.records);
+            if approved.is_some() || entry.told_approved {
+                entry.told_approved = approved.is_some();
                 for service in services(&entry.records).iter().filter_map(|id| portfolio.service_place(id)) {
                     derived.push(Derived::Maintenance { service, change: name.clone(), approved: approved.clone() });
                 }
@@ -194,13 +202,34 @@ impl Plan {
     }
 }
 
+/// When a change was first finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Finish {
+    at: Instant,
+    /// How many of its records were written until then.
+    known: usize,
+}
+
+impl Finish {
+    /// `None` when no record says that it was (R19).
+    fn find(records: &[ChangeRecord]) -> Option<Finish> {
+        let says_so = |record: &ChangeRecord| match record.action {
+            Action::Finished | Action::Resolved | Action::Closed => true,
+            Action::Snapshot => matches!(record.state, Some(TicketState::Resolved | TicketState::Closed)),
+            _ => false,
+        };
+        let place = records.iter().position(says_so)?;
+        let record = &records[place];
+        let named = record.resolved_at.or(record.closed_at).filter(|named| *named <= record.time);
+        let at = named.unwrap_or(record.time);
+        let known = records.partition_point(|record| record.time <= at).min(place + 1);
+        Some(Finish { at, known })
+    }
+}
+
 /// What a change counts for each objective; nothing when it was ever cancelled.
 fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(ObjectiveKey, Instant, i64, i64)> {
-    let Some(end) = records.iter().position(|record| record.action == Action::Finished) else { return Vec::new() };
-    if records.iter().any(is_cancelled) {
-        return Vec::new();
-    }
-    let finished_at = records[end].time;
+    let Some(finish) = Finish::find(records).filter(|_| !records.iter().any(is_cancelled)) else { return Vec::new() };
     let last_said = |field: fn(&ChangeRecord) -> Option<&Name>| records.iter().rev().find_map(field);
     let Some(service) = last_said(|record| record.service.as_ref()).and_then(|id| portfolio.service_place(id)) else {
         return Vec::new();
@@ -208,16 +237,16 @@ fn contributions(records: &[ChangeRecord], portfolio: &Portfolio) -> Vec<(Object
     let customer = last_said(|record| record.customer.as_ref());
     let plans = portfolio.service(service).change_objectives.iter().map(|&objective| portfolio.objective(objective));
     plans
-        .filter(|plan| plan.agreement.in_force.contains(finished_at) && plan.agreement.concerns(customer))
+        .filter(|plan| plan.agreement.in_force.contains(finish.at) && plan.agreement.concerns(customer))
         .filter_map(|plan| {
-            let good = is_good(&plan.objective.indicator.signal, records, end)?;
-            Some((plan.key.clone(), finished_at, i64::from(good), 1))
+            let good = is_good(&plan.objective.indicator.signal, records, finish)?;
+            Some((plan.key.clone(), finish.at, i64::from(good), 1))
         })
         .collect()
 }
 
-/// Whether a change whose record at place `end` finished it is a good one; `None` when the signal does not count it.
-fn is_good(signal: &Signal, records: &[ChangeRecord], end: usize) -> Option<bool> {
+/// Whether a change that was finished then is a good one; `None` when the signal does not count it.
+fn is_good(signal: &Signal, records: &[ChangeRecord], finish: Finish) -> Option<bool> {
     match signal {
         Signal::ChangeSuccess => {
             let outcome = records.iter().rev().find_map(|record| record.outcome)?;
@@ -225,10 +254,10 @@ fn is_good(signal: &Signal, records: &[ChangeRecord], end: usize) -> Option<bool
         }
         Signal::ChangesOnTime => {
             // The plan that it was finished by: one that is moved afterwards cannot make it timely.
-            let (until, after) = records.split_at(end + 1);
+            let (until, after) = records.split_at(finish.known);
             let plan = |record: &ChangeRecord| record.planned_end;
             let planned_end = until.iter().rev().find_map(plan).or_else(|| after.iter().find_map(plan))?;
-            Some(records[end].time <= planned_end)
+            Some(finish.at <= planned_end)
         }
         Signal::EmergencyChangeShare => {
             let emergency = records.iter().rev().find_map(|record| record.emergency);
@@ -253,6 +282,8 @@ mod tests {
             planned_start: None,
             planned_end: None,
             approved_at: None,
+            resolved_at: None,
+            closed_at: None,
             emergency: None,
             service: Some("web".into()),
             customer: None,
@@ -279,6 +310,22 @@ mod tests {
         let undone = Contribution { total: -1, ..bad };
         let good = Contribution { good: 1, ..bad };
         assert_eq!(derived, [Derived::Contribution(undone), Derived::Contribution(good)]);
+    }
+
+    #[test]
+    fn r38_a_change_of_a_service_that_the_catalogue_lacks_is_told() {
+        let portfolio = crate::stage::publish::tests::portfolio("change_success", 0);
+        let named = |service: Option<&str>| ChangeRecord {
+            service: service.map(Name::from),
+            ..record(10, Action::Finished, Some(Outcome::Failed))
+        };
+        let mut stage = ChangeStage::default();
+        for (change, service) in [("C1", Some("web")), ("C2", Some("wbe")), ("C3", None)] {
+            stage.observe(change, named(service));
+        }
+        let told: Vec<_> =
+            stage.unassigned(&portfolio).map(|(name, service)| (&**name, service.map(|id| &**id))).collect();
+        assert_eq!(told, [("C2", Some("wbe")), ("C3", None)]);
     }
 
     /// The approved window (start, end, approved at) of records of `web`, whatever the order they come in.
@@ -312,22 +359,6 @@ mod tests {
     }
 
     fn says(approved_at: i64, record: ChangeRecord) -> ChangeRecord {
-    #[test]
-    fn r38_a_change_of_a_service_that_the_catalogue_lacks_is_told() {
-        let portfolio = crate::stage::publish::tests::portfolio("change_success", 0);
-        let named = |service: Option<&str>| ChangeRecord {
-            service: service.map(Name::from),
-            ..record(10, Action::Finished, Some(Outcome::Failed))
-        };
-        let mut stage = ChangeStage::default();
-        for (change, service) in [("C1", Some("web")), ("C2", Some("wbe")), ("C3", None)] {
-            stage.observe(change, named(service));
-        }
-        let told: Vec<_> =
-            stage.unassigned(&portfolio).map(|(name, service)| (&**name, service.map(|id| &**id))).collect();
-        assert_eq!(told, [("C2", Some("wbe")), ("C3", None)]);
-    }
-
         ChangeRecord { approved_at: Some(Instant(approved_at)), ..record }
     }
 
@@ -373,22 +404,55 @@ mod tests {
     fn r10_a_change_is_on_time_by_the_plan_that_it_was_finished_by() {
         let planned =
             |time, action, end| ChangeRecord { planned_end: Some(Instant(end)), ..record(time, action, None) };
-        let on_time = |records: &[ChangeRecord], end| is_good(&Signal::ChangesOnTime, records, end);
+        let on_time = |records: &[ChangeRecord]| {
+            is_good(&Signal::ChangesOnTime, records, Finish::find(records).expect("finished"))
+        };
         let finished = record(20, Action::Finished, None);
-        assert_eq!(on_time(std::slice::from_ref(&finished), 0), None, "without a plan nothing was promised");
-        assert_eq!(on_time(&[planned(1, Action::Planned, 20), finished.clone()], 1), Some(true), "at the very instant");
-        assert_eq!(on_time(&[planned(1, Action::Planned, 19), finished.clone()], 1), Some(false));
+        assert_eq!(on_time(std::slice::from_ref(&finished)), None, "without a plan nothing was promised");
+        assert_eq!(on_time(&[planned(1, Action::Planned, 20), finished.clone()]), Some(true), "at the very instant");
+        assert_eq!(on_time(&[planned(1, Action::Planned, 19), finished.clone()]), Some(false));
         let moved = [planned(1, Action::Planned, 19), planned(2, Action::Updated, 25), finished.clone()];
-        assert_eq!(on_time(&moved, 2), Some(true));
+        assert_eq!(on_time(&moved), Some(true));
         let moved_too_late = [planned(1, Action::Planned, 19), finished.clone(), planned(21, Action::Updated, 25)];
-        assert_eq!(on_time(&moved_too_late, 1), Some(false));
-        assert_eq!(on_time(&[finished, planned(21, Action::Updated, 25)], 0), Some(true), "told afterwards");
+        assert_eq!(on_time(&moved_too_late), Some(false));
+        assert_eq!(on_time(&[finished, planned(21, Action::Updated, 25)]), Some(true), "told afterwards");
+        // It was over at 20, as a record of 30 tells. The plan was moved at 25, which is afterwards.
+        let told_late = ChangeRecord { closed_at: Some(Instant(20)), ..planned(30, Action::Closed, 40) };
+        let moved_before_it_was_told = [planned(1, Action::Planned, 19), planned(25, Action::Updated, 40), told_late];
+        assert_eq!(on_time(&moved_before_it_was_told), Some(false));
+        assert_eq!(on_time(&moved_before_it_was_told[2..]), Some(true), "the one record is all that is known");
+    }
+
+    #[test]
+    fn r19_a_change_was_finished_when_the_first_record_shows_it_over() {
+        let shows = |time, state| ChangeRecord { state: Some(state), ..record(time, Action::Snapshot, None) };
+        let at = |records: &[ChangeRecord]| Finish::find(records).map(|finish| finish.at.0);
+        let (active, resolved) = (shows(10, TicketState::Active), shows(20, TicketState::Resolved));
+        let closed = shows(30, TicketState::Closed);
+        assert_eq!(at(std::slice::from_ref(&active)), None);
+        assert_eq!(at(&[record(10, Action::Started, None), record(20, Action::Snapshot, None)]), None, "no state");
+        assert_eq!(at(&[active.clone(), resolved.clone(), closed.clone()]), Some(20));
+        assert_eq!(at(&[active.clone(), closed.clone()]), Some(30));
+        for action in [Action::Finished, Action::Resolved, Action::Closed] {
+            assert_eq!(at(&[active.clone(), record(15, action, None), closed.clone()]), Some(15), "{action:?}");
+        }
+        // What the record itself says of it, in its own past.
+        let named = |resolved_at: Option<i64>, closed_at: Option<i64>| ChangeRecord {
+            resolved_at: resolved_at.map(Instant),
+            closed_at: closed_at.map(Instant),
+            ..closed.clone()
+        };
+        assert_eq!(at(&[active.clone(), named(Some(12), Some(25))]), Some(12));
+        assert_eq!(at(&[active.clone(), named(None, Some(25))]), Some(25));
+        assert_eq!(at(&[active, named(Some(31), None)]), Some(30), "a time ahead is no word");
+        assert_eq!(at(&[resolved, named(Some(12), None)]), Some(20), "the first record that shows it over has the say");
     }
 
     #[test]
     fn r10_a_change_is_an_emergency_if_that_was_said_last() {
         let said = |time, emergency| ChangeRecord { emergency, ..record(time, Action::Updated, None) };
-        let good = |records: &[ChangeRecord]| is_good(&Signal::EmergencyChangeShare, records, 0);
+        let finish = Finish { at: Instant(0), known: 1 };
+        let good = |records: &[ChangeRecord]| is_good(&Signal::EmergencyChangeShare, records, finish);
         let finished = record(0, Action::Finished, None);
         assert_eq!(good(std::slice::from_ref(&finished)), Some(true));
         assert_eq!(good(&[finished.clone(), said(1, Some(true))]), Some(false));
