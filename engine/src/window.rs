@@ -3,7 +3,8 @@
 //! In: a kind of window, a zone, and instants. Out: the half-open windows in which these instants lie. A calendar
 //! window starts where its first civil day starts, midnight by R1, and ends where the next one starts; so windows of
 //! one kind and zone tile the time axis, whatever the zone's clocks do at midnight. Rolling windows overlap: each ends
-//! where a civil day or an hour does, and each is the newest one from the end of the one before it until its own.
+//! where a civil day, an hour or a minute does, and each is the newest one from the end of the one before it until its
+//! own.
 
 use chrono::{Datelike, Days, Months, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
@@ -91,15 +92,15 @@ pub fn uncut_stretch(kind: WindowKind, zone: Tz, t: Instant) -> Window {
     Window { start: ends.start.max(starts.start - length), end: ends.end.min(starts.end - length) }
 }
 
-/// The hour of UTC or the civil day in which rolling windows that end with it are the newest.
+/// The minute or hour of UTC or the civil day in which rolling windows that end with it are the newest.
 fn turn_containing(every: Every, zone: Tz, t: Instant) -> Window {
-    match every {
-        Every::Day => window_containing(WindowKind::Day, zone, t),
-        Every::Hour => {
-            let start = Instant(t.0 - t.0.rem_euclid(Micros::HOUR.0));
-            Window { start, end: start + Micros::HOUR }
-        }
-    }
+    let length = match every {
+        Every::Day => return window_containing(WindowKind::Day, zone, t),
+        Every::Hour => Micros::HOUR,
+        Every::Minute => Micros::MINUTE,
+    };
+    let start = Instant(t.0 - t.0.rem_euclid(length.0));
+    Window { start, end: start + length }
 }
 
 /// The window whose first civil day is given; empty when the zone skips all its days.

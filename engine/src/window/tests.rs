@@ -158,7 +158,7 @@ fn r13_quarters_and_years_may_begin_with_any_month() {
 }
 
 #[test]
-fn r13_rolling_windows_end_with_each_day_or_hour() {
+fn r13_rolling_windows_end_with_each_day_hour_or_minute() {
     let berlin = zone("Europe/Berlin");
     let week = WindowKind::Rolling { length: Micros(7 * Micros::DAY.0), every: Every::Day };
     // At noon of 29 March 2026, which has 23 hours, the newest ends at 00:00+02:00 of the 30th, and it began 168 h
@@ -176,6 +176,13 @@ fn r13_rolling_windows_end_with_each_day_or_hour() {
     // Windows of 90 minutes start at each half hour and end at each full one, which is where they cut.
     let stretch = uncut_stretch(hours, Tz::UTC, at("2026-03-01T10:10:00Z"));
     assert_eq!(stretch, Window { start: at("2026-03-01T10:00:00Z"), end: at("2026-03-01T10:30:00Z") });
+    // The 90 seconds until each full minute start at each half minute.
+    let minutes = WindowKind::Rolling { length: Micros(90 * Micros::SECOND.0), every: Every::Minute };
+    let newest = window_containing(minutes, Tz::UTC, at("2026-03-01T10:00:00Z"));
+    assert_eq!(newest, Window { start: at("2026-03-01T09:59:30Z"), end: at("2026-03-01T10:01:00Z") });
+    assert_eq!(newest_from(minutes, Tz::UTC, newest), at("2026-03-01T10:00:00Z"));
+    let stretch = uncut_stretch(minutes, Tz::UTC, at("2026-03-01T10:00:40Z"));
+    assert_eq!(stretch, Window { start: at("2026-03-01T10:00:30Z"), end: at("2026-03-01T10:01:00Z") });
 }
 
 proptest! {
@@ -183,11 +190,15 @@ proptest! {
     fn r13_no_window_cuts_an_uncut_stretch(
         name in select(vec!["UTC", "Europe/Berlin", "America/Sao_Paulo", "Pacific/Apia", "Australia/Lord_Howe"]),
         seconds in 0_i64..4_000_000_000,
-        minutes in 60_i64..100_000,
+        halves in prop_oneof![2_i64..120, 120_i64..200_000],
         hourly in any::<bool>(),
     ) {
-        let every = if hourly || minutes < 1_440 { Every::Hour } else { Every::Day };
-        let length = Micros(minutes * Micros::MINUTE.0);
+        let every = match halves {
+            ..120 => Every::Minute,
+            _ if hourly || halves < 2_880 => Every::Hour,
+            _ => Every::Day,
+        };
+        let length = Micros(halves * Micros::MINUTE.0 / 2);
         let (zone, t) = (zone(name), Instant(seconds * Micros::SECOND.0));
         let kind = WindowKind::Rolling { length, every };
         let stretch = uncut_stretch(kind, zone, t);

@@ -620,6 +620,8 @@ pub enum WindowKind {
 /// When rolling windows end, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Every {
+    /// At each full minute of UTC.
+    Minute,
     /// At each full hour of UTC.
     Hour,
     /// At each end of a civil day.

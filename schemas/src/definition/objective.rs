@@ -85,17 +85,36 @@ fn window(node: &Node<'_>, problems: &mut Problems) -> Option<WindowKind> {
     Some(window)
 }
 
-/// A rolling window ends at each end of a day, or of an hour if it is told so or is shorter than a day.
+/// How long windows that end with each minute may be: a late event says each of them again that it lies in.
+const EVERY_MINUTE_MAX: Micros = Micros::DAY;
+
+/// A rolling window ends at each end of a day; of an hour or a minute if it is told so, or is shorter than a day or an
+/// hour.
 fn rolling_window(rolling: &Node<'_>, every: Option<Node<'_>>, problems: &mut Problems) -> Option<WindowKind> {
     let length = scalar::positive_duration(rolling, problems)?;
-    let default = if length < Micros::DAY { Every::Hour } else { Every::Day };
-    let every = word(every, &[("hour", Every::Hour), ("day", Every::Day)], default, problems);
-    let (least, shortest) = match every {
-        Every::Hour => (Micros::HOUR, "a duration of at least 1h: windows end at each full hour"),
-        Every::Day => (Micros::DAY, "a duration of at least 1d where windows end with each day; or every: hour"),
+    let default = match length {
+        _ if length < Micros::HOUR => Every::Minute,
+        _ if length < Micros::DAY => Every::Hour,
+        _ => Every::Day,
     };
-    if length < least {
-        problems.wrong(rolling, shortest);
+    let words = [("minute", Every::Minute), ("hour", Every::Hour), ("day", Every::Day)];
+    let every = word(every, &words, default, problems);
+    let (allowed, what) = match every {
+        Every::Minute => (
+            Micros::MINUTE..=EVERY_MINUTE_MAX,
+            "a duration of at least 1m, and of at most 1d where windows end with each minute",
+        ),
+        Every::Hour => (
+            Micros::HOUR..=Micros(i64::MAX),
+            "a duration of at least 1h where windows end with each hour; or every: minute",
+        ),
+        Every::Day => (
+            Micros::DAY..=Micros(i64::MAX),
+            "a duration of at least 1d where windows end with each day; or every: hour",
+        ),
+    };
+    if !allowed.contains(&length) {
+        problems.wrong(rolling, what);
         return None;
     }
     Some(WindowKind::Rolling { length, every })

@@ -541,7 +541,15 @@ fn limits_are_told() {
             "{rolling: 1d, first_month: 4}",
             "window.first_month: found 4, expected no such field: a rolling window has none",
         ),
-        ("{rolling: 59m}", "window.rolling: found \"59m\", expected a duration of at least 1h"),
+        (
+            "{rolling: 59s}",
+            "window.rolling: found \"59s\", expected a duration of at least 1m, and of at most 1d where",
+        ),
+        (
+            "{rolling: 25h, every: minute}",
+            "window.rolling: found \"25h\", expected a duration of at least 1m, and of at",
+        ),
+        ("{rolling: 59m, every: hour}", "window.rolling: found \"59m\", expected a duration of at least 1h"),
         ("{rolling: 23h, every: day}", "window.rolling: found \"23h\", expected a duration of at least 1d"),
         ("{rolling: month}", "window.rolling: found \"month\", expected a duration"),
         ("{rolling: 1d, every: week}", "window.every: found \"week\", expected when rolling windows end"),
@@ -555,6 +563,9 @@ fn limits_are_told() {
         ("{rolling: 30d}", rolling(Micros(30 * Micros::DAY.0), Every::Day)),
         ("{rolling: 1d, every: hour}", rolling(Micros::DAY, Every::Hour)),
         ("{rolling: 1h}", rolling(Micros::HOUR, Every::Hour)),
+        ("{rolling: 59m}", rolling(Micros(59 * Micros::MINUTE.0), Every::Minute)),
+        ("{rolling: 1m}", rolling(Micros::MINUTE, Every::Minute)),
+        ("{rolling: 1d, every: minute}", rolling(Micros::DAY, Every::Minute)),
     ] {
         assert_eq!(good(&window(written)).offerings["tested"].objectives[0].window, expected, "{written}");
     }
