@@ -80,6 +80,17 @@ fn questions_come_a_line_each_and_a_bad_one_is_named() {
 }
 
 #[test]
+fn r1_the_end_of_a_day_is_the_next_midnight_and_years_have_four_digits() {
+    let folder = folder();
+    let question = ["elapsed", "2026-12-28T24:00", "2026-12-29T24:00:00", "--format", "json"];
+    let expected = r#"{"from":"2026-12-28T23:00:00Z","until":"2026-12-29T23:00:00Z","elapsed_us":28800000000}"#;
+    assert_eq!(asked(folder.path(), &question).trim_end(), expected);
+    let at_the_end = asked_in_lines(folder.path(), &["due", "-"], "9999-12-31T20:00:00-05:00 1h\n");
+    let told = String::from_utf8_lossy(&at_the_end.stderr);
+    assert!(told.contains("it lies in the year 10000, which RFC 3339 cannot write"), "{told}");
+}
+
+#[test]
 fn a_month_is_printed_as_people_read_it() {
     let folder = folder();
     let shown = asked(folder.path(), &["show", "--month", "2026-12"]);
@@ -88,6 +99,17 @@ fn a_month_is_printed_as_people_read_it() {
     assert!(shown.ends_with("agreed: 172h on 22 days\n"), "{shown}");
     let rows: Vec<&str> = shown.lines().filter(|line| line.contains("own hours")).collect();
     assert!(rows.len() == 1 && rows[0].contains("Christmas Day"), "{shown}");
+    // Before its first version a calendar has no time, and no holidays either.
+    let (before, text) = (
+        tempfile::tempdir().expect("a folder"),
+        CALENDARS.replace("holidays:", "effective: {from: 2026-12-28}, holidays:"),
+    );
+    std::fs::write(before.path().join("calendars.yaml"), text).expect("a file");
+    std::fs::write(before.path().join("free.ics"), HOLIDAYS).expect("a file");
+    let shown = asked(before.path(), &["show", "--month", "2026-12"]);
+    // Monday the 28th to Thursday the 31st.
+    assert!(shown.ends_with("agreed: 32h on 4 days\n"), "{shown}");
+    assert!(shown.contains("no version") && !shown.contains("Christmas") && !shown.contains("own hours"), "{shown}");
     let next = asked(folder.path(), &["show", "--month", "2027-01"]);
     assert!(next.contains("version 2") && next.contains("09:00-17:00") && !next.contains("08:00"), "{next}");
 }

@@ -1,7 +1,7 @@
 //! The calendar that is asked: its versions, its compiled form, and its civil time.
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use chrono_tz::Tz;
 use plimsoll_engine::calendar::{self, Calendar};
 use plimsoll_engine::window::Window;
@@ -64,18 +64,32 @@ impl Chosen {
     /// What is expected.
     pub(super) fn instant(&self, text: &str) -> Result<Instant> {
         if let Some(instant) = Instant::parse_rfc3339(text) {
-            return Ok(instant);
+            return writable(instant);
         }
         let times = ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"];
         let time = times.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
-        let midnight = || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
-        match time.or_else(midnight) {
-            Some(local) => Ok(instant_of_local(self.version_on(local.date()).time_zone, local)),
+        let midnight = |day: &str| Some(NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
+        // The end of a day is the next midnight (R1).
+        let end_of = |day: &str| midnight(day)?.checked_add_days(Days::new(1));
+        let end = || text.strip_suffix("T24:00").or_else(|| text.strip_suffix("T24:00:00")).and_then(end_of);
+        match time.or_else(|| midnight(text)).or_else(end) {
+            Some(local) => writable(instant_of_local(self.version_on(local.date()).time_zone, local)),
             None => bail!(
                 "found {text:?}, expected a time such as 2026-03-02T08:00:00+01:00, or 2026-03-02T08:00 or 2026-03-02 \
                  in the calendar's zone"
             ),
         }
+    }
+}
+
+/// An instant that RFC 3339 can write.
+///
+/// # Errors
+/// When it lies beyond the years 0 to 9999.
+pub(super) fn writable(instant: Instant) -> Result<Instant> {
+    match instant.to_utc().year() {
+        0..=9999 => Ok(instant),
+        year => bail!("it lies in the year {year}, which RFC 3339 cannot write; ask for a time in the years 0 to 9999"),
     }
 }
 

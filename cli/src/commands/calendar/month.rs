@@ -60,10 +60,10 @@ fn of_day(chosen: &Chosen, day: NaiveDate) -> Vec<String> {
     if version.effective_from == Some(day) {
         lines.push(format!("version {}", version.version));
     }
-    if version.effective_until.is_some_and(|end| end <= day) {
+    let has_ended = version.effective_until.is_some_and(|end| end <= day);
+    if has_ended || version.effective_from.is_some_and(|from| day < from) {
         lines.push("no version".to_owned());
-    }
-    if version.exceptions.contains_key(&day) {
+    } else if version.exceptions.contains_key(&day) {
         lines.push("own hours".to_owned());
     } else if let Some(name) = version.holidays.get(&day) {
         lines.extend(wrapped(if name.is_empty() { "holiday" } else { name }));

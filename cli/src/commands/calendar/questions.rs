@@ -9,7 +9,7 @@ use plimsoll_schemas::definition::parse_duration;
 use plimsoll_schemas::{Instant, Micros};
 
 use super::Format;
-use super::chosen::{Chosen, in_hours};
+use super::chosen::{Chosen, in_hours, writable};
 
 /// A question in two words, and what is to be told of it.
 type Answer = fn(&Chosen, &str, &str) -> Result<Vec<Field>>;
@@ -65,7 +65,10 @@ pub(super) fn due(chosen: &Chosen, start: &str, amount: &str) -> Result<Vec<Fiel
     let start = chosen.instant(start)?;
     let amount = parse_duration(amount)
         .ok_or_else(|| anyhow!("found {amount:?}, expected a duration such as 4h, 1h 30m or 90s, at most 36500d"))?;
-    let due = chosen.time.due(start, amount).map_or(Value::Never, Value::Instant);
+    let due = match chosen.time.due(start, amount) {
+        Some(due) => Value::Instant(writable(due)?),
+        None => Value::Never,
+    };
     Ok(vec![
         Field { name: "start", value: Value::Instant(start) },
         Field { name: "amount", value: Value::Micros(amount.0) },
