@@ -43,8 +43,8 @@ impl Followed {
         }
     }
 
-    /// Replaces all changes from `from` on, as far as they are not forgotten. Returns the first and the last instant of those that differ; `None` when
-    /// none does.
+    /// Replaces all changes from `from` on, as far as they are not forgotten. Returns the first and the last instant of
+    /// those that differ; `None` when none does.
     pub fn restate(&mut self, from: Instant, changes: Vec<(Instant, Caused)>) -> Option<(Instant, Instant)> {
         let from = from.max(self.kept_from);
         let now: BTreeMap<Instant, Caused> = changes.into_iter().filter(|(at, _)| *at >= from).collect();

@@ -204,7 +204,8 @@ fn r24_a_composite_that_loses_a_part_takes_back_what_it_said_by_it_and_so_do_tho
     };
     let mut expected: Vec<_> = ["s2", "s4"].into_iter().flat_map(expected).collect();
     let mut found = said(&group.close(2, NOW, false));
-    (expected.sort(), found.sort());
+    expected.sort();
+    found.sort();
     assert_eq!(found, expected);
 }
 
