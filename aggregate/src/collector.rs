@@ -54,7 +54,8 @@ pub struct Recorded {
     pub epochs: VecDeque<RecordedEpoch>,
     /// The digest of the definitions to work by.
     pub definitions: String,
-    /// True when they are not the present ones, or further epochs follow under others.
+    /// True when they are not the present ones, or further epochs follow under others, or the state must be brought to
+    /// rest first.
     pub is_former: bool,
     /// True when the first of the epochs is the first under these definitions, and so tells them.
     pub is_change: bool,

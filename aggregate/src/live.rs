@@ -87,8 +87,10 @@ pub struct Pipeline {
     pub already_read: u64,
     /// Events from the future.
     pub clamped: u64,
-    /// Observations that came too late to be applied to a state.
+    /// Events and counts from before what is remembered.
     pub beyond_history: u64,
+    /// Observations that the next start applies.
+    pub deferred: u64,
     /// Tickets whose service the catalogue does not know (R38).
     pub unassigned: usize,
     /// The watermark; `None` before every partition was heard from.
@@ -206,7 +208,7 @@ impl Live {
             }
         }
         state.fall_due(group.due().take(DUE_SHOWN_MAX).map(|(at, key, _)| (objective_named(key), at)));
-        state.pipeline.beyond_history = group.beyond_history();
+        (state.pipeline.beyond_history, state.pipeline.deferred) = (group.beyond_history(), group.deferred());
         state.pipeline.unassigned = group.unassigned();
         let watermark = group.watermarks().watermark();
         state.pipeline.watermark = (watermark.0 != i64::MIN).then_some(watermark.min(tick));

@@ -130,13 +130,11 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
         family(text, name, "counter", help);
         let _ = writeln!(text, "{name} {count}");
     }
-    family(
-        text,
-        "plimsoll_observations_beyond_history",
-        "gauge",
-        "Observations that came too late to be applied to a state.",
-    );
-    let _ = writeln!(text, "plimsoll_observations_beyond_history {}", pipeline.beyond_history);
+    let (beyond, deferred) = ("plimsoll_observations_beyond_history", "plimsoll_observations_deferred");
+    family(text, beyond, "gauge", "Events and counts that came too late to be applied to what is remembered.");
+    let _ = writeln!(text, "{beyond} {}", pipeline.beyond_history);
+    family(text, deferred, "gauge", "Observations that came so late that they are applied at the next start.");
+    let _ = writeln!(text, "{deferred} {}", pipeline.deferred);
     family(text, "plimsoll_unassigned_tickets", "gauge", "Tickets whose service the catalogue does not know.");
     let _ = writeln!(text, "plimsoll_unassigned_tickets {}", pipeline.unassigned);
     if let Some(watermark) = pipeline.watermark {

@@ -65,6 +65,8 @@ pub struct Progress {
     pub epoch: i64,
     /// Per partition, the first offset that is not in the tables yet.
     pub offsets: HashMap<PartitionId, i64>,
+    /// How many observations the next start makes up for; told at the end alone.
+    pub deferred: u64,
 }
 
 /// See the head of this module.
@@ -91,7 +93,8 @@ impl Worker {
     ///
     /// What was recorded and not saved is to be replayed under the definitions by which it was folded. When these are
     /// others than `definitions`, this worker only finishes what they began (`is_former`): it is to be fed by their
-    /// sources, and the next one takes its state over as after a clean stop.
+    /// sources, and the next one takes its state over as after a clean stop. So it is when observations were deferred
+    /// and the stop was not clean, for what was recorded was folded without them.
     ///
     /// # Errors
     /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.
@@ -110,7 +113,7 @@ impl Worker {
         let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
         let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
         let rows = runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch - 1))?;
-        let recorded = Recorded::after(snapshot_epoch, rows, &current);
+        let mut recorded = Recorded::after(snapshot_epoch, rows, &current);
         let definitions = match recorded.definitions == current {
             true => definitions,
             false => Arc::new(runtime.block_on(definitions::recall(&lake, &recorded.definitions))?),
@@ -120,6 +123,7 @@ impl Worker {
             Some((_, bytes)) => LaneGroup::restore(portfolio, settings.lanes, &bytes)?,
             None => LaneGroup::new(portfolio, settings.lanes),
         };
+        recorded.is_former |= group.wants_rest();
         if snapshot_epoch == 0 {
             group.remember(micros(settings.remembered));
         }
@@ -147,16 +151,16 @@ impl Worker {
         })
     }
 
-    /// The last epoch of the state that it went on from, when there are objectives for which the single events until
-    /// then must be counted again, because their definition is new or was another one (R24). Then `forget_counts` is to
-    /// be called, and `recount` with all of them, ahead of anything else.
+    /// The last epoch of the state that it went on from, when the events until then must be taken again, for objectives or
+    /// services that are new or were defined in another way (R24), or for what was deferred (R22). Then `begin_recount` is
+    /// to be called, `recount` with all of them, and `end_recount`, ahead of anything else.
     pub fn wants_recount(&self) -> Option<i64> {
         self.group.wants_recount().then_some(self.next_epoch - 1)
     }
 
-    /// See `LaneGroup::forget_counts`.
-    pub fn forget_counts(&mut self) {
-        self.group.forget_counts();
+    /// See `LaneGroup::begin_recount`.
+    pub fn begin_recount(&mut self) {
+        self.group.begin_recount();
     }
 
     /// See `LaneGroup::recount`.
@@ -164,12 +168,18 @@ impl Worker {
         self.group.recount(events);
     }
 
+    /// See `LaneGroup::end_recount`.
+    pub fn end_recount(&mut self) {
+        self.group.end_recount();
+    }
+
     /// What it works by: its sources are to feed it.
     pub fn definitions(&self) -> &Definitions {
         &self.definitions
     }
 
-    /// True when it only finishes what was recorded under other definitions than the present ones.
+    /// True when it only finishes what was recorded, under other definitions than the present ones or without what was
+    /// deferred.
     pub fn is_former(&self) -> bool {
         self.recorded.is_former
     }
@@ -225,9 +235,10 @@ impl Worker {
         if !self.recorded.epochs.is_empty() {
             tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
         } else if self.next_epoch > 1 {
+            self.group.rest();
             self.writer.snapshot(self.next_epoch - 1, self.group.snapshot()?)?;
         }
-        let progress = self.writer.finish()?;
+        let progress = Progress { deferred: self.group.deferred(), ..self.writer.finish()? };
         on_progress(&progress);
         Ok(progress)
     }

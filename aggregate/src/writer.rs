@@ -258,7 +258,7 @@ fn carry_out(
         }
         Ok::<_, AggregateError>(())
     })?;
-    let progress = Progress { epoch: output.epoch, offsets: output.offsets };
+    let progress = Progress { epoch: output.epoch, offsets: output.offsets, deferred: 0 };
     live.committed(took + started.elapsed(), progress.clone());
     Ok(progress)
 }

@@ -6,7 +6,8 @@
 //! ```
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
 //! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
-//! that were recorded under former definitions are first finished under these, by a worker and a source of their own.
+//! that were recorded under former definitions are first finished under these, by a worker and a source of their own. When
+//! everything is read and observations were deferred, one more applies them.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -129,8 +130,8 @@ impl Pipeline {
     }
 }
 
-/// What there is to do: one worker after the other, each fed by the sources of its own definitions. All but the last
-/// only finish what was recorded under former definitions.
+/// What there is to do: one worker after the other, each fed by the sources of its own definitions, as if the process had
+/// been stopped and started between them.
 struct Work {
     settings: Settings,
     live: Arc<Live>,
@@ -146,18 +147,20 @@ impl Work {
         mut events: KafkaEvents,
         expected: Option<&BTreeSet<PartitionId>>,
     ) -> Result<Progress> {
-        while worker.is_former() {
-            let progress = self.feed(worker, events, None)?;
+        loop {
+            let is_former = worker.is_former();
+            let progress = self.feed(worker, events, expected.filter(|_| !is_former))?;
+            // Who stays up applies what was deferred at the next start; who is to end makes it good before.
+            let is_done = !is_former && (expected.is_none() || progress.deferred == 0);
+            if is_done || self.shutdown.is_requested() {
+                return Ok(progress);
+            }
             // Its consumer leaves the group before the next one joins.
             let former = self.source.present().take();
             drop(former);
-            if self.shutdown.is_requested() {
-                return Ok(progress);
-            }
             worker = self.open()?;
             events = self.subscribe(&worker)?;
         }
-        self.feed(worker, events, expected)
     }
 
     fn open(&self) -> Result<Worker> {
@@ -166,10 +169,16 @@ impl Work {
         let mut worker = Worker::open(worker.clone(), lake.clone(), definitions.clone(), live, runtime)?;
         let stored = &self.settings.stored;
         if let Some(last_epoch) = worker.wants_recount() {
-            tracing::info!(last_epoch, "counting stored events again, by definitions that are new or were edited");
-            worker.forget_counts();
-            let counted = stored.events(last_epoch, &mut |events| worker.recount(events));
-            counted.context("stored events cannot be counted again by definitions that are new or were edited")?;
+            tracing::info!(
+                last_epoch,
+                "taking stored events again: definitions are new or edited, or some came very late"
+            );
+            worker.begin_recount();
+            let taken = stored.events(last_epoch, &mut |events| worker.recount(events));
+            taken.context(
+                "stored events cannot be taken again, for definitions that are new or edited or very late events",
+            )?;
+            worker.end_recount();
         }
         self.live.take(&stored.newest());
         Ok(worker)

@@ -34,10 +34,6 @@ mod fold;
 #[cfg(test)]
 mod tests;
 
-/// How far an event's time may lie ahead of the clock before it is taken to be the clock's time: what two machines'
-/// clocks may differ by.
-pub const FUTURE_TOLERANCE: Micros = Micros(5 * 60 * 1_000_000);
-
 /// One part of the state: a set of tickets and a set of services.
 #[derive(Debug)]
 struct Lane {
@@ -71,6 +67,8 @@ pub struct LaneGroup {
     memory: Memory,
     /// Events that lie in time that is closed.
     closed_events: u64,
+    /// Whether no step follows, or, once it is restored, none had followed.
+    at_rest: bool,
 }
 
 /// The state of a lane group by names, so that it outlives its portfolio and its process.
@@ -82,6 +80,7 @@ struct LaneGroupSnapshot {
     watermarks: Watermarks,
     memory: Memory,
     closed_events: u64,
+    at_rest: bool,
 }
 
 /// A snapshot cannot be restored.
@@ -132,6 +131,7 @@ impl LaneGroup {
             watermarks: Watermarks::default(),
             memory: Memory::default(),
             closed_events: 0,
+            at_rest: true,
             portfolio,
         }
     }
@@ -169,27 +169,55 @@ impl LaneGroup {
         fold::fold(self, delivery, tick)
     }
 
-    /// Whether there are objectives that single events must be counted anew for: their definition is new or another one
-    /// than when the snapshot was taken. Then `forget_counts` is to be called, and `recount` with every event that was
-    /// accepted before, ahead of anything else.
+    /// Whether events that were accepted before are to be taken again: for objectives whose definition is new or another
+    /// one than when the snapshot was taken, for services that are new to the catalogue or whose checks are believed for a
+    /// shorter time now, and for observations that were deferred until the group was at rest. Then `begin_recount` is to
+    /// be called, `recount` with every event that was accepted before, and `end_recount`, ahead of anything else.
     pub fn wants_recount(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.services.recounting().is_empty())
+        self.lanes.iter().any(|lane| lane.services.wants_recount())
     }
 
-    /// Forgets what the objectives that want it counted of single events.
-    pub fn forget_counts(&mut self) {
+    /// Forgets what was counted and observed where it is to be taken again.
+    pub fn begin_recount(&mut self) {
         for lane in &mut self.lanes {
-            lane.services.forget_counts(&self.portfolio);
+            lane.services.begin_recount(&self.portfolio);
         }
     }
 
-    /// Counts events that were accepted before, in any order, for the objectives that want it.
+    /// Takes events that were accepted before, in any order, for the objectives and services that want it. Their times
+    /// are those by which they were counted: one from the future was taken to be from when it was read. While this goes
+    /// on all observations are kept, 8 bytes each.
     pub fn recount(&mut self, events: &EventBatch) {
         fold::recount(self, events);
     }
 
+    /// Says that all were taken.
+    pub fn end_recount(&mut self) {
+        for lane in &mut self.lanes {
+            lane.services.end_recount(&self.portfolio);
+        }
+    }
+
+    /// How many observations came too late to be applied before all are observed again, which the next group does that
+    /// is restored from a snapshot of this one at rest.
+    pub fn deferred(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.services.deferred()).sum()
+    }
+
+    /// Says that no step follows. Only a snapshot of a group at rest makes the next one take events again for what was
+    /// deferred: steps that were recorded after any other were made without, and a replay must find the same.
+    pub fn rest(&mut self) {
+        self.at_rest = true;
+    }
+
+    /// Whether observations were deferred, and this state was not left at rest.
+    pub fn wants_rest(&self) -> bool {
+        !self.at_rest && self.deferred() > 0
+    }
+
     /// Ends a step: moves the watermark and says what changed. The facts are sorted.
     pub fn close(&mut self, epoch: i64, tick: Instant, publish: bool) -> Facts {
+        self.at_rest = false;
         let watermark = self.watermarks.advance(tick);
         let step = Step { epoch, tick, watermark, publish, closed_until: self.memory.closed_until() };
         let mut facts = Facts::default();
@@ -321,6 +349,7 @@ impl LaneGroup {
             watermarks: self.watermarks.clone(),
             memory: self.memory,
             closed_events: self.closed_events,
+            at_rest: self.at_rest,
         };
         Ok(postcard::to_stdvec(&snapshot)?)
     }
@@ -337,11 +366,12 @@ impl LaneGroup {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
         refuse_the_past(&portfolio, &snapshot)?;
-        let known_until = snapshot.watermarks.watermark();
+        let heard_until = snapshot.watermarks.partitions().filter_map(|(_, progress)| progress.newest).max();
+        let at_rest = snapshot.at_rest;
         let lanes = snapshot.lanes.into_iter().map(|(seen, mut tickets, mut changes, services)| {
             tickets.touch_all();
             changes.touch_all();
-            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio, known_until) }
+            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio, heard_until, at_rest) }
         });
         let lanes = lanes.collect();
         let mut credits = snapshot.credits;
@@ -349,7 +379,8 @@ impl LaneGroup {
         let (mut watermelons, watermarks) = (snapshot.watermelons, snapshot.watermarks);
         watermelons.resume(&portfolio);
         let (memory, closed_events) = (snapshot.memory, snapshot.closed_events);
-        let mut group = LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, portfolio };
+        let mut group =
+            LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, at_rest, portfolio };
         group.catch_up();
         Ok(group)
     }

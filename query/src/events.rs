@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray
 use arrow_schema::ArrowError;
 use datafusion::arrow::compute::cast;
 use futures::TryStreamExt;
-use plimsoll_schemas::event::{ColumnType, EventBatch, EventColumn, event_schema};
+use plimsoll_schemas::event::{ColumnType, EventBatch, EventColumn, FUTURE_TOLERANCE, event_schema};
 
 use crate::error::QueryError;
 use crate::session::QueryService;
@@ -29,12 +29,18 @@ impl QueryService {
         Ok(days)
     }
 
-    /// The stored events of one of these days, each once, in no order: those of epochs up to and with the last one.
+    /// The stored events of one of these days, each once, in no order: those of epochs up to and with the last one. An
+    /// event from the future has the time at which it was read, as it was counted (R23).
     ///
     /// # Errors
     /// As `sql`.
     pub async fn events_of(&self, day: &str, last_epoch: i64) -> Result<Vec<EventBatch>, QueryError> {
-        let names = event_schema().fields().iter().map(|field| format!("\"{}\"", field.name())).collect::<Vec<_>>();
+        let latest = format!("recorded_at + INTERVAL '{} seconds'", FUTURE_TOLERANCE.0 / 1_000_000);
+        let column = |name: &str| match name == EventColumn::Time.name() {
+            true => format!("CASE WHEN \"{name}\" > {latest} THEN recorded_at ELSE \"{name}\" END AS \"{name}\""),
+            false => format!("\"{name}\""),
+        };
+        let names = event_schema().fields().iter().map(|field| column(field.name())).collect::<Vec<_>>();
         let names = names.join(", ");
         let question =
             format!("SELECT {names} FROM history.events WHERE date = DATE '{day}' AND epoch <= {last_epoch}");

@@ -23,9 +23,15 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use crate::Micros;
+
 /// The longest text that a column takes, in bytes. An id is much shorter; a longer text is a mapping to the wrong
 /// place.
 pub const TEXT_BYTES_MAX: usize = 4_096;
+
+/// How far an event's time may lie ahead of the clock before it is taken to be the clock's time: what two machines'
+/// clocks may differ by.
+pub const FUTURE_TOLERANCE: Micros = Micros(5 * 60 * 1_000_000);
 
 /// A word from a closed list, stored as its place in that list.
 pub trait Vocabulary: Copy + Sized + 'static {

@@ -13,5 +13,6 @@ mod real_data;
 mod recovery;
 mod rules;
 mod scenarios;
+mod stored;
 mod support;
 mod tables;

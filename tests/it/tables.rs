@@ -24,6 +24,9 @@ use tokio::runtime::{Builder, Runtime};
 /// The topic, and the name of the file that is mapped as its records are.
 const TOPIC: &str = "events.ndjson";
 
+/// The name of the lane group.
+const GROUP: &str = "test";
+
 /// Stack of the threads that plan questions, in bytes: views in views of a debug build.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -90,8 +93,33 @@ impl Tables {
         }
         inputs.push(Delivery::news(partition, until, Some(tick)));
         self.next_offset = until;
+        let mut worker = self.worker(definitions, tick);
+        if let Some(last_epoch) = worker.wants_recount() {
+            worker.begin_recount();
+            self.stored(last_epoch).iter().for_each(|events| worker.recount(events));
+            worker.end_recount();
+        }
+        let (sender, receiver) = channel();
+        inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
+        drop(sender);
+        worker.run(receiver, |_| {}).expect("an epoch");
+    }
+
+    /// Whether the next start would only finish what was recorded.
+    pub fn is_former(&self, definitions: &Definitions) -> bool {
+        self.worker(definitions, Instant(0)).is_former()
+    }
+
+    /// Puts another state in the place of the newest one.
+    pub fn change_state(&self, change: impl FnOnce(&[u8]) -> Vec<u8>) {
+        let newest = self.runtime.block_on(self.lake.newest_snapshot(GROUP)).expect("snapshots");
+        let (epoch, bytes) = newest.expect("a snapshot");
+        self.runtime.block_on(self.lake.put_snapshot(GROUP, epoch, change(&bytes).into())).expect("a place");
+    }
+
+    fn worker(&self, definitions: &Definitions, tick: Instant) -> Worker {
         let settings = WorkerSettings {
-            group: "test".to_owned(),
+            group: GROUP.to_owned(),
             lanes: 1,
             epoch_interval: Duration::from_hours(1),
             epoch_rows_max: EPOCH_ROWS_MAX,
@@ -102,15 +130,7 @@ impl Tables {
         };
         let (definitions, live) = (Arc::new(definitions.clone()), Arc::new(Live::default()));
         let threads = self.runtime.handle().clone();
-        let mut worker = Worker::open(settings, self.lake.clone(), definitions, live, threads).expect("a worker");
-        if let Some(last_epoch) = worker.wants_recount() {
-            worker.forget_counts();
-            self.stored(last_epoch).iter().for_each(|events| worker.recount(events));
-        }
-        let (sender, receiver) = channel();
-        inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
-        drop(sender);
-        worker.run(receiver, |_| {}).expect("an epoch");
+        Worker::open(settings, self.lake.clone(), definitions, live, threads).expect("a worker")
     }
 
     /// The rows of an answer, as it was known at an instant, or as it is.

@@ -17,14 +17,13 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::event::EventBatch;
-use plimsoll_schemas::table::AttainmentRow;
 
 use crate::commands::month;
+use crate::commands::run::Tables;
 use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
-use crate::pipeline::{Pipeline, Settings, Stored};
+use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 use crate::{definitions, doors};
@@ -87,12 +86,14 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let end = end_of(arguments.month);
     let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
+    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
     let settings = Settings {
         kafka,
         worker: worker_settings(end),
         definitions: found,
         lake,
-        stored: Box::new(Nothing),
+        stored: Box::new(stored),
         until_caught_up: true,
     };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
@@ -245,18 +246,5 @@ impl Teller {
 
     fn done(&self, line: &str) {
         println!("{}{line}", if self.is_terminal { "\r\x1b[K" } else { "" });
-    }
-}
-
-/// A demo starts without any tables.
-struct Nothing;
-
-impl Stored for Nothing {
-    fn newest(&self) -> Vec<AttainmentRow> {
-        Vec::new()
-    }
-
-    fn events(&self, _last_epoch: i64, _take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
-        Ok(())
     }
 }

@@ -175,11 +175,15 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
 }
 
 /// The tables, and where to wait for their answers.
-struct Tables {
-    lake: Lake,
-    service: Arc<QueryService>,
-    waiting: Handle,
-    questions: Handle,
+pub struct Tables {
+    /// The lake.
+    pub lake: Lake,
+    /// Answers what is small.
+    pub service: Arc<QueryService>,
+    /// Where to wait.
+    pub waiting: Handle,
+    /// Where questions compute.
+    pub questions: Handle,
 }
 
 impl Stored for Tables {

@@ -6,11 +6,11 @@ use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Int8Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::event::{
-    Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, TicketType, Vocabulary,
+    Action, EventBatch, EventColumn, EventKind, FUTURE_TOLERANCE, Outcome, Status, TicketState, TicketType, Vocabulary,
 };
 use plimsoll_schemas::{Instant, Micros};
 
-use super::{FUTURE_TOLERANCE, Folded, Lane, LaneGroup, lane_of};
+use super::{Folded, Lane, LaneGroup, lane_of};
 use crate::Name;
 use crate::dedup::{EventHash, source_seed};
 use crate::portfolio::{Portfolio, ServiceIndex};
@@ -69,15 +69,18 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     folded
 }
 
-/// Counts events anew; see `LaneGroup::recount`.
+/// Takes events anew; see `LaneGroup::recount`.
 pub fn recount(group: &mut LaneGroup, events: &EventBatch) {
     let mut rows = Rows::new(events);
     for row in 0..events.num_rows() {
         let Some(kind) = rows.kind(row) else { continue };
         let Some(service) = rows.service(&group.portfolio, row) else { continue };
         let lane = lane_of(rows.service_names.text(row).unwrap_or_default(), group.lanes.len());
-        let event = rows.counts(row, kind, Instant(rows.times.value(row)));
-        group.lanes[lane].services.recount(&group.portfolio, service, &event);
+        let (services, time) = (&mut group.lanes[lane].services, Instant(rows.times.value(row)));
+        if let Some((check, status)) = rows.observation(row, kind) {
+            services.reobserve(group.portfolio.service(service), service, check, time, status);
+        }
+        services.recount(&group.portfolio, service, &rows.counts(row, kind, time));
     }
 }
 
@@ -169,15 +172,21 @@ impl<'a> Rows<'a> {
     fn monitoring(&mut self, portfolio: &Portfolio, lanes: &mut [Lane], lane: usize, row: usize, time: Instant) {
         let Some(service) = self.service(portfolio, row) else { return };
         let plan = portfolio.service(service);
-        if !self.statuses.is_null(row)
-            && let Some(status) = Status::from_key(self.statuses.value(row))
-        {
-            let check = self.checks.key(row).map_or("", |key| self.check_names.value(key));
+        if let Some((check, status)) = self.observation(row, EventKind::Monitoring) {
             lanes[lane].services.observe(plan, service, check, time, status);
         }
         if !plan.event_objectives.is_empty() {
             self.count(portfolio, lanes, lane, row, EventKind::Monitoring, time);
         }
+    }
+
+    /// What a check saw; `None` when the row tells of none.
+    fn observation(&self, row: usize, kind: EventKind) -> Option<(&'a str, Status)> {
+        if kind != EventKind::Monitoring || self.statuses.is_null(row) {
+            return None;
+        }
+        let check = self.checks.key(row).map_or("", |key| self.check_names.value(key));
+        Some((check, Status::from_key(self.statuses.value(row))?))
     }
 
     /// Counts of tickets belong to the lane of their service, not of their ticket.

@@ -251,6 +251,7 @@ mod memory;
 mod redefined;
 mod reference;
 mod remembered;
+mod stored;
 mod versions;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {

@@ -56,8 +56,8 @@ pub struct ObjectiveState {
     newest: Window,
     /// The stretch into which something was last counted; most counting happens in order.
     last_stretch: Window,
-    /// The digest of the definition by which results were last stated.
-    stated_by: u64,
+    /// The digest of the definition by which results were last stated; `None` when it was left out of the definitions since.
+    stated_by: Option<u64>,
     /// What its open window may come to.
     outlook: Outlook,
     /// No window that is the newest before this is stated: it is not all remembered.
@@ -136,7 +136,7 @@ impl ObjectiveState {
             next_start: start,
             newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
-            stated_by: plan.digest,
+            stated_by: Some(plan.digest),
             outlook: Outlook::default(),
             stated_from: Instant(i64::MIN),
             told: (start, None),
@@ -171,7 +171,7 @@ impl ObjectiveState {
     /// Takes up a remembered state under a definition that may have changed since (R24): then every result is stated
     /// anew that stands on nothing that was forgotten. Returns whether it has changed.
     pub fn resume(&mut self, plan: &ObjectivePlan, closed_until: Instant) -> bool {
-        let is_changed = self.stated_by != plan.digest;
+        let is_changed = !self.is_stated_by(plan);
         if is_changed {
             self.begin_whole(plan, closed_until);
             self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
@@ -180,6 +180,16 @@ impl ObjectiveState {
             self.recent.as_deref_mut().into_iter().for_each(Recent::look_anew);
         }
         is_changed
+    }
+
+    /// Whether results were last stated by this very definition.
+    fn is_stated_by(&self, plan: &ObjectivePlan) -> bool {
+        self.stated_by == Some(plan.digest)
+    }
+
+    /// Says that the definitions lack it: should it return, events have passed it by.
+    pub fn leave(&mut self) {
+        self.stated_by = None;
     }
 
     /// Leaves out the windows that begin in time that is closed: not all that they stand on is remembered.
@@ -309,9 +319,9 @@ impl ObjectiveState {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
-        if self.stated_by != plan.digest {
+        if !self.is_stated_by(plan) {
             self.retract_all_but(&stated, from, plan, step, facts);
-            self.stated_by = plan.digest;
+            self.stated_by = Some(plan.digest);
         }
         spending
     }
@@ -351,7 +361,7 @@ impl ObjectiveState {
 
     /// Why a final result differs from what was said.
     fn reason(&self, plan: &ObjectivePlan) -> &'static str {
-        match self.stated_by == plan.digest {
+        match self.is_stated_by(plan) {
             true => "late_event",
             false if plan.agreement.restated => "retroactive_version",
             false => "definition_change",
@@ -490,7 +500,7 @@ impl ObjectiveState {
         (measured, judged): (&Measured, &Judged),
         touched: Option<Instant>,
     ) -> bool {
-        let is_as_stated = touched.is_none() && self.stated_by == plan.digest && !plan.objective.burn_rate_warnings;
+        let is_as_stated = touched.is_none() && self.is_stated_by(plan) && !plan.objective.burn_rate_warnings;
         let used_as_stated = |before: &Written| before.judged.budget_left_share == judged.budget_left_share;
         // Nothing more is used than when warnings were last looked at, and all of it was known then.
         if is_as_stated
@@ -510,7 +520,7 @@ impl ObjectiveState {
         }
         let left = judged.budget_left_share.map_or(i64::MAX, |left| left.0);
         let is_next_used_up = next.is_some_and(|share| left <= Share::WHOLE - share.0);
-        let is_changed = touched.is_some_and(|from| from <= said_until) || self.stated_by != plan.digest;
+        let is_changed = touched.is_some_and(|from| from <= said_until) || !self.is_stated_by(plan);
         plan.objective.burn_rate_warnings || is_next_used_up || is_changed
     }
 
@@ -547,8 +557,7 @@ impl ObjectiveState {
         // While a window is open, what is said of its breach depends on the target and on this alone.
         let of_breach =
             |written: &Written| (written.over, written.retracted, written.judged.verdict, written.breached_at);
-        let is_said =
-            !found.over && self.stated_by == plan.digest && before.as_ref().map(of_breach) == Some(of_breach(&now));
+        let is_said = !found.over && self.is_stated_by(plan) && before.as_ref().map(of_breach) == Some(of_breach(&now));
         let breach = if is_said { None } else { self.breaches.put(found.window.start, found.breach(plan)) };
         if let Some(entry) = breach {
             facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), None, entry, step));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plimsoll_schemas::definition::{CountRule, Signal, StateRule, Target};
+use plimsoll_schemas::definition::{CountRule, Evidence, Signal, StateRule, Target};
 use plimsoll_schemas::event::{EventKind, Status};
 use plimsoll_schemas::table::{OutageRow, TransitionRow};
 use plimsoll_schemas::{Instant, Micros};
@@ -34,6 +34,8 @@ struct ServiceEntry {
     maintenance: ApprovedWindows,
     /// The digest of the rule by which states were last read; `None` when the catalogue has lacked it since.
     read_by: Option<u64>,
+    /// Whether the stored events hold observations that were never taken: the catalogue lacked it then.
+    is_partial: bool,
     /// By the instant of the change.
     transitions: Ledger<Instant, Caused>,
     /// By the start of the outage: its end, its causes.
@@ -115,6 +117,8 @@ pub struct ServiceStage {
     absent: Absent,
     /// Objectives fed by single events of which what was counted is not what their definition counts now.
     recounting: BTreeSet<ObjectiveIndex>,
+    /// Services of which what was observed is not all that there is, or not as their rule reads it now.
+    reobserving: BTreeSet<ServiceIndex>,
     /// Nothing before this is counted any more.
     closed_until: Instant,
     /// Counts that came too late.
@@ -154,6 +158,7 @@ impl ServiceStage {
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
             absent: Absent::default(),
             recounting: BTreeSet::new(),
+            reobserving: BTreeSet::new(),
             closed_until: Instant(i64::MIN),
             beyond_history: 0,
             uninformed: BTreeSet::new(),
@@ -174,17 +179,24 @@ impl ServiceStage {
     }
 
     /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in
-    /// another way is read anew.
-    pub fn restore(snapshot: ServiceSnapshot, portfolio: &Portfolio, known_until: Instant) -> ServiceStage {
+    /// another way is read anew. `heard_until` is the newest event, `None` before any; `at_rest` says that observations
+    /// that were deferred are to be made up for now.
+    pub fn restore(
+        snapshot: ServiceSnapshot,
+        portfolio: &Portfolio,
+        heard_until: Option<Instant>,
+        at_rest: bool,
+    ) -> ServiceStage {
         let mut stage = ServiceStage::new(portfolio);
         (stage.closed_until, stage.beyond_history) = (snapshot.closed_until, snapshot.beyond_history);
         for (state, plan) in stage.objectives.iter_mut().zip(portfolio.objectives()) {
             state.begin_whole(plan, snapshot.closed_until);
         }
         let event_objectives = portfolio.services().iter().flat_map(|service| &service.event_objectives);
-        let begun = |index: &ObjectiveIndex| portfolio.objective(*index).agreement.in_force.start < known_until;
+        let begun = |index: &ObjectiveIndex| Some(portfolio.objective(*index).agreement.in_force.start) <= heard_until;
         stage.recounting = event_objectives.copied().filter(begun).collect();
         stage.uninformed = (0..portfolio.services().len() as u32).map(ServiceIndex).collect();
+        stage.services.iter_mut().for_each(|entry| entry.is_partial = heard_until.is_some());
         for (id, mut entry) in snapshot.services {
             match portfolio.service_place(&id) {
                 Some(place) => {
@@ -193,7 +205,7 @@ impl ServiceStage {
                     }
                     stage.services[place.0 as usize] = entry;
                 }
-                None => stage.absent.services.push((id, ServiceEntry { read_by: None, ..entry })),
+                None => stage.absent.services.push((id, ServiceEntry { read_by: None, is_partial: true, ..entry })),
             }
         }
         for (key, mut state) in snapshot.objectives {
@@ -204,7 +216,15 @@ impl ServiceStage {
                     }
                     stage.objectives[place.0 as usize] = state;
                 }
-                None => stage.absent.objectives.push((key, state)),
+                None => {
+                    state.leave();
+                    stage.absent.objectives.push((key, state));
+                }
+            }
+        }
+        for (place, (entry, plan)) in stage.services.iter().zip(portfolio.services()).enumerate() {
+            if entry.wants_observations(plan, at_rest) {
+                stage.reobserving.insert(ServiceIndex(place as u32));
             }
         }
         stage
@@ -228,16 +248,42 @@ impl ServiceStage {
         }
     }
 
-    /// The objectives of this stage of which single events must be counted anew, because their definition is new or
-    /// was another one when they were counted.
-    pub fn recounting(&self) -> &BTreeSet<ObjectiveIndex> {
-        &self.recounting
+    /// Whether single events must be counted anew for objectives, because their definition is new or was another one when
+    /// they were counted, or observed anew for services, because not all was, or another `stale_after` held then.
+    pub fn wants_recount(&self) -> bool {
+        !(self.recounting.is_empty() && self.reobserving.is_empty())
     }
 
-    /// Forgets what those objectives counted.
-    pub fn forget_counts(&mut self, portfolio: &Portfolio) {
+    /// Forgets what those objectives counted and what those services observed.
+    pub fn begin_recount(&mut self, portfolio: &Portfolio) {
         for &index in &self.recounting {
             self.objectives[index.0 as usize].forget_counts(portfolio.objective(index));
+        }
+        for &index in &self.reobserving {
+            let entry = &mut self.services[index.0 as usize];
+            entry.history.restate(entry.told_or_said_from());
+            entry.history.forget_observations();
+        }
+    }
+
+    /// Takes what a check saw, for those services alone.
+    pub fn reobserve(&mut self, plan: &ServicePlan, service: ServiceIndex, check: &str, time: Instant, status: Status) {
+        if self.reobserving.contains(&service) {
+            self.observe(plan, service, check, time, status);
+        }
+    }
+
+    /// Puts all that was observed again in its place. What is older than what is remembered is forgotten.
+    pub fn end_recount(&mut self, portfolio: &Portfolio) {
+        self.recounting.clear();
+        for index in std::mem::take(&mut self.reobserving) {
+            let entry = &mut self.services[index.0 as usize];
+            entry.is_partial = false;
+            entry.history.settle(&portfolio.service(index).rule);
+            let kept_from = entry.history.kept_from().unwrap_or(self.closed_until);
+            if kept_from > Instant(i64::MIN) {
+                entry.history.forget_before(kept_from);
+            }
         }
     }
 
@@ -339,9 +385,14 @@ impl ServiceStage {
         }
     }
 
-    /// How many observations and counts came too late to be applied.
+    /// How many counts came too late to be applied.
     pub fn beyond_history(&self) -> u64 {
-        self.beyond_history + self.services.iter().map(|entry| entry.history.beyond_history()).sum::<u64>()
+        self.beyond_history
+    }
+
+    /// How many observations came too late to be applied before all are observed again.
+    pub fn deferred(&self) -> u64 {
+        self.services.iter().map(|entry| entry.history.deferred()).sum()
     }
 
     /// Forgets what no window that is not closed stands on.
@@ -491,13 +542,25 @@ impl ServiceEntry {
     fn resume(&mut self, portfolio: &Portfolio, plan: &ServicePlan) -> bool {
         let is_changed = self.read_by != Some(plan.digest);
         if is_changed {
-            let said_from = self.transitions.iter().next().map(|(&at, _)| at);
-            let told_from = self.history.told_from();
+            let from = self.told_or_said_from();
             self.history.follow(followed(portfolio, plan));
-            self.history.read_anew(&plan.rule, said_from.into_iter().chain(told_from).min());
+            self.history.read_anew(&plan.rule, from);
             self.read_by = Some(plan.digest);
         }
         is_changed
+    }
+
+    /// The first instant of which anything was told, by any rule, or said.
+    fn told_or_said_from(&self) -> Option<Instant> {
+        let said_from = self.transitions.iter().next().map(|(&at, _)| at);
+        said_from.into_iter().chain(self.history.told_from()).min()
+    }
+
+    /// Whether the stored events are to be observed again.
+    fn wants_observations(&self, plan: &ServicePlan, at_rest: bool) -> bool {
+        let is_deferred = at_rest && self.history.deferred() > 0;
+        let wants = self.is_partial || is_deferred || self.history.must_observe_anew(&plan.rule);
+        wants && plan.rule.evidence != Evidence::Incidents
     }
 
     /// The instant from which states decide what counts from `from` on: short outages (R7) and held states (R4) begin

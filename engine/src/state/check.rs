@@ -61,7 +61,8 @@ pub enum Observed {
     Extended,
     /// States from this instant on may differ.
     ChangedFrom(Instant),
-    /// It contradicts a run whose single observations are no longer kept; it was not applied.
+    /// It contradicts a run whose single observations are no longer kept; it was not applied. Whoever observes all again,
+    /// and settles only then, applies it.
     BeyondHistory,
 }
 
@@ -125,7 +126,13 @@ impl CheckHistory {
         self.forget();
     }
 
-    /// Makes the runs of the kept observations anew. Older runs stay as they are, by the `stale_after` of their time.
+    /// Whether there are runs whose single observations are no longer kept.
+    pub fn has_frozen(&self) -> bool {
+        !self.frozen.is_empty()
+    }
+
+    /// Makes the runs of the kept observations anew. Older runs stay as they are, by the `stale_after` of their time: a
+    /// longer one is read from them all the same, for a shorter one all must be observed again.
     pub fn read_anew(&mut self, stale_after: Micros) {
         self.runs.clear();
         for &observation in &self.kept {

@@ -56,8 +56,10 @@ pub struct ServiceHistory {
     changed: Option<(Instant, Instant)>,
     /// How far states were read and results may have been stated.
     read_until: Option<Instant>,
-    /// Observations that came too late to be applied.
-    beyond_history: u64,
+    /// Observations that came too late to be applied before all are observed again.
+    deferred: u64,
+    /// The longest `stale_after` by which runs were made whose observations may no longer be kept.
+    runs_by: Micros,
     /// States before this are forgotten; `None` while none are.
     kept_from: Option<Instant>,
 }
@@ -81,7 +83,7 @@ impl ServiceHistory {
             Observed::Extended if self.read_until.is_some_and(|read| time < read) => self.touch(time, time),
             Observed::Extended => {}
             Observed::ChangedFrom(from) => self.touch(from, time),
-            Observed::BeyondHistory => self.beyond_history += 1,
+            Observed::BeyondHistory => self.deferred += 1,
         }
     }
 
@@ -175,9 +177,20 @@ impl ServiceHistory {
         self.kept_from
     }
 
-    /// How many observations came too late to be applied.
-    pub fn beyond_history(&self) -> u64 {
-        self.beyond_history
+    /// How many observations came too late to be applied before all are observed again.
+    pub fn deferred(&self) -> u64 {
+        self.deferred
+    }
+
+    /// Whether runs whose observations are no longer kept may lack the gaps that this rule finds in them.
+    pub fn must_observe_anew(&self, rule: &StateRule) -> bool {
+        rule.stale_after < self.runs_by && self.checks.iter().any(|(_, check)| check.has_frozen())
+    }
+
+    /// Forgets what checks observed, for all of it is to be observed again, in any order, before it is settled.
+    pub fn forget_observations(&mut self) {
+        self.checks.clear();
+        (self.deferred, self.runs_by) = (0, Micros::ZERO);
     }
 
     /// The first instant of which anything is known; `None` while nothing is.
@@ -210,6 +223,7 @@ impl ServiceHistory {
 
     /// Puts late observations in their place; to be called before `segments`.
     pub fn settle(&mut self, rule: &StateRule) {
+        self.runs_by = self.runs_by.max(rule.stale_after);
         for (_, check) in &mut self.checks {
             check.settle(rule.stale_after);
         }
@@ -220,6 +234,11 @@ impl ServiceHistory {
         for (_, check) in &mut self.checks {
             check.read_anew(rule.stale_after);
         }
+        self.restate(from);
+    }
+
+    /// Says that every state may differ from `from` on.
+    pub fn restate(&mut self, from: Option<Instant>) {
         from.into_iter().for_each(|from| self.touch(from, from));
     }
 

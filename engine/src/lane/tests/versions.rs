@@ -61,8 +61,9 @@ proptest! {
         let bytes = group.snapshot().expect("a snapshot");
         let mut group = LaneGroup::restore(portfolio_of(&text), lanes, &bytes).expect("it says that it is retroactive");
         prop_assert!(group.wants_recount());
-        group.forget_counts();
+        group.begin_recount();
         group.recount(&delivery(&numbered, 0, true).events);
+        group.end_recount();
         all.push(group.close(offset + 1, NOW, false));
         all.push(group.close(offset + 2, NOW, true));
         let found = results(&all);
@@ -118,8 +119,9 @@ fn r24_a_version_replaced_from_its_first_day_on_is_taken_back_whole() {
     let bytes = group.snapshot().expect("a snapshot");
     let text = with_version_two(UNTIL_THE_EIGHTH, "{from: 1970-01-01, until: 1970-01-08, retroactive: true}");
     let mut group = LaneGroup::restore(portfolio_of(&text), 1, &bytes).expect("retroactive");
-    group.forget_counts();
+    group.begin_recount();
     group.recount(&delivery(&events, 0, true).events);
+    group.end_recount();
     assert_eq!(
         day_zero(&group.close(2, NOW, true), "scores"),
         ["met 1/1 r2 retracted", "breached 0/1 r1", "retroactive_version"]
