@@ -90,7 +90,8 @@ struct Basis {
 pub struct Told {
     /// The probability that the window ends breached.
     pub breach_probability: Share,
-    /// When the budget is expected to be spent; `None` when that is not within the window.
+    /// When the budget is expected to be spent, or was; `None` when that is not within the window, and when the target
+    /// allows nothing.
     pub exhaustion_at: Option<Instant>,
 }
 
@@ -123,11 +124,14 @@ impl Outlook {
         reading: &mut Reading,
         before: impl Iterator<Item = &'a Outlook> + Clone,
     ) -> Option<Told> {
-        let past = reading.past(plan, policy);
         if sight.segment.end <= sight.now {
-            self.remember(plan.window_kind(), sight.segment.start, past);
+            self.remember(plan.window_kind(), sight.segment.start, reading.past(plan, policy));
             return None;
         }
+        let is_spent = sight.judged.budget_left.is_some_and(|left| left <= Micros::ZERO);
+        let spending = is_spent.then(|| reading.spending(plan, policy, sight.segment)).flatten();
+        let was_spent_at = spending.and_then(|spending| spending.spent_at);
+        let past = reading.past(plan, policy);
         let agreed = sight.measured.agreed;
         let basis = Basis {
             segment: sight.segment,
@@ -145,7 +149,8 @@ impl Outlook {
         let said = self.last.as_ref()?;
         let spent_at = said.spent_after.and_then(|after| plan.calendar.due(sight.segment.start, basis.passed + after));
         // Since the last step some time has passed.
-        Some(Told { breach_probability: said.probability, exhaustion_at: spent_at.map(|at| at.max(sight.now)) })
+        let exhaustion_at = was_spent_at.or(spent_at.map(|at| at.max(sight.now)));
+        Some(Told { breach_probability: said.probability, exhaustion_at })
     }
 
     /// What was seen in the windows before an instant, the newest first.

@@ -399,7 +399,8 @@ pub(super) const ATTAINMENT: &[Column] = &[
         "exhaustion_at",
         Time,
         OPTIONAL,
-        "forecast: when the error budget is expected to be spent (R29), UTC; null when that is not within the window",
+        "forecast: when the error budget is expected to be spent (R29), or was, UTC; null when that is not within the \
+         window",
     ),
     ("breached_at", Time, OPTIONAL, "when the target was out of reach, UTC; null unless breached"),
     (

@@ -197,6 +197,31 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
 }
 
 #[test]
+fn r29_a_budget_that_is_spent_tells_when_it_was() {
+    const MINUTE: i64 = 60_000_000;
+    let portfolio = portfolio("availability", 60);
+    let plan = &portfolio.objectives()[0];
+    // Down from 10:00 to 12:30. A day may be down for 144 min, which are spent at 12:24, minute 744.
+    let exhaustion_at = |now: i64| {
+        let edges = [(0, 600, State::Up), (600, 750, State::Down), (750, 1_440, State::Up)];
+        let states = edges.map(|(start, end, state)| {
+            let at = |minute: i64| Instant(minute.min(now) * MINUTE);
+            Segment { start: at(start), end: at(end), state, causes: Vec::new() }
+        });
+        let states: Vec<Segment> = states.into_iter().filter(|state| state.start < state.end).collect();
+        let (mut objective, mut facts) = (ObjectiveState::new(plan), Facts::default());
+        let known = &mut Known::new(&states, NO_MAINTENANCE);
+        objective.publish(plan, portfolio.grace(), &step(1, now * MINUTE, true), known, &mut facts);
+        facts.attainment[0].exhaustion_at
+    };
+    for now in [744, 745, 760, 1_400] {
+        assert_eq!(exhaustion_at(now), Some(Instant(744 * MINUTE)), "minute {now}");
+    }
+    assert!(exhaustion_at(740) >= Some(Instant(740 * MINUTE)), "it is not spent yet");
+    assert_eq!(exhaustion_at(599), None, "none of it is");
+}
+
+#[test]
 fn r29_a_forecast_is_the_same_however_often_it_was_asked_for() {
     const MINUTE: i64 = 60_000_000;
     let portfolio = portfolio("availability", 60);
