@@ -45,50 +45,50 @@ impl Bin {
 /// How many latencies lie in each bin; empty bins are not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
-    counts: BTreeMap<Bin, i64>,
+    counts: BTreeMap<Bin, i128>,
 }
 
 impl Histogram {
     /// Counts so many more in a bin, or fewer.
-    pub fn add(&mut self, bin: Bin, count: i64) {
+    pub fn add(&mut self, bin: Bin, count: i128) {
         let sum = self.counts.entry(bin).or_default();
-        *sum = sum.saturating_add(count);
+        *sum += count;
         if *sum == 0 {
             self.counts.remove(&bin);
         }
     }
 
     /// The bins with their counts, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Bin, i64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Bin, i128)> {
         self.counts.iter().map(|(bin, count)| (*bin, *count))
     }
 
     /// The latency that this share of all latencies does not exceed, as the head of this module says; `None` when
     /// nothing was counted.
     pub fn percentile(&self, share: Share) -> Option<Micros> {
-        let total: i128 = self.counts.values().map(|count| i128::from(*count)).sum();
+        let total: i128 = self.counts.values().sum();
         if total <= 0 {
             return None;
         }
         let wanted = i128::from(share.0) * total;
         let mut passed = 0;
-        let reaches = |(bin, count): (&Bin, &i64)| {
-            passed += i128::from(*count);
+        let reaches = |(bin, count): (&Bin, &i128)| {
+            passed += count;
             (passed * i128::from(Share::WHOLE) >= wanted).then(|| bin.last())
         };
         self.counts.iter().find_map(reaches)
     }
 }
 
-impl Extend<(Bin, i64)> for Histogram {
+impl Extend<(Bin, i128)> for Histogram {
     /// Adds what other histograms count.
-    fn extend<Counts: IntoIterator<Item = (Bin, i64)>>(&mut self, counts: Counts) {
+    fn extend<Counts: IntoIterator<Item = (Bin, i128)>>(&mut self, counts: Counts) {
         counts.into_iter().for_each(|(bin, count)| self.add(bin, count));
     }
 }
 
-impl FromIterator<(Bin, i64)> for Histogram {
-    fn from_iter<Counts: IntoIterator<Item = (Bin, i64)>>(counts: Counts) -> Histogram {
+impl FromIterator<(Bin, i128)> for Histogram {
+    fn from_iter<Counts: IntoIterator<Item = (Bin, i128)>>(counts: Counts) -> Histogram {
         let mut histogram = Histogram::default();
         histogram.extend(counts);
         histogram

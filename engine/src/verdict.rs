@@ -10,7 +10,8 @@
 //!
 //! For a segment that is over, `D` is what was measured and this is exactly `attainment < s`; for an open one it says
 //! that even an untroubled rest cannot mend it. `(1 - s) * D` is the error budget (R27). Everything is multiplied by
-//! 10^9, in which shares are integers, and held in i128, where nothing overflows.
+//! 10^9, in which shares are integers, and held in i128, where nothing overflows: counts are sums of records, each of which
+//! counts less than 10^19 things, and there is room for 10^10 of the largest in one window.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -237,7 +238,10 @@ fn to_micros(scaled: i128) -> Micros {
 /// is not positive.
 fn share_of(part: i128, whole: i128) -> Option<Share> {
     const LARGEST: i128 = 999_999_999 * WHOLE; // decimal(18,9) has nine digits before the point
-    (whole > 0).then(|| Share((part * WHOLE).div_euclid(whole).clamp(-LARGEST, LARGEST) as i64))
+    // Of what is so large, billionths are too small to be seen.
+    let fits = part.unsigned_abs() < i128::MAX.unsigned_abs() / WHOLE.unsigned_abs();
+    let (part, whole) = if fits { (part * WHOLE, whole) } else { (part, (whole / WHOLE).max(1)) };
+    (whole > 0).then(|| Share(part.div_euclid(whole).clamp(-LARGEST, LARGEST) as i64))
 }
 
 #[cfg(test)]

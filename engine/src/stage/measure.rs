@@ -14,6 +14,7 @@ use plimsoll_schemas::table::MeasureRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
+use super::publish::in_a_column;
 use super::{Contribution, Facts, Step};
 use crate::histogram::Bin;
 use crate::portfolio::{IndicatorPlan, ServicePlan};
@@ -25,7 +26,7 @@ use crate::window::{Window, window_containing, windows_between};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndicatorState {
     /// Counts that were not written yet, by the start of the day and the bin of the latency: (good, total), signed.
-    pending: BTreeMap<(Instant, Option<Bin>), (i64, i64)>,
+    pending: BTreeMap<(Instant, Option<Bin>), (i128, i128)>,
     /// The parts of the days that were written, by the start of the day.
     written: BTreeMap<Instant, Parts>,
     /// The start of the first day that is not over; `None` before any day was looked at.
@@ -44,7 +45,7 @@ impl IndicatorState {
     pub fn count(&mut self, plan: &IndicatorPlan, counted: Contribution) {
         let day = window_containing(WindowKind::Day, plan.time_zone, counted.at).start;
         let pending = self.pending.entry((day, counted.bin)).or_default();
-        *pending = (pending.0.saturating_add(counted.good), pending.1.saturating_add(counted.total));
+        *pending = (pending.0 + i128::from(counted.good), pending.1 + i128::from(counted.total));
     }
 
     /// Says that states from this instant on may differ.
@@ -102,10 +103,13 @@ impl IndicatorState {
 
     /// Writes what was counted since the last time.
     pub fn write_counts(&mut self, service: &ServicePlan, plan: &IndicatorPlan, step: &Step, facts: &mut Facts) {
-        for ((day, bin), counts) in std::mem::take(&mut self.pending) {
-            if counts != (0, 0) {
+        for ((day, bin), mut counts) in std::mem::take(&mut self.pending) {
+            // What no row can hold is said in several.
+            while counts != (0, 0) {
+                let (good, total) = (in_a_column(counts.0), in_a_column(counts.1));
                 let day = window_containing(WindowKind::Day, plan.time_zone, day);
-                facts.measures.push(row(service, plan, day, NOTHING, (bin, counts), step));
+                facts.measures.push(row(service, plan, day, NOTHING, (bin, (good, total)), step));
+                counts = (counts.0 - i128::from(good), counts.1 - i128::from(total));
             }
         }
     }

@@ -148,7 +148,7 @@ impl ObjectiveState {
     pub fn contribute(&mut self, plan: &ObjectivePlan, contribution: Contribution) {
         if plan.counts_levels() {
             // Also what was before this version: a ticket that was opened then may be open still.
-            self.tally.step(contribution.at, contribution.good, contribution.total);
+            self.tally.step(contribution.at, contribution.good.into(), contribution.total.into());
             self.touch(contribution.at);
             return;
         }
@@ -156,7 +156,7 @@ impl ObjectiveState {
             self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, contribution.at);
         }
         let Contribution { bin, good, total, .. } = contribution;
-        self.tally.count(self.last_stretch.start, bin, good, total);
+        self.tally.count(self.last_stretch.start, bin, good.into(), total.into());
         let bad = total.saturating_sub(good);
         if Allowed::of(&plan.objective).is_some() {
             self.recent.get_or_insert_default().count(&plan.calendar, contribution.at, bad, total);
@@ -702,6 +702,12 @@ fn finality(last: bool) -> Name {
     WORDS[usize::from(last)].clone()
 }
 
+/// A count as a column holds it: the largest or the least that it can, where it is beyond. Verdicts and shares stand on
+/// what was counted.
+pub(super) fn in_a_column(count: i128) -> i64 {
+    count.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
 fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
     let Written { window, segment, measured, judged, .. } = now;
@@ -743,8 +749,8 @@ fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> 
         excluded_us: measured.excluded.0,
         unknown_us: measured.unknown.0,
         agreed_us: measured.agreed.0,
-        good_count: measured.good_count,
-        total_count: measured.total_count,
+        good_count: in_a_column(measured.good_count),
+        total_count: in_a_column(measured.total_count),
         outage_count: measured.outage_count,
         longest_outage_us: measured.longest_outage.0,
         budget_us: judged.budget.map(i64::from),

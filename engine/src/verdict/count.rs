@@ -17,7 +17,6 @@
 
 use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, Target};
-use plimsoll_schemas::ratio::Share;
 
 use super::parts::{Measured, WHOLE};
 use super::{Judged, Value, Verdict, risk_share, share_of};
@@ -44,7 +43,7 @@ pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: boo
     let verdict = match &standing {
         None if objective.met_when_empty => Verdict::Met,
         None => Verdict::NoData,
-        Some(_) if measured.total_count < objective.min_sample => Verdict::InsufficientData,
+        Some(_) if measured.total_count < objective.min_sample.into() => Verdict::InsufficientData,
         Some(standing) if standing.kept && !over && is_level && standing.is_used_up(risk_share(objective)) => {
             Verdict::AtRisk
         }
@@ -55,7 +54,7 @@ pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: boo
     Judged {
         verdict,
         value: standing.as_ref().map(|standing| standing.value),
-        attainment: Share::of(measured.good_count, measured.total_count),
+        attainment: share_of(measured.good_count, measured.total_count),
         budget: None,
         budget_left: None,
         budget_left_share: standing.and_then(|standing| standing.left).and_then(|(left, all)| share_of(left, all)),
@@ -65,15 +64,15 @@ pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: boo
 
 /// `None` when nothing was measured (R11), and for a target that cannot be promised of counts: it is refused.
 fn standing(objective: &Objective, measured: &Measured) -> Option<Standing> {
-    let total = i128::from(measured.total_count);
-    let good = i128::from(measured.good_count);
+    let (good, total) = (measured.good_count, measured.total_count);
     let bad = total - good;
     let is_empty = measured.total_count <= 0;
     match (&objective.indicator.signal, objective.target) {
         (Signal::Throughput { per, .. }, Target::AtLeastCount(floor)) => {
             // A service that tells of zero things has a throughput of zero; of one that tells nothing nobody knows.
             let elapsed = i128::from(measured.elapsed.0);
-            let done = total * i128::from(per.0);
+            // More than can be held is more than any floor.
+            let done = total.saturating_mul(per.0.into());
             let kept = done >= i128::from(floor) * elapsed;
             let is_measured = measured.is_counted && elapsed > 0;
             is_measured.then(|| Standing { kept, value: count_of(done, elapsed), left: None })
@@ -82,11 +81,7 @@ fn standing(objective: &Objective, measured: &Measured) -> Option<Standing> {
         (_, Target::AtLeast(share)) => {
             let allowed = (WHOLE - i128::from(share.0)) * total;
             let left = allowed - bad * WHOLE;
-            Some(Standing {
-                kept: left >= 0,
-                value: Value::Share(Share::of(measured.good_count, measured.total_count)?),
-                left: Some((left, allowed)),
-            })
+            Some(Standing { kept: left >= 0, value: Value::Share(share_of(good, total)?), left: Some((left, allowed)) })
         }
         (_, Target::AtMost(share)) => {
             let allowed = i128::from(share.0) * total;

@@ -20,26 +20,26 @@ pub struct Levels {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Level {
     /// Open and not overdue.
-    pub in_time: i64,
+    pub in_time: i128,
     /// Open.
-    pub open: i64,
+    pub open: i128,
 }
 
 impl Level {
     /// Open and overdue.
-    pub fn overdue(self) -> i64 {
+    pub fn overdue(self) -> i128 {
         self.open - self.in_time
     }
 
     /// After a step of (in time, open).
-    pub fn after(self, (in_time, open): (i64, i64)) -> Level {
-        Level { in_time: self.in_time.saturating_add(in_time), open: self.open.saturating_add(open) }
+    pub fn after(self, (in_time, open): (i128, i128)) -> Level {
+        Level { in_time: self.in_time + in_time, open: self.open + open }
     }
 }
 
 impl Levels {
     /// The levels from `start` on, where `first` holds, with the steps after it in order.
-    pub fn new(start: Instant, first: Level, steps: impl Iterator<Item = (Instant, (i64, i64))>) -> Levels {
+    pub fn new(start: Instant, first: Level, steps: impl Iterator<Item = (Instant, (i128, i128))>) -> Levels {
         let mut levels = vec![(start, first)];
         let mut level = first;
         for (at, step) in steps {
@@ -57,14 +57,14 @@ impl Levels {
 
     /// The first instant at which more tickets than this were overdue; `None` when they never were.
     pub fn exceeds(&self, limit: i64) -> Option<Instant> {
-        self.first(|level| level.overdue() > limit)
+        self.first(|level| level.overdue() > i128::from(limit))
     }
 
     /// The first instant at which this share of a limit was used up (R28); `None` when it never was, and when the limit
     /// allows nothing.
     pub fn used_up(&self, share: Share, limit: i64) -> Option<Instant> {
         let wanted = i128::from(share.0) * i128::from(limit);
-        self.first(|level| limit > 0 && i128::from(level.overdue()) * WHOLE >= wanted)
+        self.first(|level| limit > 0 && level.overdue() * WHOLE >= wanted)
     }
 
     fn first(&self, wanted: impl Fn(Level) -> bool) -> Option<Instant> {

@@ -38,9 +38,9 @@ pub struct Measured {
     /// Something was counted, if only a zero.
     pub is_counted: bool,
     /// Good things counted.
-    pub good_count: i64,
+    pub good_count: i128,
     /// Things counted.
-    pub total_count: i64,
+    pub total_count: i128,
     /// The percentile of the latencies that were counted, as their histogram tells it; zero where none is wanted.
     pub percentile: Micros,
     /// Outages that touch the segment in agreed time, for at least the policy's `min_duration`.

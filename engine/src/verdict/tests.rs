@@ -585,9 +585,33 @@ fn r7_a_short_outage_takes_its_neighbours_state_if_both_agree() {
     );
 }
 /// Judges counts (good, total) of a segment that is over; `elapsed` is its agreed time.
-fn counted(signal: &Signal, target: Target, good_count: i64, total_count: i64, elapsed: Micros) -> Judged {
+fn counted(signal: &Signal, target: Target, good_count: i128, total_count: i128, elapsed: Micros) -> Judged {
     let sums = Measured { good_count, total_count, is_counted: true, elapsed, agreed: elapsed, ..Measured::default() };
     judge(&objective(signal.clone(), target), &sums, true)
+}
+
+#[test]
+fn r12_counts_are_judged_however_large_they_are() {
+    // Two records of 9 x 10^18 things, of which one is good: a half. Then a billion times as many, of which one thing more
+    // is good, and one less.
+    let (signal, third) = (Signal::Satisfaction { good_from: 4 }, |whole: i128| whole / 3);
+    let at_least = Target::AtLeast(Share(500_000_000));
+    let ask = |good, total| {
+        let judged = counted(&signal, at_least, good, total, Micros::HOUR);
+        (judged.verdict, judged.attainment, judged.budget_left_share)
+    };
+    let half = Some(Share(500_000_000));
+    for records in [2, 2_000_000_000] {
+        let total = 9_000_000_000_000_000_000 * records;
+        assert_eq!(ask(total / 2, total), (Verdict::Met, half, Some(Share(0))));
+        assert_eq!(ask(total / 2 - 1, total), (Verdict::Breached, Some(Share(499_999_999)), Some(Share(-1))));
+        // A third of what may be bad is left where two thirds are good, to a billionth.
+        let (_, _, left) = ask(total - third(total), total);
+        assert!(left.is_some_and(|left| (left.0 - 333_333_333).abs() <= 1), "{left:?}");
+    }
+    let signal = Signal::Throughput { kind: EventKind::Monitoring, per: Micros(36_500 * Micros::DAY.0) };
+    let judged = counted(&signal, Target::AtLeastCount(i64::MAX), 0, 18_000_000_000_000_000_000_000_000_000, Micros(1));
+    assert_eq!((judged.verdict, judged.value), (Verdict::Met, Some(Value::Count(i64::MAX))));
 }
 
 #[test]

@@ -197,6 +197,31 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
 }
 
 #[test]
+fn r12_a_sum_of_counts_beyond_a_column_is_judged_and_taken_back_exactly() {
+    let portfolio = portfolio("good_ratio", 60);
+    let plan = &portfolio.objectives()[0];
+    let objective = portfolio.services()[0].event_objectives[0];
+    let mut state = ObjectiveState::new(plan);
+    let mut told = |epoch: i64, counts: &[(i64, i64)]| {
+        for (good, total) in counts {
+            let (at, good, total) = (Instant(epoch), *good, *total);
+            state.contribute(plan, Contribution { objective, at, good, total, speaks: false, bin: None });
+        }
+        let mut facts = Facts::default();
+        let known = &mut Known::new(&[], NO_MAINTENANCE);
+        state.publish(plan, portfolio.grace(), &step(epoch, 100 * epoch, true), known, &mut facts);
+        let row = &facts.attainment[0];
+        (row.verdict.to_string(), row.attainment_ratio.map(|ratio| ratio.0), row.good_count, row.total_count)
+    };
+    const MANY: i64 = 9_000_000_000_000_000_000;
+    // Half of 18 x 10^18 is good. A column holds 9.22 x 10^18 at the most.
+    let half = ("at_risk".to_owned(), Some(Share(500_000_000)), MANY, i64::MAX);
+    assert_eq!(told(1, &[(MANY, MANY), (0, MANY)]), half);
+    // What turns out not to have been leaves no trace.
+    assert_eq!(told(2, &[(0, -MANY)]), ("met".to_owned(), Some(Share(Share::WHOLE)), MANY, MANY));
+}
+
+#[test]
 fn r29_a_budget_that_is_spent_tells_when_it_was() {
     const MINUTE: i64 = 60_000_000;
     let portfolio = portfolio("availability", 60);
