@@ -13,6 +13,7 @@
 //! cost; `lane` puts it together.
 
 pub mod attribution;
+pub mod backtest;
 pub mod budget;
 pub mod calendar;
 pub mod credit;

@@ -11,9 +11,9 @@ use arrow_array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArra
 use chrono::NaiveDate;
 use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
+use plimsoll_engine::backtest::{Compared, NotJudged, as_if_in_force, beside, in_force_of};
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format as AnswerFormat, Limits, QueryService, encode_batch};
-use plimsoll_schemas::civil::local_of_instant;
 use plimsoll_schemas::definition::{Agreement, Definitions};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventColumn;
@@ -73,15 +73,18 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     let history = History::open(arguments, threads)?;
     let Some(first) = history.first(&drafted)? else { bail!("there is no event to judge the draft by") };
-    drafted.agreements = since(drafted.agreements, arguments.from, first);
+    let laid_out = as_if_in_force(drafted.agreements, arguments.from, first, as_of);
+    for NotJudged { agreement, version, because } in &laid_out.not_judged {
+        eprintln!("warning: version {version} of {agreement} is not judged: {because}");
+    }
+    drafted.agreements = laid_out.agreements;
     let (mut draft, mut current) = (Judging::new(&drafted, as_of), Judging::new(&in_force, as_of));
     history.read(&drafted, &mut |delivery| {
         current.fold(delivery.clone())?;
         draft.fold(delivery)
     })?;
     draft.tell();
-    let pairs = beside(draft.finish().facts.attainment, current.finish().facts.attainment);
-    print(&pairs, arguments.format)?;
+    print(&beside(draft.finish().facts.attainment, &current.finish().facts.attainment), arguments.format)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,17 +101,6 @@ fn with_draft(folder: &Path, draft: &Path) -> Result<Definitions> {
 fn is_new(agreement: &Agreement, in_force: &Definitions) -> bool {
     let is_same = |known: &Agreement| known.id == agreement.id && known.version == agreement.version;
     !in_force.agreements.iter().any(is_same)
-}
-
-/// The newest version of each agreement, as if it had been in force from a day on.
-fn since(agreements: Vec<Agreement>, from: Option<NaiveDate>, first: Instant) -> Vec<Agreement> {
-    let mut newest: BTreeMap<String, Agreement> = BTreeMap::new();
-    for agreement in agreements {
-        let from = from.unwrap_or_else(|| local_of_instant(agreement.time_zone, first).date());
-        let agreement = Agreement { effective_from: from, effective_until: None, ..agreement };
-        newest.insert(agreement.id.clone(), agreement);
-    }
-    newest.into_values().collect()
 }
 
 /// Where events come from.
@@ -181,37 +173,28 @@ impl History<'_> {
     }
 }
 
-/// A window of the draft, and the same window of the agreement in force, if there is one.
-type Pair = (AttainmentRow, Option<AttainmentRow>);
+/// A result of the draft, and one that stands beside it, if there is one.
+type Pair<'a> = (&'a AttainmentRow, Option<&'a AttainmentRow>);
 
 /// One of the two.
-type Side = fn(&Pair) -> Option<&AttainmentRow>;
+type Side = for<'a> fn(&Pair<'a>) -> Option<&'a AttainmentRow>;
 
-/// What names a window of a promise: agreement or customer, service, objective, start, end.
-type Name = (Option<String>, String, String, Instant, Instant);
-
-/// Puts the windows of what is in force beside those of the draft: of the same agreement, or else of the same customer.
-fn beside(draft: Vec<AttainmentRow>, in_force: Vec<AttainmentRow>) -> Vec<Pair> {
-    let name = |of: Option<&str>, row: &AttainmentRow| -> Name {
-        (of.map(str::to_owned), row.service.to_string(), row.objective.to_string(), row.window_start, row.window_end)
-    };
-    let by_agreement = |row: &AttainmentRow| name(Some(&row.agreement), row);
-    let by_customer = |row: &AttainmentRow| name(row.customer.as_deref(), row);
-    let agreements: BTreeMap<Name, &AttainmentRow> = in_force.iter().map(|row| (by_agreement(row), row)).collect();
-    let customers: BTreeMap<Name, &AttainmentRow> = in_force.iter().map(|row| (by_customer(row), row)).collect();
-    let pair = |row: AttainmentRow| {
-        let found = agreements.get(&by_agreement(&row)).or_else(|| customers.get(&by_customer(&row)));
-        let found = found.map(|found| (*found).clone());
-        (row, found)
-    };
-    draft.into_iter().map(pair).collect()
+/// A line for each result of the draft and each that stands beside it.
+fn pairs(compared: &[Compared]) -> Vec<Pair<'_>> {
+    let mut pairs = Vec::new();
+    for Compared { draft, in_force } in compared {
+        pairs.extend(in_force.iter().map(|row| (draft, Some(row))));
+        pairs.extend(in_force.is_empty().then_some((draft, None)));
+    }
+    pairs
 }
 
-fn print(pairs: &[Pair], format: Format) -> Result<()> {
+fn print(compared: &[Compared], format: Format) -> Result<()> {
+    let pairs = &pairs(compared);
     let mut output = std::io::stdout().lock();
     match format {
         Format::Table => {
-            writeln!(output, "{}", counted(pairs.len(), "window"))?;
+            writeln!(output, "{}", counted(compared.len(), "window"))?;
             if !pairs.is_empty() {
                 output.write_all(&encode_batch(&for_people(pairs)?, AnswerFormat::Table)?)?;
             }
@@ -219,19 +202,19 @@ fn print(pairs: &[Pair], format: Format) -> Result<()> {
         Format::Json => output.write_all(&encode_batch(&columns(pairs)?, AnswerFormat::Json)?)?,
         Format::Csv => output.write_all(&encode_batch(&columns(pairs)?, AnswerFormat::Csv)?)?,
     }
-    summarise(pairs);
+    summarise(compared);
     Ok(())
 }
 
 /// How often each promise would have been kept and was, on standard error.
-fn summarise(pairs: &[Pair]) {
-    let mut promises: BTreeMap<(&str, &str, &str), Vec<&Pair>> = BTreeMap::new();
-    for pair in pairs {
-        promises.entry((&*pair.0.agreement, &*pair.0.service, &*pair.0.objective)).or_default().push(pair);
+fn summarise(compared: &[Compared]) {
+    let mut promises: BTreeMap<(&str, &str, &str), Vec<&Compared>> = BTreeMap::new();
+    for one in compared {
+        promises.entry((&*one.draft.agreement, &*one.draft.service, &*one.draft.objective)).or_default().push(one);
     }
-    for ((agreement, service, objective), pairs) in promises {
-        let draft = verdicts(pairs.iter().map(|(draft, _)| draft));
-        let in_force = verdicts(pairs.iter().filter_map(|(_, in_force)| in_force.as_ref()));
+    for ((agreement, service, objective), compared) in promises {
+        let draft = verdicts(compared.iter().map(|one| &one.draft));
+        let in_force = verdicts(in_force_of(compared.into_iter()).into_iter());
         eprintln!("{agreement}, {service}, {objective}: draft {draft}; in force {in_force}");
     }
 }
@@ -249,22 +232,34 @@ fn verdicts<'a>(rows: impl Iterator<Item = &'a AttainmentRow>) -> String {
 }
 
 /// What people read: values in words.
-fn for_people(pairs: &[Pair]) -> Result<RecordBatch> {
+fn for_people(pairs: &[Pair<'_>]) -> Result<RecordBatch> {
     let of_draft = |of: fn(&AttainmentRow) -> String| text(pairs, |(draft, _)| Some(of(draft)));
-    let of_other = |of: fn(&AttainmentRow) -> String| text(pairs, |(_, in_force)| in_force.as_ref().map(of));
+    let of_other = |of: fn(&AttainmentRow) -> String| text(pairs, |(_, in_force)| in_force.map(of));
     Ok(RecordBatch::try_from_iter([
         ("agreement", of_draft(|row| row.agreement.to_string())),
+        ("version", of_draft(|row| row.agreement_version.to_string())),
         ("service", of_draft(|row| row.service.to_string())),
         ("objective", of_draft(|row| row.objective.to_string())),
         ("window_start", time(pairs, |row| row.window_start)),
+        ("draft_segment", of_draft(segment)),
         ("draft_target", of_draft(|row| row.target.to_string())),
         ("draft_measured", of_draft(measured)),
         ("draft_verdict", of_draft(|row| row.verdict.to_string())),
         ("in_force", of_other(|row| row.agreement.to_string())),
+        ("in_force_version", of_other(|row| row.agreement_version.to_string())),
+        ("in_force_segment", of_other(segment)),
         ("in_force_target", of_other(|row| row.target.to_string())),
         ("in_force_measured", of_other(measured)),
         ("in_force_verdict", of_other(|row| row.verdict.to_string())),
     ])?)
+}
+
+/// The part of the window that is judged; empty when it is all of it.
+fn segment(row: &AttainmentRow) -> String {
+    match (row.segment_start, row.segment_end) {
+        (start, end) if (start, end) == (row.window_start, row.window_end) => String::new(),
+        (start, end) => format!("{start}/{end}"),
+    }
 }
 
 /// What was measured, in the unit of the target; empty when nothing was.
@@ -275,23 +270,30 @@ fn measured(row: &AttainmentRow) -> String {
 }
 
 /// What programs read: units in the names.
-fn columns(pairs: &[Pair]) -> Result<RecordBatch> {
+fn columns(pairs: &[Pair<'_>]) -> Result<RecordBatch> {
     let mut columns = vec![
         ("window_start".to_owned(), time(pairs, |row| row.window_start), false),
         ("window_end".to_owned(), time(pairs, |row| row.window_end), false),
         ("service".to_owned(), text(pairs, |(draft, _)| Some(draft.service.to_string())), false),
         ("objective".to_owned(), text(pairs, |(draft, _)| Some(draft.objective.to_string())), false),
     ];
-    let sides: [(&str, Side); 2] = [("draft", |pair| Some(&pair.0)), ("in_force", |pair| pair.1.as_ref())];
+    let sides: [(&str, Side); 2] = [("draft", |pair| Some(pair.0)), ("in_force", |pair| pair.1)];
     for (side, row_of) in sides {
         let words = |of: fn(&AttainmentRow) -> String| text(pairs, |pair| row_of(pair).map(of));
         let numbers = |of: fn(&AttainmentRow) -> Option<i64>| -> ArrayRef {
             Arc::new(Int64Array::from_iter(pairs.iter().map(|pair| row_of(pair).and_then(of))))
         };
+        let instants = |of: fn(&AttainmentRow) -> Instant| -> ArrayRef {
+            let times = pairs.iter().map(|pair| row_of(pair).map(|row| of(row).0));
+            Arc::new(TimestampMicrosecondArray::from_iter(times).with_timezone("UTC"))
+        };
         let ratios = pairs.iter().map(|pair| row_of(pair)?.value_ratio.map(|decimal| i128::from(decimal.0.0)));
         let ratios = Decimal128Array::from_iter(ratios).with_precision_and_scale(18, 9)?;
         for (name, column) in [
             ("agreement", words(|row| row.agreement.to_string())),
+            ("agreement_version", numbers(|row| Some(row.agreement_version.into()))),
+            ("segment_start", instants(|row| row.segment_start)),
+            ("segment_end", instants(|row| row.segment_end)),
             ("target", words(|row| row.target.to_string())),
             ("verdict", words(|row| row.verdict.to_string())),
             ("finality", words(|row| row.finality.to_string())),
@@ -307,11 +309,11 @@ fn columns(pairs: &[Pair]) -> Result<RecordBatch> {
     Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
-fn text(pairs: &[Pair], of: impl Fn(&Pair) -> Option<String>) -> ArrayRef {
+fn text(pairs: &[Pair<'_>], of: impl Fn(&Pair<'_>) -> Option<String>) -> ArrayRef {
     Arc::new(StringArray::from_iter(pairs.iter().map(of)))
 }
 
-fn time(pairs: &[Pair], of: impl Fn(&AttainmentRow) -> Instant) -> ArrayRef {
+fn time(pairs: &[Pair<'_>], of: impl Fn(&AttainmentRow) -> Instant) -> ArrayRef {
     let times = pairs.iter().map(|(draft, _)| of(draft).0);
     Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))
 }

@@ -220,6 +220,7 @@ impl ObjectiveState {
             // Whether it counts levels cannot be known.
             None => {}
         }
+        self.bad = self.bad.split_off(&first);
         self.breaches.forget_before(&first);
         self.warnings.forget_before(&of_window(first).start);
         self.attributions.forget_before(first);
