@@ -21,6 +21,19 @@ fn examples() -> String {
 }
 
 #[test]
+fn the_page_shows_all_commands() {
+    let page = std::fs::read_to_string(repository("docs/reference/command-line.md")).expect("the page");
+    let shown = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let told = String::from_utf8(run(&["--help"]).stdout).expect("text");
+    let commands = |text: &str| -> Vec<String> {
+        let lines = text.lines().skip_while(|line| *line != "Commands:").take_while(|line| !line.is_empty());
+        lines.filter(|line| !line.starts_with("  help ")).map(str::to_owned).collect()
+    };
+    assert!(commands(&told).len() > 9, "{told}");
+    assert_eq!(commands(shown), commands(&told));
+}
+
+#[test]
 fn wrong_usage_exits_2() {
     fails(&["demo", "--sed", "1"], 2, "unexpected argument '--sed'");
     fails(&["demo", "--month", "2026-13"], 2, "expected a month such as 2026-10");
@@ -80,6 +93,10 @@ fn missing_things_exit_1_and_are_named() {
     fails(&["check", "--definitions", "nowhere"], 1, "cannot read the definitions folder nowhere");
     fails(&["judge", "-d", &examples(), "-e", "nowhere.ndjson"], 1, "nowhere.ndjson");
     fails(&["backtest", "nowhere.yaml", "-d", &examples(), "-e", "x"], 1, "cannot read the draft nowhere.yaml");
+    let gate =
+        ["gate", "-d", &examples(), "-e", "x", "--service", "web", "--from", "2999-01-01", "--until", "2999-01-02"];
+    let customer = "found the customer nobody, expected one that is defined: ";
+    fails(&[&gate[..], &["--customer", "nobody"]].concat(), 1, customer);
     fails(&["sql", "--lake", "nowhere", "SELECT 1"], 1, "nowhere");
     fails(&["query", "--lake", "nowhere"], 1, "nowhere");
     let known = "choose one of 24x7, business-hours, night-shift with --calendar";

@@ -85,6 +85,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     arguments.check(as_of)?;
     let definitions = definitions::read(&arguments.definitions)?;
+    if let Some(customer) = arguments.customer.as_ref().filter(|id| !definitions.customers.contains_key(*id)) {
+        let known: Vec<&str> = definitions.customers.keys().map(String::as_str).collect();
+        bail!("found the customer {customer}, expected one that is defined: {}", known.join(", "));
+    }
     let mut judging = Judging::new(&definitions, as_of);
     read_files(&definitions, &arguments.events, |delivery| judging.fold(delivery))?;
     judging.tell();
