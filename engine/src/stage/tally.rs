@@ -2,8 +2,8 @@
 //!
 //! Counts lie at the start of the longest stretch around them that no window cuts, so a window is a sum over few of
 //! them; those of latencies whose percentile is wanted lie there bin by bin. Steps of levels lie at their own instants,
-//! and every step since the first is part of a level. All are signed: what turns out not to have been is subtracted. Sums are
-//! in 128 bits, for one record may count as many things as fit into 64.
+//! and every step since the first is part of a level. All are signed: what turns out not to have been is subtracted.
+//! Sums are in 128 bits, for one record may count as many things as fit into 64.
 
 use std::collections::BTreeMap;
 
