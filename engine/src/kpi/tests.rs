@@ -4,6 +4,8 @@ use plimsoll_schemas::definition::{File, load};
 
 use super::*;
 
+mod naive;
+
 const PAGE: &str = include_str!("../../../docs/rules/r35-kpis.md");
 
 fn instant(text: &str) -> Instant {

@@ -187,10 +187,14 @@ spec: {topics: [t], lateness: 1h}
 
 const HOUR: i64 = 3_600_000_000;
 
+/// Tickets from this number on are outages of `web` and `mail` in turn.
+const OUTAGES: u8 = 250;
+
 /// An event of the small world: what happens in which half hour.
 #[derive(Clone, Copy, Debug)]
 enum Happening {
     Probe(i64, Status),
+    /// Tickets with odd numbers, and those from [`OUTAGES`] on, are outages.
     Ticket(i64, u8, Action),
     Score(i64, i64),
     Change(i64, u8, Said),
@@ -231,6 +235,20 @@ impl Happening {
         }
     }
 
+    /// The same so many half hours later.
+    fn later(self, by: i64) -> Happening {
+        match self {
+            Happening::Probe(time, status) => Happening::Probe(time + by, status),
+            Happening::Ticket(time, ticket, action) => Happening::Ticket(time + by, ticket, action),
+            Happening::Score(time, score) => Happening::Score(time + by, score),
+            Happening::Change(time, change, Said::Planned(start, end)) => {
+                Happening::Change(time + by, change, Said::Planned(start + by, end + by))
+            }
+            Happening::Change(time, change, said) => Happening::Change(time + by, change, said),
+            Happening::Check(time, service, status) => Happening::Check(time + by, service, status),
+        }
+    }
+
     /// When it happens, in half hours.
     fn time(self) -> i64 {
         match self {
@@ -246,8 +264,11 @@ impl Happening {
 mod attributions;
 mod composites;
 mod counts;
+mod gated;
+mod laws;
 mod levels;
 mod memory;
+mod naive;
 mod redefined;
 mod reference;
 mod remembered;
@@ -279,6 +300,7 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     let (mut starts, mut ends) = (TimestampMicrosecondBuilder::new(), TimestampMicrosecondBuilder::new());
     let mut emergencies = BooleanBuilder::new();
     let (mut kinds, mut states, mut actions, mut types) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut outcomes = Vec::new();
     for &(number, happening) in events {
         ids.append_value(number.to_string());
         let time = happening.time();
@@ -298,7 +320,9 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
             _ => None,
         });
         let (ticket, action, outage) = match happening {
-            Happening::Ticket(_, ticket, action) => (Some(format!("T{ticket}")), Some(action), Some(ticket % 2 == 1)),
+            Happening::Ticket(_, ticket, action) => {
+                (Some(format!("T{ticket}")), Some(action), Some(ticket % 2 == 1 || ticket >= OUTAGES))
+            }
             Happening::Change(_, change, said) => (Some(format!("C{change}")), Some(said.action()), None),
             _ => (None, None, None),
         };
@@ -307,6 +331,10 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
         outages.append_option(outage);
         types.push(match happening {
             Happening::Ticket(time, ..) if time % 3 == 0 => Some((time % 2) as i8),
+            _ => None,
+        });
+        outcomes.push(match happening {
+            Happening::Change(time, _, Said::Finished) => Some((time % 2) as i8),
             _ => None,
         });
         // What else there is to say follows from the hour, so that the same happening always says the same.
@@ -349,9 +377,8 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     ] {
         columns[column as usize] = array;
     }
-    for column in [EventColumn::State, EventColumn::Outcome] {
-        columns[column as usize] = words(column, vec![None; rows]);
-    }
+    columns[EventColumn::State as usize] = words(EventColumn::State, vec![None; rows]);
+    columns[EventColumn::Outcome as usize] = words(EventColumn::Outcome, outcomes);
     let batch = RecordBatch::try_new(event_schema(), columns).expect("the event schema");
     Delivery {
         partition: PartitionId { topic: "t".into(), partition: 0 },

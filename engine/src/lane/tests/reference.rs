@@ -18,12 +18,12 @@ pub(super) const WEEK: usize = 7 * DAY;
 /// Silence of so many half hours makes `web` unknown.
 const STALE: i64 = 4;
 /// Terms of the agreement: notice and cap in half hours, and the half hours of force majeure.
-const NOTICE: i64 = 24;
-const CAP: usize = 10;
+pub(super) const NOTICE: i64 = 24;
+pub(super) const CAP: usize = 10;
 const FORCE_MAJEURE: std::ops::Range<usize> = DAY + 13..DAY + 18;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Tick {
+pub(super) enum Tick {
     Unknown,
     Down,
     Degraded,
@@ -101,7 +101,7 @@ spec:
 }
 
 /// What `web` was in each half hour before `now`.
-fn states(events: &[Happening], now: usize) -> Vec<Tick> {
+pub(super) fn states(events: &[Happening], now: usize) -> Vec<Tick> {
     let mut results: Vec<(i64, Status)> = events
         .iter()
         .filter_map(|event| if let Happening::Probe(time, status) = *event { Some((time, status)) } else { None })
@@ -128,7 +128,7 @@ fn states(events: &[Happening], now: usize) -> Vec<Tick> {
 }
 
 /// Each run of `down` shorter than this in the state around it, if that is the same and known on both sides.
-fn smoothed(states: &[Tick], min_outage: usize) -> Vec<Tick> {
+pub(super) fn smoothed(states: &[Tick], min_outage: usize) -> Vec<Tick> {
     let mut smooth = states.to_vec();
     for start in 0..states.len() {
         if states[start] != Tick::Down || start == 0 || states[start - 1] == Tick::Down {
@@ -145,14 +145,14 @@ fn smoothed(states: &[Tick], min_outage: usize) -> Vec<Tick> {
 
 /// The half hours for which a change is approved in time, change by change: what its last plan says, if it was approved
 /// after that and early enough, and if it is neither cancelled nor, by the last word, an emergency.
-fn maintained(events: &[Happening]) -> Vec<bool> {
+pub(super) fn maintained(events: &[Happening]) -> Vec<bool> {
     let mut changes: BTreeMap<u8, Vec<(i64, Said)>> = BTreeMap::new();
     for event in events {
         if let Happening::Change(time, change, said) = *event {
             changes.entry(change).or_default().push((time, said));
         }
     }
-    let mut maintained = vec![false; WEEK];
+    let mut maintained = vec![false; 2 * WEEK];
     for mut records in changes.into_values() {
         let order = |said: &Said| match *said {
             Said::Planned(start, end) => (0, start, end),
@@ -178,7 +178,7 @@ fn maintained(events: &[Happening]) -> Vec<bool> {
         let cancelled = records.iter().any(|(_, said)| matches!(said, Said::Cancelled));
         let (Some((start, end)), Some(approved)) = (plan, approved) else { continue };
         if !cancelled && !emergency && approved + NOTICE <= start {
-            (start..end).filter(|tick| *tick < WEEK as i64).for_each(|tick| maintained[tick as usize] = true);
+            (start..end).for_each(|tick| maintained[tick as usize] = true);
         }
     }
     maintained
@@ -231,18 +231,6 @@ fn expected(events: &[Happening], policies: Policies, day: usize, now: usize) ->
     (parts, (measured > 0).then(|| good * 1_000_000_000 / total))
 }
 
-/// The same event as it happens in this world.
-fn in_2001(event: Happening) -> Happening {
-    match event {
-        Happening::Probe(time, status) => Happening::Probe(time + EPOCH, status),
-        Happening::Change(time, change, Said::Planned(start, end)) => {
-            Happening::Change(time + EPOCH, change, Said::Planned(start + EPOCH, end + EPOCH))
-        }
-        Happening::Change(time, change, said) => Happening::Change(time + EPOCH, change, said),
-        other => other,
-    }
-}
-
 fn half_hours(row: &AttainmentRow) -> [usize; 5] {
     [row.good_us, row.bad_us, row.degraded_us, row.excluded_us, row.unknown_us]
         .map(|time| usize::try_from(time * 2 / HOUR).expect("not negative"))
@@ -268,7 +256,7 @@ proptest! {
         let events: Vec<Happening> = relevant.filter(|event| event.time() <= now as i64).collect();
         let tick = Instant((EPOCH + now as i64) * HOUR / 2);
         let mut group = LaneGroup::new(world(), 1);
-        let numbered: Vec<_> = events.iter().copied().map(in_2001).enumerate().collect();
+        let numbered: Vec<_> = events.iter().map(|event| event.later(EPOCH)).enumerate().collect();
         group.fold(&delivery(&numbered, 0, true), tick);
         let rows = group.close(1, tick, true).attainment;
         prop_assert_eq!(rows.len(), Policies::all().len() * now.min(WEEK).div_ceil(DAY));
