@@ -7,6 +7,8 @@ use crate::calendar::AGREED_FROM;
 use crate::state::service::Segment;
 use crate::verdict::stretches;
 
+mod rules_page;
+
 const MINUTE: i64 = Micros::MINUTE.0;
 const HOUR: i64 = Micros::HOUR.0;
 const DAY: i64 = Micros::DAY.0;
@@ -294,20 +296,6 @@ fn r27_when_the_budget_is_spent_at_the_present_burn() {
         let at = MINUTE + 43 * MINUTE + 11_940_000;
         assert_eq!(course.spending().and_then(|spending| spending.spent_at), Some(Instant(at)));
         assert_eq!(course.used_up(Share(Share::WHOLE)), None, "but too little is known for a warning");
-    });
-}
-
-#[test]
-fn r27_the_page_of_burn_rates() {
-    use State::{Down, Up};
-    // The worked example: down on the 10th from 12:00 until 12:02, seen at 12:30. A thirtieth of the hour is bad.
-    let noon = 9 * DAY + 12 * HOUR;
-    let course = [(Up, noon), (Down, noon + 2 * MINUTE), (Up, noon + 30 * MINUTE)];
-    month("90 %", &course, |course| {
-        let spending = course.spending().expect("a budget");
-        assert_eq!(spending.burn_rates[2], Some(Share(33_333_333_333)));
-        // 1,236 min are 20 h 36 min: the next day at 09:06.
-        assert_eq!(spending.spent_at, Some(Instant(10 * DAY + 9 * HOUR + 6 * MINUTE)));
     });
 }
 

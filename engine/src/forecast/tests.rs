@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod rules_page;
+
 const MINUTE: i64 = Micros::MINUTE.0;
 const DAY: i64 = Micros::DAY.0;
 

@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::portfolio::Portfolio;
 
+mod rules_page;
+
 const MINUTE: i64 = Micros::MINUTE.0;
 const HOUR: i64 = Micros::HOUR.0;
 

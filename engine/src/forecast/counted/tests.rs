@@ -26,6 +26,9 @@ fn r29_the_page_of_counted_forecasts() {
     // one with half of 1.5 times that: more than one is what is left of 1.
     let found = say(Allowed::Number(2), (1, 1), 15, &[day(0, 15, 1, 1)]);
     assert_near(found.breach_probability, 1.0 - 0.353_553_39 * 1.75, 1e-7);
+    const PAGE: &str = include_str!("../../../../docs/rules/r29-forecast.md");
+    let told = format!("More than one breaks the promise: {:.2} %.", 100.0 * found.breach_probability);
+    assert!(PAGE.contains(&told), "{told} does not stand on the page");
     // One more at one in 15 days.
     assert_eq!(found.spent_after, Some(Micros(15 * DAY)));
     // 9,900 of 10,000 good in 15 days, 99 % promised, 15 days to come: as likely below as above, for all is as it was.
