@@ -338,7 +338,8 @@ impl Worker {
     }
 }
 
-fn micros(span: Duration) -> Micros {
+/// A span of settings, in the engine's unit.
+pub(crate) fn micros(span: Duration) -> Micros {
     Micros(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
 }
 

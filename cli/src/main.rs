@@ -1,11 +1,10 @@
 //! `plimsoll`: one binary, every role, wired together.
 //!
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
-//! usage, 3 no-go) and, when something is wrong, one line that says what and what to do. Modules in reading order:
-//! `commands` has one file a command; `definitions` reads the folder; `judging` judges without a server; `pipeline`
-//! wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads`
-//! keeps what computes from what waits; `demo` is the
-//! generated month.
+//! usage, 3 no-go, or a result that does not follow) and, when something is wrong, one line that says what and what to
+//! do. Modules in reading order: `commands` has one file a command; `definitions` reads the folder; `judging` judges
+//! without a server; `pipeline` wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how
+//! everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;
@@ -49,6 +48,8 @@ enum Command {
     Gate(commands::gate::Arguments),
     /// Judge what happened by a draft of an agreement, beside the one in force, before anyone signs it
     Backtest(commands::backtest::Arguments),
+    /// Show what a result stands on, and compute it anew from that
+    Audit(commands::audit::Arguments),
     /// Say how well agreements are measured, kept and looked after
     Kpi(commands::kpi::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Judge(arguments) => commands::judge::run(&arguments),
         Command::Gate(arguments) => commands::gate::run(&arguments),
         Command::Backtest(arguments) => with_threads(|threads| commands::backtest::run(&arguments, threads)),
+        Command::Audit(arguments) => with_threads(|threads| commands::audit::run(&arguments, threads)),
         Command::Kpi(arguments) => with_threads(|threads| commands::kpi::run(&arguments, threads)),
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),

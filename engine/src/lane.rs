@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ use crate::stage::{Derived, Facts, Step};
 use crate::watermark::Watermarks;
 
 mod fold;
+
+pub use fold::counted;
+
 #[cfg(test)]
 mod tests;
 
@@ -167,6 +170,18 @@ impl LaneGroup {
     /// Takes a delivery that is known at `tick`.
     pub fn fold(&mut self, delivery: &Delivery, tick: Instant) -> Folded {
         fold::fold(self, delivery, tick)
+    }
+
+    /// Takes how far a partition was read, as `fold` would have found out of events that have no part in what is measured
+    /// here: the newest of their times, each at most the tick, and until when the partition is complete.
+    pub fn read(
+        &mut self,
+        partition: &PartitionId,
+        next_offset: i64,
+        newest: Option<Instant>,
+        complete_until: Option<Instant>,
+    ) {
+        self.watermarks.read(partition, next_offset, newest, complete_until);
     }
 
     /// Whether events that were accepted before are to be taken again: for objectives whose definition is new or another

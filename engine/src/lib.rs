@@ -10,7 +10,7 @@
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
 //! who spent a budget, `credit` what misses give back, `kpi` how well all of it goes, `watermelon` who is not satisfied all
 //! the same; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would
-//! cost; `lane` puts it together.
+//! cost; `evidence` what a result stands on; `lane` puts it together.
 
 pub mod attribution;
 pub mod backtest;
@@ -18,6 +18,7 @@ pub mod budget;
 pub mod calendar;
 pub mod credit;
 pub mod dedup;
+pub mod evidence;
 pub mod forecast;
 pub mod gate;
 pub mod histogram;

@@ -429,6 +429,11 @@ impl Portfolio {
         &self.window_kinds
     }
 
+    /// Lets time be closed as it is for another portfolio, of which this is a part: see `memory`.
+    pub fn close_as(&mut self, whole: &Portfolio) {
+        self.window_kinds = whole.window_kinds.clone();
+    }
+
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any
     /// source, and what a source has unless told when there is none.
     pub fn grace(&self) -> Micros {

@@ -50,7 +50,7 @@ impl QueryService {
 }
 
 /// The columns of a question as those of an event.
-fn event_batch(batch: &RecordBatch) -> Result<EventBatch, ArrowError> {
+pub(crate) fn event_batch(batch: &RecordBatch) -> Result<EventBatch, ArrowError> {
     let schema = event_schema();
     let columns = EventColumn::ALL.iter().zip(batch.columns()).zip(schema.fields());
     let columns = columns.map(|((column, found), field)| match column.column_type() {
@@ -70,6 +70,6 @@ fn words(column: EventColumn, found: &StringViewArray) -> ArrayRef {
     Arc::new(DictionaryArray::<Int8Type>::new(keys, Arc::new(StringArray::from(vocabulary))))
 }
 
-fn unfit(error: ArrowError) -> QueryError {
+pub(crate) fn unfit(error: ArrowError) -> QueryError {
     QueryError::Internal(format!("stored events do not have the form of events: {error}"))
 }

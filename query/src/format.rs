@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_csv::WriterBuilder as CsvBuilder;
 use arrow_ipc::writer::StreamWriter;
 use arrow_json::WriterBuilder as JsonBuilder;
@@ -15,7 +15,7 @@ use arrow_json::writer::{JsonArray, LineDelimited, Writer as JsonWriter};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::util::display::FormatOptions;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches_with_options;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, TryStreamExt};
@@ -140,6 +140,16 @@ pub fn encode_batch(batch: &RecordBatch, format: Format) -> Result<Vec<u8>, Quer
     let mut written = encoder.take();
     written.extend(encoder.finish().map_err(unwritable)?);
     Ok(written)
+}
+
+/// The values of a row as people read them; nothing is empty.
+///
+/// # Errors
+/// When a value has no words, such as a map.
+pub fn texts(batch: &RecordBatch, row: usize) -> Result<Vec<String>, QueryError> {
+    let options = FormatOptions::default().with_timestamp_format(Some(INSTANT));
+    let text = |column: &ArrayRef| Ok(ArrayFormatter::try_new(column, &options)?.value(row).to_string());
+    batch.columns().iter().map(text).collect::<Result<_, ArrowError>>().map_err(unwritable)
 }
 
 /// The writer of one format, with what it has written since it was last emptied.

@@ -47,27 +47,40 @@ pub(crate) fn register(context: &SessionContext, view: &'static str, plan: Logic
     context.register_udtf(&format!("{view}{SUFFIX}"), Arc::new(KnownAt { view, plan }));
 }
 
+/// Up to which epoch tables are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cut {
+    /// The last one that was known at this instant.
+    pub(crate) known_at: Option<Instant>,
+    /// At most this one.
+    pub(crate) last_epoch: Option<i64>,
+}
+
 /// Puts the filter above every table that a question reads, where it asks for what was known at an instant, or where the
-/// whole of it does.
+/// whole of it is cut.
 pub(crate) async fn resolve(
     context: &SessionContext,
     question: DataFrame,
-    known_at: Option<Instant>,
+    cut: Cut,
 ) -> Result<DataFrame, DataFusionError> {
     let (state, plan) = question.into_parts();
     let mut last_epochs = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
-        last_epochs.extend(asked(node, known_at).map(|(_, instant)| (instant, 0)));
+        let instant = table(node).and_then(|table| earlier(table.known_at, cut.known_at));
+        last_epochs.extend(instant.map(|instant| (instant, 0)));
         Ok(TreeNodeRecursion::Continue)
     })?;
     for (instant, epoch) in &mut last_epochs {
         *epoch = last_epoch(context, *instant).await?;
     }
-    let filter = |node: LogicalPlan| match (&node, asked(&node, known_at)) {
-        (LogicalPlan::TableScan(scan), Some((table, instant))) => {
+    let last = |table: &LakeTable| {
+        let known = earlier(table.known_at, cut.known_at).map(|instant| last_epochs[&instant]);
+        known.into_iter().chain(cut.last_epoch).min()
+    };
+    let filter = |node: LogicalPlan| match (&node, table(&node).and_then(|table| Some((last(&table)?, table)))) {
+        (LogicalPlan::TableScan(scan), Some((last, table))) => {
             let epoch = Expr::Column(Column::new(Some(scan.table_name.clone()), "epoch"));
-            let scan = read(scan, table, None);
-            let known = LogicalPlanBuilder::from(scan).filter(epoch.lt_eq(lit(last_epochs[&instant])))?;
+            let known = LogicalPlanBuilder::from(read(scan, table, None)).filter(epoch.lt_eq(lit(last)))?;
             Ok(Transformed::yes(known.build()?))
         }
         _ => Ok(Transformed::no(node)),
@@ -86,13 +99,10 @@ async fn last_epoch(context: &SessionContext, known_at: Instant) -> Result<i64, 
     Ok(epochs.max().unwrap_or(0))
 }
 
-/// The table that a node reads and when its rows are to be known, where that is asked for.
-fn asked(node: &LogicalPlan, known_at: Option<Instant>) -> Option<(LakeTable, Instant)> {
+/// The table that a node reads.
+fn table(node: &LogicalPlan) -> Option<LakeTable> {
     let LogicalPlan::TableScan(scan) = node else { return None };
-    let provider = source_as_provider(&scan.source).ok()?;
-    let table = provider.downcast_ref::<LakeTable>()?;
-    let instant = earlier(table.known_at, known_at)?;
-    Some((table.clone(), instant))
+    source_as_provider(&scan.source).ok()?.downcast_ref::<LakeTable>().cloned()
 }
 
 /// The earlier of two instants, if there is any.
@@ -126,10 +136,8 @@ impl TableFunctionImpl for KnownAt {
             );
             return Err(QueryError::Invalid(wrong).into());
         };
-        let mark = |node: LogicalPlan| match (&node, asked(&node, Some(known_at))) {
-            (LogicalPlan::TableScan(scan), Some((table, instant))) => {
-                Ok(Transformed::yes(read(scan, table, Some(instant))))
-            }
+        let mark = |node: LogicalPlan| match (&node, table(&node)) {
+            (LogicalPlan::TableScan(scan), Some(table)) => Ok(Transformed::yes(read(scan, table, Some(known_at)))),
             _ => Ok(Transformed::no(node)),
         };
         let plan = self.plan.clone().transform_up_with_subqueries(mark)?.data;

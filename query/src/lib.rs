@@ -12,9 +12,10 @@
 //! threads compute; `session` is the service and its limits; `views` is the SQL of every table that users see; `known`
 //! is what of it was known at an instant; `lossy` makes bytes readable in them; `provider` reads one table of the lake;
 //! `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables; `events` gives
-//! history as the engine takes it; `http` is the doors.
+//! history as the engine takes it; `audit` what an audit asks; `http` is the doors.
 
 mod ahead;
+mod audit;
 mod error;
 mod events;
 mod format;
@@ -32,7 +33,8 @@ mod tests;
 
 pub use datafusion::execution::SendableRecordBatchStream;
 
+pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
-pub use crate::format::{Format, encode, encode_batch};
+pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{Patience, Readiness, router, serve};
 pub use crate::session::{Limits, QueryService, STACK_BYTES};

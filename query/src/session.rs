@@ -32,7 +32,7 @@ use url::Url;
 use crate::ahead::ahead;
 use crate::error::QueryError;
 use crate::format::{Format, encode};
-use crate::known;
+use crate::known::{self, Cut};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
 use crate::provider::LakeTable;
@@ -95,7 +95,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct QueryService {
     context: SessionContext,
-    known_at: Option<Instant>,
+    cut: Cut,
     limits: Limits,
     desk: Desk,
     /// That of what the service asks itself, one question after the other: others must not keep it waiting.
@@ -149,13 +149,20 @@ impl QueryService {
         }
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
-        Ok(QueryService { context, known_at: None, limits, desk, own_desk, counters: Arc::default() })
+        Ok(QueryService { context, cut: Cut::default(), limits, desk, own_desk, counters: Arc::default() })
     }
 
     /// The same service for what was known at an instant: every answer is what it would have been when the last epoch
     /// with a tick of at most that instant had been committed (R25). `None` changes nothing.
     pub fn known_at(&self, instant: Option<Instant>) -> QueryService {
-        QueryService { known_at: known::earlier(self.known_at, instant), ..self.clone() }
+        let known_at = known::earlier(self.cut.known_at, instant);
+        QueryService { cut: Cut { known_at, ..self.cut }, ..self.clone() }
+    }
+
+    /// The same service for what was known when an epoch had been committed.
+    pub fn until_epoch(&self, epoch: i64) -> QueryService {
+        let last_epoch = self.cut.last_epoch.map_or(epoch, |last| last.min(epoch));
+        QueryService { cut: Cut { last_epoch: Some(last_epoch), ..self.cut }, ..self.clone() }
     }
 
     /// Answers one statement: a query, `SHOW`, `DESCRIBE` or `EXPLAIN`.
@@ -228,10 +235,10 @@ impl QueryService {
         let running = self.counters.start();
         let deadline = Moment::now() + self.limits.time_max;
         let gate = desk.gate.clone();
-        let (context, known_at) = (self.context.clone(), self.known_at);
+        let (context, cut) = (self.context.clone(), self.cut);
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
-            let rows = known::resolve(&context, plan.await?, known_at).await?.execute_stream().await?;
+            let rows = known::resolve(&context, plan.await?, cut).await?.execute_stream().await?;
             Ok((permit, rows))
         };
         let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));

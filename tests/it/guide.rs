@@ -154,7 +154,8 @@ fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows
     let tick = tick.lines().nth(1).expect("a tick");
     assert!(known.command.contains("2026-11-22T12:43:10Z"), "{}", known.command);
     let known = Example { command: known.command.replace("2026-11-22T12:43:10Z", tick), ..known };
-    for example in [revised, known, set_aside] {
+    let [audited] = <[Example; 1]>::try_from(examples("audit")).map_err(|_| ()).expect("one");
+    for example in [revised, known, audited, set_aside] {
         example.assert_answered_by(&example.run(&lake));
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::tables::{Tables, defined};
 
 /// Three services, one of the others; a customer with credits, an OLA behind it. The target may be edited.
-fn definitions(target: u32) -> Definitions {
+pub fn definitions(target: u32) -> Definitions {
     defined(&format!(
         "
 {{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}, spec: {{state: {{stale_after: 12h}}}}}}
@@ -61,7 +61,7 @@ spec:
 const START: Instant = Instant(1_772_323_200_000_000); // 2026-03-01T00:00:00Z
 const MINUTE: Micros = Micros(60_000_000);
 
-fn after(minutes: i64) -> Instant {
+pub fn after(minutes: i64) -> Instant {
     Instant(START.0 + minutes * MINUTE.0)
 }
 

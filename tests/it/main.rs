@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: the program as its users run it, real servers, and the rules of the house.
 
+mod audit;
 mod calendar;
 mod command_line;
 mod end_to_end;

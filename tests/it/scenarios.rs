@@ -36,6 +36,17 @@ pub(crate) struct Scenario {
     /// What was known at each of these instants, where events come later than they happen.
     #[serde(default)]
     known_at: BTreeMap<String, BTreeMap<Expected, Vec<Value>>>,
+    /// What results stand on.
+    #[serde(default)]
+    audit: Vec<Audit>,
+}
+
+/// A result by its key, and what an audit must show of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Audit {
+    of: BTreeMap<String, Value>,
+    expect: BTreeMap<Expected, Vec<Value>>,
 }
 
 /// What a scenario may expect something of.
@@ -55,6 +66,8 @@ pub(crate) enum Expected {
     DeadLetters,
     /// Which only tables have: nothing is corrected in what is judged once.
     Corrections,
+    /// Which only audits show.
+    Events,
 }
 
 /// The tables that are shown for every scenario.
@@ -74,6 +87,7 @@ impl Expected {
             Expected::Transitions => Some(Table::Transitions),
             Expected::DeadLetters => Some(Table::DeadLetters),
             Expected::Corrections => Some(Table::Corrections),
+            Expected::Events => Some(Table::Events),
         }
     }
 }
@@ -108,7 +122,10 @@ fn a_wrong_scenario_says_what_is_wrong_with_it() {
         ),
         (good, "title, why and expect say something"),
         (&good.replace("{}", "{clocks: []}"), "as_of is needed"),
-        (&good.replace("{}", "{corrections: []}\nas_of: 2026-03-02T12:00:00Z"), "corrections need known_at"),
+        (
+            &good.replace("{}", "{corrections: []}\nas_of: 2026-03-02T12:00:00Z"),
+            "corrections and events need known_at or audit",
+        ),
         (
             &good.replace("{}", "{clocks: []}\nas_of: 2026-03-02T12:00:00Z\nknown_at: {2026-03-03: {clocks: []}}"),
             "as_of 2026-03-02T12:00:00Z is the last instant",
@@ -180,9 +197,9 @@ fn name_of(path: &Path) -> String {
 fn check(text: &str) -> Result<(), String> {
     let mut scenario = Scenario::parse(text)?;
     let title = |failure| format!("{}\n{failure}", scenario.title);
-    let compare = |scenario: &Scenario| match scenario.known_at.is_empty() {
-        true => scenario.compare(),
-        false => scenario.compare_tables(),
+    let compare = |scenario: &Scenario| match scenario.is_told_to_tables() {
+        true => scenario.compare_tables(),
+        false => scenario.compare(),
     };
     compare(&scenario).map_err(title)?;
     // Where a record stands is what is said of a dead letter.
@@ -201,8 +218,9 @@ impl Scenario {
         if scenario.title.trim().is_empty() || scenario.why.trim().is_empty() || scenario.expect.is_empty() {
             return Err("title, why and expect say something".to_owned());
         }
-        if scenario.known_at.is_empty() && scenario.expect.contains_key(&Expected::Corrections) {
-            return Err("corrections need known_at: only tables have them".to_owned());
+        let of_tables = [Expected::Corrections, Expected::Events];
+        if !scenario.is_told_to_tables() && of_tables.iter().any(|expected| scenario.expect.contains_key(expected)) {
+            return Err("corrections and events need known_at or audit: only tables have them".to_owned());
         }
         if scenario.as_of.is_empty() && scenario.expect.keys().any(|expected| *expected != Expected::Problems) {
             return Err("as_of is needed, such as 2026-03-02T12:00:00Z".to_owned());
@@ -238,6 +256,10 @@ impl Scenario {
             }
         }
         if differences.is_empty() { Ok(()) } else { Err(differences) }
+    }
+
+    fn is_told_to_tables(&self) -> bool {
+        !self.known_at.is_empty() || !self.audit.is_empty()
     }
 
     /// Tells the events to tables as they come, and compares what these say of each instant that is asked for.
@@ -277,6 +299,9 @@ impl Scenario {
                 }
             }
         }
+        for audit in &self.audit {
+            differences += &audit.compare(&tables)?;
+        }
         if differences.is_empty() { Ok(()) } else { Err(differences) }
     }
 
@@ -295,6 +320,35 @@ impl Scenario {
     fn events_text(&self) -> String {
         let records = self.events.iter().map(|event| event.as_str().map_or_else(|| event.to_string(), str::to_owned));
         records.map(|record| record + "\n").collect()
+    }
+}
+
+impl Audit {
+    /// Audits the result, which must be confirmed, and compares what is shown.
+    fn compare(&self, tables: &Tables) -> Result<String, String> {
+        let lake = tables.lake();
+        let mut arguments = vec!["audit".to_owned(), "--format".to_owned(), "json".to_owned()];
+        arguments.extend(["--lake".to_owned(), lake.to_string_lossy().into_owned()]);
+        for (name, value) in &self.of {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            arguments.extend([format!("--{}", name.replace('_', "-")), value]);
+        }
+        let done = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let (out, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let of = format!("  audit of {}", Value::from_iter(self.of.clone()));
+        let found: BTreeMap<String, Vec<Value>> =
+            serde_json::from_str(&out).map_err(|_| format!("{of} ended with {}: {errors}", done.status))?;
+        let mut differences = String::new();
+        if !done.status.success() {
+            let _ = writeln!(differences, "  {}", found["verdict"][0]["detail"]);
+        }
+        for (&expected, rows) in &self.expect {
+            let part =
+                expected.table().map_or("", |table| if table == Table::Attainment { "stored" } else { table.name() });
+            let found = found.get(part).ok_or_else(|| format!("{of} does not show {expected:?}"))?;
+            differences += &difference(expected, rows, found)?;
+        }
+        Ok(if differences.is_empty() { differences } else { format!("{of}:\n{differences}") })
     }
 }
 

@@ -2,22 +2,26 @@
 //! that the test sets and records that come when it says. Each epoch is a worker of its own, as after a restart.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use plimsoll_aggregate::replay::{History, Replay};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
+use plimsoll_engine::lane::FUTURE_TOLERANCE;
 use plimsoll_ingest::IngestError;
 use plimsoll_ingest::file::read_file;
 use plimsoll_lake::Lake;
-use plimsoll_query::{Format, Limits, QueryService, encode};
+use plimsoll_query::{Asked, Format, Limits, QueryService, StoredEvents, encode};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventBatch;
+use plimsoll_schemas::table::{AttainmentRow, EpochRow, Table, to_batch};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -34,7 +38,7 @@ pub struct Tables {
     runtime: Runtime,
     lake: Lake,
     service: QueryService,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     /// What has not come yet.
     waiting: VecDeque<Delivery>,
     /// The first offset that has not come yet; lines are counted from 1.
@@ -76,7 +80,12 @@ impl Tables {
             Ok(())
         })
         .expect("records");
-        Tables { runtime, lake, service, _folder: folder, waiting, next_offset: 1 }
+        Tables { runtime, lake, service, folder, waiting, next_offset: 1 }
+    }
+
+    /// Where the tables lie.
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
     }
 
     /// An epoch at an instant, at which so many records more have come, and all that there is was read.
@@ -147,4 +156,52 @@ impl Tables {
         let events = |day: &String| self.runtime.block_on(self.service.events_of(day, last_epoch)).expect("events");
         days.iter().flat_map(events).collect()
     }
+
+    /// Every row of `attainment` about an agreement and a service, as it was written, in the order of epochs.
+    pub fn written(&self, agreement: &str, service: &str) -> Vec<AttainmentRow> {
+        let asked = Asked { agreement: agreement.into(), service: service.into(), ..Asked::default() };
+        in_order(self.runtime.block_on(self.service.results(&asked)).expect("rows"))
+    }
+
+    /// Puts a row into `attainment` that no epoch has written, under the number of the next.
+    pub fn forge(&self, row: AttainmentRow) {
+        let last = self
+            .ask("SELECT max(epoch) AS epoch, max(tick) AS tick, max(definitions) AS definitions FROM epochs", None);
+        let (epoch, text) =
+            (last[0]["epoch"].as_i64().expect("an epoch") + 1, |name: &str| last[0][name].as_str().unwrap_or_default());
+        let (tick, digest) = (Instant::parse(text("tick")).expect("a tick"), text("definitions").to_owned());
+        let intent = EpochRow { epoch, tick, definitions: digest, ..EpochRow::default() };
+        let rows = to_batch(&[AttainmentRow { epoch, ..row }]).expect("columns");
+        self.runtime.block_on(async {
+            self.lake.record_intent("test", epoch, &[intent]).await.expect("an intent");
+            self.lake.append(Table::Attainment, vec![rows], "test", epoch).await.expect("a row");
+        });
+    }
+
+    /// The same rows as they follow from the stored events.
+    pub fn replayed(&self, agreement: &str, service: &str) -> Vec<AttainmentRow> {
+        let replay = self.runtime.block_on(Replay::open(&self.lake, i64::MAX, REMEMBERED)).expect("epochs");
+        let behind = replay.services_behind(service);
+        let names: Vec<&str> = behind.iter().map(String::as_str).collect();
+        let mut history = History::new();
+        let newest = self.runtime.block_on(self.service.newest_of_epochs(FUTURE_TOLERANCE)).expect("times");
+        for (place, newest) in newest {
+            history.entry(place).or_default().newest = Some(newest);
+        }
+        for StoredEvents { epoch, partition, events } in
+            self.runtime.block_on(self.service.events_about(&names)).expect("events")
+        {
+            history.entry((epoch, partition)).or_default().events.push(events);
+        }
+        let mut rows = Vec::new();
+        let again = replay.run(agreement, &behind, &history, |_, facts| rows.extend(facts.attainment));
+        again.expect("epochs are made again");
+        rows.retain(|row| &*row.agreement == agreement && &*row.service == service);
+        in_order(rows)
+    }
+}
+
+fn in_order(mut rows: Vec<AttainmentRow>) -> Vec<AttainmentRow> {
+    rows.sort_by_key(|row| (row.epoch, row.objective.clone(), row.agreement_version, row.window_start, row.revision));
+    rows
 }

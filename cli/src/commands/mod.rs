@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and what it does.
 
+pub mod audit;
 pub mod backtest;
 pub mod calendar;
 pub mod check;

@@ -13,7 +13,7 @@ use plimsoll_schemas::{Instant, Micros};
 use super::{Folded, Lane, LaneGroup, lane_of};
 use crate::Name;
 use crate::dedup::{EventHash, source_seed};
-use crate::portfolio::{Portfolio, ServiceIndex};
+use crate::portfolio::{ObjectiveIndex, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeRecord;
 use crate::stage::service::Counts;
 use crate::ticket::TicketRecord;
@@ -82,6 +82,25 @@ pub fn recount(group: &mut LaneGroup, events: &EventBatch) {
         }
         services.recount(&group.portfolio, service, &rows.counts(row, kind, time));
     }
+}
+
+/// The events of a batch that count under an objective which single events feed, each with its row, its time, and the
+/// good and total that it counts.
+pub fn counted(
+    portfolio: &Portfolio,
+    objective: ObjectiveIndex,
+    events: &EventBatch,
+) -> Vec<(usize, Instant, (i64, i64))> {
+    let plan = portfolio.objective(objective);
+    let mut rows = Rows::new(events);
+    let count = |row: usize| {
+        let kind = rows.kind(row)?;
+        let is_about = rows.service(portfolio, row) == Some(plan.service);
+        let event = rows.counts(row, kind, Instant(rows.times.value(row)));
+        let counts = event.under(plan).filter(|_| is_about)?;
+        Some((row, event.time, counts))
+    };
+    (0..events.num_rows()).filter_map(count).collect()
 }
 
 /// The columns of a batch, with what each dictionary value means looked up at most once.

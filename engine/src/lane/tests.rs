@@ -262,6 +262,7 @@ impl Happening {
 }
 
 mod attributions;
+mod audited;
 mod composites;
 mod counts;
 mod gated;

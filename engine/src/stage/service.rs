@@ -73,7 +73,7 @@ pub struct Counts {
 
 impl Counts {
     /// Good and total under one objective; `None` when it does not count there.
-    fn under(&self, plan: &ObjectivePlan) -> Option<(i64, i64)> {
+    pub fn under(&self, plan: &ObjectivePlan) -> Option<(i64, i64)> {
         if !(plan.agreement.in_force.contains(self.time) && plan.agreement.concerns(self.customer.as_ref())) {
             return None;
         }

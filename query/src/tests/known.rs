@@ -148,6 +148,10 @@ async fn r25_an_instant_may_be_said_in_any_way_and_the_earlier_of_two_holds() {
     }
     let later = early.known_at(Instant::parse("2027-01-01"));
     assert_eq!(ask(&later, &format!("{epochs} epochs"), Format::Csv).await.as_deref(), Ok("epoch\n3\n"));
+    for (until, epoch) in [(2, 2), (4, 3)] {
+        let answer = ask(&early.until_epoch(until), &format!("{epochs} epochs"), Format::Csv).await;
+        assert_eq!(answer.as_deref(), Ok(&*format!("epoch\n{epoch}\n")), "at most epoch {until}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

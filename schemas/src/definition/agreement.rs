@@ -80,6 +80,7 @@ pub(super) fn agreement<'a>(
         excluded_times,
         credits,
         objectives,
+        place: root.get("metadata").map_or_else(|| root.place(), |metadata| metadata.place()),
     })
 }
 

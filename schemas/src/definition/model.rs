@@ -256,6 +256,8 @@ pub struct Agreement {
     pub credits: Option<CreditTerms>,
     /// The offering's objectives with this agreement's own over them, by id.
     pub objectives: Vec<Objective>,
+    /// The file and line where it is defined: `agreements.yaml:12`.
+    pub place: String,
 }
 
 /// On which terms the time of approved changes does not count (R9).

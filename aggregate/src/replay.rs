@@ -1,0 +1,151 @@
+//! Recorded epochs made again, away from the worker and for a part of what is measured: what an audit is made of (R26).
+//!
+//! The worker makes recorded epochs again after a crash, and its rows come out as they were. So do they here: the same
+//! engine, ticks, watermarks and definitions. What is left out has no part in the result: agreements that the audited
+//! one does not rest on, services that its service is not made of and does not depend on, and their events. Of these
+//! only how far their partitions were read is told, because the watermark is the least of all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_engine::evidence::{part_of, services_behind};
+use plimsoll_engine::lane::LaneGroup;
+use plimsoll_engine::portfolio::Portfolio;
+use plimsoll_engine::stage::Facts;
+use plimsoll_engine::watermark::BEGINNING;
+use plimsoll_lake::Lake;
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::event::EventBatch;
+use plimsoll_schemas::table::EpochRow;
+
+use crate::collector::RecordedEpoch;
+use crate::definitions;
+use crate::error::AggregateError;
+use crate::worker::micros;
+
+/// What an epoch took of one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// The events that matter, in the order of their offsets.
+    pub events: Vec<EventBatch>,
+    /// The newest time of all its events; `None` when it had none.
+    pub newest: Option<Instant>,
+}
+
+/// What each epoch took.
+pub type History = BTreeMap<(i64, PartitionId), Taken>;
+
+/// The epochs up to one of them, and the definitions under which they were folded.
+pub struct Replay {
+    epochs: Vec<RecordedEpoch>,
+    definitions: BTreeMap<String, Definitions>,
+    remembered: Duration,
+}
+
+impl Replay {
+    /// Reads the epochs up to and with the last one, and their definitions. `remembered` is what the worker was told
+    /// (`WorkerSettings`).
+    ///
+    /// # Errors
+    /// When the lake cannot be read, or holds definitions that are not understood.
+    pub async fn open(lake: &Lake, last_epoch: i64, remembered: Duration) -> Result<Replay, AggregateError> {
+        let mut rows: Vec<EpochRow> = Vec::new();
+        for group in lake.groups().await? {
+            rows.extend(lake.epochs_after(&group, 0).await?);
+        }
+        rows.retain(|row| row.epoch <= last_epoch);
+        let epochs = Vec::from(RecordedEpoch::from_rows(rows));
+        let mut known = BTreeMap::new();
+        for epoch in &epochs {
+            if !known.contains_key(&epoch.definitions) {
+                known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
+            }
+        }
+        Ok(Replay { epochs, definitions: known, remembered })
+    }
+
+    /// The digest of the definitions under which the last of the epochs was folded, and these; `None` when there is no
+    /// epoch.
+    pub fn last_definitions(&self) -> Option<(&str, &Definitions)> {
+        let digest = self.epochs.last()?.definitions.as_str();
+        Some((digest, self.definitions.get(digest)?))
+    }
+
+    /// How many epochs there are.
+    pub fn epochs_count(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// The services that have a part in the results of one.
+    pub fn services_behind(&self, service: &str) -> BTreeSet<String> {
+        services_behind(self.definitions.values(), service)
+    }
+
+    /// Makes the epochs again for what concerns one agreement and these services, and hands on the facts of each.
+    ///
+    /// # Errors
+    /// When a state cannot go over to the next definitions, which it did before.
+    pub fn run(
+        &self,
+        agreement: &str,
+        services: &BTreeSet<String>,
+        history: &History,
+        mut take: impl FnMut(i64, Facts),
+    ) -> Result<(), AggregateError> {
+        let mut group: Option<LaneGroup> = None;
+        let mut digest = "";
+        let mut last_epoch = 0;
+        for epoch in &self.epochs {
+            let mut going_on = match group.take() {
+                Some(group) if epoch.definitions == digest => group,
+                before => self.go_over(before, &epoch.definitions, (agreement, services), history, last_epoch)?,
+            };
+            digest = &epoch.definitions;
+            going_on.resume(epoch.watermark.unwrap_or(BEGINNING));
+            for (partition, &(from, until, complete_until)) in &epoch.ranges {
+                let taken = history.get(&(epoch.epoch, partition.clone()));
+                for events in taken.iter().flat_map(|taken| &taken.events) {
+                    let events = events.clone();
+                    let until_offset = from; // What was read is told below.
+                    let news = Delivery::news(partition.clone(), until_offset, None);
+                    going_on.fold(&Delivery { events, ..news }, epoch.tick);
+                }
+                going_on.read(partition, until, taken.and_then(|taken| taken.newest), complete_until);
+            }
+            take(epoch.epoch, going_on.close(epoch.epoch, epoch.tick, epoch.publish));
+            last_epoch = epoch.epoch;
+            group = Some(going_on);
+        }
+        Ok(())
+    }
+
+    /// The state under other definitions, as a worker takes it over.
+    fn go_over(
+        &self,
+        before: Option<LaneGroup>,
+        digest: &str,
+        (agreement, services): (&str, &BTreeSet<String>),
+        history: &History,
+        last_epoch: i64,
+    ) -> Result<LaneGroup, AggregateError> {
+        let definitions = part_of(&self.definitions[digest], agreement, services);
+        let mut portfolio = Portfolio::new(&definitions);
+        portfolio.close_as(&Portfolio::new(&self.definitions[digest]));
+        let mut group = match before {
+            Some(before) => LaneGroup::restore(Arc::new(portfolio), 1, &before.snapshot()?)?,
+            None => LaneGroup::new(Arc::new(portfolio), 1),
+        };
+        group.remember(micros(self.remembered));
+        let topics = definitions.sources.values().flat_map(|source| &source.topics);
+        group.follow(&topics.map(|topic| topic.as_str().into()).collect());
+        if group.wants_recount() {
+            group.forget_counts();
+            let known = history.iter().filter(|((epoch, _), _)| *epoch <= last_epoch);
+            known.flat_map(|(_, taken)| &taken.events).for_each(|events| group.recount(events));
+        }
+        Ok(group)
+    }
+}

@@ -1,0 +1,179 @@
+//! What an audit asks of the tables (R26): the rows of a result as they were written, the facts that were known then, and
+//! the stored events that may matter, with the epochs that took them.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Int64Array, RecordBatch};
+use arrow_schema::DataType;
+use datafusion::arrow::compute::cast;
+use datafusion::error::DataFusionError;
+use datafusion::functions_aggregate::expr_fn::max;
+use datafusion::logical_expr::{Expr, in_subquery, lit, when};
+use datafusion::prelude::{DataFrame, col};
+use futures::TryStreamExt;
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::event::{EventBatch, event_schema};
+use plimsoll_schemas::table::{AttainmentRow, TableRow, from_batch};
+use plimsoll_schemas::{Instant, Micros};
+
+use crate::error::QueryError;
+use crate::events::{event_batch, unfit};
+use crate::known::time;
+use crate::session::QueryService;
+
+/// What names a result, or several: what is not told may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The agreement's id.
+    pub agreement: String,
+    /// The service's id.
+    pub service: String,
+    /// The objective's id.
+    pub objective: Option<String>,
+    /// An instant of the window.
+    pub window: Option<Instant>,
+    /// The agreement's version.
+    pub version: Option<i32>,
+    /// The revision.
+    pub revision: Option<i32>,
+    /// The epoch that wrote it.
+    pub epoch: Option<i64>,
+}
+
+impl Asked {
+    fn condition(&self) -> Expr {
+        let within = |at: Instant| col("window_start").lt_eq(time(at)).and(col("window_end").gt(time(at)));
+        let told = [
+            self.objective.as_deref().map(|objective| col("objective").eq(lit(objective))),
+            self.window.map(within),
+            self.version.map(|version| col("agreement_version").eq(lit(version))),
+            self.revision.map(|revision| col("revision").eq(lit(revision))),
+            self.epoch.map(|epoch| col("epoch").eq(lit(epoch))),
+        ];
+        let named =
+            col("agreement").eq(lit(self.agreement.as_str())).and(col("service").eq(lit(self.service.as_str())));
+        told.into_iter().flatten().fold(named, Expr::and)
+    }
+}
+
+/// Stored events of one partition that one epoch took, in the order of their offsets.
+#[derive(Clone, Debug)]
+pub struct StoredEvents {
+    /// The epoch.
+    pub epoch: i64,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The events.
+    pub events: EventBatch,
+}
+
+impl QueryService {
+    /// Every row of `attainment` that is asked for, as it was written.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn results(&self, asked: &Asked) -> Result<Vec<AttainmentRow>, QueryError> {
+        let condition = asked.condition();
+        let answer = self.view("history.attainment", move |rows| rows.filter(condition)).await?;
+        decode(answer.try_collect().await?)
+    }
+
+    /// The rows of a view that are about one of these services.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn facts_about<Row: TableRow>(&self, services: &[&str]) -> Result<Vec<Row>, QueryError> {
+        let about = is_about(services);
+        let answer = self.view(Row::TABLE.name(), move |rows| rows.filter(about)?.with_column("retracted", lit(false)));
+        decode(answer.await?.try_collect().await?)
+    }
+
+    /// The stored events about one of these services, and all others of their tickets and changes, each batch of one
+    /// epoch and one partition: in the order of epoch, topic, partition and offset.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn events_about(&self, services: &[&str]) -> Result<Vec<StoredEvents>, QueryError> {
+        let about = is_about(services);
+        let answer = self.view("history.events", move |rows| {
+            let tickets = rows.clone().filter(about.clone())?.select_columns(&["ticket"])?.into_unoptimized_plan();
+            let schema = event_schema();
+            let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch"]);
+            let order = ["epoch", "topic", "partition", "offset"].map(|name| col(name).sort(true, false));
+            rows.filter(about.or(in_subquery(col("ticket"), Arc::new(tickets))))?
+                .sort(order.to_vec())?
+                .select_columns(&names.collect::<Vec<_>>())
+        });
+        let batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
+        let mut events = Vec::new();
+        for batch in batches {
+            cut(&batch, &mut events)?;
+        }
+        Ok(events)
+    }
+
+    /// The newest event time of each partition that each epoch took: what is more than `tolerance` ahead of the tick counts
+    /// as of the tick (R23).
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn newest_of_epochs(&self, tolerance: Micros) -> Result<Vec<((i64, PartitionId), Instant)>, QueryError> {
+        let answer = self.view("history.events", move |rows| newest(rows, tolerance)).await?;
+        let batches: Vec<RecordBatch> = answer.try_collect().await?;
+        let mut found = Vec::new();
+        for batch in &batches {
+            let (epochs, times) = (integers(batch, 0), batch.column(3).as_primitive::<TimestampMicrosecondType>());
+            for (row, partition) in partitions(batch, 1)?.into_iter().enumerate() {
+                found.push(((epochs.value(row), partition), Instant(times.value(row))));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn is_about(services: &[&str]) -> Expr {
+    col("service").in_list(services.iter().map(|service| lit(*service)).collect(), false)
+}
+
+fn newest(rows: DataFrame, tolerance: Micros) -> Result<DataFrame, DataFusionError> {
+    let micros = |column: &str| datafusion::logical_expr::cast(col(column), DataType::Int64);
+    let is_ahead = (micros("time") - micros("recorded_at")).gt(lit(tolerance.0));
+    let believed = when(is_ahead, col("recorded_at")).otherwise(col("time"))?;
+    rows.aggregate(["epoch", "topic", "partition"].map(col).to_vec(), vec![max(believed).alias("newest")])
+}
+
+/// Cuts sorted events where the epoch or the partition changes.
+fn cut(batch: &RecordBatch, found: &mut Vec<StoredEvents>) -> Result<(), QueryError> {
+    let epochs = integers(batch, batch.num_columns() - 1);
+    let places: Vec<(i64, PartitionId)> = epochs.values().iter().copied().zip(partitions(batch, 0)?).collect();
+    let all = event_batch(batch).map_err(unfit)?;
+    let mut from = 0;
+    for same in places.chunk_by(|one, next| one == next) {
+        let (epoch, partition) = same[0].clone();
+        found.push(StoredEvents { epoch, partition, events: all.slice(from, same.len()) });
+        from += same.len();
+    }
+    Ok(())
+}
+
+fn integers(batch: &RecordBatch, column: usize) -> Int64Array {
+    batch.column(column).as_primitive::<Int64Type>().clone()
+}
+
+/// The partition of each row: its topic in one column, and its number in the next.
+fn partitions(batch: &RecordBatch, column: usize) -> Result<Vec<PartitionId>, QueryError> {
+    let topics = cast(batch.column(column), &DataType::Utf8).map_err(unfit)?;
+    let numbers = batch.column(column + 1).as_primitive::<Int32Type>();
+    let topics = topics.as_string::<i32>().iter().map(Option::unwrap_or_default);
+    Ok(topics.zip(numbers.values()).map(|(topic, &partition)| PartitionId { topic: topic.into(), partition }).collect())
+}
+
+fn decode<Row: TableRow>(batches: Vec<RecordBatch>) -> Result<Vec<Row>, QueryError> {
+    let mut rows = Vec::new();
+    for batch in &batches {
+        rows.extend(from_batch(batch).map_err(|error| QueryError::Internal(error.to_string()))?);
+    }
+    Ok(rows)
+}
