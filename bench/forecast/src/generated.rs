@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::replay::Service;
 
 /// 2024-01-01T00:00:00Z, a Monday.
-const START: Instant = Instant(1_704_067_200_000_000);
+pub const START: Instant = Instant(1_704_067_200_000_000);
 
 /// The months are as long as this for the generator; windows are real months.
 const MONTH: Micros = Micros(30 * Micros::DAY.0 + 12 * Micros::HOUR.0);
@@ -83,7 +83,7 @@ fn exponential(dice: &mut ChaCha8Rng) -> f64 {
 }
 
 /// Of mean 0 and variance 1, by Box and Muller.
-fn normal(dice: &mut ChaCha8Rng) -> f64 {
+pub fn normal(dice: &mut ChaCha8Rng) -> f64 {
     let (radius, turn) = (2.0 * exponential(dice), dice.random_range(0.0f64..1.0));
     radius.sqrt() * (std::f64::consts::TAU * turn).cos()
 }

@@ -1,14 +1,15 @@
 //! Back-tests the forecasts of R29: what the engine would have said in the middle of each past window, against what
 //! became of it.
 //!
-//! Two sets: services that are made up from a seed, and the sites of a real log, when `PLIMSOLL_DATA` names the folder
-//! with it. Modules in reading order: `generated` and `log` give states of services; `replay` forecasts and judges
-//! their windows; `score` compares.
+//! Three sets: services and counted things that are made up from a seed, and the sites of a real log, when
+//! `PLIMSOLL_DATA` names the folder with it. Modules in reading order: `generated` and `log` give states of services;
+//! `replay` forecasts and judges their windows; `counts` does all that for counted things; `score` compares.
 //!
 //! ```sh
-//! cargo run --release -p plimsoll-bench-forecast -- [SEED]
+//! cargo run --release -p plimsoll-bench-forecast -- [SEED] [SERVICES]
 //! ```
 
+mod counts;
 mod generated;
 mod log;
 mod replay;
@@ -22,16 +23,19 @@ use anyhow::{Context, Result};
 const SEED: u64 = 29;
 
 /// How many services are made up, and over how many months.
-const SERVICES: usize = 400;
+const SERVICES: u64 = 400;
 const MONTHS: u32 = 18;
 
 fn main() -> Result<()> {
-    let seed = match std::env::args().nth(1) {
-        Some(text) => text.parse().with_context(|| format!("found {text}, expected a seed: a whole number"))?,
-        None => SEED,
+    let number = |place: usize, unless_told: u64| match std::env::args().nth(place) {
+        Some(text) => text.parse().with_context(|| format!("found {text}, expected a whole number")),
+        None => Ok(unless_told),
     };
-    println!("generated: seed {seed}, {SERVICES} services, {MONTHS} months");
-    let services = generated::services(seed, SERVICES, MONTHS);
+    let (seed, count) = (number(1, SEED)?, number(2, SERVICES)? as usize);
+    println!("counted: seed {seed}, {count} services, {MONTHS} months");
+    score::print(&counts::forecasts(seed, count, MONTHS));
+    println!("\ngenerated: seed {seed}, {count} services, {MONTHS} months");
+    let services = generated::services(seed, count, MONTHS);
     score::print(&replay::forecasts(&services, &replay::promises_for_services()?)?);
     match std::env::var_os("PLIMSOLL_DATA").map(|data| PathBuf::from(data).join("uptime-dhbern/observations.csv.gz")) {
         Some(path) => {
