@@ -142,9 +142,10 @@ impl Replay {
         let topics = definitions.sources.values().flat_map(|source| &source.topics);
         group.follow(&topics.map(|topic| topic.as_str().into()).collect());
         if group.wants_recount() {
-            group.forget_counts();
+            group.begin_recount();
             let known = history.iter().filter(|((epoch, _), _)| *epoch <= last_epoch);
             known.flat_map(|(_, taken)| &taken.events).for_each(|events| group.recount(events));
+            group.end_recount();
         }
         Ok(group)
     }

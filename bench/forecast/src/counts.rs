@@ -62,7 +62,8 @@ fn days(dice: &mut ChaCha8Rng, kind: &Kind, count: usize) -> Vec<(i64, i64)> {
             _ => 1.0,
         };
         let of_week = if day % 7 < 5 { 1.2 } else { 0.5 };
-        let total = poisson(dice, a_day * of_week * (0.2 * normal(dice)).exp());
+        let spread = (0.2 * normal(dice)).exp();
+        let total = poisson(dice, a_day * of_week * spread);
         let bad = poisson(dice, total as f64 * (share * trouble).min(0.9)).min(total);
         days.push((bad, total));
     }

@@ -11,6 +11,7 @@ use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
 use super::known::Reading;
+use super::publish::in_a_column;
 use crate::budget::{Allowed, Recent};
 use crate::forecast::{Day, Past, Spell, forecast, forecast_counts};
 use crate::portfolio::ObjectivePlan;
@@ -189,7 +190,7 @@ impl Outlook {
         let basis = CountedBasis {
             segment: sight.segment,
             passed: in_steps(elapsed, agreed),
-            counts: (total_count.saturating_sub(good_count), total_count),
+            counts: (in_a_column(total_count - good_count), in_a_column(total_count)),
             edition: recent.clone().fold(0, |sum, recent| sum.wrapping_add(recent.edition())),
         };
         if self.last_counted.as_ref().is_none_or(|last| last.basis != basis) {

@@ -449,7 +449,8 @@ impl ObjectiveState {
             let course = CountedCourse::new(&plan.objective, allowed, recent, &plan.calendar, segment);
             warnings = self.burning(plan, &course, window, recent.unsure_from(&plan.calendar, touched), now);
             let is_spent = !over && self.recent.is_some();
-            spending = is_spent.then(|| course.spending(now, total_count.saturating_sub(good_count), total_count));
+            let (bad, total) = (in_a_column(total_count - good_count), in_a_column(total_count));
+            spending = is_spent.then(|| course.spending(now, bad, total));
             if !over {
                 let versions = self.recent.as_deref().into_iter();
                 let versions = versions.chain(before.iter().filter_map(|version| version.recent.as_deref()));
