@@ -34,6 +34,9 @@ mod tests;
 /// Spans up to this are of whole minutes, longer ones begin with a whole quarter of an hour.
 const MINUTES_UNTIL: Micros = Micros(6 * Micros::HOUR.0);
 
+/// The longest span.
+const LONGEST: Micros = SPANS[SPANS.len() - 1];
+
 /// Every civil time that a window begins with is a multiple of it in UTC.
 const QUARTER: Micros = Micros(15 * Micros::MINUTE.0);
 
@@ -133,6 +136,7 @@ pub struct Recent {
     /// By the start of the day of UTC.
     days: BTreeMap<Instant, Counts>,
     /// How often something was counted, so that what follows from it is worked out anew only then.
+    #[serde(skip)]
     edition: u64,
     /// The start of a quarter from which minutes are kept.
     minutes_from: Instant,
@@ -196,6 +200,16 @@ impl Recent {
         }
         while self.days.len() > DAYS_KEPT {
             self.days.pop_first();
+        }
+    }
+
+    /// Forgets minutes and quarters that no span reaches which ends at this instant or later.
+    pub fn forget_before(&mut self, calendar: &Calendar, first: Instant) {
+        for counts in [&mut self.minutes, &mut self.quarters] {
+            let is_passed = |start: Instant| calendar.elapsed(floor(start, QUARTER) + QUARTER, first) >= LONGEST;
+            while counts.first_key_value().is_some_and(|(start, _)| is_passed(*start)) {
+                counts.pop_first();
+            }
         }
     }
 

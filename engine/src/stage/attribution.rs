@@ -39,7 +39,7 @@ pub struct Attributions {
 impl Attributions {
     /// Forgets what was said of windows that start before this instant.
     pub fn forget_before(&mut self, first: Instant) {
-        self.said.forget_before(&(first, None, Name::from("")));
+        self.said.forget_before(&first_spender(first));
     }
 
     /// Writes the parts of the breach of the window with this start that are new, differ or no longer hold; there are

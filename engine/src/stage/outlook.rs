@@ -39,12 +39,13 @@ pub struct Outlook {
     edition: u64,
     /// The last forecast.
     last: Option<Said>,
-    /// The last forecast of counted things.
+    /// The last forecast of counted things; it is the same when it is made again.
+    #[serde(skip)]
     last_counted: Option<Box<SaidOfCounts>>,
 }
 
 /// A forecast of counted things and what it was made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct SaidOfCounts {
     basis: CountedBasis,
     probability: Share,
@@ -52,7 +53,7 @@ struct SaidOfCounts {
 }
 
 /// Everything that a forecast of counted things depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct CountedBasis {
     segment: Window,
     passed: Micros,

@@ -221,6 +221,9 @@ impl ObjectiveState {
             None => {}
         }
         self.bad = self.bad.split_off(&first);
+        if let (Some(plan), Some(recent)) = (plan, &mut self.recent) {
+            recent.forget_before(&plan.calendar, first);
+        }
         self.breaches.forget_before(&first);
         self.warnings.forget_before(&of_window(first).start);
         self.attributions.forget_before(first);
