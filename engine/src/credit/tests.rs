@@ -138,9 +138,11 @@ fn r34_a_years_limit_is_taken_up_in_the_order_in_which_windows_end() {
     assert_eq!([Limit::Window, Limit::Year].map(Limit::as_str), ["window", "year"]);
 }
 
-/// What is given back for months of 2026 that each miss half of 1,000.00; for each version its last month, its zone and the
-/// limit of its year in percent with the month with which it begins.
-fn of_versions(versions: &[(i64, Tz, Option<(i64, u32)>)]) -> Vec<(i64, Option<Limit>)> {
+/// The last month of a version, its zone, and the limit of its year in percent with the month with which it begins.
+type Version = (i64, Tz, Option<(i64, u32)>);
+
+/// What is given back for months of 2026 that each miss half of 1,000.00, by the versions of an agreement.
+fn of_versions(versions: &[Version]) -> Vec<(i64, Option<Limit>)> {
     let of_version = |version: u32| &versions[version as usize - 1];
     let all_terms: Vec<CreditTerms> = versions
         .iter()
