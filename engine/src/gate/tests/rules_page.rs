@@ -17,7 +17,7 @@ fn r30_the_worked_example_of_the_rules_page() {
         ("all of eight hours, without such terms", "", eight),
     ] {
         let promise = portfolio(terms, AVAILABILITY);
-        let found = impacts(&promise.objectives()[0], &states(&[]), &ApprovedWindows::new(), &change, now());
+        let found = impacts(&promise.objectives()[0], &states(&[]), &ApprovedWindows::new(), &change, changed(), now());
         let [impact] = found.as_slice() else { panic!("one window, not {found:?}") };
         let (before, after) = impact.left.expect("something is measured");
         assert!(PAGE.contains("744 h x 1 % = 7 h 26 min 24 s") && before.to_string() == "7h 26m 24s", "{before}");

@@ -209,7 +209,7 @@ fn r12_a_sum_of_counts_beyond_a_column_is_judged_and_taken_back_exactly() {
         }
         let mut facts = Facts::default();
         let known = &mut Known::new(&[], NO_MAINTENANCE);
-        state.publish(plan, portfolio.grace(), &step(epoch, 100 * epoch, true), known, &mut facts);
+        state.publish(plan, portfolio.grace(), &step(epoch, 100 * epoch, true), known, &[], &mut facts);
         let row = &facts.attainment[0];
         (row.verdict.to_string(), row.attainment_ratio.map(|ratio| ratio.0), row.good_count, row.total_count)
     };
@@ -236,7 +236,7 @@ fn r29_a_budget_that_is_spent_tells_when_it_was() {
         let states: Vec<Segment> = states.into_iter().filter(|state| state.start < state.end).collect();
         let (mut objective, mut facts) = (ObjectiveState::new(plan), Facts::default());
         let known = &mut Known::new(&states, NO_MAINTENANCE);
-        objective.publish(plan, portfolio.grace(), &step(1, now * MINUTE, true), known, &mut facts);
+        objective.publish(plan, portfolio.grace(), &step(1, now * MINUTE, true), known, &[], &mut facts);
         facts.attainment[0].exhaustion_at
     };
     for now in [744, 745, 760, 1_400] {
