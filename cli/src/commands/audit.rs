@@ -15,13 +15,13 @@ use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::replay::{History, Replay};
 use plimsoll_engine::evidence::{Evidence, Facts};
-use plimsoll_engine::lane::FUTURE_TOLERANCE;
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::window::Window;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Asked, Format as AnswerFormat, Limits, QueryService, StoredEvents, encode_batch, texts};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::event::FUTURE_TOLERANCE;
 use plimsoll_schemas::event::{EventBatch, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, to_batch};
 

@@ -114,8 +114,11 @@ fn every_half_hour(without: impl Fn(i64) -> bool) -> Vec<(usize, Happening)> {
     times.map(|time| (time as usize, Happening::Check(time, 0, Status::Up))).collect()
 }
 
-/// Week, verdict, unknown hours and revision of every final row of an objective of `s0`, and the reasons of corrections.
-fn weeks(facts: &Facts) -> (Vec<(i64, String, i64, i32)>, Vec<String>) {
+/// Week, verdict, unknown hours, revision.
+type Week = (i64, String, i64, i32);
+
+/// Every final row of an objective of `s0`, and the reasons of corrections.
+fn weeks(facts: &Facts) -> (Vec<Week>, Vec<String>) {
     let rows = facts.attainment.iter().filter(|row| &*row.service == "s0" && &*row.objective == "uptime");
     let rows = rows.map(|row| {
         // 1970-01-01 was a Thursday, so the first week has begun three days before.
