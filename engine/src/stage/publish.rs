@@ -708,7 +708,7 @@ fn finality(last: bool) -> Name {
 }
 
 /// A count as a column holds it: the largest or the least that it can, where it is beyond. Verdicts and shares stand on
-/// what was counted.
+/// what was counted; what is told ahead of time does not.
 pub(super) fn in_a_column(count: i128) -> i64 {
     count.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
