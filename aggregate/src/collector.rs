@@ -23,6 +23,8 @@ pub struct RecordedEpoch {
     pub watermark: Option<Instant>,
     /// The digest of the definitions under which it was folded.
     pub definitions: String,
+    /// Whether stored events were taken again before it.
+    pub recounted: bool,
     /// What it read: from, until, and until when the partition was complete.
     pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
 }
@@ -33,8 +35,8 @@ impl RecordedEpoch {
         let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
         for row in rows {
             let ranges = BTreeMap::new();
-            let EpochRow { epoch, tick, publish, watermark, definitions, .. } = row;
-            let recorded = RecordedEpoch { epoch, tick, publish, watermark, definitions, ranges };
+            let EpochRow { epoch, tick, publish, watermark, definitions, recounted, .. } = row;
+            let recorded = RecordedEpoch { epoch, tick, publish, watermark, definitions, recounted, ranges };
             let recorded = epochs.entry(row.epoch).or_insert(recorded);
             if let (Some(topic), Some(partition), Some(from), Some(until)) =
                 (row.topic, row.partition, row.from_offset, row.until_offset)
@@ -187,6 +189,7 @@ mod tests {
             publish: false,
             watermark: None,
             definitions: String::new(),
+            recounted: false,
             topic: Some("t".into()),
             partition: Some(partition),
             from_offset: Some(from),

@@ -100,8 +100,8 @@ impl Replay {
         let mut last_epoch = 0;
         for epoch in &self.epochs {
             let mut going_on = match group.take() {
-                Some(group) if epoch.definitions == digest => group,
-                before => self.go_over(before, &epoch.definitions, (agreement, services), history, last_epoch)?,
+                Some(group) if epoch.definitions == digest && !epoch.recounted => group,
+                before => self.go_over(before, epoch, (agreement, services), history, last_epoch)?,
             };
             digest = &epoch.definitions;
             going_on.resume(epoch.watermark.unwrap_or(BEGINNING));
@@ -122,20 +122,26 @@ impl Replay {
         Ok(())
     }
 
-    /// The state under other definitions, as a worker takes it over.
+    /// The state under other definitions, or after a stop, as a worker takes it over.
     fn go_over(
         &self,
         before: Option<LaneGroup>,
-        digest: &str,
+        epoch: &RecordedEpoch,
         (agreement, services): (&str, &BTreeSet<String>),
         history: &History,
         last_epoch: i64,
     ) -> Result<LaneGroup, AggregateError> {
-        let definitions = part_of(&self.definitions[digest], agreement, services);
+        let whole = &self.definitions[&epoch.definitions];
+        let definitions = part_of(whole, agreement, services);
         let mut portfolio = Portfolio::new(&definitions);
-        portfolio.close_as(&Portfolio::new(&self.definitions[digest]));
+        portfolio.close_as(&Portfolio::new(whole));
         let mut group = match before {
-            Some(before) => LaneGroup::restore(Arc::new(portfolio), 1, &before.snapshot()?)?,
+            Some(mut before) => {
+                if epoch.recounted {
+                    before.rest();
+                }
+                LaneGroup::restore(Arc::new(portfolio), 1, &before.snapshot()?)?
+            }
             None => LaneGroup::new(Arc::new(portfolio), 1),
         };
         group.remember(micros(self.remembered));

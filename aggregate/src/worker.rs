@@ -80,6 +80,8 @@ pub struct Worker {
     /// News without records that steps took which were not recorded; the next intent tells them.
     unrecorded: BTreeMap<PartitionId, Delivery>,
     next_epoch: i64,
+    /// Whether stored events were taken again since the last epoch.
+    recounted: bool,
     published_at: Option<Instant>,
     definitions: Arc<Definitions>,
     /// The same, until an epoch has told them.
@@ -137,6 +139,7 @@ impl Worker {
         live.describe(group.portfolio());
         Ok(Worker {
             next_epoch: snapshot_epoch + 1,
+            recounted: false,
             settings,
             group,
             collector: Collector::default(),
@@ -171,6 +174,7 @@ impl Worker {
     /// See `LaneGroup::end_recount`.
     pub fn end_recount(&mut self) {
         self.group.end_recount();
+        self.recounted = true;
     }
 
     /// What it works by: its sources are to feed it.
@@ -323,9 +327,9 @@ impl Worker {
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
         told.extend(deliveries);
         told.sort_by(|one, other| one.partition.cmp(&other.partition));
-        let definitions = self.recorded.definitions.clone();
-        output.intent =
-            intent(&EpochRow { epoch, tick, publish, watermark, definitions, ..EpochRow::default() }, &told);
+        let (definitions, recounted) = (self.recorded.definitions.clone(), std::mem::take(&mut self.recounted));
+        let row = EpochRow { epoch, tick, publish, watermark, definitions, recounted, ..EpochRow::default() };
+        output.intent = intent(&row, &told);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
         if epoch % self.settings.snapshot_every == 0 {

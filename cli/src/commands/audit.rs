@@ -21,8 +21,7 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Asked, Format as AnswerFormat, Limits, QueryService, StoredEvents, encode_batch, texts};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::event::FUTURE_TOLERANCE;
-use plimsoll_schemas::event::{EventBatch, event_schema};
+use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, to_batch};
 
 use crate::commands::run::duration;
