@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::scenarios::{Expected, Scenario, files, plain};
+use crate::scenarios::{Expected, RowsOf, Scenario, files, plain};
 use crate::support::repository;
 
 /// Where the rules stand.
@@ -17,18 +17,6 @@ const PAGES: &str = "docs/rules";
 
 /// The last rule's number.
 const LAST_RULE: u32 = 38;
-
-/// Fields of agreements that are checked and not used in measuring.
-const NOT_MEASURED: [&str; 10] =
-    ["rests_on", "review", "reports", "improvements", "every", "last", "name", "opened", "closed", "weight"];
-
-/// Rules that are asked by a command or a benchmark of their own, which scenarios cannot do: their lines link to that.
-const ASKED_OTHERWISE: [(u32, &str); 4] = [
-    (29, "bench/forecast"),
-    (30, "guide.md#before-a-change"),
-    (31, "guide.md#before-a-change"),
-    (35, "guide.md#how-well-all-of-it-goes"),
-];
 
 /// Pieces of a page between empty lines.
 fn paragraphs(text: &str) -> Vec<&str> {
@@ -73,10 +61,12 @@ fn tables_of_the_pages_are_what_their_scenarios_expect() {
             let scenario = Scenario::parse(&read(&page.with_file_name(scenario))).unwrap_or_else(|error| {
                 panic!("{}: {error}", place());
             });
-            let (what, rows) = (scenario.expect.iter())
-                .find(|(what, _)| named(pair[0]).any(|name| what.table().is_some_and(|table| table.name() == name)))
+            let tables = scenario.expect.iter().map(|(what, rows)| (what.rows(), rows));
+            let answers = scenario.ask.iter().map(|question| (RowsOf::Answer(question.command), &question.expect));
+            let (what, rows) = (tables.chain(answers))
+                .find(|(what, _)| named(pair[0]).any(|name| what.name() == name))
                 .unwrap_or_else(|| panic!("{}: name in backticks which of its tables it shows", place()));
-            if let Err(difference) = shows(*what, rows, pair[1]) {
+            if let Err(difference) = shows(what, rows, pair[1]) {
                 panic!("{}: {difference}", place());
             }
             shown += 1;
@@ -86,8 +76,7 @@ fn tables_of_the_pages_are_what_their_scenarios_expect() {
 }
 
 /// Whether a table shows these rows.
-fn shows(what: Expected, rows: &[Value], shown: &str) -> Result<(), String> {
-    let table = what.table().ok_or("problems are no table")?;
+fn shows(what: RowsOf, rows: &[Value], shown: &str) -> Result<(), String> {
     let mut lines = shown.lines();
     let header = cells(lines.next().unwrap_or_default());
     let lines: Vec<_> = lines.skip(1).map(cells).collect();
@@ -99,7 +88,7 @@ fn shows(what: Expected, rows: &[Value], shown: &str) -> Result<(), String> {
             let Some(column) = named(head).next() else { continue };
             let wanted = row.get(column).ok_or_else(|| format!("the scenario does not name {column} in {row}"))?;
             let cell = if cell.is_empty() { Value::Null } else { Value::from(*cell) };
-            let (cell, wanted) = (plain(table, column, &cell)?, plain(table, column, wanted)?);
+            let (cell, wanted) = (plain(what, column, &cell)?, plain(what, column, wanted)?);
             if cell != wanted {
                 return Err(format!("shows {column} {cell}, the scenario expects {wanted} in {row}"));
             }
@@ -168,9 +157,7 @@ fn every_rule_in_force_has_a_page_tests_and_scenarios() {
             });
             let sources = links(&line).filter(|target| target.ends_with(".rs"));
             let is_tested = sources.map(file).any(|text| text.contains(&format!("fn r{rule}_")));
-            let otherwise = ASKED_OTHERWISE.iter().find(|(other, _)| *other == rule);
-            let showing = otherwise.map_or(format!("/scenarios/r{rule}_"), |(_, place)| (*place).to_owned());
-            let is_shown = links(&line).any(|target| target.contains(&showing));
+            let is_shown = links(&line).any(|target| target.contains(&format!("/scenarios/r{rule}_")));
             for (is_there, what) in [
                 (is_explained, "no section of a page that names it"),
                 (is_tested, "no source with a test that is named after it, such as r14_..."),
@@ -207,7 +194,8 @@ fn every_term_of_a_contract_is_in_a_scenario() {
     for path in files() {
         let scenario = Scenario::parse(&read(&path)).expect("a scenario");
         let is_refused = scenario.expect.contains_key(&Expected::Problems);
-        for definition in scenario.definitions.iter().filter(|_| !is_refused) {
+        let drafts = scenario.ask.iter().flat_map(|question| &question.draft);
+        for definition in scenario.definitions.iter().chain(drafts).filter(|_| !is_refused) {
             pairs(definition, &mut used);
         }
     }
@@ -222,7 +210,7 @@ fn every_term_of_a_contract_is_in_a_scenario() {
         terms_of(&common["$defs"][part], &mut terms);
     }
     assert!(terms.len() > 50, "the terms were found");
-    let missing: Vec<_> = terms.difference(&used).filter(|(name, _)| !NOT_MEASURED.contains(&name.as_str())).collect();
+    let missing: Vec<_> = terms.difference(&used).collect();
     assert!(missing.is_empty(), "no scenario shows {missing:?}");
 }
 

@@ -2,7 +2,8 @@
 //! tells how they are written.
 //!
 //! Each runs through `plimsoll judge` twice, the second time with its events in reverse order: the same tables must
-//! come out (R21). A scenario that says what was known at a time is told to tables instead, and these are asked (R25).
+//! come out (R21). A scenario in which something arrives later than it happens, or that says what was known at a time, is
+//! told to tables instead, and these are asked (R25). What `judge` does not answer is asked of the command that does.
 //! `PLIMSOLL_SCENARIO=part-of-a-name` runs those alone whose file names contain it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,11 @@ pub(crate) struct Scenario {
     events: Vec<Value>,
     #[serde(default)]
     as_of: String,
+    #[serde(default)]
     pub(crate) expect: BTreeMap<Expected, Vec<Value>>,
+    /// What other commands answer.
+    #[serde(default)]
+    pub(crate) ask: Vec<Question>,
     /// What was known at each of these instants, where events come later than they happen.
     #[serde(default)]
     known_at: BTreeMap<String, BTreeMap<Expected, Vec<Value>>>,
@@ -47,6 +52,49 @@ pub(crate) struct Scenario {
 struct Audit {
     of: BTreeMap<String, Value>,
     expect: BTreeMap<Expected, Vec<Value>>,
+}
+
+/// A question to a command that answers with rows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    pub(crate) command: Asked,
+    /// Its options by their names; true for one that has no value.
+    #[serde(default)]
+    with: Map<String, Value>,
+    /// The definitions in the file that it takes.
+    #[serde(default)]
+    pub(crate) draft: Vec<Map<String, Value>>,
+    pub(crate) expect: Vec<Value>,
+}
+
+/// The commands that a scenario may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asked {
+    Gate,
+    Backtest,
+    Kpi,
+}
+
+/// Whose rows are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowsOf {
+    Problems,
+    Table(Table),
+    Answer(Asked),
+}
+
+impl RowsOf {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            RowsOf::Problems => "problems",
+            RowsOf::Table(table) => table.name(),
+            RowsOf::Answer(Asked::Gate) => "gate",
+            RowsOf::Answer(Asked::Backtest) => "backtest",
+            RowsOf::Answer(Asked::Kpi) => "kpi",
+        }
+    }
 }
 
 /// What a scenario may expect something of.
@@ -74,21 +122,21 @@ pub(crate) enum Expected {
 const SHOWN: &str = "attainment,credits,watermelons,clocks,outages,breaches,attributions,transitions,dead_letters";
 
 impl Expected {
-    pub(crate) fn table(self) -> Option<Table> {
-        match self {
-            Expected::Problems => None,
-            Expected::Attainment => Some(Table::Attainment),
-            Expected::Credits => Some(Table::Credits),
-            Expected::Watermelons => Some(Table::Watermelons),
-            Expected::Clocks => Some(Table::Clocks),
-            Expected::Outages => Some(Table::Outages),
-            Expected::Breaches => Some(Table::Breaches),
-            Expected::Attributions => Some(Table::Attributions),
-            Expected::Transitions => Some(Table::Transitions),
-            Expected::DeadLetters => Some(Table::DeadLetters),
-            Expected::Corrections => Some(Table::Corrections),
-            Expected::Events => Some(Table::Events),
-        }
+    pub(crate) fn rows(self) -> RowsOf {
+        RowsOf::Table(match self {
+            Expected::Problems => return RowsOf::Problems,
+            Expected::Attainment => Table::Attainment,
+            Expected::Credits => Table::Credits,
+            Expected::Watermelons => Table::Watermelons,
+            Expected::Clocks => Table::Clocks,
+            Expected::Outages => Table::Outages,
+            Expected::Breaches => Table::Breaches,
+            Expected::Attributions => Table::Attributions,
+            Expected::Transitions => Table::Transitions,
+            Expected::DeadLetters => Table::DeadLetters,
+            Expected::Corrections => Table::Corrections,
+            Expected::Events => Table::Events,
+        })
     }
 }
 
@@ -124,7 +172,16 @@ fn a_wrong_scenario_says_what_is_wrong_with_it() {
         (&good.replace("{}", "{clocks: []}"), "as_of is needed"),
         (
             &good.replace("{}", "{corrections: []}\nas_of: 2026-03-02T12:00:00Z"),
-            "corrections and events need known_at or audit",
+            "only tables have corrections and events",
+        ),
+        (&good.replace("{}", "{}\nask: [{command: kpi, expect: []}]"), "as_of is needed"),
+        (&good.replace("{}", "{}\nask: [{command: run, expect: []}]"), "unknown variant `run`"),
+        (
+            &good.replace(
+                "{}",
+                "{}\nas_of: 2026-03-02T12:00:00Z\nask: [{command: kpi, expect: []}]\nevents: [{arrives: x}]",
+            ),
+            "ask goes with what is judged at once",
         ),
         (
             &good.replace("{}", "{clocks: []}\nas_of: 2026-03-02T12:00:00Z\nknown_at: {2026-03-03: {clocks: []}}"),
@@ -215,17 +272,31 @@ impl Scenario {
         let documents = Yaml::load_from_str(text).map_err(|error| format!("this is not YAML: {error}"))?;
         let [document] = documents.as_slice() else { return Err("expected one document".to_owned()) };
         let scenario: Scenario = serde_json::from_value(json(document)?).map_err(|error| error.to_string())?;
-        if scenario.title.trim().is_empty() || scenario.why.trim().is_empty() || scenario.expect.is_empty() {
+        let expects_nothing = scenario.expect.is_empty() && scenario.ask.is_empty();
+        if scenario.title.trim().is_empty() || scenario.why.trim().is_empty() || expects_nothing {
             return Err("title, why and expect say something".to_owned());
         }
         let of_tables = [Expected::Corrections, Expected::Events];
         if !scenario.is_told_to_tables() && of_tables.iter().any(|expected| scenario.expect.contains_key(expected)) {
-            return Err("corrections and events need known_at or audit: only tables have them".to_owned());
+            return Err("only tables have corrections and events: let something arrive, or ask for known_at or audit"
+                .to_owned());
         }
-        if scenario.as_of.is_empty() && scenario.expect.keys().any(|expected| *expected != Expected::Problems) {
+        if scenario.is_told_to_tables() && !scenario.ask.is_empty() {
+            return Err("ask goes with what is judged at once: let nothing arrive, and leave known_at out".to_owned());
+        }
+        let is_judged = |expected: &Expected| *expected != Expected::Problems;
+        if scenario.as_of.is_empty() && (scenario.expect.keys().any(is_judged) || !scenario.ask.is_empty()) {
             return Err("as_of is needed, such as 2026-03-02T12:00:00Z".to_owned());
         }
         Ok(scenario)
+    }
+
+    /// Whether it matters when something arrives.
+    fn is_told_to_tables(&self) -> bool {
+        let arrives = |entry: &Map<String, Value>| entry.contains_key("arrives");
+        let mut events = self.events.iter().filter_map(Value::as_object);
+        let is_asked = !self.known_at.is_empty() || !self.audit.is_empty();
+        is_asked || events.any(arrives) || self.definitions.iter().any(arrives)
     }
 
     /// Judges the events and compares everything that is expected.
@@ -233,7 +304,7 @@ impl Scenario {
         let folder = tempfile::tempdir().expect("a folder");
         let (definitions, events) = (folder.path().join("definitions"), folder.path().join("events.ndjson"));
         std::fs::create_dir(&definitions).expect("a folder for definitions");
-        std::fs::write(definitions.join("definitions.yaml"), self.definitions_text()).expect("definitions");
+        std::fs::write(definitions.join("definitions.yaml"), text_of(&self.definitions)).expect("definitions");
         std::fs::write(&events, self.events_text()).expect("events");
         let (definitions, events) = (definitions.to_string_lossy(), events.to_string_lossy());
         let mut arguments = vec!["judge", "-d", &definitions, "-e", &events, "--format", "json", "--show", SHOWN];
@@ -247,19 +318,20 @@ impl Scenario {
             return Err(format!("  judge ended with {}: {errors}", done.status));
         }
         let expected = self.expect.get(&Expected::Problems).map_or(&[][..], Vec::as_slice);
-        let mut differences = difference(Expected::Problems, expected, &problems)?;
+        let mut differences = difference(RowsOf::Problems, expected, &problems)?;
         if problems.is_empty() {
             let found: BTreeMap<String, Vec<Value>> = serde_json::from_str(&out).expect("judge shows lists of rows");
             for (&expected, rows) in &self.expect {
-                let Some(table) = expected.table() else { continue };
-                differences += &difference(expected, rows, &found[table.name()])?;
+                let RowsOf::Table(table) = expected.rows() else { continue };
+                differences += &difference(expected.rows(), rows, &found[table.name()])?;
+            }
+            for question in &self.ask {
+                let found =
+                    question.answer(folder.path(), &["-d", &definitions, "-e", &events, "--as-of", &self.as_of])?;
+                differences += &difference(RowsOf::Answer(question.command), &question.expect, &found)?;
             }
         }
         if differences.is_empty() { Ok(()) } else { Err(differences) }
-    }
-
-    fn is_told_to_tables(&self) -> bool {
-        !self.known_at.is_empty() || !self.audit.is_empty()
     }
 
     /// Tells the events to tables as they come, and compares what these say of each instant that is asked for.
@@ -277,23 +349,27 @@ impl Scenario {
         let end = instant(&self.as_of)?;
         let asked =
             self.known_at.iter().map(|(text, rows)| Ok((instant(text)?, rows))).collect::<Result<Vec<_>, String>>()?;
+        let defined = self.definitions.iter().filter_map(|definition| definition.get("arrives")?.as_str());
+        let defined = defined.map(instant).collect::<Result<Vec<_>, String>>()?;
         let instants = events.iter().map(|(arrives, _)| *arrives).chain(asked.iter().map(|(instant, _)| *instant));
-        let instants: BTreeSet<Instant> = instants.chain([end]).collect();
+        let instants: BTreeSet<Instant> = instants.chain(defined).chain([end]).collect();
         if instants.last() != Some(&end) {
             return Err(format!("  as_of {end} is the last instant; let nothing arrive or be asked for after it"));
         }
         let records: Vec<String> = events.iter().map(|(_, record)| record.clone()).collect();
-        let definitions = tables::defined(&self.definitions_text())?;
-        let mut tables = Tables::new(&definitions, &records);
+        let mut tables = Tables::new(&tables::defined(&text_of(&self.defined_at(Instant(i64::MIN))?))?, &records);
         for &tick in &instants {
+            let definitions = tables::defined(&text_of(&self.defined_at(tick)?))?;
             tables.epoch(&definitions, tick, events.iter().filter(|(arrives, _)| *arrives == tick).count());
         }
         let mut differences = String::new();
         for (known_at, expect) in asked.into_iter().chain([(end, &self.expect)]) {
             for (&expected, rows) in expect {
-                let Some(table) = expected.table() else { return Err("  problems are not told to tables".to_owned()) };
+                let RowsOf::Table(table) = expected.rows() else {
+                    return Err("  problems are not told to tables".to_owned());
+                };
                 let found = tables.ask(&in_order(table), Some(known_at));
-                let difference = difference(expected, rows, &found)?;
+                let difference = difference(expected.rows(), rows, &found)?;
                 if !difference.is_empty() {
                     let _ = write!(differences, "  known at {known_at}:\n{difference}");
                 }
@@ -305,15 +381,23 @@ impl Scenario {
         if differences.is_empty() { Ok(()) } else { Err(differences) }
     }
 
-    /// The definitions as documents of one file, each on a line: what is JSON is YAML.
-    fn definitions_text(&self) -> String {
-        let documents = self.definitions.iter().map(|document| {
-            let mut document = document.clone();
-            document.entry("apiVersion").or_insert_with(|| "plimsoll/v1".into());
-            document.entry("spec").or_insert_with(|| Map::new().into());
-            Value::from(document).to_string()
-        });
-        documents.collect::<Vec<_>>().join("\n---\n")
+    /// The definitions that have arrived by an instant; a later one replaces that of its kind, id and version.
+    fn defined_at(&self, tick: Instant) -> Result<Vec<Map<String, Value>>, String> {
+        let mut defined: Vec<Map<String, Value>> = Vec::new();
+        for definition in &self.definitions {
+            let mut definition = definition.clone();
+            let arrives = definition.remove("arrives").as_ref().and_then(Value::as_str).map(instant).transpose()?;
+            if arrives.is_some_and(|arrives| arrives > tick) {
+                continue;
+            }
+            let name = |of: &Map<String, Value>| {
+                let metadata = of.get("metadata").cloned().unwrap_or_default();
+                (of.get("kind").cloned(), metadata.get("id").cloned(), metadata.get("version").cloned())
+            };
+            defined.retain(|other| name(other) != name(&definition));
+            defined.push(definition);
+        }
+        Ok(defined)
     }
 
     /// The events, one a line; a text is a record as it stands.
@@ -343,13 +427,52 @@ impl Audit {
             let _ = writeln!(differences, "  {}", found["verdict"][0]["detail"]);
         }
         for (&expected, rows) in &self.expect {
-            let part =
-                expected.table().map_or("", |table| if table == Table::Attainment { "stored" } else { table.name() });
+            let part = match expected.rows() {
+                RowsOf::Table(Table::Attainment) => "stored",
+                other => other.name(),
+            };
             let found = found.get(part).ok_or_else(|| format!("{of} does not show {expected:?}"))?;
-            differences += &difference(expected, rows, found)?;
+            differences += &difference(expected.rows(), rows, found)?;
         }
         Ok(if differences.is_empty() { differences } else { format!("{of}:\n{differences}") })
     }
+}
+
+impl Question {
+    /// What the command answers; `common` are the options that every question has.
+    fn answer(&self, folder: &Path, common: &[&str]) -> Result<Vec<Value>, String> {
+        let name = RowsOf::Answer(self.command).name();
+        let mut arguments = vec![name.to_owned()];
+        if !self.draft.is_empty() {
+            let draft = folder.join("draft.yaml");
+            std::fs::write(&draft, text_of(&self.draft)).expect("a draft");
+            arguments.push(draft.to_string_lossy().into_owned());
+        }
+        arguments.extend(common.iter().chain(&["--format", "json"]).map(|argument| (*argument).to_owned()));
+        for (option, value) in &self.with {
+            arguments.push(format!("--{}", option.replace('_', "-")));
+            if *value != Value::Bool(true) {
+                arguments.push(value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+        }
+        let done = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let is_no_go = self.command == Asked::Gate && done.status.code() == Some(3);
+        if !done.status.success() && !is_no_go {
+            return Err(format!("  {name} ended with {}: {}", done.status, String::from_utf8_lossy(&done.stderr)));
+        }
+        serde_json::from_slice(&done.stdout).map_err(|error| format!("  {name} does not answer with rows: {error}"))
+    }
+}
+
+/// Definitions as documents of one file, each on a line: what is JSON is YAML.
+fn text_of(definitions: &[Map<String, Value>]) -> String {
+    let documents = definitions.iter().map(|document| {
+        let mut document = document.clone();
+        document.entry("apiVersion").or_insert_with(|| "plimsoll/v1".into());
+        document.entry("spec").or_insert_with(|| Map::new().into());
+        Value::from(document).to_string()
+    });
+    documents.collect::<Vec<_>>().join("\n---\n")
 }
 
 fn instant(text: &str) -> Result<Instant, String> {
@@ -398,7 +521,7 @@ fn json(node: &Yaml<'_>) -> Result<Value, String> {
 
 /// Expected and found rows, line by line where they differ; empty when they do not. Of a found row those columns are
 /// looked at that the expected one names.
-fn difference(what: Expected, expected: &[Value], found: &[Value]) -> Result<String, String> {
+fn difference(what: RowsOf, expected: &[Value], found: &[Value]) -> Result<String, String> {
     let (mut lines, mut differs) = (String::new(), false);
     for index in 0..expected.len().max(found.len()) {
         let (wanted, row) = (expected.get(index), found.get(index));
@@ -407,7 +530,7 @@ fn difference(what: Expected, expected: &[Value], found: &[Value]) -> Result<Str
         let row = row.map(|row| told(what, row, columns)).transpose()?;
         // What a problem allows may be long: its beginning is enough.
         let begins = || {
-            what == Expected::Problems
+            what == RowsOf::Problems
                 && row.as_deref().zip(wanted.as_deref()).is_some_and(|(row, wanted)| row.starts_with(wanted))
         };
         if wanted == row || begins() {
@@ -419,44 +542,51 @@ fn difference(what: Expected, expected: &[Value], found: &[Value]) -> Result<Str
             let _ = row.map(|row| writeln!(lines, "    {sign} {row}"));
         }
     }
-    let name = what.table().map_or("problems", Table::name);
-    Ok(if differs { format!("  {name}:\n{lines}") } else { String::new() })
+    Ok(if differs { format!("  {}:\n{lines}", what.name()) } else { String::new() })
 }
 
 /// A row as a scenario writes it: these columns, or every one that is not null.
-fn told(what: Expected, row: &Value, columns: Option<&Map<String, Value>>) -> Result<String, String> {
-    let Some(table) = what.table() else { return Ok(row.as_str().map_or_else(|| row.to_string(), str::to_owned)) };
-    let cells = row.as_object().ok_or_else(|| format!("{}: found {row}, expected columns", table.name()))?;
+fn told(what: RowsOf, row: &Value, columns: Option<&Map<String, Value>>) -> Result<String, String> {
+    if what == RowsOf::Problems {
+        return Ok(row.as_str().map_or_else(|| row.to_string(), str::to_owned));
+    }
+    let cells = row.as_object().ok_or_else(|| format!("{}: found {row}, expected columns", what.name()))?;
     let filled = || cells.iter().filter(|(_, value)| !value.is_null()).map(|(column, _)| column);
     let columns: Vec<&String> = columns.map_or_else(|| filled().collect(), |columns| columns.keys().collect());
     let cell = |column: &String| {
         let value = cells.get(column).unwrap_or(&Value::Null);
-        Ok(format!("{column}: {}", plain(table, column, value)?))
+        Ok(format!("{column}: {}", plain(what, column, value)?))
     };
     let cells = columns.into_iter().map(cell).collect::<Result<Vec<_>, String>>()?;
     Ok(format!("{{{}}}", cells.join(", ")))
 }
 
 /// One value in the one way in which it is compared and shown, whether it was written by hand or by the program.
-pub(crate) fn plain(table: Table, column: &str, value: &Value) -> Result<String, String> {
-    let field = table.schema();
-    let field = field.field_with_name(column).map_err(|_| format!("{} has no column {column:?}", table.name()))?;
-    let wrong = |allowed: &str| format!("{}.{column}: found {value}, expected {allowed}", table.name());
-    let text = match value {
-        Value::Null => return Ok("null".to_owned()),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+pub(crate) fn plain(what: RowsOf, column: &str, value: &Value) -> Result<String, String> {
+    let wrong = |allowed: &str| format!("{}.{column}: found {value}, expected {allowed}", what.name());
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let is_time = match what {
+        RowsOf::Table(table) => {
+            let schema = table.schema();
+            let field = schema.field_with_name(column);
+            field.map_err(|_| format!("{} has no column {column:?}", table.name()))?.data_type().is_temporal()
+        }
+        // No schema tells of an answer; a text that is no time is compared as it stands.
+        _ => Instant::parse_rfc3339(&text).is_some(),
     };
+    if value.is_null() {
+        return Ok(text);
+    }
     let (sign, size) = text.strip_prefix('-').map_or(("", text.as_str()), |size| ("-", size));
     if column.ends_with("_us") {
         // The program writes a number of microseconds; people write durations.
         let length = if value.is_number() { size.parse().ok().map(Micros) } else { parse_duration(size) };
         return Ok(format!("{sign}{}", length.ok_or_else(|| wrong("a duration such as 1h 30m"))?));
     }
-    if column.ends_with("_ratio") {
+    if column == "ratio" || column.ends_with("_ratio") {
         return Ok(format!("{sign}{}", Share::parse(size).ok_or_else(|| wrong("a share such as 99.9 %"))?));
     }
-    if field.data_type().is_temporal() {
+    if is_time {
         return Ok(Instant::parse_rfc3339(&text)
             .ok_or_else(|| wrong("RFC 3339, e.g. 2026-03-02T12:00:00Z"))?
             .to_string());
