@@ -124,11 +124,17 @@ pub struct Burn {
 impl Burn {
     /// Rounded down to nine decimals, and held within what a table's decimal can carry.
     pub fn rounded(self) -> Share {
+        if self.part == 0 {
+            return Share(0);
+        }
         const LARGEST: i128 = 999_999_999;
         let (mut digits, mut rest) = ((self.part / self.whole).min(LARGEST), self.part % self.whole);
-        // One decimal at a time: the rest times a billion may not fit.
-        for _ in 0..9 {
-            (digits, rest) = (digits * 10 + rest * 10 / self.whole, rest * 10 % self.whole);
+        // As many decimals at a time as fit: the rest times a billion may not.
+        let step = [WHOLE, 1_000].into_iter().find(|step| self.whole <= i128::MAX / step).unwrap_or(10);
+        let mut scale = 1;
+        while scale < WHOLE {
+            (digits, rest) = (digits * step + rest * step / self.whole, rest * step % self.whole);
+            scale *= step;
         }
         Share(digits as i64)
     }
@@ -286,7 +292,9 @@ impl<'a> Course<'a> {
         calendar: &'a Calendar,
         segment: Window,
     ) -> Course<'a> {
-        let (mut legs, mut sums) = (Vec::new(), vec![Sums::default()]);
+        let mut legs = Vec::with_capacity(stretches.len());
+        let mut sums = Vec::with_capacity(stretches.len() + 1);
+        sums.push(Sums::default());
         for stretch in stretches {
             let (good, bad) = weights(policy, stretch.counted);
             let to_know = stretch.shown != State::Excluded;

@@ -73,7 +73,7 @@ const OUTAGES_MAX: usize = 8_192;
 const MASS_MIN: f64 = 1e-11;
 
 /// What was seen of an indicator in a stretch of time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Past {
     /// How long it is, in agreed time.
     pub agreed: Micros,
@@ -86,7 +86,7 @@ pub struct Past {
 }
 
 /// A bad spell that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Spell {
     /// When it ended, in agreed time since the start of the stretch.
     pub ended: Micros,
@@ -341,12 +341,10 @@ impl Belief {
             costs.iter().copied().enumerate().skip(1).filter(|(_, mass)| *mass > MASS_MIN).collect();
         let mut sums = vec![none];
         for point in 1..costs.len() {
-            let term = |&(part, mass): &(usize, f64)| {
-                let weight = ratio * (1.0 + (self.shape - 1.0) * part as f64 / point as f64);
-                weight * mass * sums[point - part]
-            };
-            let within = parts.iter().take_while(|(part, _)| *part <= point);
-            sums.push(within.map(term).sum::<f64>() / (1.0 - ratio * costs[0]));
+            let lean = (self.shape - 1.0) / point as f64;
+            let term = |&(part, mass): &(usize, f64)| mass * (1.0 + lean * part as f64) * sums[point - part];
+            let within = &parts[..parts.partition_point(|(part, _)| *part <= point)];
+            sums.push(ratio * sum_of(within, term) / (1.0 - ratio * costs[0]));
         }
         sums
     }
@@ -374,6 +372,17 @@ fn on_lattice(end: f64, points: usize, limited_mean: impl Fn(f64) -> f64) -> Vec
     let means: Vec<f64> = (0..=points + 1).map(|point| limited_mean(step * point as f64) / step).collect();
     let inner = means.windows(3).map(|three| (2.0 * three[1] - three[0] - three[2]).max(0.0));
     std::iter::once(1.0 - means[1]).chain(inner).collect()
+}
+
+/// The sum of terms, in several sums at once: each addition waits for the one before it.
+fn sum_of<Part>(parts: &[Part], term: impl Fn(&Part) -> f64) -> f64 {
+    let mut sums = [0.0; 4];
+    let chunks = parts.chunks_exact(sums.len());
+    let rest: f64 = chunks.remainder().iter().map(&term).sum();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, part)| *sum += term(part));
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 /// The distribution of the sum of two, up to the last point.

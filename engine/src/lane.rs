@@ -24,6 +24,7 @@ use crate::memory::{Edge, Memory};
 use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
 use crate::stage::credit::CreditStage;
+use crate::stage::outlook::Forecasts;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
 use crate::stage::watermelon::WatermelonStage;
@@ -72,6 +73,7 @@ pub struct LaneGroup {
     closed_events: u64,
     /// Whether no step follows, or, once it is restored, none had followed.
     at_rest: bool,
+    forecasts: Forecasts,
 }
 
 /// The state of a lane group by names, so that it outlives its portfolio and its process.
@@ -135,6 +137,7 @@ impl LaneGroup {
             memory: Memory::default(),
             closed_events: 0,
             at_rest: true,
+            forecasts: Forecasts::default(),
             portfolio,
         }
     }
@@ -236,6 +239,10 @@ impl LaneGroup {
         let watermark = self.watermarks.advance(tick);
         let step = Step { epoch, tick, watermark, publish, closed_until: self.memory.closed_until() };
         let mut facts = Facts::default();
+        if publish {
+            facts.attainment.reserve(self.portfolio.objectives().len());
+            facts.spending.reserve(self.portfolio.objectives().len());
+        }
         let mut derived = Vec::new();
         for lane in &mut self.lanes {
             lane.tickets.close(&self.portfolio, &step, &mut facts, &mut derived);
@@ -248,9 +255,13 @@ impl LaneGroup {
             for number in 0..self.lanes.len() {
                 let mine = rank.iter().copied().filter(|service| self.lane_of_service(*service) == number);
                 let mine: Vec<ServiceIndex> = mine.collect();
-                self.lanes[number].services.close(&portfolio, &step, mine.into_iter(), &mut facts, &mut derived);
+                let (services, mine) = (&mut self.lanes[number].services, mine.into_iter());
+                services.close(&portfolio, &step, mine, &mut self.forecasts, &mut facts, &mut derived);
             }
             self.hand_on(derived);
+        }
+        if publish {
+            self.forecasts.turn();
         }
         self.credits.close(&portfolio, &step, &mut facts);
         self.watermelons.close(&portfolio, &step, &mut facts);
@@ -394,8 +405,9 @@ impl LaneGroup {
         let (mut watermelons, watermarks) = (snapshot.watermelons, snapshot.watermarks);
         watermelons.resume(&portfolio);
         let (memory, closed_events) = (snapshot.memory, snapshot.closed_events);
+        let forecasts = Forecasts::default();
         let mut group =
-            LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, at_rest, portfolio };
+            LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, at_rest, forecasts, portfolio };
         group.catch_up();
         Ok(group)
     }

@@ -75,6 +75,8 @@ pub struct ObjectivePlan {
     pub continues: Option<ObjectiveIndex>,
     /// The agreements that its own rests on, where its breaches are split among them (R33).
     pub supports: Vec<Support>,
+    /// Tells whether two objectives judge alike what was measured alike.
+    pub promise: u64,
     /// Tells whether anything that results depend on was defined differently when they were made.
     pub digest: u64,
 }
@@ -90,9 +92,14 @@ pub struct Labels {
     pub target: Name,
 }
 
+/// What names an indicator of a service for good: its name, calendar, zone and customer.
+pub type IndicatorKey = Arc<(String, String, String, Option<Name>)>;
+
 /// What is measured of one service, whoever promises it: many objectives may share it.
 #[derive(Clone, Debug)]
 pub struct IndicatorPlan {
+    /// Its name for good.
+    pub key: IndicatorKey,
     /// What is measured and by which rule; `state` for everything that follows from the service's state.
     pub name: String,
     /// The id of the calendar.
@@ -210,6 +217,24 @@ pub struct Portfolio {
     grace: Micros,
 }
 
+/// A version of an agreement as it is laid out.
+struct Version<'a> {
+    agreement: &'a Agreement,
+    /// The version that ends where this one starts.
+    follows: Option<u32>,
+    plan: Arc<AgreementPlan>,
+}
+
+/// Texts, each kept once however many objectives have it: rows share them, and what is shared lies near.
+#[derive(Default)]
+struct Names(HashSet<Name>);
+
+impl Names {
+    fn of(&mut self, text: &str) -> Name {
+        self.0.get_or_insert_with(text, |text| text.into()).clone()
+    }
+}
+
 /// Calendars by id, each with a digest of its time.
 type Calendars<'a> = BTreeMap<&'a str, (Arc<Calendar>, u64)>;
 
@@ -273,12 +298,22 @@ impl Portfolio {
             .collect();
         calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), time_digest(&Calendar::always())));
         // Sorted by id and day, so the version that this one follows stands just before it.
+        let (mut versions, mut promised) = (Vec::with_capacity(definitions.agreements.len()), Vec::new());
         for (place, agreement) in definitions.agreements.iter().enumerate() {
             let (before, after) = (place.checked_sub(1), place + 1);
             let of_same = |place: usize| definitions.agreements.get(place).filter(|other| other.id == agreement.id);
             let follows =
                 before.and_then(of_same).filter(|before| before.effective_until == Some(agreement.effective_from));
-            portfolio.add_agreement(agreement, follows, of_same(after), &calendars);
+            let plan = portfolio.add_agreement(agreement, follows, of_same(after));
+            versions.push(Version { agreement, follows: follows.map(|before| before.version), plan });
+            let services = agreement.services.iter().filter_map(|id| portfolio.service_place(id));
+            promised.extend(services.map(|service| (service, place)));
+        }
+        // Those of one service beside each other, for they are looked at together.
+        promised.sort_unstable();
+        let mut names = Names::default();
+        for (service, place) in promised {
+            portfolio.add_objectives(service, &versions[place], &calendars, &mut names);
         }
         portfolio.support();
         portfolio
@@ -289,8 +324,7 @@ impl Portfolio {
         agreement: &Agreement,
         follows: Option<&Agreement>,
         ended_by: Option<&Agreement>,
-        calendars: &Calendars<'_>,
-    ) {
+    ) -> Arc<AgreementPlan> {
         let plan = Arc::new(AgreementPlan {
             id: agreement.id.as_str().into(),
             version: agreement.version,
@@ -318,54 +352,64 @@ impl Portfolio {
             self.with_scores.entry(plan.id.clone()).or_default().insert(plan.version);
         }
         self.window_kinds.extend(window_kinds(agreement).map(|kind| (kind, plan.time_zone)));
-        for service in &agreement.services {
-            let Some(&service_index) = self.service_places.get(service.as_str()) else { continue };
-            let excluded_times = excluded_times(agreement, service);
-            for objective in &agreement.objectives {
-                let Some((calendar, calendar_digest)) = calendars.get(objective.indicator.calendar.as_str()) else {
-                    continue;
-                };
-                let key = ObjectiveKey {
-                    agreement: plan.id.clone(),
-                    version: plan.version,
-                    objective: objective.id.as_str().into(),
-                    service: self.services[service_index.0 as usize].id.clone(),
-                };
-                let index = ObjectiveIndex(self.objectives.len() as u32);
-                let service_plan = &mut self.services[service_index.0 as usize];
-                match feed(&objective.indicator.signal) {
-                    Feed::State(_) => service_plan.state_objectives.push(index),
-                    Feed::Tickets => service_plan.ticket_objectives.push(index),
-                    Feed::Changes => service_plan.change_objectives.push(index),
-                    Feed::Events => service_plan.event_objectives.push(index),
-                }
-                let indicator = service_plan.indicator(objective, &plan, calendar, index);
-                let continues = follows
-                    .and_then(|before| self.objective_place(&ObjectiveKey { version: before.version, ..key.clone() }));
-                self.objective_places.insert(key.clone(), index);
-                self.objectives.push(ObjectivePlan {
-                    key,
-                    agreement: plan.clone(),
-                    objective: objective.clone(),
-                    service: service_index,
-                    calendar: calendar.clone(),
-                    excluded_times: excluded_times.clone(),
-                    indicator,
-                    labels: Labels::of(&plan, objective),
-                    continues,
-                    supports: Vec::new(),
-                    digest: digest(&(
-                        objective,
-                        &plan.customer,
-                        plan.time_zone,
-                        plan.in_force,
-                        plan.maintenance,
-                        &excluded_times,
-                        calendar_digest,
-                        self.services[service_index.0 as usize].digest,
-                    )),
-                });
+        plan
+    }
+
+    /// Lays out the objectives of a version of an agreement for one of its services.
+    fn add_objectives(
+        &mut self,
+        service: ServiceIndex,
+        version: &Version<'_>,
+        calendars: &Calendars<'_>,
+        names: &mut Names,
+    ) {
+        let Version { agreement, follows, plan } = version;
+        let excluded_times = excluded_times(agreement, &self.services[service.0 as usize].id);
+        for objective in &agreement.objectives {
+            let Some((calendar, calendar_digest)) = calendars.get(objective.indicator.calendar.as_str()) else {
+                continue;
+            };
+            let service_plan = &mut self.services[service.0 as usize];
+            let key = ObjectiveKey {
+                agreement: plan.id.clone(),
+                version: plan.version,
+                objective: names.of(&objective.id),
+                service: service_plan.id.clone(),
+            };
+            let index = ObjectiveIndex(self.objectives.len() as u32);
+            match feed(&objective.indicator.signal) {
+                Feed::State(_) => service_plan.state_objectives.push(index),
+                Feed::Tickets => service_plan.ticket_objectives.push(index),
+                Feed::Changes => service_plan.change_objectives.push(index),
+                Feed::Events => service_plan.event_objectives.push(index),
             }
+            let indicator = service_plan.indicator(objective, plan, calendar, index);
+            let of_definition = digest(&(
+                objective,
+                &plan.customer,
+                plan.time_zone,
+                plan.in_force,
+                plan.maintenance,
+                &excluded_times,
+                calendar_digest,
+                service_plan.digest,
+            ));
+            let before = follows.map(|version| ObjectiveKey { version, ..key.clone() });
+            self.objective_places.insert(key.clone(), index);
+            self.objectives.push(ObjectivePlan {
+                key,
+                agreement: plan.clone(),
+                objective: objective.clone(),
+                service,
+                calendar: calendar.clone(),
+                excluded_times: excluded_times.clone(),
+                indicator,
+                labels: Labels::of(plan, objective, names),
+                continues: before.and_then(|before| self.objective_place(&before)),
+                supports: Vec::new(),
+                promise: digest(&Objective { id: String::new(), ..objective.clone() }),
+                digest: of_definition,
+            });
         }
     }
 
@@ -458,7 +502,9 @@ impl ServicePlan {
                 == (&name, &objective.indicator.calendar, agreement.time_zone, &customer)
         });
         let place = place.unwrap_or_else(|| {
+            let (calendar_id, zone) = (objective.indicator.calendar.clone(), agreement.time_zone.name().to_owned());
             self.indicators.push(IndicatorPlan {
+                key: Arc::new((name.clone(), calendar_id, zone, customer.clone())),
                 name,
                 calendar_id: objective.indicator.calendar.clone(),
                 calendar: calendar.clone(),
@@ -574,13 +620,13 @@ impl AgreementPlan {
 }
 
 impl Labels {
-    fn of(agreement: &AgreementPlan, objective: &Objective) -> Labels {
+    fn of(agreement: &AgreementPlan, objective: &Objective, names: &mut Names) -> Labels {
         Labels {
-            agreement_type: agreement.agreement_type.as_str().into(),
-            signal: objective.indicator.signal.as_str().into(),
-            calendar: objective.indicator.calendar.as_str().into(),
-            window_kind: objective.window.as_str().into(),
-            target: objective.target.to_string().into(),
+            agreement_type: names.of(agreement.agreement_type.as_str()),
+            signal: names.of(objective.indicator.signal.as_str()),
+            calendar: names.of(&objective.indicator.calendar),
+            window_kind: names.of(objective.window.as_str()),
+            target: names.of(&objective.target.to_string()),
         }
     }
 }

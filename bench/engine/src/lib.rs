@@ -10,9 +10,12 @@ use arrow_array::{
     ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
     new_null_array,
 };
-use plimsoll_engine::lane::LaneGroup;
+use chrono::{NaiveTime, Weekday};
+use plimsoll_engine::calendar::Calendar;
+use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError};
 use plimsoll_engine::portfolio::Portfolio;
-use plimsoll_schemas::definition::{Definitions, File, load};
+use plimsoll_engine::stage::Facts;
+use plimsoll_schemas::definition::{self, DaySpan, Definitions, File, load};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn, EventKind, Status, Vocabulary, event_schema};
 use plimsoll_schemas::{Instant, Micros};
@@ -54,10 +57,9 @@ pub fn group(agreements: usize) -> LaneGroup {
     let mut definitions = Definitions { sources: pattern.sources, ..Definitions::default() };
     for number in 0..SERVICES {
         let id = service(number);
-        definitions.services.insert(
-            id.clone(),
-            plimsoll_schemas::definition::Service { name: id.clone(), id, ..pattern.services["pattern"].clone() },
-        );
+        definitions
+            .services
+            .insert(id.clone(), definition::Service { name: id.clone(), id, ..pattern.services["pattern"].clone() });
     }
     for number in 0..agreements {
         let mut agreement = pattern.agreements[0].clone();
@@ -126,6 +128,88 @@ pub fn samples(first: usize, rows: usize) -> Delivery {
         dead_letters: Vec::new(),
         complete_until: None,
     }
+}
+
+/// A group that has read samples up to some minute.
+#[derive(Debug)]
+pub struct History {
+    group: LaneGroup,
+    /// How many samples were taken.
+    taken: usize,
+    epoch: i64,
+}
+
+impl History {
+    /// So many days of samples under so many agreements, in steps of an hour that do not publish.
+    pub fn new(agreements: usize, days: usize) -> History {
+        let mut history = History { group: group(agreements), taken: 0, epoch: 0 };
+        for _ in 0..days * 24 {
+            let hour = history.delivery(60 * SERVICES);
+            history.fold(&hour);
+            history.close(false);
+        }
+        history
+    }
+
+    /// The next so many samples.
+    pub fn delivery(&self, samples_count: usize) -> Delivery {
+        samples(self.taken, samples_count)
+    }
+
+    /// Takes a delivery at the time of its newest sample: what lies in the future would be taken to be from now.
+    pub fn fold(&mut self, delivery: &Delivery) -> Folded {
+        self.taken += delivery.events.num_rows();
+        let now = self.now();
+        self.group.fold(delivery, now)
+    }
+
+    /// Takes a sample of every service.
+    pub fn minute(&mut self) {
+        let delivery = self.delivery(SERVICES);
+        self.fold(&delivery);
+    }
+
+    /// Ends a step.
+    pub fn close(&mut self, publish: bool) -> Facts {
+        self.epoch += 1;
+        let now = self.now();
+        self.group.close(self.epoch, now, publish)
+    }
+
+    /// The whole state as bytes.
+    ///
+    /// # Errors
+    /// When it cannot be encoded, which is a defect.
+    pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
+        self.group.snapshot()
+    }
+
+    fn now(&self) -> Instant {
+        START + Micros((self.taken / SERVICES) as i64 * SAMPLE_EVERY.0 + Micros::MINUTE.0)
+    }
+}
+
+/// Business hours in Berlin with a lunch break, as definitions have them: with all their holidays and years.
+///
+/// # Errors
+/// When a zone or a time is not known, which is a defect of this benchmark.
+pub fn business_hours() -> Result<Calendar, String> {
+    let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap_or_default();
+    let days = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+    let spans = [DaySpan { from: time(8), until: time(12) }, DaySpan { from: time(13), until: time(17) }];
+    Ok(Calendar::compile(&[definition::Calendar {
+        time_zone: "Europe/Berlin".parse().map_err(|_| "Europe/Berlin is not known")?,
+        hours: days.into_iter().flat_map(|day| spans.map(|span| (day, span))).collect(),
+        ..definition::Calendar::default()
+    }]))
+}
+
+/// An instant of the five years from 2024 on; the next lies in another place: round and round in steps of a prime number
+/// of microseconds.
+pub fn question(number: i64) -> Instant {
+    const FROM: i64 = 1_704_067_200_000_000;
+    const FIVE_YEARS: i64 = 5 * 365 * Micros::DAY.0;
+    Instant(FROM + number.wrapping_mul(86_028_121_000_003).rem_euclid(FIVE_YEARS))
 }
 
 fn interned(keys: Vec<i32>, values: Vec<String>) -> ArrayRef {

@@ -270,6 +270,7 @@ mod laws;
 mod levels;
 mod memory;
 mod naive;
+mod publications;
 mod redefined;
 mod reference;
 mod remembered;

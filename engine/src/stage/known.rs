@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::{Signal, StatePolicy, Target};
+use plimsoll_schemas::definition::StatePolicy;
+use plimsoll_schemas::{Instant, Micros};
 
+use super::outlook::{Earlier, Forecasts, Seen, Sight, Told};
 use crate::Name;
 use crate::attribution::Family;
 use crate::budget::{Course, Spending};
@@ -20,7 +21,7 @@ use crate::portfolio::ObjectivePlan;
 use crate::state::exclusion::ApprovedWindows;
 use crate::state::followed::Followed;
 use crate::state::service::Segment;
-use crate::verdict::{Measured, Stretch, breached_at, measure_states, stretches};
+use crate::verdict::{Judged, Measured, Stretch, breached_at, judge, measure_states, stretches};
 use crate::window::Window;
 
 /// What is known of a service that its objectives are measured by.
@@ -32,6 +33,8 @@ pub struct Known<'a> {
     maintenance: &'a ApprovedWindows,
     /// The services below it and their states, where an agreement on it rests on others (R33).
     pub below: Option<(&'a Family, &'a BTreeMap<Name, Followed>)>,
+    /// Forecasts, of other services too.
+    forecasts: &'a mut Forecasts,
     readings: HashMap<Measure, Reading>,
 }
 
@@ -45,23 +48,26 @@ pub struct Reading {
     stretches: Vec<Stretch>,
     /// What the stretches amount to.
     pub measured: Measured,
-    /// What was asked of it for targets of these signals.
-    answers: Vec<((Signal, Target), Answers)>,
+    /// What was asked of it, by the digest of the promise.
+    answers: Vec<(u64, Answers)>,
     /// Its bad spells and its outages, as far as they were asked for.
-    pasts: [Option<Past>; 2],
+    pasts: [Option<Seen>; 2],
 }
 
-/// What objectives with one target learn from a reading, as far as one of them asked.
-#[derive(Debug, Default)]
+/// What objectives with one promise learn from a reading, as far as one of them asked.
+#[derive(Debug)]
 struct Answers {
+    judged: Judged,
     breached_at: Option<Option<Instant>>,
     spending: Option<Option<Spending>>,
+    /// The last forecast, by the digest of what was seen in earlier windows.
+    told: Option<(u64, Option<Told>)>,
 }
 
 impl<'a> Known<'a> {
     /// Nothing was read yet.
-    pub fn new(states: &'a [Segment], maintenance: &'a ApprovedWindows) -> Known<'a> {
-        Known { states, maintenance, below: None, readings: HashMap::new() }
+    pub fn new(states: &'a [Segment], maintenance: &'a ApprovedWindows, forecasts: &'a mut Forecasts) -> Known<'a> {
+        Known { states, maintenance, below: None, forecasts, readings: HashMap::new() }
     }
 
     /// A segment of an objective over states as it counts them, up to `now`, which is the same at every call.
@@ -71,9 +77,9 @@ impl<'a> Known<'a> {
         policy: &StatePolicy,
         segment: Window,
         now: Instant,
-    ) -> &mut Reading {
+    ) -> (&mut Reading, &mut Forecasts) {
         let excluded = plan.excluded_time(self.maintenance, segment);
-        match self.readings.entry((*policy, Arc::as_ptr(&plan.calendar).addr(), segment, excluded)) {
+        let reading = match self.readings.entry((*policy, Arc::as_ptr(&plan.calendar).addr(), segment, excluded)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => {
                 let stretches = stretches(self.states, &place.key().3, policy, segment, now);
@@ -81,7 +87,8 @@ impl<'a> Known<'a> {
                 let measured = measure_states(&stretches, policy, &plan.calendar, agreed);
                 place.insert(Reading { stretches, measured, answers: Vec::new(), pasts: [None, None] })
             }
-        }
+        };
+        (reading, self.forecasts)
     }
 }
 
@@ -91,34 +98,63 @@ impl Reading {
         &self.stretches
     }
 
-    /// The instant from which the objective's target was out of reach; `None` when it never was.
+    /// The verdict; `over` says that all of the segment has passed, which is the same at every call.
+    pub fn judged(&mut self, plan: &ObjectivePlan, over: bool) -> Judged {
+        if let Some((_, known)) = self.answers.iter().find(|(promise, _)| *promise == plan.promise) {
+            return known.judged;
+        }
+        let judged = judge(&plan.objective, &self.measured, over);
+        self.answers.push((plan.promise, Answers { judged, breached_at: None, spending: None, told: None }));
+        judged
+    }
+
+    /// The instant from which the objective's target was out of reach; `None` when it never was. To be asked after
+    /// `judged`, as everything else.
     pub fn breached_at(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> Option<Instant> {
-        let (place, Reading { stretches, measured, answers, .. }) = (self.place_of(plan), self);
+        let Reading { stretches, measured, answers, .. } = self;
         let at = || breached_at(&plan.objective, policy, measured, stretches, &plan.calendar);
-        *answers[place].1.breached_at.get_or_insert_with(at)
+        *answered(answers, plan)?.breached_at.get_or_insert_with(at)
     }
 
     /// How the budget of a segment is being spent; `None` when there is none.
     pub fn spending(&mut self, plan: &ObjectivePlan, policy: &StatePolicy, segment: Window) -> Option<Spending> {
-        let (place, Reading { stretches, answers, .. }) = (self.place_of(plan), self);
+        let Reading { stretches, answers, .. } = self;
         let spending = || Course::new(&plan.objective, policy, stretches, &plan.calendar, segment).spending();
-        *answers[place].1.spending.get_or_insert_with(spending)
+        *answered(answers, plan)?.spending.get_or_insert_with(spending)
     }
 
-    /// What was seen in the segment, for a forecast of the objective.
-    pub fn past(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> &Past {
+    /// What was seen in the segment, for forecasts of the objective.
+    pub fn seen(&mut self, plan: &ObjectivePlan, policy: &StatePolicy) -> &Seen {
         let (signal, Reading { stretches, pasts, .. }) = (&plan.objective.indicator.signal, self);
         pasts[usize::from(is_of_outages(signal))]
-            .get_or_insert_with(|| Past::read(signal, policy, stretches, &plan.calendar))
+            .get_or_insert_with(|| Seen::new(Past::read(signal, policy, stretches, &plan.calendar)))
     }
 
-    /// The place of the answers for this objective's target.
-    fn place_of(&mut self, plan: &ObjectivePlan) -> usize {
-        let (signal, target) = (&plan.objective.indicator.signal, plan.objective.target);
-        let known = self.answers.iter().position(|(promised, _)| (&promised.0, promised.1) == (signal, target));
-        known.unwrap_or_else(|| {
-            self.answers.push(((signal.clone(), target), Answers::default()));
-            self.answers.len() - 1
-        })
+    /// What an open segment may come to.
+    pub fn told(
+        &mut self,
+        plan: &ObjectivePlan,
+        policy: &StatePolicy,
+        sight: &Sight<'_>,
+        earlier: &Earlier<'_>,
+        forecasts: &mut Forecasts,
+    ) -> Option<Told> {
+        let answered_before = answered(&mut self.answers, plan)?.told.filter(|(digest, _)| *digest == earlier.digest());
+        if let Some((_, told)) = answered_before {
+            return told;
+        }
+        // A budget that is spent tells when it was.
+        let is_spent = sight.judged.budget_left.is_some_and(|left| left <= Micros::ZERO);
+        let spending = if is_spent { self.spending(plan, policy, sight.segment) } else { None };
+        let was_spent_at = spending.and_then(|spending| spending.spent_at);
+        let told = earlier.tell(plan, policy, sight, self.seen(plan, policy), forecasts);
+        let told = told.map(|told| Told { exhaustion_at: was_spent_at.or(told.exhaustion_at), ..told });
+        answered(&mut self.answers, plan)?.told = Some((earlier.digest(), told));
+        told
     }
+}
+
+/// The answers for an objective that was judged.
+fn answered<'a>(answers: &'a mut [(u64, Answers)], plan: &ObjectivePlan) -> Option<&'a mut Answers> {
+    answers.iter_mut().find(|(promise, _)| *promise == plan.promise).map(|(_, answers)| answers)
 }

@@ -20,7 +20,7 @@ use crate::histogram::Bin;
 use crate::portfolio::{IndicatorPlan, ServicePlan};
 use crate::state::service::Segment;
 use crate::verdict::{Measured, measure_states, stretches};
-use crate::window::{Window, window_containing, windows_between};
+use crate::window::{Window, window_containing, windows_from};
 
 /// What is remembered of one indicator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub struct IndicatorState {
     pending: BTreeMap<(Instant, Option<Bin>), (i128, i128)>,
     /// The parts of the days that were written, by the start of the day.
     written: BTreeMap<Instant, Parts>,
-    /// The start of the first day that is not over; `None` before any day was looked at.
-    next_day: Option<Instant>,
+    /// The first day that is not over; `None` before any day was looked at.
+    next_day: Option<Window>,
     /// Days that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
 }
@@ -61,11 +61,17 @@ impl IndicatorState {
 
     /// The earliest instant whose states are needed; `None` when no day can be over.
     pub fn next_from(&self, plan: &IndicatorPlan, step: &Step) -> Option<Instant> {
-        let next = self.next_day.unwrap_or(plan.in_force.start);
+        self.first_day(plan, step).map(|day| day.start)
+    }
+
+    /// The first day that may be over and not be written as it is.
+    fn first_day(&self, plan: &IndicatorPlan, step: &Step) -> Option<Window> {
+        let next = self.next_day.map_or(plan.in_force.start, |day| day.start);
         let from = self.touched_from.map_or(next, |touched| touched.min(next));
         let from = from.max(plan.in_force.start).max(step.closed_until);
-        let day = window_containing(WindowKind::Day, plan.time_zone, from);
-        (plan.is_state && day.start < step.watermark && from < plan.in_force.end).then_some(day.start)
+        let known = self.next_day.filter(|day| day.contains(from));
+        let day = known.unwrap_or_else(|| window_containing(WindowKind::Day, plan.time_zone, from));
+        (plan.is_state && day.start < step.watermark && from < plan.in_force.end).then_some(day)
     }
 
     /// Writes the days that are over and were not written, or differ from what was.
@@ -78,9 +84,10 @@ impl IndicatorState {
         states: &[Segment],
         facts: &mut Facts,
     ) {
-        let Some(from) = self.next_from(plan, step) else { return };
+        let Some(first) = self.first_day(plan, step) else { return };
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
-        for day in windows_between(WindowKind::Day, plan.time_zone, from, step.watermark) {
+        self.next_day.get_or_insert(first);
+        for day in windows_from(WindowKind::Day, plan.time_zone, Some(first), step.watermark) {
             let Some(segment) = day.clip(plan.in_force) else { break };
             if day.end + grace > step.watermark {
                 break;
@@ -97,7 +104,7 @@ impl IndicatorState {
             } else if now != before {
                 facts.measures.push(row(service, plan, day, difference(&now, &before), (None, (0, 0)), step));
             }
-            self.next_day = self.next_day.max(Some(day.end));
+            self.next_day = self.next_day.max(Some(window_containing(WindowKind::Day, plan.time_zone, day.end)));
         }
     }
 

@@ -104,18 +104,24 @@ impl Facts {
         self.outages.sort_unstable();
         self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
         self.measures.sort_unstable();
-        self.attainment.sort_unstable_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
+        // A row of each objective may be there, in order already but for the seams between lanes and ranks.
+        sort_attainment(&mut self.attainment);
         self.credits.sort_unstable();
         self.watermelons.sort_unstable();
         self.breaches.sort_unstable();
         self.attributions.sort_unstable();
         self.corrections.sort_unstable();
-        self.spending.sort_unstable_by_key(|(objective, _)| *objective);
+        self.spending.sort_by_key(|(objective, _)| *objective);
     }
 }
 
 fn clock_order(row: &ClockRow) -> (&str, &str, &str, i32, &str, i32, i32) {
     (&row.service, &row.agreement, &row.objective, row.agreement_version, &row.ticket, row.cycle, row.revision)
+}
+
+/// Puts rows in the order of their table. What is in order already costs little.
+fn sort_attainment(rows: &mut [AttainmentRow]) {
+    rows.sort_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
 }
 
 fn attainment_order(row: &AttainmentRow) -> (&str, &str, &str, i32, Instant, i32) {

@@ -4,16 +4,20 @@
 //! so it is the same whenever it is asked for, and made anew only when something happened or such a step has passed.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::mem::{Discriminant, discriminant};
+use std::sync::Arc;
 
-use plimsoll_schemas::definition::{StatePolicy, WindowKind};
+use hashbrown::HashMap;
+use plimsoll_schemas::definition::{Signal, StatePolicy, Target, WindowKind};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
-use super::known::Reading;
 use super::publish::in_a_column;
 use crate::budget::{Allowed, Recent};
-use crate::forecast::{Day, Past, Spell, forecast, forecast_counts};
+use crate::forecast::{Day, Past, forecast, forecast_counts};
 use crate::portfolio::ObjectivePlan;
 use crate::verdict::{Judged, Measured};
 use crate::window::Window;
@@ -33,12 +37,10 @@ const PRECISION: f64 = 10_000.0;
 /// What is remembered of one objective.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
-    /// What was seen in the windows that are over, by their start.
-    earlier: BTreeMap<Instant, Past>,
-    /// How often that changed, so that versions that follow know.
-    edition: u64,
-    /// The last forecast.
-    last: Option<Said>,
+    /// What was seen in the windows that are over, by their start; objectives that count alike share it.
+    earlier: BTreeMap<Instant, Arc<Past>>,
+    /// Tells whether two saw the same.
+    digest: u64,
     /// The last forecast of counted things; it is the same when it is made again.
     #[serde(skip)]
     last_counted: Option<Box<SaidOfCounts>>,
@@ -63,28 +65,55 @@ struct CountedBasis {
     edition: u64,
 }
 
-/// A forecast and what it was made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Said {
-    basis: Basis,
-    spells: Vec<Spell>,
-    probability: Share,
-    /// After how much agreed time the budget is spent.
-    spent_after: Option<Micros>,
+/// What was seen in earlier windows of an indicator, by this version of the agreement and by those before it.
+#[derive(Debug)]
+pub struct Earlier<'a> {
+    newest: &'a Outlook,
+    before: Vec<&'a Outlook>,
+    /// Tells whether two saw the same.
+    digest: u64,
 }
 
-/// Everything that a forecast depends on besides the earlier windows and the spells of this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Basis {
-    segment: Window,
+/// What was seen in a window, as far as it is known.
+#[derive(Debug)]
+pub struct Seen {
+    past: Arc<Past>,
+    /// Tells whether two saw the same bad spells.
+    spells_digest: u64,
+}
+
+/// Forecasts by all that they depend on, those that were asked for since the last step that published and before it.
+/// Services of which the same was seen, most often nothing bad, share them, and so do objectives. Nothing depends on
+/// whether one is still known.
+#[derive(Clone, Debug, Default)]
+pub struct Forecasts {
+    lately: HashMap<Question, Option<Said>>,
+    before: HashMap<Question, Option<Said>>,
+}
+
+/// Everything that a forecast depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Question {
+    signal: Discriminant<Signal>,
+    policy: StatePolicy,
+    target: Target,
+    agreed: Micros,
     passed: Micros,
     measured: Micros,
     current: Option<Micros>,
     left: Option<Micros>,
     outage_count: i64,
     longest_outage: Micros,
-    /// Of what the versions before this one saw.
-    inherited: u64,
+    spells_digest: u64,
+    earlier_digest: u64,
+}
+
+/// What is forecast.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    probability: Share,
+    /// After how much agreed time the budget is spent.
+    spent_after: Option<Micros>,
 }
 
 /// A forecast as it is told.
@@ -110,72 +139,85 @@ pub struct Sight<'a> {
     pub judged: &'a Judged,
 }
 
-impl Outlook {
-    /// Forgets what was said and seen, under another definition.
-    pub fn forget(&mut self) {
-        *self = Outlook { edition: self.edition.wrapping_add(1), ..Outlook::default() };
+impl Seen {
+    /// What a window's past shows.
+    pub fn new(past: Past) -> Seen {
+        Seen { spells_digest: digest(&past.spells), past: Arc::new(past) }
+    }
+}
+
+impl Forecasts {
+    /// Forgets what was not asked for since this was called last.
+    pub fn turn(&mut self) {
+        self.before = std::mem::take(&mut self.lately);
     }
 
-    /// Remembers a window that is over, and forecasts one that is not. `before` is what the versions of the agreement
-    /// before this one saw of the same indicator, the newest first.
-    pub fn look<'a>(
-        &mut self,
+    fn answer(&mut self, question: Question, say: impl FnOnce() -> Option<Said>) -> Option<Said> {
+        let before = &mut self.before;
+        *self.lately.entry(question).or_insert_with(|| before.remove(&question).unwrap_or_else(say))
+    }
+}
+
+impl Earlier<'_> {
+    /// Tells whether two saw the same.
+    pub fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Forecasts a window that is open.
+    pub fn tell(
+        &self,
         plan: &ObjectivePlan,
         policy: &StatePolicy,
         sight: &Sight<'_>,
-        reading: &mut Reading,
-        before: impl Iterator<Item = &'a Outlook> + Clone,
+        seen: &Seen,
+        forecasts: &mut Forecasts,
     ) -> Option<Told> {
-        if sight.segment.end <= sight.now {
-            self.remember(plan.window_kind(), sight.segment.start, reading.past(plan, policy));
-            return None;
-        }
-        let is_spent = sight.judged.budget_left.is_some_and(|left| left <= Micros::ZERO);
-        let spending = is_spent.then(|| reading.spending(plan, policy, sight.segment)).flatten();
-        let was_spent_at = spending.and_then(|spending| spending.spent_at);
-        let past = reading.past(plan, policy);
-        let agreed = sight.measured.agreed;
-        let basis = Basis {
-            segment: sight.segment,
+        let Measured { agreed, outage_count, longest_outage, .. } = *sight.measured;
+        let (objective, past) = (&plan.objective, &*seen.past);
+        let question = Question {
+            signal: discriminant(&objective.indicator.signal),
+            policy: *policy,
+            target: objective.target,
+            agreed,
             passed: in_steps(past.agreed, agreed),
             measured: in_steps(past.measured, agreed),
             current: past.current,
             left: sight.judged.budget_left.zip(sight.judged.budget).map(|(left, budget)| in_steps(left, budget)),
-            outage_count: sight.measured.outage_count,
-            longest_outage: sight.measured.longest_outage,
-            inherited: before.clone().fold(0, |sum, outlook| sum.wrapping_add(outlook.edition)),
+            outage_count,
+            longest_outage,
+            spells_digest: seen.spells_digest,
+            earlier_digest: self.digest,
         };
-        if !self.last.as_ref().is_some_and(|last| last.basis == basis && last.spells == past.spells) {
-            self.last = self.say(plan, sight.measured, basis, past, before);
-        }
-        let said = self.last.as_ref()?;
-        let spent_at = said.spent_after.and_then(|after| plan.calendar.due(sight.segment.start, basis.passed + after));
+        let said = forecasts.answer(question, || {
+            let versions = [self.newest].into_iter().chain(self.before.iter().copied());
+            let earlier = versions.flat_map(|version| version.earlier.values().rev());
+            let earlier = earlier.map(|past| &**past).take(WINDOWS_MAX);
+            let past = Past { agreed: question.passed, measured: question.measured, ..past.clone() };
+            let said = forecast(objective, sight.measured, question.left, agreed - question.passed, &past, earlier)?;
+            Some(Said { probability: rounded(said.breach_probability), spent_after: said.spent_after })
+        })?;
+        let spent_after = said.spent_after.map(|after| question.passed + after);
+        let spent_at = spent_after.and_then(|after| plan.calendar.due(sight.segment.start, after));
         // Since the last step some time has passed.
-        let exhaustion_at = was_spent_at.or(spent_at.map(|at| at.max(sight.now)));
-        Some(Told { breach_probability: said.probability, exhaustion_at })
+        Some(Told { breach_probability: said.probability, exhaustion_at: spent_at.map(|at| at.max(sight.now)) })
+    }
+}
+
+impl Outlook {
+    /// Forgets what was said and seen, under another definition.
+    pub fn forget(&mut self) {
+        *self = Outlook::default();
     }
 
-    /// What was seen in the windows before an instant, the newest first.
-    fn seen_before(&self, start: Instant) -> impl Iterator<Item = &Past> {
-        self.earlier.range(..start).rev().map(|(_, past)| past)
-    }
-
-    fn say<'a>(
-        &self,
-        plan: &ObjectivePlan,
-        measured: &Measured,
-        basis: Basis,
-        past: &Past,
-        before: impl Iterator<Item = &'a Outlook>,
-    ) -> Option<Said> {
-        let mut earlier: Vec<&Past> = self.seen_before(basis.segment.start).collect();
-        before.for_each(|version| earlier.extend(version.seen_before(basis.segment.start)));
-        earlier.truncate(WINDOWS_MAX);
-        let past = Past { agreed: basis.passed, measured: basis.measured, ..past.clone() };
-        let rest = measured.agreed - basis.passed;
-        let said = forecast(&plan.objective, measured, basis.left, rest, &past, earlier.into_iter())?;
-        let probability = rounded(said.breach_probability);
-        Some(Said { basis, spells: past.spells, probability, spent_after: said.spent_after })
+    /// This and what the versions of the agreement before this one saw of the same indicator, the newest first.
+    pub fn and<'a>(&'a self, before: impl Iterator<Item = &'a Outlook>) -> Earlier<'a> {
+        let before: Vec<&Outlook> = before.collect();
+        let digest = match before.is_empty() {
+            true => self.digest,
+            false => digest(&(self.digest, before.iter().map(|version| version.digest).collect::<Vec<_>>())),
+        };
+        Earlier { newest: self, before, digest }
     }
 
     /// Forecasts a window of counted things that is not over. `recent` is what this version counted, and what those before
@@ -205,21 +247,24 @@ impl Outlook {
         Some(Told { breach_probability: said.probability, exhaustion_at: spent_at.map(|at| at.max(sight.now)) })
     }
 
-    /// Rolling windows overlap, so each is its own past.
-    fn remember(&mut self, kind: WindowKind, start: Instant, past: &Past) {
-        if matches!(kind, WindowKind::Rolling { .. }) {
+    /// Remembers what was seen in a window that is over. Rolling windows overlap, so each is its own past.
+    pub fn remember(&mut self, kind: WindowKind, start: Instant, seen: &Seen) {
+        if matches!(kind, WindowKind::Rolling { .. }) || self.earlier.get(&start) == Some(&seen.past) {
             return;
         }
-        if self.earlier.get(&start) == Some(past) {
-            return;
-        }
-        self.earlier.insert(start, past.clone());
-        self.edition = self.edition.wrapping_add(1);
-        self.last = None;
+        self.earlier.insert(start, seen.past.clone());
         if self.earlier.len() > WINDOWS_MAX {
             self.earlier.pop_first();
         }
+        self.digest = digest(&self.earlier.values().collect::<Vec<_>>());
     }
+}
+
+/// Tells apart what differs; 64 bits are far more than there are windows to confuse.
+fn digest(seen: &impl Hash) -> u64 {
+    let mut hasher = Xxh3::new();
+    seen.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The days on which something was counted and those between them, each as far as it had passed, the newest last.

@@ -92,26 +92,21 @@ struct Judging {
     touched: Option<Instant>,
     /// The instant until which everything is known.
     now: Instant,
+    /// Whether the step publishes.
+    publish: bool,
 }
 
 /// A result as it stands now.
 struct Found {
-    window: Window,
-    segment: Window,
-    measured: Measured,
-    judged: Judged,
-    breached_at: Option<Instant>,
-    /// Whether the segment has passed.
-    over: bool,
+    now: Written,
     /// What there is to warn of; `None` when that cannot differ from what was said.
     warnings: Option<Vec<(Warning, Breach)>>,
     /// How its budget is being spent; `None` when it is over, and when there is none.
     spending: Option<Spending>,
-    /// What it may come to; `None` when it is over, and when that is not forecast.
+    /// What it may come to; `None` when it is over, when that is not forecast, and when the result is not written.
     told: Option<Told>,
     /// Who spent how much of the budget of a breach, where the agreement rests on others.
     spent: Vec<Spent>,
-    last: bool,
 }
 
 impl ObjectiveState {
@@ -299,12 +294,12 @@ impl ObjectiveState {
                 break;
             }
             let last = segment.end.0.saturating_add(grace.0) <= step.watermark.0;
-            let judging = Judging { window, segment, last, touched, now: step.watermark };
+            let judging = Judging { window, segment, last, touched, now: step.watermark, publish: step.publish };
             let found = self.find(plan, judging, known, before);
             self.warn(plan, &found, step, facts);
-            let before = self.written.get(window.start).map(|written| written.judged.verdict);
-            if step.publish || last || before != Some(found.judged.verdict) {
-                self.attributions.restate(plan, window.start, found.judged.budget, &found.spent, step, facts);
+            let (before, judged) = (self.written.get(window.start), &found.now.judged);
+            if step.publish || last || before.map(|written| written.judged.verdict) != Some(judged.verdict) {
+                self.attributions.restate(plan, window.start, judged.budget, &found.spent, step, facts);
             }
             self.write(plan, &found, step, facts);
             spending = found.spending;
@@ -380,12 +375,12 @@ impl ObjectiveState {
         before: &[&ObjectiveState],
     ) -> Found {
         let Feed::State(policy) = plan.feed() else { return self.find_counted(plan, judging, known, before) };
-        let Judging { window, segment, last, touched, now } = judging;
+        let Judging { window, segment, touched, now, .. } = judging;
         let over = segment.end <= now;
         let (states, below) = (known.states, known.below);
-        let reading = known.reading(plan, &policy, segment, now);
+        let (reading, forecasts) = known.reading(plan, &policy, segment, now);
         let measured = reading.measured;
-        let judged = judge(&plan.objective, &measured, over);
+        let judged = reading.judged(plan, over);
         let breached_at = match judged.verdict {
             Verdict::Breached => reading.breached_at(plan, &policy),
             _ => None,
@@ -400,9 +395,15 @@ impl ObjectiveState {
             let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
             warnings(plan, &course, window, measured.agreed)
         });
-        let sight = Sight { segment, now, measured: &measured, judged: &judged };
-        let before = before.iter().map(|version| &version.outlook);
-        let told = self.outlook.look(plan, &policy, &sight, reading, before);
+        let found = judging.written(measured, judged, breached_at, over);
+        let mut told = None;
+        if over {
+            self.outlook.remember(plan.window_kind(), segment.start, reading.seen(plan, &policy));
+        } else if self.may_be_written(&found, judging.publish) {
+            let sight = Sight { segment, now, measured: &measured, judged: &judged };
+            let before = before.iter().map(|version| &version.outlook);
+            told = reading.told(plan, &policy, &sight, &self.outlook.and(before), forecasts);
+        }
         let spent = match below.filter(|_| judged.verdict == Verdict::Breached && !plan.supports.is_empty()) {
             Some((family, followed)) => {
                 let evidence = Evidence { family, supports: &plan.supports, states, followed };
@@ -410,7 +411,7 @@ impl ObjectiveState {
             }
             None => Vec::new(),
         };
-        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
+        Found { now: found, warnings, spending, told, spent }
     }
 
     fn find_counted(
@@ -420,7 +421,7 @@ impl ObjectiveState {
         known: &Known<'_>,
         before: &[&ObjectiveState],
     ) -> Found {
-        let Judging { window, segment, last, touched, now } = judging;
+        let Judging { window, segment, touched, now, .. } = judging;
         let levels = plan.counts_levels().then(|| self.tally.levels(Window { end: segment.end.min(now), ..segment }));
         let (good_count, total_count) = match levels.as_ref().map(Levels::worst) {
             Some(worst) => (worst.in_time, worst.open),
@@ -468,7 +469,8 @@ impl ObjectiveState {
             }
             None => Vec::new(),
         };
-        Found { window, segment, measured, judged, breached_at, over, warnings, spending, told, spent, last }
+        let now = judging.written(measured, judged, breached_at, over);
+        Found { now, warnings, spending, told, spent }
     }
 
     /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
@@ -532,7 +534,7 @@ impl ObjectiveState {
     /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
     fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
         let Some(warnings) = &found.warnings else { return };
-        let start = found.window.start;
+        let start = found.now.window.start;
         let now = warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
         for writing in self.warnings.restate_within(of_window(start), now) {
             let (start, warning) = writing.key;
@@ -540,41 +542,49 @@ impl ObjectiveState {
         }
     }
 
+    /// Whether a result may be news, as far as that can be told without a forecast.
+    fn may_be_written(&self, now: &Written, publish: bool) -> bool {
+        match self.written.get(now.window.start) {
+            Some(before) if before.last => Written { revision: before.revision, ..*now } != *before,
+            Some(before) if !now.last && !before.retracted => publish || now.judged.verdict != before.judged.verdict,
+            _ => true,
+        }
+    }
+
+    /// Writes a result that is news: final or different from a final one; otherwise different at a step that publishes, or
+    /// of another verdict.
     fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
-        let before = self.written.get(found.window.start).copied();
-        let mut now = found.written();
-        match before {
-            Some(before) if before.last => {
-                now.revision = before.revision;
-                if now == before {
-                    return;
-                }
-                now.revision += 1;
-                facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
+        let mut now = found.now;
+        if !self.may_be_written(&now, step.publish) {
+            return;
+        }
+        if !now.last && self.written.get(now.window.start) == Some(&now) && !self.is_told_anew(found) {
+            return;
+        }
+        let before = self.written.get(now.window.start);
+        match before.filter(|before| before.last) {
+            Some(before) => {
+                now.revision = before.revision + 1;
+                facts.corrections.push(correction(plan, self.reason(plan), before, &now, step));
             }
-            _ if found.last => now.revision = 1,
-            Some(before) if now == before && !self.is_told_anew(found) => return,
-            Some(Written { retracted: false, judged, .. }) if !step.publish && now.judged.verdict == judged.verdict => {
-                return;
-            }
-            _ => {}
+            None => now.revision = i32::from(now.last),
         }
         // While a window is open, what is said of its breach depends on the target and on this alone.
         let of_breach =
             |written: &Written| (written.over, written.retracted, written.judged.verdict, written.breached_at);
-        let is_said = !found.over && self.is_stated_by(plan) && before.as_ref().map(of_breach) == Some(of_breach(&now));
-        let breach = if is_said { None } else { self.breaches.put(found.window.start, found.breach(plan)) };
+        let is_said = !now.over && self.is_stated_by(plan) && before.map(of_breach) == Some(of_breach(&now));
+        let breach = if is_said { None } else { self.breaches.put(now.window.start, now.breach(plan)) };
         if let Some(entry) = breach {
-            facts.breaches.push(breach_row(plan, Subject::Window(found.window.start), None, entry, step));
+            facts.breaches.push(breach_row(plan, Subject::Window(now.window.start), None, entry, step));
         }
         facts.attainment.push(row(plan, &now, found.told, step));
-        self.written.insert(found.window.start, now);
-        self.told = (found.window.start, found.told);
+        self.written.insert(now.window.start, now);
+        self.told = (now.window.start, found.told);
     }
 
     /// Whether what the newest window may come to is not what was written of it.
     fn is_told_anew(&self, found: &Found) -> bool {
-        self.told.0 == found.window.start && self.told.1 != found.told
+        self.told.0 == found.now.window.start && self.told.1 != found.told
     }
 }
 
@@ -613,22 +623,17 @@ fn in_time_of(plan: &ObjectivePlan, window: Window) -> impl Fn(&(Warning, Breach
     move |(_, said)| said.at >= newest_from
 }
 
-impl Found {
-    fn written(&self) -> Written {
-        Written {
-            window: self.window,
-            segment: self.segment,
-            judged: self.judged,
-            // That time passes is no change; where the result depends on it, the result changes.
-            measured: Measured { elapsed: Micros::ZERO, ..self.measured },
-            breached_at: self.breached_at,
-            revision: 0,
-            over: self.over,
-            last: self.last,
-            retracted: false,
-        }
+impl Judging {
+    /// The result as it is to be written. That time passes is no change; where the result depends on it, the result
+    /// changes.
+    fn written(self, measured: Measured, judged: Judged, breached_at: Option<Instant>, over: bool) -> Written {
+        let Judging { window, segment, last, .. } = self;
+        let measured = Measured { elapsed: Micros::ZERO, ..measured };
+        Written { window, segment, judged, measured, breached_at, revision: 0, over, last, retracted: false }
     }
+}
 
+impl Written {
     /// The breach that this result is; `None` when it is none.
     fn breach(&self, plan: &ObjectivePlan) -> Option<Breach> {
         if self.judged.verdict != Verdict::Breached {
@@ -646,9 +651,7 @@ impl Found {
             detail: format!("promised {}, {measured}", plan.objective.target),
         })
     }
-}
 
-impl Written {
     /// For the correction row: `breached: good_us 5, bad_us 5, ...`. What is held or lies below an exclusion is told
     /// where there is any, for then it may be all that changed; so is the percentile of latencies.
     fn describe(&self) -> String {

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::known::Known;
 use super::measure::IndicatorState;
+use super::outlook::Forecasts;
 use super::publish::ObjectiveState;
-use super::{Contribution, Derived, Facts, Step};
+use super::{Contribution, Derived, Facts, Step, sort_attainment};
 use crate::Name;
 use crate::budget::Allowed;
 use crate::gate::{Effect, Impact, PlannedChange, impacts};
@@ -19,7 +20,7 @@ use crate::histogram::Bin;
 use crate::ledger::Ledger;
 use crate::memory::Edge;
 use crate::portfolio::{
-    IndicatorPlan, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
+    IndicatorKey, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
 };
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
@@ -46,13 +47,6 @@ struct ServiceEntry {
 
 /// The end of an outage, if it has one, and its causes.
 type Outage = (Option<Instant>, Vec<Name>);
-
-/// What names an indicator of a service for good: its name, calendar, zone and customer.
-type IndicatorKey = (String, String, String, Option<Name>);
-
-fn indicator_key(plan: &IndicatorPlan) -> IndicatorKey {
-    (plan.name.clone(), plan.calendar_id.clone(), plan.time_zone.name().to_owned(), plan.customer.clone())
-}
 
 /// What a single event counts.
 #[derive(Clone, Debug)]
@@ -380,8 +374,7 @@ impl ServiceStage {
         if contribution.speaks {
             let indicator = &portfolio.service(plan.service).indicators[plan.indicator];
             let indicators = &mut self.services[plan.service.0 as usize].indicators;
-            let state = indicators.entry(indicator_key(indicator)).or_default();
-            state.count(indicator, contribution);
+            indicators.entry(indicator.key.clone()).or_default().count(indicator, contribution);
         }
     }
 
@@ -414,11 +407,14 @@ impl ServiceStage {
         portfolio: &Portfolio,
         step: &Step,
         services: impl Iterator<Item = ServiceIndex>,
+        forecasts: &mut Forecasts,
         facts: &mut Facts,
         derived: &mut Vec<Derived>,
     ) {
         for service in services {
-            self.close_service(portfolio, service, step, facts, derived);
+            let before = facts.attainment.len();
+            self.close_service(portfolio, service, step, forecasts, facts, derived);
+            sort_attainment(&mut facts.attainment[before..]);
         }
     }
 
@@ -427,6 +423,7 @@ impl ServiceStage {
         portfolio: &Portfolio,
         service: ServiceIndex,
         step: &Step,
+        forecasts: &mut Forecasts,
         facts: &mut Facts,
         derived: &mut Vec<Derived>,
     ) {
@@ -444,7 +441,7 @@ impl ServiceStage {
                 let from = state.next_from(objective, step).filter(|_| objective.splits_counts());
                 let states = from.map(|from| entry.history.segments(&plan.rule, from, step.watermark));
                 let states = states.unwrap_or_default();
-                let mut known = Known::new(&states, &entry.maintenance);
+                let mut known = Known::new(&states, &entry.maintenance, forecasts);
                 known.below = Some((&plan.family, entry.history.followed()));
                 let plan = objective;
                 let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
@@ -453,7 +450,7 @@ impl ServiceStage {
         }
         if step.publish {
             for indicator in plan.indicators.iter().filter(|indicator| !indicator.is_state) {
-                if let Some(state) = entry.indicators.get_mut(&indicator_key(indicator)) {
+                if let Some(state) = entry.indicators.get_mut(&indicator.key) {
                     state.write_counts(plan, indicator, step, facts);
                 }
             }
@@ -481,7 +478,7 @@ impl ServiceStage {
         }
         let indicators = || plan.indicators.iter().filter(|indicator| indicator.is_state);
         let indicators_from = indicators().filter_map(|indicator| {
-            entry.indicators.entry(indicator_key(indicator)).or_default().next_from(indicator, step)
+            entry.indicators.entry(indicator.key.clone()).or_default().next_from(indicator, step)
         });
         let indicators_from = indicators_from.min();
         entry.history.read_until(step.watermark);
@@ -496,13 +493,13 @@ impl ServiceStage {
         let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
         let states = entry.history.segments(&plan.rule, from, step.watermark);
         for indicator in indicators() {
-            let state = entry.indicators.entry(indicator_key(indicator)).or_default();
+            let state = entry.indicators.entry(indicator.key.clone()).or_default();
             state.write_states(plan, indicator, step, portfolio.grace(), &states, facts);
         }
         if let Some(anchor) = anchor {
             entry.state_changes(plan, &states, anchor, step, facts);
         }
-        let mut known = Known::new(&states, &entry.maintenance);
+        let mut known = Known::new(&states, &entry.maintenance, forecasts);
         known.below = Some((&plan.family, entry.history.followed()));
         for &index in &plan.state_objectives {
             let plan = portfolio.objective(index);

@@ -6,6 +6,7 @@ use plimsoll_schemas::definition::{File, load};
 
 use super::*;
 use crate::portfolio::Portfolio;
+use crate::stage::outlook::Forecasts;
 use crate::state::State;
 use crate::state::exclusion::ApprovedWindows;
 use crate::state::service::Segment;
@@ -59,7 +60,14 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
     let mut state = ObjectiveState::new(plan);
     let close = |state: &mut ObjectiveState, step: Step| {
         let mut facts = Facts::default();
-        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
+        state.publish(
+            plan,
+            portfolio.grace(),
+            &step,
+            &mut Known::new(&[], NO_MAINTENANCE, &mut Forecasts::default()),
+            &[],
+            &mut facts,
+        );
         said(&facts)
     };
     let count = |at, good, total| Contribution { objective, at: Instant(at), good, total, speaks: false, bin: None };
@@ -98,7 +106,7 @@ fn r11_nothing_measured_is_no_data() {
         plan,
         portfolio.grace(),
         &step(1, 3 * DAY, true),
-        &mut Known::new(&[], NO_MAINTENANCE),
+        &mut Known::new(&[], NO_MAINTENANCE, &mut Forecasts::default()),
         &[],
         &mut facts,
     );
@@ -122,7 +130,14 @@ fn counts_beyond_the_largest_number_stay_there_and_stop_nobody() {
         );
     }
     let mut facts = Facts::default();
-    state.publish(plan, portfolio.grace(), &step(1, 100, true), &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
+    state.publish(
+        plan,
+        portfolio.grace(),
+        &step(1, 100, true),
+        &mut Known::new(&[], NO_MAINTENANCE, &mut Forecasts::default()),
+        &[],
+        &mut facts,
+    );
     assert_eq!(said(&facts), [format!("day 0 provisional at_risk 0/{} r0", i64::MAX)]);
 }
 
@@ -135,7 +150,14 @@ fn r21_a_breach_that_moves_is_said_again_with_the_next_revision() {
     let mut close = |good, total, step: Step| {
         let mut facts = Facts::default();
         state.contribute(plan, Contribution { objective, at: Instant(10), good, total, speaks: false, bin: None });
-        state.publish(plan, portfolio.grace(), &step, &mut Known::new(&[], NO_MAINTENANCE), &[], &mut facts);
+        state.publish(
+            plan,
+            portfolio.grace(),
+            &step,
+            &mut Known::new(&[], NO_MAINTENANCE, &mut Forecasts::default()),
+            &[],
+            &mut facts,
+        );
         let shown =
             |row: &plimsoll_schemas::table::BreachRow| format!("{} r{}: {}", row.event, row.revision, row.detail);
         facts.breaches.iter().map(shown).collect::<Vec<_>>()
@@ -160,7 +182,8 @@ fn r27_burn_rates_go_on_while_nothing_arrives() {
         let all =
             [state(0, down.min(now), State::Up), state(down, up.min(now), State::Down), state(up, now, State::Up)];
         let states: Vec<Segment> = all.into_iter().filter(|state| state.start < state.end).collect();
-        let mut known = Known::new(&states, NO_MAINTENANCE);
+        let forecasts = &mut Forecasts::default();
+        let mut known = Known::new(&states, NO_MAINTENANCE, forecasts);
         objective.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &[], &mut Facts::default())
     };
     let rates = |shares: [i64; 7]| shares.map(|share| Some(Share(share)));
@@ -208,7 +231,8 @@ fn r12_a_sum_of_counts_beyond_a_column_is_judged_and_taken_back_exactly() {
             state.contribute(plan, Contribution { objective, at, good, total, speaks: false, bin: None });
         }
         let mut facts = Facts::default();
-        let known = &mut Known::new(&[], NO_MAINTENANCE);
+        let mut forecasts = Forecasts::default();
+        let known = &mut Known::new(&[], NO_MAINTENANCE, &mut forecasts);
         state.publish(plan, portfolio.grace(), &step(epoch, 100 * epoch, true), known, &[], &mut facts);
         let row = &facts.attainment[0];
         (row.verdict.to_string(), row.attainment_ratio.map(|ratio| ratio.0), row.good_count, row.total_count)
@@ -235,7 +259,8 @@ fn r29_a_budget_that_is_spent_tells_when_it_was() {
         });
         let states: Vec<Segment> = states.into_iter().filter(|state| state.start < state.end).collect();
         let (mut objective, mut facts) = (ObjectiveState::new(plan), Facts::default());
-        let known = &mut Known::new(&states, NO_MAINTENANCE);
+        let mut forecasts = Forecasts::default();
+        let known = &mut Known::new(&states, NO_MAINTENANCE, &mut forecasts);
         objective.publish(plan, portfolio.grace(), &step(1, now * MINUTE, true), known, &[], &mut facts);
         facts.attainment[0].exhaustion_at
     };
@@ -263,9 +288,10 @@ fn r29_a_forecast_is_the_same_however_often_it_was_asked_for() {
     };
     let told = |minutes: &mut dyn Iterator<Item = i64>| {
         let (mut objective, mut facts) = (ObjectiveState::new(plan), Facts::default());
+        let mut forecasts = Forecasts::default();
         for (epoch, minute) in minutes.enumerate() {
             let (now, states) = (minute * MINUTE, states(minute * MINUTE));
-            let known = &mut Known::new(&states, NO_MAINTENANCE);
+            let known = &mut Known::new(&states, NO_MAINTENANCE, &mut forecasts);
             objective.publish(plan, portfolio.grace(), &step(epoch as i64, now, true), known, &[], &mut facts);
         }
         facts
@@ -334,7 +360,8 @@ fn told_at_noon(portfolio: &Portfolio, inherits: bool) -> Option<i64> {
         states.retain(|state| state.start < state.end);
         let mut facts = Facts::default();
         let before_it: Vec<&ObjectiveState> = before.iter().filter(|_| inherits).collect();
-        let mut known = Known::new(&states, NO_MAINTENANCE);
+        let forecasts = &mut Forecasts::default();
+        let mut known = Known::new(&states, NO_MAINTENANCE, forecasts);
         state.publish(plan, portfolio.grace(), &step(1, now, true), &mut known, &before_it, &mut facts);
         told = facts.attainment.last().and_then(|row| row.breach_probability_ratio).map(|told| told.0.0);
         before = Some(state);

@@ -6,6 +6,7 @@ use plimsoll_schemas::{Instant, Micros};
 use super::*;
 use crate::stage::Contribution;
 use crate::stage::known::Known;
+use crate::stage::outlook::Forecasts;
 use crate::stage::publish::ObjectiveState;
 use crate::state::exclusion::ApprovedWindows;
 
@@ -64,7 +65,7 @@ impl World {
                 plan,
                 self.portfolio.grace(),
                 &step,
-                &mut Known::new(&[], NO_MAINTENANCE),
+                &mut Known::new(&[], NO_MAINTENANCE, &mut Forecasts::default()),
                 &[],
                 &mut facts,
             );
