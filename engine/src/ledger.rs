@@ -3,9 +3,12 @@
 //! A ledger remembers the last row written under each key. Given the rows that hold now, it writes those that are new
 //! or differ, with the next revision, and takes back those that no longer hold. So no fold needs to know what an
 //! earlier fold wrote, and a repeated fold writes nothing.
+//!
+//! Nearly every row is new behind all others, and most ledgers hold few: so the rows lie in one vector, in order. There may
+//! be several ledgers for each objective, and a tree takes a thousand bytes for its first row.
 
 use std::collections::BTreeMap;
-use std::ops::RangeBounds;
+use std::ops::{Bound, RangeBounds};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +26,13 @@ pub struct Entry<Row> {
 /// The rows last written, by key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger<Key: Ord, Row> {
-    entries: BTreeMap<Key, Entry<Row>>,
+    /// By their keys, ascending.
+    entries: Vec<(Key, Entry<Row>)>,
 }
 
 impl<Key: Ord, Row> Default for Ledger<Key, Row> {
     fn default() -> Self {
-        Ledger { entries: BTreeMap::new() }
+        Ledger { entries: Vec::new() }
     }
 }
 
@@ -51,8 +55,14 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
     /// Takes the rows that hold now for all keys in a range, and returns those to be written, in key order. Other keys
     /// stay as they are.
     pub fn restate_within(&mut self, range: impl RangeBounds<Key>, now: Vec<(Key, Row)>) -> Vec<Writing<Key, Row>> {
+        let known = self.range(range);
+        // Mostly all of it was said.
+        let said = known.iter().filter(|(_, entry)| !entry.retracted).map(|(key, entry)| (key, &entry.row));
+        if said.eq(now.iter().map(|(key, row)| (key, row))) {
+            return Vec::new();
+        }
         let mut holding: BTreeMap<Key, Option<Row>> = now.into_iter().map(|(key, row)| (key, Some(row))).collect();
-        for (key, _) in self.entries.range(range) {
+        for (key, _) in known {
             holding.entry(key.clone()).or_insert(None);
         }
         let put = |(key, row): (Key, Option<Row>)| self.put(key.clone(), row).map(|entry| Writing { key, entry });
@@ -61,7 +71,8 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
 
     /// Takes the row that holds now under one key, if any, and returns what is to be written.
     pub fn put(&mut self, key: Key, now: Option<Row>) -> Option<Entry<Row>> {
-        let before = self.entries.get(&key);
+        let place = self.place(&key);
+        let before = place.ok().map(|place| &self.entries[place].1);
         let entry = match (before, now) {
             (None, None) => return None,
             (None, Some(row)) => Entry { row, revision: 0, retracted: false },
@@ -70,34 +81,73 @@ impl<Key: Ord + Clone, Row: PartialEq + Clone> Ledger<Key, Row> {
             (Some(before), Some(row)) => Entry { row, revision: before.revision + 1, retracted: false },
             (Some(before), None) => Entry { revision: before.revision + 1, retracted: true, ..before.clone() },
         };
-        self.entries.insert(key, entry.clone());
+        match place {
+            Ok(place) => self.entries[place].1 = entry.clone(),
+            Err(place) => {
+                if self.entries.len() < 4 {
+                    self.entries.reserve_exact(1);
+                }
+                self.entries.insert(place, (key, entry.clone()));
+            }
+        }
         Some(entry)
+    }
+
+    /// Where the row under a key is, or would be.
+    fn place(&self, key: &Key) -> Result<usize, usize> {
+        match self.entries.last() {
+            Some((last, _)) if last < key => Err(self.entries.len()),
+            _ => self.entries.binary_search_by(|(known, _)| known.cmp(key)),
+        }
+    }
+
+    /// The rows under the keys of a range, also those that were taken back.
+    fn range(&self, range: impl RangeBounds<Key>) -> &[(Key, Entry<Row>)] {
+        let before = |bound: &Key| self.entries.partition_point(|(key, _)| key < bound);
+        let until = |bound: &Key| self.entries.partition_point(|(key, _)| key <= bound);
+        let first = match range.start_bound() {
+            Bound::Included(first) => before(first),
+            Bound::Excluded(first) => until(first),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => until(last),
+            Bound::Excluded(end) => before(end),
+            Bound::Unbounded => self.entries.len(),
+        };
+        &self.entries[first.min(end)..end]
     }
 
     /// Forgets what was written under keys before this one: nothing is to be stated under them any more.
     pub fn forget_before(&mut self, first: &Key) {
-        self.entries = self.entries.split_off(first);
+        self.retain(|key, _| key >= first);
     }
 
     /// Forgets what was written and is not wanted: nothing is to be stated under those keys any more.
     pub fn retain(&mut self, is_wanted: impl Fn(&Key, &Row) -> bool) {
-        self.entries.retain(|key, entry| is_wanted(key, &entry.row));
+        let before = self.entries.len();
+        self.entries.retain(|(key, entry)| is_wanted(key, &entry.row));
+        if self.entries.len() < before {
+            self.entries.shrink_to_fit();
+        }
     }
 
     /// The row that holds under a key.
     pub fn get(&self, key: &Key) -> Option<&Row> {
-        self.entries.get(key).filter(|entry| !entry.retracted).map(|entry| &entry.row)
+        let entry = self.place(key).ok().map(|place| &self.entries[place].1);
+        entry.filter(|entry| !entry.retracted).map(|entry| &entry.row)
     }
 
     /// The newest key at or before this one under which a row holds for which `wanted` is true.
     pub fn last_where(&self, key: &Key, wanted: impl Fn(&Row) -> bool) -> Option<(&Key, &Row)> {
-        let holding = self.entries.range(..=key).rev().filter(|(_, entry)| !entry.retracted);
+        let known = &self.entries[..self.entries.partition_point(|(known, _)| known <= key)];
+        let holding = known.iter().rev().filter(|(_, entry)| !entry.retracted);
         holding.map(|(key, entry)| (key, &entry.row)).find(|(_, row)| wanted(row))
     }
 
     /// Every key of a range under which a row holds, and the row, in key order.
     pub fn within(&self, range: impl RangeBounds<Key>) -> impl Iterator<Item = (&Key, &Row)> {
-        let holding = self.entries.range(range).filter(|(_, entry)| !entry.retracted);
+        let holding = self.range(range).iter().filter(|(_, entry)| !entry.retracted);
         holding.map(|(key, entry)| (key, &entry.row))
     }
 

@@ -468,6 +468,11 @@ impl Portfolio {
         self.with_scores.get(agreement).is_some_and(|versions| versions.contains(&version))
     }
 
+    /// Whether any agreement has objectives over scores (R36).
+    pub fn has_any_scores(&self) -> bool {
+        !self.with_scores.is_empty()
+    }
+
     /// Every kind of window that anything is measured over, with its zone.
     pub fn window_kinds(&self) -> &HashSet<(WindowKind, Tz)> {
         &self.window_kinds

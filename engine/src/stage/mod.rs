@@ -28,6 +28,9 @@ pub mod tally;
 pub mod ticket;
 pub mod watermelon;
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{
     AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, CreditRow, MeasureRow, OutageRow, TransitionRow,
@@ -121,11 +124,19 @@ fn clock_order(row: &ClockRow) -> (&str, &str, &str, i32, &str, i32, i32) {
 
 /// Puts rows in the order of their table. What is in order already costs little.
 fn sort_attainment(rows: &mut [AttainmentRow]) {
-    rows.sort_by(|one, other| attainment_order(one).cmp(&attainment_order(other)));
+    rows.sort_by(attainment_order);
 }
 
-fn attainment_order(row: &AttainmentRow) -> (&str, &str, &str, i32, Instant, i32) {
-    (&row.service, &row.agreement, &row.objective, row.agreement_version, row.window_start, row.revision)
+fn attainment_order(one: &AttainmentRow, other: &AttainmentRow) -> Ordering {
+    // Rows of one service stand beside each other and share its name.
+    let names = |one: &Name, other: &Name| if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) };
+    names(&one.service, &other.service)
+        .then_with(|| names(&one.agreement, &other.agreement))
+        .then_with(|| names(&one.objective, &other.objective))
+        .then_with(|| {
+            let rest = |row: &AttainmentRow| (row.agreement_version, row.window_start, row.revision);
+            rest(one).cmp(&rest(other))
+        })
 }
 
 /// What the first stage tells the second.

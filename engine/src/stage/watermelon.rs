@@ -68,8 +68,10 @@ impl WatermelonStage {
     /// Takes the step's results, and writes what is a watermelon now, or is none any more.
     pub fn close(&mut self, portfolio: &Portfolio, step: &Step, facts: &mut Facts) {
         let mut touched = std::mem::take(&mut self.anew);
-        for row in &facts.attainment {
-            touched.extend(self.take(portfolio, row));
+        if portfolio.has_any_scores() {
+            for row in &facts.attainment {
+                touched.extend(self.take(portfolio, row));
+            }
         }
         for (agreement, version) in touched {
             let Some(results) = self.versions.get_mut(&(agreement.clone(), version)) else { continue };

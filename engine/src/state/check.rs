@@ -140,14 +140,14 @@ impl CheckHistory {
         }
     }
 
-    /// Freezes whole runs that ended before the history kept, once they are at least half of what is kept.
+    /// Freezes whole runs that ended before the history kept, once they are at least an eighth of what is kept.
     fn forget(&mut self) {
         let Some(newest) = self.kept.last().map(|last| last.time()) else { return };
         let oldest = newest - OBSERVATIONS_KEPT;
-        let stale = self.kept.partition_point(|observation| observation.time() < oldest);
-        if stale * 2 < self.kept.len() || stale == 0 {
+        if self.kept[self.kept.len().div_ceil(8) - 1].time() >= oldest {
             return;
         }
+        let stale = self.kept.partition_point(|observation| observation.time() < oldest);
         // A run that straddles the edge is cut in two of the same status; reading joins them again.
         let edge = self.kept[stale - 1].time();
         while let Some(run) = self.runs.first().copied() {

@@ -61,6 +61,9 @@ pub fn excluded_time<'a>(
 /// The same time as stretches in order that neither overlap nor touch.
 pub fn union(stretches: impl Iterator<Item = Window>) -> Vec<Window> {
     let mut sorted: Vec<Window> = stretches.collect();
+    if sorted.len() < 2 {
+        return sorted;
+    }
     sorted.sort_unstable();
     let mut merged: Vec<Window> = Vec::with_capacity(sorted.len());
     for stretch in sorted {

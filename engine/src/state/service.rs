@@ -259,7 +259,7 @@ impl ServiceHistory {
     /// The states that follow from the service's own checks and claims.
     fn own_segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
         let mut sweep = Sweep::new(self, rule, from, until);
-        let mut segments = Vec::new();
+        let mut segments = Vec::with_capacity(sweep.changes_count() + 1);
         let mut start = from;
         while start < until {
             sweep.advance(start);
@@ -322,6 +322,11 @@ impl<'a> Sweep<'a> {
             }
         }
         sweep
+    }
+
+    /// How many changes there are.
+    fn changes_count(&self) -> usize {
+        self.checks.iter().chain(&self.claims).map(|track| track.changes.len()).sum()
     }
 
     /// Makes `current` what holds at `time`, which never goes back.

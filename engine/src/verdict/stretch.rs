@@ -43,7 +43,7 @@ pub fn stretches(
     now: Instant,
 ) -> Vec<Stretch> {
     let end = segment.end.min(now);
-    let mut stretches = Vec::new();
+    let mut stretches = Vec::with_capacity(states.len() + 2 * excluded.len());
     let mut held = State::Unknown;
     for (state, from, until) in without_short_outages(relevant(states, policy, segment.start, end), policy.min_outage) {
         let hold = policy.unknown == UnknownPolicy::Hold && state == State::Unknown;
