@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::table::EpochRow;
+use plimsoll_schemas::{Instant, Micros};
 
 /// An epoch that was recorded before and is to be made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct RecordedEpoch {
     pub watermark: Option<Instant>,
     /// The digest of the definitions under which it was folded.
     pub definitions: String,
+    /// How far behind the watermark was remembered.
+    pub remembered: Micros,
     /// Whether stored events were taken again before it.
     pub recounted: bool,
     /// What it read: from, until, and until when the partition was complete.
@@ -35,8 +37,10 @@ impl RecordedEpoch {
         let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
         for row in rows {
             let ranges = BTreeMap::new();
-            let EpochRow { epoch, tick, publish, watermark, definitions, recounted, .. } = row;
-            let recorded = RecordedEpoch { epoch, tick, publish, watermark, definitions, recounted, ranges };
+            let EpochRow { epoch, tick, publish, watermark, definitions, remembered_us, recounted, .. } = row;
+            let remembered = Micros(remembered_us);
+            let recorded =
+                RecordedEpoch { epoch, tick, publish, watermark, definitions, remembered, recounted, ranges };
             let recorded = epochs.entry(row.epoch).or_insert(recorded);
             if let (Some(topic), Some(partition), Some(from), Some(until)) =
                 (row.topic, row.partition, row.from_offset, row.until_offset)
@@ -189,6 +193,7 @@ mod tests {
             publish: false,
             watermark: None,
             definitions: String::new(),
+            remembered_us: 0,
             recounted: false,
             topic: Some("t".into()),
             partition: Some(partition),

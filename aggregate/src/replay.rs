@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use plimsoll_engine::evidence::{part_of, services_behind};
 use plimsoll_engine::lane::LaneGroup;
@@ -24,7 +23,6 @@ use plimsoll_schemas::table::EpochRow;
 use crate::collector::RecordedEpoch;
 use crate::definitions;
 use crate::error::AggregateError;
-use crate::worker::micros;
 
 /// What an epoch took of one partition.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +40,14 @@ pub type History = BTreeMap<(i64, PartitionId), Taken>;
 pub struct Replay {
     epochs: Vec<RecordedEpoch>,
     definitions: BTreeMap<String, Definitions>,
-    remembered: Duration,
 }
 
 impl Replay {
-    /// Reads the epochs up to and with the last one, and their definitions. `remembered` is what the worker was told
-    /// (`WorkerSettings`).
+    /// Reads the epochs up to and with the last one, and their definitions.
     ///
     /// # Errors
     /// When the lake cannot be read, or holds definitions that are not understood.
-    pub async fn open(lake: &Lake, last_epoch: i64, remembered: Duration) -> Result<Replay, AggregateError> {
+    pub async fn open(lake: &Lake, last_epoch: i64) -> Result<Replay, AggregateError> {
         let mut rows: Vec<EpochRow> = Vec::new();
         for group in lake.groups().await? {
             rows.extend(lake.epochs_after(&group, 0).await?);
@@ -64,7 +60,7 @@ impl Replay {
                 known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
             }
         }
-        Ok(Replay { epochs, definitions: known, remembered })
+        Ok(Replay { epochs, definitions: known })
     }
 
     /// The digest of the definitions under which the last of the epochs was folded, and these; `None` when there is no
@@ -95,15 +91,16 @@ impl Replay {
         history: &History,
         mut take: impl FnMut(i64, Facts),
     ) -> Result<(), AggregateError> {
+        let part = Part { agreement, services, history };
         let mut group: Option<LaneGroup> = None;
-        let mut digest = "";
-        let mut last_epoch = 0;
+        let (mut digest, mut last_epoch) = ("", 0);
         for epoch in &self.epochs {
             let mut going_on = match group.take() {
                 Some(group) if epoch.definitions == digest && !epoch.recounted => group,
-                before => self.go_over(before, epoch, (agreement, services), history, last_epoch)?,
+                before => self.start(before, epoch, &part, last_epoch)?,
             };
             digest = &epoch.definitions;
+            going_on.remember(epoch.remembered);
             going_on.resume(epoch.watermark.unwrap_or(BEGINNING));
             for (partition, &(from, until, complete_until)) in &epoch.ranges {
                 let taken = history.get(&(epoch.epoch, partition.clone()));
@@ -122,17 +119,16 @@ impl Replay {
         Ok(())
     }
 
-    /// The state under other definitions, or after a stop, as a worker takes it over.
-    fn go_over(
+    /// The state with which a worker went on that took stored events again or had other definitions.
+    fn start(
         &self,
         before: Option<LaneGroup>,
         epoch: &RecordedEpoch,
-        (agreement, services): (&str, &BTreeSet<String>),
-        history: &History,
+        part: &Part<'_>,
         last_epoch: i64,
     ) -> Result<LaneGroup, AggregateError> {
         let whole = &self.definitions[&epoch.definitions];
-        let definitions = part_of(whole, agreement, services);
+        let definitions = part_of(whole, part.agreement, part.services);
         let mut portfolio = Portfolio::new(&definitions);
         portfolio.close_as(&Portfolio::new(whole));
         let mut group = match before {
@@ -144,15 +140,30 @@ impl Replay {
             }
             None => LaneGroup::new(Arc::new(portfolio), 1),
         };
-        group.remember(micros(self.remembered));
         let topics = definitions.sources.values().flat_map(|source| &source.topics);
         group.follow(&topics.map(|topic| topic.as_str().into()).collect());
-        if group.wants_recount() {
+        if epoch.recounted && group.wants_recount() {
             group.begin_recount();
-            let known = history.iter().filter(|((epoch, _), _)| *epoch <= last_epoch);
-            known.flat_map(|(_, taken)| &taken.events).for_each(|events| group.recount(events));
+            for one in self.epochs.iter().filter(|one| one.epoch <= last_epoch) {
+                let of_epoch = part.history.range((one.epoch, least())..(one.epoch + 1, least()));
+                for events in of_epoch.flat_map(|(_, taken)| &taken.events) {
+                    group.recount(&events.counted_at(one.tick)?);
+                }
+            }
             group.end_recount();
         }
         Ok(group)
     }
+}
+
+/// What is made again of all that was recorded.
+struct Part<'a> {
+    agreement: &'a str,
+    services: &'a BTreeSet<String>,
+    history: &'a History,
+}
+
+/// The partition before all others.
+fn least() -> PartitionId {
+    PartitionId { topic: "".into(), partition: i32::MIN }
 }

@@ -21,7 +21,7 @@ use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::{DeadLetterRow, EpochRow, Table};
 use plimsoll_schemas::{Instant, Micros};
 
-use crate::collector::{Collector, Recorded};
+use crate::collector::{Collector, Recorded, RecordedEpoch};
 use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
@@ -80,9 +80,9 @@ pub struct Worker {
     /// News without records that steps took which were not recorded; the next intent tells them.
     unrecorded: BTreeMap<PartitionId, Delivery>,
     next_epoch: i64,
-    /// Whether stored events were taken again since the last epoch.
-    recounted: bool,
     published_at: Option<Instant>,
+    /// Whether stored events were taken again since the last epoch that was recorded.
+    recounted: bool,
     definitions: Arc<Definitions>,
     /// The same, until an epoch has told them.
     untold: Option<Arc<Definitions>>,
@@ -126,9 +126,6 @@ impl Worker {
             None => LaneGroup::new(portfolio, settings.lanes),
         };
         recorded.is_former |= group.wants_rest();
-        if snapshot_epoch == 0 {
-            group.remember(micros(settings.remembered));
-        }
         let topics = definitions.sources.values().flat_map(|source| &source.topics);
         group.follow(&topics.map(|topic| topic.as_str().into()).collect());
         if !recorded.epochs.is_empty() {
@@ -139,7 +136,6 @@ impl Worker {
         live.describe(group.portfolio());
         Ok(Worker {
             next_epoch: snapshot_epoch + 1,
-            recounted: false,
             settings,
             group,
             collector: Collector::default(),
@@ -147,6 +143,7 @@ impl Worker {
             expected: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
             published_at: None,
+            recounted: false,
             untold: Some(definitions.clone()),
             definitions,
             writer,
@@ -258,9 +255,9 @@ impl Worker {
     fn replay(&mut self) -> Result<(), AggregateError> {
         while let Some(recorded) = self.recorded.epochs.front() {
             let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(()) };
-            let (epoch, tick, publish, watermark) =
-                (recorded.epoch, recorded.tick, recorded.publish, recorded.watermark);
+            let &RecordedEpoch { epoch, tick, publish, watermark, remembered, .. } = recorded;
             self.recorded.epochs.pop_front();
+            self.group.remember(remembered);
             self.group.resume(watermark.unwrap_or(BEGINNING));
             self.epoch(epoch, tick, publish, deliveries, false)?;
         }
@@ -269,7 +266,6 @@ impl Worker {
 
     fn live_epoch(&mut self, finished: bool) -> Result<(), AggregateError> {
         let tick = (self.settings.clock)();
-        // What was recorded was folded by what was remembered then.
         self.group.remember(micros(self.settings.remembered));
         let interval = micros(self.settings.publish_interval);
         let publish = finished || self.published_at.is_none_or(|published| tick - published >= interval);
@@ -327,8 +323,16 @@ impl Worker {
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
         told.extend(deliveries);
         told.sort_by(|one, other| one.partition.cmp(&other.partition));
-        let (definitions, recounted) = (self.recorded.definitions.clone(), std::mem::take(&mut self.recounted));
-        let row = EpochRow { epoch, tick, publish, watermark, definitions, recounted, ..EpochRow::default() };
+        let row = EpochRow {
+            epoch,
+            tick,
+            publish,
+            watermark,
+            definitions: self.recorded.definitions.clone(),
+            remembered_us: self.group.remembered().map_or(i64::MAX, i64::from),
+            recounted: std::mem::take(&mut self.recounted),
+            ..EpochRow::default()
+        };
         output.intent = intent(&row, &told);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
@@ -342,8 +346,7 @@ impl Worker {
     }
 }
 
-/// A span of settings, in the engine's unit.
-pub(crate) fn micros(span: Duration) -> Micros {
+fn micros(span: Duration) -> Micros {
     Micros(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
 }
 

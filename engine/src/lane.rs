@@ -164,6 +164,11 @@ impl LaneGroup {
         self.memory.remember(span);
     }
 
+    /// How far behind the watermark is remembered; `None` for everything.
+    pub fn remembered(&self) -> Option<Micros> {
+        self.memory.remembered()
+    }
+
     /// Moves the watermark to where it was before a recorded step: steps that read and found out nothing are not
     /// recorded, and moved it all the same.
     pub fn resume(&mut self, watermark: Instant) {

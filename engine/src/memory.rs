@@ -57,6 +57,11 @@ impl Memory {
         self.remembered = Some(span.max(Micros::ZERO));
     }
 
+    /// The span behind the watermark that is remembered; `None` for everything.
+    pub fn remembered(&self) -> Option<Micros> {
+        self.remembered
+    }
+
     /// Events from before this are not taken.
     pub fn closed_until(&self) -> Instant {
         self.closed_until

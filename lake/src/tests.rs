@@ -59,7 +59,7 @@ fn intent(epoch: i64) -> EpochRow {
         until_offset: Some(epoch * 10 + 10),
         complete_until: None,
         definitions: String::new(),
-        recounted: false,
+        ..EpochRow::default()
     }
 }
 

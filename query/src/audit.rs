@@ -13,10 +13,10 @@ use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{Expr, in_subquery, lit, when};
 use datafusion::prelude::{DataFrame, col};
 use futures::TryStreamExt;
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
-use plimsoll_schemas::event::{EventBatch, event_schema};
+use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, TableRow, from_batch};
-use plimsoll_schemas::{Instant, Micros};
 
 use crate::error::QueryError;
 use crate::events::{event_batch, unfit};
@@ -114,13 +114,13 @@ impl QueryService {
         Ok(events)
     }
 
-    /// The newest event time of each partition that each epoch took: what is more than `tolerance` ahead of the tick counts
-    /// as of the tick (R23).
+    /// The newest event time of each partition that each epoch took, as the events counted: one from the future is taken to
+    /// be from the tick (R23).
     ///
     /// # Errors
     /// As `sql`.
-    pub async fn newest_of_epochs(&self, tolerance: Micros) -> Result<Vec<((i64, PartitionId), Instant)>, QueryError> {
-        let answer = self.view("history.events", move |rows| newest(rows, tolerance)).await?;
+    pub async fn newest_of_epochs(&self) -> Result<Vec<((i64, PartitionId), Instant)>, QueryError> {
+        let answer = self.view("history.events", newest).await?;
         let batches: Vec<RecordBatch> = answer.try_collect().await?;
         let mut found = Vec::new();
         for batch in &batches {
@@ -137,9 +137,9 @@ fn is_about(services: &[&str]) -> Expr {
     col("service").in_list(services.iter().map(|service| lit(*service)).collect(), false)
 }
 
-fn newest(rows: DataFrame, tolerance: Micros) -> Result<DataFrame, DataFusionError> {
+fn newest(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
     let micros = |column: &str| datafusion::logical_expr::cast(col(column), DataType::Int64);
-    let is_ahead = (micros("time") - micros("recorded_at")).gt(lit(tolerance.0));
+    let is_ahead = (micros("time") - micros("recorded_at")).gt(lit(FUTURE_TOLERANCE.0));
     let believed = when(is_ahead, col("recorded_at")).otherwise(col("time"))?;
     rows.aggregate(["epoch", "topic", "partition"].map(col).to_vec(), vec![max(believed).alias("newest")])
 }

@@ -23,7 +23,7 @@ use arrow_array::{
 };
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use crate::Micros;
+use crate::{Instant, Micros};
 
 /// The longest text that a column takes, in bytes. An id is much shorter; a longer text is a mapping to the wrong
 /// place.
@@ -446,6 +446,24 @@ impl EventBatch {
     /// `length` rows from `offset` on, without copying.
     pub fn slice(&self, offset: usize, length: usize) -> EventBatch {
         EventBatch(self.0.slice(offset, length))
+    }
+
+    /// The same events as they count when they are read at a tick: one that is further ahead of it than clocks may differ
+    /// is taken to be from then (R23).
+    ///
+    /// # Errors
+    /// When the columns do not fit together, which is a defect of this module.
+    pub fn counted_at(&self, tick: Instant) -> Result<EventBatch, ArrowError> {
+        let told = self.times(EventColumn::Time).values();
+        let latest = tick.0.saturating_add(FUTURE_TOLERANCE.0);
+        if told.iter().all(|time| *time <= latest) {
+            return Ok(self.clone());
+        }
+        let times = told.iter().map(|time| if *time > latest { tick.0 } else { *time });
+        let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
+        let mut columns = self.0.columns().to_vec();
+        columns[EventColumn::Time as usize] = Arc::new(times);
+        EventBatch::try_new(RecordBatch::try_new(event_schema(), columns)?)
     }
 
     fn column(&self, column: EventColumn) -> &dyn Array {

@@ -93,6 +93,10 @@ fn r22_what_came_too_late_for_the_history_of_its_check_is_made_good_at_the_next_
     assert_made_good(&tables);
     tables.epoch(&definitions, hours(22 * 24 + 3), 0);
     assert_made_good(&tables);
+    // An audit knows of that start (R26).
+    let written = tables.written("promise", "web");
+    assert_eq!(written.last().map(|row| (row.revision, &*row.verdict)), Some((2, "breached")));
+    assert_eq!(tables.replayed("promise", "web"), written);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE};
+use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::{AttainmentRow, EpochRow, Table, to_batch};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -179,11 +179,11 @@ impl Tables {
 
     /// The same rows as they follow from the stored events.
     pub fn replayed(&self, agreement: &str, service: &str) -> Vec<AttainmentRow> {
-        let replay = self.runtime.block_on(Replay::open(&self.lake, i64::MAX, REMEMBERED)).expect("epochs");
+        let replay = self.runtime.block_on(Replay::open(&self.lake, i64::MAX)).expect("epochs");
         let behind = replay.services_behind(service);
         let names: Vec<&str> = behind.iter().map(String::as_str).collect();
         let mut history = History::new();
-        let newest = self.runtime.block_on(self.service.newest_of_epochs(FUTURE_TOLERANCE)).expect("times");
+        let newest = self.runtime.block_on(self.service.newest_of_epochs()).expect("times");
         for (place, newest) in newest {
             history.entry(place).or_default().newest = Some(newest);
         }

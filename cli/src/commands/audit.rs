@@ -21,10 +21,9 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Asked, Format as AnswerFormat, Limits, QueryService, StoredEvents, encode_batch, texts};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE, event_schema};
+use plimsoll_schemas::event::{EventBatch, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, to_batch};
 
-use crate::commands::run::duration;
 use crate::commands::{DEFAULT_LAKE, instant};
 use crate::definitions::counted;
 use crate::threads::Threads;
@@ -65,9 +64,6 @@ pub struct Arguments {
     /// The row as it was known then: RFC 3339 or a date in UTC. Default: the newest
     #[arg(long, value_name = "TIME", value_parser = instant)]
     known_at: Option<Instant>,
-    /// How far behind the watermark results could be restated, as `run` was told
-    #[arg(long, value_name = "DURATION", default_value = "800d", value_parser = duration)]
-    remember: Duration,
     /// How the answer is written
     #[arg(long, default_value = "table")]
     format: Format,
@@ -119,7 +115,7 @@ async fn audit(arguments: &Arguments, threads: &Threads) -> Result<Audited> {
     let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
     let service = QueryService::open(lake.clone(), limits, threads.questions()).await?;
     let stored = arguments.result(&service).await?;
-    let replay = Replay::open(&lake, stored.epoch, arguments.remember).await?;
+    let replay = Replay::open(&lake, stored.epoch).await?;
     let service = service.until_epoch(stored.epoch);
     let behind = replay.services_behind(&stored.service);
     let names: Vec<&str> = behind.iter().map(String::as_str).collect();
@@ -203,7 +199,7 @@ fn is_same(one: &AttainmentRow, other: &AttainmentRow) -> bool {
 /// What each epoch took of each partition.
 async fn history(service: &QueryService, events: &[StoredEvents]) -> Result<History> {
     let mut history = History::new();
-    for (place, newest) in service.newest_of_epochs(FUTURE_TOLERANCE).await? {
+    for (place, newest) in service.newest_of_epochs().await? {
         history.entry(place).or_default().newest = Some(newest);
     }
     for StoredEvents { epoch, partition, events } in events {
