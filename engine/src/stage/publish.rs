@@ -44,6 +44,8 @@ pub struct ObjectiveState {
     breaches: Ledger<Instant, Breach>,
     /// What was last said of warnings, by the start of the window.
     warnings: Ledger<(Instant, Warning), Breach>,
+    /// Whether warnings were looked at since results were last published.
+    warned_since: bool,
     /// What was last said of who spent the budget, by the start of the window (R33).
     attributions: Attributions,
     /// Results of windows that reach beyond this instant may differ from what was written.
@@ -121,6 +123,7 @@ impl ObjectiveState {
             written: Timeline::default(),
             breaches: Ledger::default(),
             warnings: Ledger::default(),
+            warned_since: false,
             attributions: Attributions::default(),
             touched_from: None,
             // A version that a retroactive one replaces whole is never in force.
@@ -297,6 +300,7 @@ impl ObjectiveState {
             let judging = Judging { window, segment, last, touched, now: step.watermark, publish: step.publish };
             let found = self.find(plan, judging, known, before);
             self.warn(plan, &found, step, facts);
+            self.warned_since |= found.warnings.is_some();
             let (before, judged) = (self.written.get(window.start), &found.now.judged);
             if step.publish || last || before.map(|written| written.judged.verdict) != Some(judged.verdict) {
                 self.attributions.restate(plan, window.start, judged.budget, &found.spent, step, facts);
@@ -314,6 +318,7 @@ impl ObjectiveState {
             }
         }
         self.recent.as_deref_mut().into_iter().for_each(|recent| recent.looked(step.watermark));
+        self.warned_since &= !step.publish;
         if let Feed::State(policy) = plan.feed() {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
@@ -511,6 +516,7 @@ impl ObjectiveState {
         let used_as_stated = |before: &Written| before.judged.budget_left_share == judged.budget_left_share;
         // Nothing more is used than when warnings were last looked at, and all of it was known then.
         if is_as_stated
+            && !self.warned_since
             && measured.unknown == Micros::ZERO
             && self.written.get(window.start).is_some_and(used_as_stated)
         {

@@ -94,14 +94,17 @@ impl ServiceHistory {
         let first_difference =
             (0..before.len().max(claims.len())).find(|&index| before.get(index) != claims.get(index));
         let Some(index) = first_difference else { return };
-        let from = before.get(index).into_iter().chain(claims.get(index)).map(|claim| claim.0).min();
+        let differing = || before.iter().skip(index).chain(claims.iter().skip(index));
+        let from = differing().map(|claim| claim.0).min();
+        // What lies beyond what was read stays to be read.
+        let until = differing().map(|claim| claim.1.unwrap_or(claim.0)).max();
         if claims.is_empty() {
             self.claims.remove(ticket);
         } else {
             self.claims.insert(ticket.clone(), claims);
         }
-        if let Some(from) = from {
-            self.touch(from, from);
+        if let Some((from, until)) = from.zip(until) {
+            self.touch(from, until.max(from));
         }
     }
 
