@@ -143,7 +143,7 @@ impl QueryService {
         catalog.register_schema(HISTORY, Arc::new(history)).map_err(defect)?;
         context.register_udf(lossy_text());
         for view in VIEWS {
-            let plan = context.sql(view.sql).await.map_err(defect)?;
+            let plan = context.sql(&view.sql()).await.map_err(defect)?;
             known::register(&context, view.name, plan.logical_plan().clone());
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
