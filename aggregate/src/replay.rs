@@ -140,8 +140,7 @@ impl Replay {
             }
             None => LaneGroup::new(Arc::new(portfolio), 1),
         };
-        let topics = definitions.sources.values().flat_map(|source| &source.topics);
-        group.follow(&topics.map(|topic| topic.as_str().into()).collect());
+        group.follow(&definitions.topics().map(Arc::from).collect());
         if epoch.recounted && group.wants_recount() {
             group.begin_recount();
             for one in self.epochs.iter().filter(|one| one.epoch <= last_epoch) {

@@ -126,8 +126,7 @@ impl Worker {
             None => LaneGroup::new(portfolio, settings.lanes),
         };
         recorded.is_former |= group.wants_rest();
-        let topics = definitions.sources.values().flat_map(|source| &source.topics);
-        group.follow(&topics.map(|topic| topic.as_str().into()).collect());
+        group.follow(&definitions.topics().map(Arc::from).collect());
         if !recorded.epochs.is_empty() {
             let (epochs, of_others) = (recorded.epochs.len(), recorded.is_former);
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");

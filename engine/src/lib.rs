@@ -12,6 +12,10 @@
 //! the same; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would
 //! cost; `evidence` what a result stands on; `lane` puts it together.
 
+use std::hash::{Hash, Hasher};
+
+use xxhash_rust::xxh3::Xxh3;
+
 pub mod attribution;
 pub mod backtest;
 pub mod budget;
@@ -38,3 +42,10 @@ pub mod window;
 
 /// A name that many rows share: a service, a customer, a ticket.
 pub type Name = std::sync::Arc<str>;
+
+/// Tells apart what differs; 64 bits are far more than there are things to confuse.
+pub(crate) fn digest_of(seen: &impl Hash) -> u64 {
+    let mut hasher = Xxh3::new();
+    seen.hash(&mut hasher);
+    hasher.finish()
+}

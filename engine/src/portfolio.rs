@@ -3,31 +3,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::NaiveTime;
 use chrono_tz::Tz;
 use hashbrown::{HashMap, HashSet};
 use plimsoll_schemas::civil::instant_of_local;
-use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{
     Agreement, AgreementType, ClockRule, CreditTerms, Definitions, MaintenanceTerms, Objective, Signal, StatePolicy,
     StateRule, Target, UnknownPolicy, WindowKind,
 };
 use plimsoll_schemas::event::{EventKind, TicketType};
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::table::{AgreementRow, CalendarRow, ServiceRow};
+use plimsoll_schemas::table::{AgreementRow, AttainmentRow, CalendarRow, ServiceRow};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::Name;
 use crate::attribution::{Family, Support};
 use crate::calendar::{self, Calendar};
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindows, excluded_time, union};
 use crate::window::Window;
+use crate::{Name, digest_of};
 
 mod family;
 
@@ -50,6 +48,18 @@ pub struct ObjectiveKey {
     pub objective: Name,
     /// The service it is judged for.
     pub service: Name,
+}
+
+impl ObjectiveKey {
+    /// The objective that a result is of.
+    pub fn of(row: &AttainmentRow) -> ObjectiveKey {
+        ObjectiveKey {
+            agreement: row.agreement.clone(),
+            version: row.agreement_version as u32,
+            objective: row.objective.clone(),
+            service: row.service.clone(),
+        }
+    }
 }
 
 /// One objective of one version of an agreement, for one service.
@@ -235,7 +245,8 @@ impl Names {
     }
 }
 
-/// Calendars by id, each with a digest of its time.
+/// Calendars by id, each with a digest of its time; how they are written, and what their holidays are called, does not
+/// matter to any result.
 type Calendars<'a> = BTreeMap<&'a str, (Arc<Calendar>, u64)>;
 
 /// The kinds of window that anything of an agreement is measured over. Measures of indicators are of days, and what
@@ -252,21 +263,10 @@ fn digest(definition: &impl Debug) -> u64 {
     xxh3_64(format!("{definition:?}").as_bytes())
 }
 
-/// A number that differs when a calendar's time does; how it is written, and what its holidays are called, does not
-/// matter to any result.
-fn time_digest(calendar: &Calendar) -> u64 {
-    let mut hasher = Xxh3::new();
-    calendar.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Portfolio {
     /// Lays out checked definitions. Cost is proportional to objectives x services covered.
     pub fn new(definitions: &Definitions) -> Portfolio {
-        let mut portfolio = Portfolio {
-            grace: definitions.sources.values().map(|source| source.lateness).max().unwrap_or(Source::LATENESS),
-            ..Portfolio::default()
-        };
+        let mut portfolio = Portfolio { grace: definitions.grace(), ..Portfolio::default() };
         for service in definitions.services.values() {
             let index = ServiceIndex(portfolio.services.len() as u32);
             let id: Name = service.id.as_str().into();
@@ -292,11 +292,11 @@ impl Portfolio {
             .iter()
             .map(|(id, versions)| {
                 let calendar = Calendar::compile(versions);
-                let digest = time_digest(&calendar);
+                let digest = digest_of(&calendar);
                 (id.as_str(), (Arc::new(calendar), digest))
             })
             .collect();
-        calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), time_digest(&Calendar::always())));
+        calendars.entry(ALWAYS).or_insert_with(|| (Arc::new(Calendar::always()), digest_of(&Calendar::always())));
         // Sorted by id and day, so the version that this one follows stands just before it.
         let (mut versions, mut promised) = (Vec::with_capacity(definitions.agreements.len()), Vec::new());
         for (place, agreement) in definitions.agreements.iter().enumerate() {
@@ -766,4 +766,4 @@ pub fn definition_rows(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

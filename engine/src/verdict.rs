@@ -31,6 +31,7 @@ mod parts;
 mod reached;
 mod stretch;
 
+pub(crate) use count::in_a_column;
 pub use level::{Level, Levels};
 pub use parts::{ByState, Measured, measure_states};
 pub(crate) use parts::{WHOLE, least_outage, weights};
@@ -247,4 +248,4 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 #[cfg(test)]
 mod products;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -135,9 +135,10 @@ async fn audit(arguments: &Arguments, threads: &Threads) -> Result<Audited> {
         outages: service.facts_about(&names).await?,
         clocks: service.facts_about(&names).await?,
     };
-    let (facts, rows) = evidence(definitions, &stored, all, &events)?;
+    let portfolio = Portfolio::new(definitions);
+    let (facts, rows) = evidence(&portfolio, &stored, all, &events)?;
     Ok(Audited {
-        definitions: defined(definitions, digest, &stored),
+        definitions: defined(definitions, &portfolio, digest, &stored),
         epochs_count: replay.epochs_count(),
         events_count: events.iter().map(|stored| stored.events.num_rows()).sum(),
         stored,
@@ -189,11 +190,7 @@ impl Arguments {
 
 /// Whether two rows have the same key.
 fn is_same(one: &AttainmentRow, other: &AttainmentRow) -> bool {
-    let key = |row: &AttainmentRow| {
-        let names = (row.agreement.clone(), row.service.clone(), row.objective.clone());
-        (names, row.agreement_version, row.window_start)
-    };
-    key(one) == key(other)
+    (ObjectiveKey::of(one), one.window_start) == (ObjectiveKey::of(other), other.window_start)
 }
 
 /// What each epoch took of each partition.
@@ -210,25 +207,18 @@ async fn history(service: &QueryService, events: &[StoredEvents]) -> Result<Hist
 
 /// Of all facts and events those that the result stands on.
 fn evidence(
-    definitions: &Definitions,
+    portfolio: &Portfolio,
     stored: &AttainmentRow,
     all: Facts,
     events: &[StoredEvents],
 ) -> Result<(Facts, RecordBatch)> {
-    let portfolio = Portfolio::new(definitions);
-    let key = ObjectiveKey {
-        agreement: stored.agreement.clone(),
-        version: stored.agreement_version as u32,
-        objective: stored.objective.clone(),
-        service: stored.service.clone(),
-    };
     let segment = Window { start: stored.segment_start, end: stored.segment_end };
     let batches: Vec<EventBatch> = events.iter().map(|stored| stored.events.clone()).collect();
-    let Some(objective) = portfolio.objective_place(&key) else {
+    let Some(objective) = portfolio.objective_place(&ObjectiveKey::of(stored)) else {
         // A version that is there no more takes its results back, and they stand on nothing.
         return Ok((Facts::default(), with_epochs(&RecordBatch::new_empty(event_schema()), Vec::new())?));
     };
-    let evidence = Evidence::new(&portfolio, objective, segment);
+    let evidence = Evidence::new(portfolio, objective, segment);
     let facts = evidence.facts(all);
     let picked = evidence.events(&facts, &batches);
     let mut epochs = Vec::new();
@@ -251,10 +241,9 @@ fn with_epochs(events: &RecordBatch, epochs: Vec<i64>) -> Result<RecordBatch> {
 }
 
 /// Where the promise of a result stands.
-fn defined(definitions: &Definitions, digest: &str, stored: &AttainmentRow) -> Defined {
+fn defined(definitions: &Definitions, portfolio: &Portfolio, digest: &str, stored: &AttainmentRow) -> Defined {
     let is_meant = |id: &str, version: u32| id == &*stored.agreement && version as i32 == stored.agreement_version;
     let agreement = definitions.agreements.iter().find(|agreement| is_meant(&agreement.id, agreement.version));
-    let portfolio = Portfolio::new(definitions);
     let plan = portfolio.objectives().iter().find(|plan| is_meant(&plan.key.agreement, plan.key.version));
     Defined {
         digest: digest.to_owned(),

@@ -9,7 +9,6 @@ use anyhow::Result;
 use arrow_array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_engine::kpi::{self, Kpi, kpis};
-use plimsoll_engine::portfolio::Portfolio;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode_batch};
 use plimsoll_schemas::Instant;
@@ -52,7 +51,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         [] => of_tables(arguments, as_of, threads)?,
         files => of_files(&definitions, files, as_of)?,
     };
-    let found = kpis(&definitions, &results, Portfolio::new(&definitions).grace(), as_of);
+    let found = kpis(&definitions, &results, definitions.grace(), as_of);
     std::io::stdout().write_all(&encode_batch(&batch(&found)?, arguments.format)?)?;
     Ok(ExitCode::SUCCESS)
 }

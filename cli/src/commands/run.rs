@@ -128,7 +128,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let definitions = Arc::new(definitions::read(&arguments.definitions)?);
-    let topics = definitions.sources.values().map(|source| source.topics.len()).sum::<usize>();
+    let topics = definitions.topics().count();
     ensure!(topics > 0, "no Source in {} names a topic; nothing can be read", arguments.definitions.display());
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;

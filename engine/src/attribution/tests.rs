@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_schemas::definition::{File, load};
 use proptest::prelude::*;
 
 use super::*;
+use crate::portfolio::tests::portfolio_of;
 use crate::portfolio::{Feed, ObjectivePlan, Portfolio};
 use crate::verdict::stretches;
 
@@ -31,10 +31,7 @@ spec:
   objectives: [{{id: uptime, indicator: {{signal: availability{indicator}}}, target: {{at_least: 99 %}}, window: {{calendar: day}}}}]
 {supports}"
     );
-    match load(&[File { name: "test.yaml", text: &text }]) {
-        Ok(definitions) => Portfolio::new(&definitions),
-        Err(problems) => panic!("{problems:?}"),
-    }
+    portfolio_of(&text)
 }
 
 fn service(id: &str, spec: &str) -> String {

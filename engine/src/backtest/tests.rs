@@ -1,8 +1,7 @@
 //! Drafts of several versions, and what stands beside what.
 
-use plimsoll_schemas::definition::{File, load};
-
 use super::*;
+use crate::portfolio::tests::definitions_of;
 
 fn day(text: &str) -> NaiveDate {
     text.parse().expect("a day")
@@ -25,8 +24,7 @@ fn versions(days: &[(&str, Option<&str>)]) -> Vec<Agreement> {
     };
     let text = "{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}\n".to_owned()
         + &days.iter().enumerate().map(version).collect::<String>();
-    let definitions = load(&[File { name: "draft.yaml", text: &text }]);
-    definitions.unwrap_or_else(|problems| panic!("{problems:?}")).agreements
+    definitions_of(&text).agreements
 }
 
 /// What is judged of a draft whose first event is of 3 March, in Berlin, as of 2 May: (version, from, until).

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Burn, BurnPair, PRESENT, SPANS, Spending};
 use crate::calendar::Calendar;
-use crate::verdict::WHOLE;
+use crate::verdict::{WHOLE, in_a_column};
 use crate::window::Window;
 
 #[cfg(test)]
@@ -116,10 +116,7 @@ impl CountsLeft {
             Allowed::Share(share) => (share < WHOLE).then(|| left.max(0) / (WHOLE - share)),
             Allowed::Number(_) => Some(left.max(0) / WHOLE),
         };
-        CountsLeft {
-            left: Share(left.clamp(i64::MIN.into(), i64::MAX.into()) as i64),
-            headroom: headroom.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
-        }
+        CountsLeft { left: Share(in_a_column(left)), headroom: headroom.map(in_a_column) }
     }
 }
 

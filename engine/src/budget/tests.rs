@@ -1,11 +1,12 @@
 //! Budgets by hand calculation. Instants are minutes since the start of the segment unless they say otherwise.
 
-use plimsoll_schemas::definition::{self, Denominator, ExcludedPolicy, Indicator, UnknownPolicy, WindowKind};
+use plimsoll_schemas::definition::{self, Denominator, ExcludedPolicy, UnknownPolicy};
 
 use super::*;
 use crate::calendar::AGREED_FROM;
 use crate::state::service::Segment;
 use crate::verdict::stretches;
+use crate::verdict::tests::objective as promised;
 
 mod rules_page;
 
@@ -24,17 +25,10 @@ const POLICY: StatePolicy = StatePolicy {
 
 fn objective(signal: Signal, target: Target, min_coverage: &str) -> Objective {
     Objective {
-        id: "o".into(),
-        indicator: Indicator { signal, calendar: "24x7".into() },
-        target,
-        window: WindowKind::Month,
         warn_at: Vec::new(),
         burn_rate_warnings: true,
         min_coverage: share(min_coverage),
-        min_sample: 0,
-        met_when_empty: false,
-        weight: 1,
-        credits: Vec::new(),
+        ..promised(signal, target)
     }
 }
 

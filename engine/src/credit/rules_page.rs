@@ -1,11 +1,11 @@
 //! The worked example of docs/rules/r34-service-credits.md, worked out. What was measured is from the table on that
 //! page; the definitions are those of the page, and what is found must stand there.
 
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::{Instant, Micros};
 
 use super::*;
 use crate::portfolio::Portfolio;
+use crate::portfolio::tests::portfolio_of;
 use crate::verdict::{Measured, judge};
 
 const PAGE: &str = include_str!("../../../docs/rules/r34-service-credits.md");
@@ -18,7 +18,7 @@ fn portfolio() -> Portfolio {
          Agreement\nmetadata: {{id: a}}\nspec:\n  type: ola\n  services: [web]\n  effective: {{from: 2026-01-01, until: \
          2026-03-16}}\n{spec}"
     );
-    Portfolio::new(&load(&[File { name: "page.yaml", text: &text }]).expect("no problems"))
+    portfolio_of(&text)
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Credits against hand calculations, published ladders and laws.
 
-use plimsoll_schemas::definition::{CreditRule, File, YearMax, load};
+use plimsoll_schemas::definition::{CreditRule, YearMax};
 use plimsoll_schemas::{Instant, Micros};
 use proptest::prelude::*;
 
 use super::*;
-use crate::portfolio::Portfolio;
+use crate::portfolio::tests::portfolio_of;
 use crate::verdict::{Measured, judge};
 
 const DAY: i64 = Micros::DAY.0;
@@ -187,9 +187,7 @@ fn ladder(objective: &str, measured: &Measured) -> i64 {
          Agreement, metadata: {{id: a}}, spec: {{type: ola, services: [web], effective: {{from: 2026-01-01}}, charge: \
          {{amount: 1, currency: USD}}, objectives: [{{id: o, window: {{calendar: month}}, {objective}}}]}}}}\n"
     );
-    let definitions =
-        load(&[File { name: "ladder.yaml", text: &text }]).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let portfolio = Portfolio::new(&definitions);
+    let portfolio = portfolio_of(&text);
     judge(&portfolio.objectives()[0].objective, measured, true).credit.expect("a ladder").0
 }
 

@@ -1,9 +1,9 @@
 //! Which facts and events stand behind a result, at the edges of its segment.
 
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::table::ClockRow;
 
 use super::*;
+use crate::portfolio::tests::definitions_of;
 
 /// A shop of two parts, one of them a part of another service's as well, and what is promised of it.
 const WORLD: &str = "
@@ -56,7 +56,7 @@ spec:
 const SEGMENT: Window = Window { start: Instant(100), end: Instant(200) };
 
 fn definitions() -> Definitions {
-    load(&[File { name: "world.yaml", text: WORLD }]).expect("no problems")
+    definitions_of(WORLD)
 }
 
 /// What stands behind an objective, of these facts.

@@ -1,11 +1,11 @@
 //! Forecasts by hand calculation, beside a naive sum over all numbers of spells, and laws.
 
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::{Indicator, WindowKind};
 use plimsoll_schemas::ratio::Share;
 use proptest::prelude::*;
 
 use super::*;
+use crate::verdict::tests::objective as promised;
 
 mod rules_page;
 
@@ -13,19 +13,7 @@ const MINUTE: i64 = Micros::MINUTE.0;
 const DAY: i64 = Micros::DAY.0;
 
 fn objective(signal: Signal, target: Target) -> Objective {
-    Objective {
-        id: "o".into(),
-        indicator: Indicator { signal, calendar: "24x7".into() },
-        target,
-        window: WindowKind::Month,
-        warn_at: Vec::new(),
-        burn_rate_warnings: false,
-        min_coverage: Share(0),
-        min_sample: 0,
-        met_when_empty: false,
-        weight: 1,
-        credits: Vec::new(),
-    }
+    Objective { warn_at: Vec::new(), min_coverage: Share(0), ..promised(signal, target) }
 }
 
 fn downtime() -> Objective {

@@ -1,10 +1,10 @@
 //! Planned changes by hand calculation, in March 2026: 31 days, 744 hours, of which 99 % leave 7 h 26 min 24 s.
 
-use plimsoll_schemas::definition::{File, load};
 use proptest::prelude::*;
 
 use super::*;
 use crate::portfolio::Portfolio;
+use crate::portfolio::tests::portfolio_of;
 
 mod rules_page;
 
@@ -23,10 +23,7 @@ fn portfolio(terms: &str, objective: &str) -> Portfolio {
          ---\napiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {{id: ola}}\nspec:\n  type: ola\n  services: [web]\n  \
          effective: {{from: 2026-01-01}}\n{terms}  objectives:\n  - {{id: o, {objective}}}\n"
     );
-    match load(&[File { name: "test.yaml", text: &text }]) {
-        Ok(definitions) => Portfolio::new(&definitions),
-        Err(problems) => panic!("{problems:?}"),
-    }
+    portfolio_of(&text)
 }
 
 const AVAILABILITY: &str = "indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: month}";
@@ -424,7 +421,7 @@ fn composed() -> Portfolio {
              services: [shop, fleet, database, web, db-1, db-2]\n  effective: {from: 2026-01-01}\n  \
              exclusions: {maintenance: {notice: 3d}}\n  objectives: [{id: o, \
              indicator: {signal: availability, degraded: 50 %}, target: {at_least: 99 %}, window: {calendar: month}}]\n";
-    Portfolio::new(&load(&[File { name: "test.yaml", text: &text }]).expect("sound definitions"))
+    portfolio_of(&text)
 }
 
 #[test]

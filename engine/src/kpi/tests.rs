@@ -1,8 +1,7 @@
 //! The indicators by hand, and the worked example of docs/rules/r35-kpis.md.
 
-use plimsoll_schemas::definition::{File, load};
-
 use super::*;
+use crate::portfolio::tests::definitions_of;
 
 mod naive;
 
@@ -15,7 +14,7 @@ fn instant(text: &str) -> Instant {
 /// The definitions that stand on the page.
 fn definitions() -> Definitions {
     let text = PAGE.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("definitions");
-    load(&[File { name: "page.yaml", text }]).unwrap_or_else(|problems| panic!("{problems:?}"))
+    definitions_of(text)
 }
 
 /// A result: agreement, objective, the days from and until which its window lasts, finality and verdict.

@@ -7,7 +7,6 @@ use arrow_array::types::{Int8Type, Int32Type};
 use arrow_array::{
     ArrayRef, DictionaryArray, Int8Array, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
 };
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{Action, EventBatch, EventColumn, EventKind, Status, event_schema};
 use proptest::prelude::*;
@@ -278,12 +277,36 @@ mod stored;
 mod versions;
 
 fn portfolio_of(text: &str) -> Arc<Portfolio> {
-    let definitions = load(&[File { name: "world.yaml", text }]).expect("no problems");
-    Arc::new(Portfolio::new(&definitions))
+    Arc::new(crate::portfolio::tests::portfolio_of(text))
 }
 
 fn portfolio() -> Arc<Portfolio> {
     portfolio_of(DEFINITIONS)
+}
+
+/// One agreement over `web`, with a calendar `office` from 08:00 to 16:00. `spec` is that of the service, `in_force` and
+/// `terms` are lines of the agreement's, `objectives` are told as they stand in definitions.
+fn office_world(spec: &str, in_force: &str, terms: &str, objectives: impl Iterator<Item = String>) -> Arc<Portfolio> {
+    let objectives: String = objectives.collect();
+    portfolio_of(&format!(
+        "
+{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}, spec: {{{spec}}}}}
+---
+apiVersion: plimsoll/v1
+kind: Calendar
+metadata: {{id: office}}
+spec: {{time_zone: UTC, hours: [{{days: mon-sun, from: \"08:00\", until: \"16:00\"}}]}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {{id: ola}}
+spec:
+  type: ola
+  services: [web]
+  effective: {{{in_force}}}
+{terms}  objectives:
+{objectives}"
+    ))
 }
 
 fn words(column: EventColumn, keys: Vec<Option<i8>>) -> ArrayRef {

@@ -47,8 +47,18 @@ spec:
     - {id: changed, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: month}}
 ";
 
+/// The definitions of a text, ready to be measured.
+pub fn portfolio_of(text: &str) -> Portfolio {
+    Portfolio::new(&definitions_of(text))
+}
+
+/// The definitions of a text.
+pub fn definitions_of(text: &str) -> Definitions {
+    load(&[File { name: "test.yaml", text }]).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
 fn definitions() -> Definitions {
-    load(&[File { name: "test.yaml", text: DEFINITIONS }]).expect("no problems")
+    definitions_of(DEFINITIONS)
 }
 
 fn instant(text: &str) -> Instant {

@@ -90,12 +90,7 @@ impl CreditStage {
     /// Remembers what a result's ladder gives back, or forgets it where the result was taken back; the agreement's id, if
     /// that is news.
     fn take(&mut self, portfolio: &Portfolio, row: &AttainmentRow) -> Option<Name> {
-        let key = ObjectiveKey {
-            agreement: row.agreement.clone(),
-            version: row.agreement_version as u32,
-            objective: row.objective.clone(),
-            service: row.service.clone(),
-        };
+        let key = ObjectiveKey::of(row);
         let months = portfolio.objective(portfolio.objective_place(&key)?).objective.window.months()?;
         let plan = portfolio.credit_plan(&key.agreement)?;
         let account = self.accounts.entry(key.agreement.clone()).or_default();

@@ -14,12 +14,11 @@ use plimsoll_schemas::table::MeasureRow;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::publish::in_a_column;
 use super::{Contribution, Facts, Step};
 use crate::histogram::Bin;
 use crate::portfolio::{IndicatorPlan, ServicePlan};
 use crate::state::service::Segment;
-use crate::verdict::{Measured, measure_states, stretches};
+use crate::verdict::{Measured, in_a_column, measure_states, stretches};
 use crate::window::{Window, window_containing, windows_from};
 
 /// What is remembered of one indicator.

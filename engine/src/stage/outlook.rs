@@ -4,7 +4,6 @@
 //! so it is the same whenever it is asked for, and made anew only when something happened or such a step has passed.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 
@@ -13,13 +12,12 @@ use plimsoll_schemas::definition::{Signal, StatePolicy, Target, WindowKind};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 
-use super::publish::in_a_column;
 use crate::budget::{Allowed, Recent};
+use crate::digest_of;
 use crate::forecast::{Day, Past, forecast, forecast_counts};
 use crate::portfolio::ObjectivePlan;
-use crate::verdict::{Judged, Measured};
+use crate::verdict::{Judged, Measured, in_a_column};
 use crate::window::Window;
 
 /// How many earlier windows are remembered: nearly three years of months, a month of days.
@@ -142,7 +140,7 @@ pub struct Sight<'a> {
 impl Seen {
     /// What a window's past shows.
     pub fn new(past: Past) -> Seen {
-        Seen { spells_digest: digest(&past.spells), past: Arc::new(past) }
+        Seen { spells_digest: digest_of(&past.spells), past: Arc::new(past) }
     }
 }
 
@@ -215,7 +213,7 @@ impl Outlook {
         let before: Vec<&Outlook> = before.collect();
         let digest = match before.is_empty() {
             true => self.digest,
-            false => digest(&(self.digest, before.iter().map(|version| version.digest).collect::<Vec<_>>())),
+            false => digest_of(&(self.digest, before.iter().map(|version| version.digest).collect::<Vec<_>>())),
         };
         Earlier { newest: self, before, digest }
     }
@@ -256,15 +254,8 @@ impl Outlook {
         if self.earlier.len() > WINDOWS_MAX {
             self.earlier.pop_first();
         }
-        self.digest = digest(&self.earlier.values().collect::<Vec<_>>());
+        self.digest = digest_of(&self.earlier.values().collect::<Vec<_>>());
     }
-}
-
-/// Tells apart what differs; 64 bits are far more than there are windows to confuse.
-fn digest(seen: &impl Hash) -> u64 {
-    let mut hasher = Xxh3::new();
-    seen.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The days on which something was counted and those between them, each as far as it had passed, the newest last.

@@ -26,7 +26,7 @@ use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, 
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
-use crate::verdict::{Judged, Levels, Measured, Value, Verdict, judge, undecided_outage};
+use crate::verdict::{Judged, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
 use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
 
 /// What is remembered of one objective.
@@ -564,10 +564,10 @@ impl ObjectiveState {
         if !self.may_be_written(&now, step.publish) {
             return;
         }
-        if !now.last && self.written.get(now.window.start) == Some(&now) && !self.is_told_anew(found) {
+        let before = self.written.get(now.window.start);
+        if !now.last && before == Some(&now) && !self.is_told_anew(found) {
             return;
         }
-        let before = self.written.get(now.window.start);
         match before.filter(|before| before.last) {
             Some(before) => {
                 now.revision = before.revision + 1;
@@ -714,12 +714,6 @@ fn correction(plan: &ObjectivePlan, reason: &str, before: &Written, now: &Writte
 fn finality(last: bool) -> Name {
     static WORDS: LazyLock<[Name; 2]> = LazyLock::new(|| ["provisional".into(), "final".into()]);
     WORDS[usize::from(last)].clone()
-}
-
-/// A count as a column holds it: the largest or the least that it can, where it is beyond. Verdicts and shares stand on
-/// what was counted; what is told ahead of time does not.
-pub(super) fn in_a_column(count: i128) -> i64 {
-    count.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> AttainmentRow {

@@ -98,7 +98,6 @@ mod tests {
     use super::*;
     use crate::calendar::AGREED_FROM;
     use plimsoll_schemas::Micros;
-    use plimsoll_schemas::definition::{File, load};
 
     fn windows(stretches: &[(i64, i64)]) -> Vec<Window> {
         stretches.iter().map(|&(start, end)| Window { start: Instant(start), end: Instant(end) }).collect()
@@ -170,7 +169,7 @@ mod tests {
     fn r9_of_a_cap_that_is_used_up_nothing_is_left_for_the_night() {
         let text = "{apiVersion: plimsoll/v1, kind: Calendar, metadata: {id: office}, spec: {time_zone: UTC, hours: [{days: \
                     mon-fri, from: \"08:00\", until: \"18:00\"}]}}\n";
-        let definitions = load(&[File { name: "test.yaml", text }]).expect("a calendar");
+        let definitions = crate::portfolio::tests::definitions_of(text);
         let office = Calendar::compile(&definitions.calendars["office"]);
         // 1990 began with a Monday.
         let at = |hours: i64| AGREED_FROM + Micros(hours * Micros::HOUR.0);

@@ -111,6 +111,11 @@ fn standing(objective: &Objective, measured: &Measured) -> Option<Standing> {
 
 /// `part / whole`, rounded down and held within what a column can carry.
 fn count_of(part: i128, whole: i128) -> Value {
-    let count = part.div_euclid(whole).clamp(i64::MIN.into(), i64::MAX.into());
-    Value::Count(count as i64)
+    Value::Count(in_a_column(part.div_euclid(whole)))
+}
+
+/// A count as a column holds it: the largest or the least that it can, where it is beyond. Verdicts and shares stand on
+/// what was counted; what is told ahead of time does not.
+pub fn in_a_column(count: i128) -> i64 {
+    count.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }

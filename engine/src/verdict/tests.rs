@@ -21,7 +21,8 @@ const POLICY: StatePolicy = StatePolicy {
     min_duration: Micros::ZERO,
 };
 
-fn objective(signal: Signal, target: Target) -> Objective {
+/// What is promised of a signal over a month.
+pub fn objective(signal: Signal, target: Target) -> Objective {
     Objective {
         id: "o".into(),
         indicator: Indicator { signal, calendar: "24x7".into() },

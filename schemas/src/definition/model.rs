@@ -58,6 +58,17 @@ impl Definitions {
         self.sources.values().find(|source| source.topics.iter().any(|known| known == topic))
     }
 
+    /// The topics that are read.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.sources.values().flat_map(|source| &source.topics).map(String::as_str)
+    }
+
+    /// How long after a window's end its result stays provisional (R22): the greatest lateness of any source, and what a
+    /// source has unless told when there is none.
+    pub fn grace(&self) -> Micros {
+        self.sources.values().map(|source| source.lateness).max().unwrap_or(Source::LATENESS)
+    }
+
     /// The source that maps the records of the file with this name (without its folder); there is at most one.
     pub fn source_of_file(&self, name: &str) -> Option<&Source> {
         self.sources.values().find(|source| source.fits_file(name))

@@ -1,30 +1,19 @@
 //! Budgets of counted things, by hand and by a naive second computation from the single things.
 
 use chrono::{NaiveTime, Weekday};
-use plimsoll_schemas::definition::{self, Indicator, WindowKind};
+use plimsoll_schemas::definition;
 use plimsoll_schemas::event::EventKind;
 use proptest::prelude::*;
 
 use super::*;
+use crate::verdict::tests::objective as promised;
 
 const MINUTE: i64 = Micros::MINUTE.0;
 const HOUR: i64 = Micros::HOUR.0;
 const DAY: i64 = Micros::DAY.0;
 
 fn objective(signal: Signal, target: Target) -> Objective {
-    Objective {
-        id: "o".into(),
-        indicator: Indicator { signal, calendar: "24x7".into() },
-        target,
-        window: WindowKind::Month,
-        warn_at: Vec::new(),
-        burn_rate_warnings: true,
-        min_coverage: Share(0),
-        min_sample: 0,
-        met_when_empty: false,
-        weight: 1,
-        credits: Vec::new(),
-    }
+    Objective { warn_at: Vec::new(), burn_rate_warnings: true, min_coverage: Share(0), ..promised(signal, target) }
 }
 
 fn share(text: &str) -> Share {

@@ -105,7 +105,7 @@ fn load_all(promises: &[Promise]) -> Definitions {
         .map(|number| format!("---\n{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: s{number}}}}}\n"));
     let agreements = promises.iter().enumerate().map(|(number, promise)| promise.definitions(number));
     let text: String = services.chain(agreements).collect();
-    load(&[File { name: "world.yaml", text: &text }]).unwrap_or_else(|problems| panic!("{problems:?}"))
+    definitions_of(&text)
 }
 
 /// So many months later or earlier: the same day of the month, or the last one where it has no such day.

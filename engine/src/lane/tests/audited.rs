@@ -66,7 +66,7 @@ proptest! {
         cut in 1..30_usize,
         chosen in any::<prop::sample::Index>(),
     ) {
-        let definitions = load(&[File { name: "world.yaml", text: DEFINITIONS }]).expect("no problems");
+        let definitions = crate::portfolio::tests::definitions_of(DEFINITIONS);
         let portfolio = Portfolio::new(&definitions);
         let key = &chosen.get(portfolio.objectives()).key;
         let behind = services_behind(std::iter::once(&definitions), &key.service);

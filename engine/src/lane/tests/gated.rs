@@ -150,29 +150,9 @@ fn outages(
 }
 
 fn world() -> Arc<Portfolio> {
-    let mut text = "
-{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {stale_after: 2h}}}
----
-apiVersion: plimsoll/v1
-kind: Calendar
-metadata: {id: office}
-spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
----
-apiVersion: plimsoll/v1
-kind: Agreement
-metadata: {id: ola}
-spec:
-  type: ola
-  services: [web]
-  effective: {from: 2001-04-01, until: 2001-05-01}
-  exclusions: {maintenance: {notice: 12h, at_most: 5h}}
-  objectives:
-"
-    .to_owned();
-    for (number, promise) in Promise::all().into_iter().enumerate() {
-        text.push_str(&promise.definition(number));
-    }
-    portfolio_of(&text)
+    let terms = "  exclusions: {maintenance: {notice: 12h, at_most: 5h}}\n";
+    let objectives = Promise::all().into_iter().enumerate().map(|(number, promise)| promise.definition(number));
+    office_world("state: {stale_after: 2h}", "from: 2001-04-01, until: 2001-05-01", terms, objectives)
 }
 
 /// Objective, start of the window, what is left before and after, half hours that are excluded, whether it is a go.

@@ -47,30 +47,8 @@ impl Rule {
 }
 
 fn world() -> Arc<Portfolio> {
-    let mut text = "
-apiVersion: plimsoll/v1
-kind: Service
-metadata: {id: web}
----
-apiVersion: plimsoll/v1
-kind: Calendar
-metadata: {id: office}
-spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
----
-apiVersion: plimsoll/v1
-kind: Agreement
-metadata: {id: ola}
-spec:
-  type: ola
-  services: [web]
-  effective: {from: 2001-01-01, until: 2001-01-08}
-  objectives:
-"
-    .to_owned();
-    for (number, rule) in Rule::all().into_iter().enumerate() {
-        text.push_str(&rule.definition(number));
-    }
-    portfolio_of(&text)
+    let objectives = Rule::all().into_iter().enumerate().map(|(number, rule)| rule.definition(number));
+    office_world("", "from: 2001-01-01, until: 2001-01-08", "", objectives)
 }
 
 /// A ticket in each half hour before `now`.

@@ -242,30 +242,9 @@ fn expected_budget(promise: Promise, minutes: &Minutes) -> (Option<i64>, Option<
 }
 
 fn world() -> Arc<Portfolio> {
-    let mut text = "
-{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {stale_after: 2h}}}
----
-apiVersion: plimsoll/v1
-kind: Calendar
-metadata: {id: office}
-spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
----
-apiVersion: plimsoll/v1
-kind: Agreement
-metadata: {id: ola}
-spec:
-  type: ola
-  services: [web]
-  effective: {from: 2001-04-01, until: 2001-05-01}
-  exclusions:
-    times: [{from: 2001-04-02T06:30:00, until: 2001-04-02T09:00:00, reason: storm}]
-  objectives:
-"
-    .to_owned();
-    for (number, promise) in Promise::all().into_iter().enumerate() {
-        text.push_str(&promise.definition(number));
-    }
-    portfolio_of(&text)
+    let terms = "  exclusions:\n    times: [{from: 2001-04-02T06:30:00, until: 2001-04-02T09:00:00, reason: storm}]\n";
+    let objectives = Promise::all().into_iter().enumerate().map(|(number, promise)| promise.definition(number));
+    office_world("state: {stale_after: 2h}", "from: 2001-04-01, until: 2001-05-01", terms, objectives)
 }
 
 proptest! {

@@ -70,34 +70,11 @@ impl Policies {
 }
 
 fn world() -> Arc<Portfolio> {
-    let mut text = "
-apiVersion: plimsoll/v1
-kind: Service
-metadata: {id: web}
-spec: {state: {stale_after: 2h}}
----
-apiVersion: plimsoll/v1
-kind: Calendar
-metadata: {id: office}
-spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
----
-apiVersion: plimsoll/v1
-kind: Agreement
-metadata: {id: ola}
-spec:
-  type: ola
-  services: [web]
-  effective: {from: 2001-01-01, until: 2001-01-08}
-  exclusions:
-    maintenance: {notice: 12h, at_most: 5h}
-    times: [{from: 2001-01-02T06:30:00, until: 2001-01-02T09:00:00, reason: force majeure}]
-  objectives:
-"
-    .to_owned();
-    for (number, policies) in Policies::all().into_iter().enumerate() {
-        text.push_str(&Policies::definition(number, policies));
-    }
-    portfolio_of(&text)
+    let terms = "  exclusions:\n    maintenance: {notice: 12h, at_most: 5h}\n    \
+                 times: [{from: 2001-01-02T06:30:00, until: 2001-01-02T09:00:00, reason: force majeure}]\n";
+    let objectives =
+        Policies::all().into_iter().enumerate().map(|(number, policies)| Policies::definition(number, policies));
+    office_world("state: {stale_after: 2h}", "from: 2001-01-01, until: 2001-01-08", terms, objectives)
 }
 
 /// What `web` was in each half hour before `now`.

@@ -1,9 +1,9 @@
 //! Credits over a life of windows: provisional, final, corrected; and under other terms after a restart.
 
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::{Instant, Micros};
 
 use super::*;
+use crate::portfolio::tests::portfolio_of;
 use crate::stage::Contribution;
 use crate::stage::known::Known;
 use crate::stage::outlook::Forecasts;
@@ -37,10 +37,6 @@ spec:
       credits: [{below: 90 %, credit: 10 %}, {below: 50 %, credit: 20 %}]
 ";
 
-fn portfolio(text: &str) -> Portfolio {
-    Portfolio::new(&load(&[File { name: "test.yaml", text }]).unwrap_or_else(|problems| panic!("{problems:?}")))
-}
-
 /// The objective and the stage behind it, step by step.
 struct World {
     portfolio: Portfolio,
@@ -51,7 +47,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let portfolio = portfolio(DEFINITIONS);
+        let portfolio = portfolio_of(DEFINITIONS);
         let objective = ObjectiveState::new(&portfolio.objectives()[0]);
         World { portfolio, objective, credits: CreditStage::default(), epoch: 0 }
     }
@@ -94,7 +90,7 @@ impl World {
 
     /// A restart under other definitions.
     fn restart(&mut self, text: &str) {
-        self.portfolio = portfolio(text);
+        self.portfolio = portfolio_of(text);
         self.objective.resume(&self.portfolio.objectives()[0], Instant(i64::MIN));
         self.credits.resume(&self.portfolio);
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use plimsoll_schemas::definition::{File, load};
-
 use super::*;
 use crate::portfolio::Portfolio;
+use crate::portfolio::tests::portfolio_of;
 use crate::stage::outlook::Forecasts;
 use crate::state::State;
 use crate::state::exclusion::ApprovedWindows;
@@ -22,10 +21,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
          effective: {{from: 1970-01-01}}\n  objectives:\n  - id: promise\n    indicator: {{signal: {signal}{kind}}}\n    \
          target: {{at_least: 90 %}}\n    window: {{calendar: day}}\n"
     );
-    match load(&[File { name: "test.yaml", text: &text }]) {
-        Ok(definitions) => Portfolio::new(&definitions),
-        Err(problems) => panic!("{problems:?}"),
-    }
+    portfolio_of(&text)
 }
 
 const DAY: i64 = 86_400_000_000;
@@ -329,7 +325,7 @@ fn versions_of(objective: &str, second: Option<&str>) -> Portfolio {
         }
         None => text += &version(1, "1970-01-01", "promise", objective),
     }
-    Portfolio::new(&load(&[File { name: "test.yaml", text: &text }]).expect("sound definitions"))
+    portfolio_of(&text)
 }
 
 /// What is told of the fourth day at noon, when each version takes over what those before it saw as `inherits` says.

@@ -1,9 +1,9 @@
 //! What tickets count for objectives, and which of their clocks are due next.
 
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::event::Action;
 
 use super::*;
+use crate::portfolio::tests::portfolio_of;
 
 mod versions;
 
@@ -29,7 +29,7 @@ spec:
 const HOUR: i64 = 3_600_000_000;
 
 fn portfolio() -> Portfolio {
-    Portfolio::new(&load(&[File { name: "test.yaml", text: DEFINITIONS }]).expect("no problems"))
+    portfolio_of(DEFINITIONS)
 }
 
 /// A record of web's ticket at this hour, with what it counts.

@@ -1,9 +1,9 @@
 //! A watermelon over a life of late events and of definitions.
 
-use plimsoll_schemas::definition::{File, load};
 use plimsoll_schemas::{Instant, Micros};
 
 use super::*;
+use crate::portfolio::tests::portfolio_of;
 use crate::stage::Contribution;
 use crate::stage::known::Known;
 use crate::stage::outlook::Forecasts;
@@ -31,10 +31,6 @@ spec:
   - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 80 %}, window: {calendar: month}}
 ";
 
-fn portfolio(text: &str) -> Portfolio {
-    Portfolio::new(&load(&[File { name: "test.yaml", text }]).unwrap_or_else(|problems| panic!("{problems:?}")))
-}
-
 struct World {
     portfolio: Portfolio,
     objectives: Vec<ObjectiveState>,
@@ -43,7 +39,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let portfolio = portfolio(DEFINITIONS);
+        let portfolio = portfolio_of(DEFINITIONS);
         let objectives = portfolio.objectives().iter().map(ObjectiveState::new).collect();
         World { portfolio, objectives, stage: WatermelonStage::default() }
     }
@@ -109,7 +105,7 @@ fn r36_an_objective_that_is_defined_no_more_counts_no_more() {
     world.count(2, 1, 2);
     assert_eq!(world.close(31), [""; 0], "the second is red");
     let second = DEFINITIONS.lines().find(|line| line.contains("id: second")).expect("the second");
-    world.portfolio = portfolio(&DEFINITIONS.replace(&format!("{second}\n"), ""));
+    world.portfolio = portfolio_of(&DEFINITIONS.replace(&format!("{second}\n"), ""));
     world.objectives.remove(1);
     world.stage.resume(&world.portfolio);
     assert_eq!(world.close(32), ["scores 1+0 r0"]);

@@ -2,9 +2,9 @@
 //! found here.
 
 use plimsoll_schemas::Micros;
-use plimsoll_schemas::definition::{File, load};
 
 use super::*;
+use crate::portfolio::tests::definitions_of;
 
 const PAGE: &str = include_str!("../../../../docs/rules/r32-r33-among-agreements.md");
 
@@ -38,7 +38,7 @@ fn told(changes: &[(Instant, State)]) -> Followed {
 #[test]
 fn r32_the_worked_example_of_the_page() {
     use State::{Degraded, Down, Unknown, Up};
-    let definitions = load(&[File { name: "example.yaml", text: DEFINITIONS }]).expect("no problems");
+    let definitions = definitions_of(DEFINITIONS);
     let mut followed: BTreeMap<Name, Followed> = BTreeMap::new();
     let web = [(at(0, 0), Up), (at(9, 0), Degraded), (at(9, 30), Up), (at(15, 0), Unknown), (at(15, 20), Up)];
     followed.insert("web".into(), told(&web));

@@ -58,7 +58,7 @@ spec:
             }
         }
     }
-    Portfolio::new(&load(&[File { name: "test.yaml", text: &text }]).expect("no problems"))
+    portfolio_of(&text)
 }
 
 /// Everything that is found of a ticket but the clocks, without the number of the version, in order.
