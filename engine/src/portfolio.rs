@@ -89,10 +89,12 @@ pub struct ObjectivePlan {
     pub promise: u64,
     /// Tells whether anything that results depend on was defined differently when they were made.
     pub digest: u64,
+    /// Tells whether rows told something else of the definition.
+    pub shown: u64,
 }
 
 /// Texts that every row of an objective shares.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 #[allow(missing_docs, reason = "each is the column of that name")]
 pub struct Labels {
     pub agreement_type: Name,
@@ -384,6 +386,8 @@ impl Portfolio {
                 Feed::Events => service_plan.event_objectives.push(index),
             }
             let indicator = service_plan.indicator(objective, plan, calendar, index);
+            let labels = Labels::of(plan, objective, names);
+            let shown = digest_of(&(&labels, &plan.customer, &plan.offering));
             let of_definition = digest(&(
                 objective,
                 &plan.customer,
@@ -393,6 +397,7 @@ impl Portfolio {
                 &excluded_times,
                 calendar_digest,
                 service_plan.digest,
+                shown,
             ));
             let before = follows.map(|version| ObjectiveKey { version, ..key.clone() });
             self.objective_places.insert(key.clone(), index);
@@ -404,11 +409,12 @@ impl Portfolio {
                 calendar: calendar.clone(),
                 excluded_times: excluded_times.clone(),
                 indicator,
-                labels: Labels::of(plan, objective, names),
+                labels,
                 continues: before.and_then(|before| self.objective_place(&before)),
                 supports: Vec::new(),
                 promise: digest(&Objective { id: String::new(), ..objective.clone() }),
                 digest: of_definition,
+                shown,
             });
         }
     }

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use plimsoll_schemas::definition::{Target, WindowKind};
 use plimsoll_schemas::ratio::Share;
-use plimsoll_schemas::table::{AttainmentRow, CorrectionRow, Decimal};
+use plimsoll_schemas::table::{AttainmentRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,8 @@ pub struct ObjectiveState {
     last_stretch: Window,
     /// The digest of the definition by which results were last stated; `None` when it was left out of the definitions since.
     stated_by: Option<u64>,
+    /// What rows told of that definition, as a digest, and the target among it.
+    shown: (u64, Name),
     /// What its open window may come to.
     outlook: Outlook,
     /// No window that is the newest before this is stated: it is not all remembered.
@@ -135,6 +137,7 @@ impl ObjectiveState {
             newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
             stated_by: Some(plan.digest),
+            shown: (plan.shown, plan.labels.target.clone()),
             outlook: Outlook::default(),
             stated_from: Instant(i64::MIN),
             told: (start, None),
@@ -169,6 +172,10 @@ impl ObjectiveState {
     /// Takes up a remembered state under a definition that may have changed since (R24): then every result is stated
     /// anew that stands on nothing that was forgotten. Returns whether it has changed.
     pub fn resume(&mut self, plan: &ObjectivePlan, closed_until: Instant) -> bool {
+        if self.is_shown_so(plan) {
+            // One text for all that have the same.
+            self.shown.1 = plan.labels.target.clone();
+        }
         let is_changed = !self.is_stated_by(plan);
         if is_changed {
             self.begin_whole(plan, closed_until);
@@ -326,6 +333,7 @@ impl ObjectiveState {
         if !self.is_stated_by(plan) {
             self.retract_all_but(&stated, from, plan, step, facts);
             self.stated_by = Some(plan.digest);
+            self.shown = (plan.shown, plan.labels.target.clone());
         }
         spending
     }
@@ -356,19 +364,10 @@ impl ObjectiveState {
             }
             self.attributions.restate(plan, start, None, &[], step, facts);
             if before.last {
-                facts.corrections.push(correction(plan, self.reason(plan), &before, &now, step));
+                facts.corrections.push(self.correction(plan, &before, &now, step));
             }
             facts.attainment.push(row(plan, &now, None, step));
             self.written.insert(start, now);
-        }
-    }
-
-    /// Why a final result differs from what was said.
-    fn reason(&self, plan: &ObjectivePlan) -> &'static str {
-        match self.is_stated_by(plan) {
-            true => "late_event",
-            false if plan.agreement.restated => "retroactive_version",
-            false => "definition_change",
         }
     }
 
@@ -404,7 +403,7 @@ impl ObjectiveState {
         let mut told = None;
         if over {
             self.outlook.remember(plan.window_kind(), segment.start, reading.seen(plan, &policy));
-        } else if self.may_be_written(&found, judging.publish) {
+        } else if self.may_be_written(plan, &found, judging.publish) {
             let sight = Sight { segment, now, measured: &measured, judged: &judged };
             let before = before.iter().map(|version| &version.outlook);
             told = reading.told(plan, &policy, &sight, &self.outlook.and(before), forecasts);
@@ -548,8 +547,17 @@ impl ObjectiveState {
         }
     }
 
+    /// Whether rows told the same of the definition. One that tells of another promise, or of another kind of window, is
+    /// another result whatever its numbers are.
+    fn is_shown_so(&self, plan: &ObjectivePlan) -> bool {
+        self.shown.0 == plan.shown
+    }
+
     /// Whether a result may be news, as far as that can be told without a forecast.
-    fn may_be_written(&self, now: &Written, publish: bool) -> bool {
+    fn may_be_written(&self, plan: &ObjectivePlan, now: &Written, publish: bool) -> bool {
+        if !self.is_shown_so(plan) {
+            return true;
+        }
         match self.written.get(now.window.start) {
             Some(before) if before.last => Written { revision: before.revision, ..*now } != *before,
             Some(before) if !now.last && !before.retracted => publish || now.judged.verdict != before.judged.verdict,
@@ -561,17 +569,17 @@ impl ObjectiveState {
     /// of another verdict.
     fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
         let mut now = found.now;
-        if !self.may_be_written(&now, step.publish) {
+        if !self.may_be_written(plan, &now, step.publish) {
             return;
         }
         let before = self.written.get(now.window.start);
-        if !now.last && before == Some(&now) && !self.is_told_anew(found) {
+        if self.is_shown_so(plan) && !now.last && before == Some(&now) && !self.is_told_anew(found) {
             return;
         }
         match before.filter(|before| before.last) {
             Some(before) => {
                 now.revision = before.revision + 1;
-                facts.corrections.push(correction(plan, self.reason(plan), before, &now, step));
+                facts.corrections.push(self.correction(plan, before, &now, step));
             }
             None => now.revision = i32::from(now.last),
         }
@@ -657,57 +665,6 @@ impl Written {
             detail: format!("promised {}, {measured}", plan.objective.target),
         })
     }
-
-    /// For the correction row: `breached: good_us 5, bad_us 5, ...`. What is held or lies below an exclusion is told
-    /// where there is any, for then it may be all that changed; so is the percentile of latencies.
-    fn describe(&self) -> String {
-        if self.retracted {
-            return "retracted".to_owned();
-        }
-        let Measured { good, bad, degraded, excluded, unknown, .. } = self.measured;
-        let Measured { good_count, total_count, percentile, outage_count, longest_outage, .. } = self.measured;
-        let mut text = format!(
-            "{}: good_us {}, bad_us {}, degraded_us {}, excluded_us {}, unknown_us {}, good_count {good_count}, \
-             total_count {total_count}, outage_count {outage_count}, longest_outage_us {}",
-            self.judged.verdict.as_str(),
-            good.0,
-            bad.0,
-            degraded.0,
-            excluded.0,
-            unknown.0,
-            longest_outage.0,
-        );
-        for (of, times) in [("unknown", self.measured.held), ("excluded", self.measured.below)] {
-            for (state, time) in ["up", "down", "degraded", "unknown"].iter().zip(times) {
-                if time > Micros::ZERO {
-                    text.push_str(&format!(", {of}_{state}_us {}", time.0));
-                }
-            }
-        }
-        if percentile > Micros::ZERO {
-            text.push_str(&format!(", percentile_us {}", percentile.0));
-        }
-        if let Some(credit) = self.judged.credit {
-            text.push_str(&format!(", credit {credit}"));
-        }
-        text
-    }
-}
-
-fn correction(plan: &ObjectivePlan, reason: &str, before: &Written, now: &Written, step: &Step) -> CorrectionRow {
-    CorrectionRow {
-        agreement: plan.key.agreement.to_string(),
-        agreement_version: plan.key.version as i32,
-        service: Some(plan.key.service.to_string()),
-        objective: Some(plan.key.objective.to_string()),
-        window_start: now.window.start,
-        revision: now.revision,
-        reason: reason.to_owned(),
-        before: before.describe(),
-        after: now.describe(),
-        recorded_at: step.tick,
-        epoch: step.epoch,
-    }
 }
 
 /// Whether a result is final, as tables write it.
@@ -776,5 +733,6 @@ fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> 
     }
 }
 
+mod correction;
 #[cfg(test)]
 pub mod tests;

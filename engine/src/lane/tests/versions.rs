@@ -73,6 +73,90 @@ proptest! {
     }
 }
 
+/// The definitions with other targets.
+fn with_targets(percent: i64, count: i64, hours: i64) -> String {
+    // But for those of which a ladder of credits says what is missed.
+    let edited = DEFINITIONS.replace("{at_least: 90 %}, window", &format!("{{at_least: {percent} %}}, window"));
+    let edited = edited.replace("{at_most: 1}, window", &format!("{{at_most: {count}}}, window"));
+    let edited = edited.replace("{at_most: 9h}, window", &format!("{{at_most: {hours}h}}, window"));
+    edited.replace("per: 1h}, target: {at_least: 1}", &format!("per: 1h}}, target: {{at_least: {}}}", count + 1))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn r24_edited_targets_end_as_if_they_had_always_been_so(
+        events in prop::collection::vec(happening(), 1..60),
+        (percent, count, hours) in (1..100_i64, 0..4_i64, 1..12_i64),
+        cut in 1..40_usize,
+        publish in any::<bool>(),
+    ) {
+        let text = with_targets(percent, count, hours);
+        let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+        let mut batch = LaneGroup::new(portfolio_of(&text), 1);
+        batch.fold(&delivery(&numbered, 0, true), NOW);
+        let expected = results(&[batch.close(1, NOW, true)]);
+
+        let mut group = LaneGroup::new(portfolio(), 2);
+        let (mut all, mut offset) = (Vec::new(), 0);
+        for part in numbered.chunks(cut) {
+            group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
+            offset += part.len() as i64;
+            all.push(group.close(offset, NOW, true));
+        }
+        let bytes = group.snapshot().expect("a snapshot");
+        let mut group = LaneGroup::restore(portfolio_of(&text), 2, &bytes).expect("restored");
+        group.begin_recount();
+        group.recount(&delivery(&numbered, 0, true).events);
+        group.end_recount();
+        all.push(group.close(offset + 1, NOW, publish));
+        all.push(group.close(offset + 2, NOW, true));
+        let found = results(&all);
+        let lacking: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+        let added: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
+        prop_assert!(lacking.is_empty() && added.is_empty(), "lacking {lacking:#?}, added {added:#?}");
+        prop_assert!(!group.close(offset + 3, NOW, true).has_rows(), "nothing is said twice");
+    }
+}
+
+#[test]
+fn r24_another_target_is_another_result_even_if_no_number_changes() {
+    // One score of 9 on day 0: 1 of 1 is good, whatever share was promised; and the 3 requests of one probe in 24 hours are
+    // less than 1 an hour as they are less than 2.
+    let events = [(0, Happening::Score(2, 9)), (1, Happening::Probe(2, Status::Up))];
+    let mut group = LaneGroup::new(portfolio(), 1);
+    group.fold(&delivery(&events, 0, true), NOW);
+    let told = |facts: &Facts| {
+        let rows =
+            facts.attainment.iter().filter(|row| row.agreement.as_ref() == "ola" && row.window_start == Instant(0));
+        let rows = rows.filter(|row| {
+            (&*row.objective, &*row.service) == ("scores", "mail")
+                || (&*row.objective, &*row.service) == ("flow", "web")
+        });
+        rows.map(|row| format!("{} {} {} r{}", row.objective, row.verdict, row.target, row.revision))
+            .collect::<Vec<_>>()
+    };
+    let scored = "scores met at least 90 % r1";
+    let facts = group.close(1, NOW, true);
+    assert_eq!(told(&facts)[..1], [scored.to_owned()]);
+    let bytes = group.snapshot().expect("a snapshot");
+    let mut group = LaneGroup::restore(portfolio_of(&with_targets(95, 1, 9)), 1, &bytes).expect("restored");
+    group.begin_recount();
+    group.recount(&delivery(&events, 0, true).events);
+    group.end_recount();
+    let facts = group.close(2, NOW, false);
+    assert_eq!(told(&facts), ["scores met at least 95 % r2", "flow breached at least 2 r2"]);
+    let corrections = facts.corrections.iter().filter(|row| row.objective.as_deref() == Some("scores"));
+    let of_day_zero: Vec<_> =
+        corrections.filter(|row| row.window_start == Instant(0) && row.agreement == "ola").collect();
+    let ends = |text: &str, end: &str| text.ends_with(end);
+    assert_eq!(of_day_zero.len(), 2, "of mail, and of web, for which there are none");
+    assert!(of_day_zero.iter().all(|row| ends(&row.before, ", promised at least 90 %")), "{of_day_zero:?}");
+    assert!(of_day_zero.iter().all(|row| ends(&row.after, ", promised at least 95 %")), "{of_day_zero:?}");
+    assert!(of_day_zero.iter().all(|row| row.reason == "definition_change"), "{of_day_zero:?}");
+}
+
 #[test]
 fn r24_a_new_version_that_touches_the_past_must_say_so() {
     let mut group = LaneGroup::new(portfolio(), 1);
