@@ -120,3 +120,6 @@ pub fn row(
         epoch: step.epoch,
     }
 }
+
+#[cfg(test)]
+mod tests;

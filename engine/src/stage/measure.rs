@@ -157,3 +157,6 @@ fn row(
         epoch: step.epoch,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl Tally {
         self.counts.range((window.start, None)..(window.end, None))
     }
 }
+
+#[cfg(test)]
+mod tests;
