@@ -458,4 +458,109 @@ mod tests {
         assert_eq!(good(&[finished.clone(), said(1, Some(true))]), Some(false));
         assert_eq!(good(&[finished, said(1, Some(true)), said(2, Some(false)), said(3, None)]), Some(true));
     }
+
+    #[test]
+    fn r9_an_approval_of_an_earlier_window_is_none_of_a_later_one_unless_both_are_said_anew() {
+        let says = |time, start: Option<i64>, end: Option<i64>, approved_at: Option<i64>| ChangeRecord {
+            planned_start: start.map(Instant),
+            planned_end: end.map(Instant),
+            approved_at: approved_at.map(Instant),
+            ..record(time, Action::Updated, None)
+        };
+        // Planned at 10 for 100 to 200, and at 20 until 250. What was approved at 15 was the first.
+        let planned = [says(10, Some(100), Some(200), None), says(20, None, Some(250), None)];
+        let approved_by = |last: ChangeRecord| approved(&[&planned[..], &[last]].concat());
+        assert_eq!(approved_by(says(30, None, Some(250), Some(15))), None);
+        assert_eq!(approved_by(says(30, Some(100), None, Some(15))), None);
+        assert_eq!(approved_by(says(30, None, None, Some(15))), None);
+        // A record that says the whole window says that this is what was approved.
+        assert_eq!(approved_by(says(30, Some(100), Some(250), Some(15))), Some((100, 250, 15)));
+        assert_eq!(approved_by(says(30, None, Some(250), Some(20))), Some((100, 250, 20)));
+    }
+
+    #[test]
+    fn r10_a_change_is_on_time_by_the_plan_that_the_record_of_its_end_tells() {
+        let plans =
+            |time, action, end: i64| ChangeRecord { planned_end: Some(Instant(end)), ..record(time, action, None) };
+        let on_time = |records: &[ChangeRecord]| {
+            let finish = Finish::find(records).expect("an end");
+            is_good(&Signal::ChangesOnTime, records, finish)
+        };
+        // It ended at 150. The plan was 100 until then, and the record of the end says 200.
+        assert_eq!(on_time(&[plans(10, Action::Planned, 100), plans(150, Action::Finished, 200)]), Some(true));
+        assert_eq!(on_time(&[plans(10, Action::Planned, 200), plans(150, Action::Finished, 100)]), Some(false));
+        // One of the same instant that comes after it does not.
+        let after = ChangeRecord { sequence: 1, ..plans(150, Action::Planned, 200) };
+        assert_eq!(
+            on_time(&[plans(10, Action::Planned, 100), record(150, Action::Finished, None), after]),
+            Some(false)
+        );
+    }
+
+    #[test]
+    fn r10_a_change_counts_under_versions_in_force_for_customers_whom_it_concerns() {
+        let text = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: other}}
+---
+{apiVersion: plimsoll/v1, kind: Agreement, metadata: {id: a}, spec: {type: sla, customer: acme, services: [web],
+  effective: {from: 1970-01-02, until: 1970-01-03}, objectives: [{id: good, indicator: {signal: change_success},
+  target: {at_least: 90 %}, window: {calendar: day}}]}}
+";
+        let portfolio = crate::portfolio::tests::portfolio_of(text);
+        let counts = |at: i64, customer: Option<&str>| {
+            let finished = record(at, Action::Finished, Some(Outcome::Success));
+            contributions(&[ChangeRecord { customer: customer.map(Name::from), ..finished }], &portfolio).len()
+        };
+        let day = plimsoll_schemas::Micros::DAY.0;
+        let found = [day - 1, day, 2 * day - 1, 2 * day].map(|at| counts(at, Some("acme")));
+        assert_eq!((found, counts(day, Some("other"))), ([0, 1, 1, 0], 0));
+    }
+
+    #[test]
+    fn r21_a_change_is_forgotten_when_all_of_it_lies_before_the_edge() {
+        let portfolio = crate::stage::publish::tests::portfolio("change_success", 0);
+        let edge = |closed_until, named_from| Edge {
+            closed_until: Instant(closed_until),
+            kept_from: Instant(closed_until),
+            named_from: Instant(named_from),
+        };
+        let planned = ChangeRecord { planned_end: Some(Instant(20)), ..record(5, Action::Planned, None) };
+        let mut stage = ChangeStage::default();
+        stage.observe("C1", planned);
+        stage.observe("C2", record(19, Action::Planned, None));
+        stage.close(&portfolio, &mut Vec::new());
+        // One that nothing was told of yet.
+        stage.observe("C3", record(1, Action::Planned, None));
+        let known = |stage: &ChangeStage| stage.changes.keys().map(|name| name.to_string()).collect::<Vec<_>>();
+        stage.forget(&edge(20, 0));
+        assert_eq!(known(&stage), ["C1", "C3"], "C1 is planned until 20");
+        stage.close(&portfolio, &mut Vec::new());
+        stage.forget(&edge(21, 20));
+        assert_eq!(known(&stage), [""; 0]);
+        // C2 ended before 20, and its name is new.
+        for change in ["C1", "C2", "C3"] {
+            stage.observe(change, record(30, Action::Updated, None));
+        }
+        assert_eq!((known(&stage), stage.beyond_history()), (vec!["C2".to_owned()], 2));
+    }
+
+    #[test]
+    fn r38_a_change_counts_once_the_catalogue_knows_its_service() {
+        let portfolio = crate::stage::publish::tests::portfolio("change_success", 0);
+        let mut stage = ChangeStage::default();
+        stage.observe("C1", record(10, Action::Finished, Some(Outcome::Success)));
+        let told = |stage: &mut ChangeStage, portfolio: &Portfolio| {
+            let mut derived = Vec::new();
+            stage.close(portfolio, &mut derived);
+            derived.len()
+        };
+        assert_eq!(told(&mut stage, &Portfolio::default()), 0);
+        assert_eq!(told(&mut stage, &portfolio), 0, "nothing came of it");
+        stage.touch_all();
+        assert_eq!((told(&mut stage, &portfolio), told(&mut stage, &portfolio)), (1, 0));
+    }
 }

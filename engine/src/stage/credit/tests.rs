@@ -10,6 +10,8 @@ use crate::stage::outlook::Forecasts;
 use crate::stage::publish::ObjectiveState;
 use crate::state::exclusion::ApprovedWindows;
 
+mod rows;
+
 const DAY: i64 = Micros::DAY.0;
 const NO_MAINTENANCE: &ApprovedWindows = &ApprovedWindows::new();
 
