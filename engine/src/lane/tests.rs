@@ -273,6 +273,7 @@ mod publications;
 mod redefined;
 mod reference;
 mod remembered;
+mod rows;
 mod stored;
 mod versions;
 
