@@ -107,8 +107,9 @@ impl Facts {
         self.outages.sort_unstable();
         self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
         self.measures.sort_unstable();
-        // A row of each objective may be there, in order already but for the seams between lanes and ranks.
-        sort_attainment(&mut self.attainment);
+        // A row of each objective may be there: those of one service in order already, the services but for the seams between
+        // lanes and ranks.
+        self.attainment.sort_by(|one, other| name_order(&one.service, &other.service));
         self.credits.sort_unstable();
         self.watermelons.sort_unstable();
         self.breaches.sort_unstable();
@@ -122,21 +123,19 @@ fn clock_order(row: &ClockRow) -> (&str, &str, &str, i32, &str, i32, i32) {
     (&row.service, &row.agreement, &row.objective, row.agreement_version, &row.ticket, row.cycle, row.revision)
 }
 
-/// Puts rows in the order of their table. What is in order already costs little.
+/// Puts the rows of one service in the order of their table. What is in order already costs little.
 fn sort_attainment(rows: &mut [AttainmentRow]) {
-    rows.sort_by(attainment_order);
+    rows.sort_by(|one, other| {
+        let rest = |row: &AttainmentRow| (row.agreement_version, row.window_start, row.revision);
+        name_order(&one.agreement, &other.agreement)
+            .then_with(|| name_order(&one.objective, &other.objective))
+            .then_with(|| rest(one).cmp(&rest(other)))
+    });
 }
 
-fn attainment_order(one: &AttainmentRow, other: &AttainmentRow) -> Ordering {
-    // Rows of one service stand beside each other and share its name.
-    let names = |one: &Name, other: &Name| if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) };
-    names(&one.service, &other.service)
-        .then_with(|| names(&one.agreement, &other.agreement))
-        .then_with(|| names(&one.objective, &other.objective))
-        .then_with(|| {
-            let rest = |row: &AttainmentRow| (row.agreement_version, row.window_start, row.revision);
-            rest(one).cmp(&rest(other))
-        })
+/// Names that many rows share are mostly the same piece of memory.
+fn name_order(one: &Name, other: &Name) -> Ordering {
+    if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) }
 }
 
 /// What the first stage tells the second.
@@ -324,7 +323,10 @@ mod tests {
         ];
         let (mut clocks_found, mut attainment_found) = (clocks.to_vec(), attainment.to_vec());
         clocks_found.reverse();
-        attainment_found.reverse();
+        // A service sorts its own rows.
+        attainment_found[..6].reverse();
+        sort_attainment(&mut attainment_found[..6]);
+        attainment_found.rotate_right(1);
         let mut facts = Facts { clocks: clocks_found, attainment: attainment_found, ..Facts::default() };
         facts.sort();
         assert_eq!((facts.clocks.as_slice(), facts.attainment.as_slice()), (&clocks[..], &attainment[..]));

@@ -293,7 +293,8 @@ impl ObjectiveState {
         facts: &mut Facts,
     ) -> Option<Spending> {
         let mut spending = None;
-        let mut stated = BTreeSet::new();
+        // Which windows are stated matters where others are to be taken back.
+        let (is_restated, mut stated) = (!self.is_stated_by(plan), BTreeSet::new());
         let from = self.stated_until(plan.agreement.in_force, step);
         let touched = self.touched_from;
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
@@ -314,7 +315,9 @@ impl ObjectiveState {
             }
             self.write(plan, &found, step, facts);
             spending = found.spending;
-            stated.insert(window.start);
+            if is_restated {
+                stated.insert(window.start);
+            }
             if last && window.end > self.next_start {
                 let next = window_containing(plan.window_kind(), plan.agreement.time_zone, window.end);
                 (self.next_start, self.newest) = (window.end, next);
@@ -330,7 +333,7 @@ impl ObjectiveState {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
-        if !self.is_stated_by(plan) {
+        if is_restated {
             self.retract_all_but(&stated, from, plan, step, facts);
             self.stated_by = Some(plan.digest);
             self.shown = (plan.shown, plan.labels.target.clone());
@@ -512,13 +515,11 @@ impl ObjectiveState {
         touched: Option<Instant>,
     ) -> bool {
         let is_as_stated = touched.is_none() && self.is_stated_by(plan) && !plan.objective.burn_rate_warnings;
-        let used_as_stated = |before: &Written| before.judged.budget_left_share == judged.budget_left_share;
-        // Nothing more is used than when warnings were last looked at, and all of it was known then.
-        if is_as_stated
-            && !self.warned_since
-            && measured.unknown == Micros::ZERO
-            && self.written.get(window.start).is_some_and(used_as_stated)
-        {
+        let used_as_stated = |before: &Written| {
+            before.judged.budget_left_share == judged.budget_left_share && before.measured.unknown == measured.unknown
+        };
+        // Nothing more is used than when warnings were last looked at, and nothing more is unknown.
+        if is_as_stated && !self.warned_since && self.written.get(window.start).is_some_and(used_as_stated) {
             return false;
         }
         let mut said_until = Instant(i64::MIN);

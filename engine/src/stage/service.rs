@@ -43,6 +43,9 @@ struct ServiceEntry {
     outages: Ledger<Instant, Outage>,
     /// By the indicator's name for good.
     indicators: BTreeMap<IndicatorKey, IndicatorState>,
+    /// The states that were last read; they are the same when they are read again.
+    #[serde(skip)]
+    states: Vec<Segment>,
 }
 
 /// The end of an outage, if it has one, and its causes.
@@ -257,6 +260,7 @@ impl ServiceStage {
             let entry = &mut self.services[index.0 as usize];
             entry.history.restate(entry.told_or_said_from());
             entry.history.forget_observations();
+            entry.states.clear();
         }
     }
 
@@ -491,7 +495,9 @@ impl ServiceStage {
         let from = entry.deciding_from(portfolio, plan, from);
         // What holds just before the anchor says whether the state at the anchor is a change.
         let from = anchor.map_or(from, |anchor| from.min(Instant(anchor.0 - 1)));
-        let states = entry.history.segments(&plan.rule, from, step.watermark);
+        let unchanged_until = changed_from.unwrap_or(step.watermark);
+        let known = std::mem::take(&mut entry.states);
+        let states = entry.history.extend(&plan.rule, known, unchanged_until, (from, step.watermark));
         for indicator in indicators() {
             let state = entry.indicators.entry(indicator.key.clone()).or_default();
             state.write_states(plan, indicator, step, portfolio.grace(), &states, facts);
@@ -507,6 +513,7 @@ impl ServiceStage {
             let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
             facts.spending.push((index, spending));
         }
+        entry.states = states;
     }
 }
 

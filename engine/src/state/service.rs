@@ -259,6 +259,35 @@ impl ServiceHistory {
         }
     }
 
+    /// The same, where `known` were the states up to some instant, and those before `unchanged_until` still are: only what
+    /// follows is read, so that a step costs what is new and not what its windows have behind them.
+    pub fn extend(
+        &self,
+        rule: &StateRule,
+        mut known: Vec<Segment>,
+        unchanged_until: Instant,
+        (from, until): (Instant, Instant),
+    ) -> Vec<Segment> {
+        if known.first().is_none_or(|first| first.start > from) {
+            return self.segments(rule, from, until);
+        }
+        // Mostly there is nothing to be cut off, and neither end is far.
+        while known.pop_if(|last| last.start >= unchanged_until.min(until)).is_some() {}
+        known.drain(..known.iter().take_while(|segment| segment.end <= from).count());
+        if let Some(first) = known.first_mut() {
+            first.start = from;
+        }
+        let Some(last) = known.last_mut() else { return self.segments(rule, from, until) };
+        last.end = last.end.min(unchanged_until).min(until);
+        let mut new = self.segments(rule, last.end, until).into_iter().peekable();
+        if let Some(goes_on) = new.next_if(|next| next.state == last.state && next.causes == last.causes) {
+            last.end = goes_on.end;
+        }
+        known.extend(new);
+        debug_assert_eq!(known, self.segments(rule, from, until), "what was read before no longer holds");
+        known
+    }
+
     /// The states that follow from the service's own checks and claims.
     fn own_segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
         let mut sweep = Sweep::new(self, rule, from, until);
