@@ -10,6 +10,7 @@ mod commands;
 mod definitions;
 mod demo;
 mod doors;
+mod history;
 mod judging;
 mod pipeline;
 mod shutdown;
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Calendar(arguments) => commands::calendar::run(&arguments),
         Command::Judge(arguments) => commands::judge::run(&arguments),
-        Command::Gate(arguments) => commands::gate::run(&arguments),
+        Command::Gate(arguments) => with_threads(|threads| commands::gate::run(&arguments, threads)),
         Command::Backtest(arguments) => with_threads(|threads| commands::backtest::run(&arguments, threads)),
         Command::Audit(arguments) => with_threads(|threads| commands::audit::run(&arguments, threads)),
         Command::Kpi(arguments) => with_threads(|threads| commands::kpi::run(&arguments, threads)),

@@ -139,12 +139,17 @@ fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows
         <[Example; 4]>::try_from(examples("sql")).map_err(|_| ()).expect("four");
     run();
     attained.assert_answered_by(&attained.run(&lake));
-    // The events that the tables hold say of the draft what the files do.
-    let [backtest] = <[Example; 1]>::try_from(examples("backtest")).map_err(|_| ()).expect("one");
+    // The events that the tables hold say of the change and of the draft what the files do.
     let files = "--events docs/examples/guide/checks.ndjson docs/examples/guide/tickets.ndjson";
-    assert!(backtest.command.contains(files), "{}", backtest.command);
-    let stored = Example { command: backtest.command.replace(files, "--lake plimsoll-lake "), ..backtest };
-    stored.assert_answered_by(&stored.run(&lake));
+    let ask_tables = |of: &str, known_at: &str| {
+        let [example] = <[Example; 1]>::try_from(examples(of)).map_err(|_| ()).expect("one");
+        assert!(example.command.contains(files), "{}", example.command);
+        let command = example.command.replace(files, &format!("--lake plimsoll-lake {known_at} "));
+        let stored = Example { command, ..example };
+        stored.assert_answered_by(&stored.run(&lake));
+    };
+    ask_tables("gate", "");
+    ask_tables("backtest", "");
     produce("shop.checks", "late.ndjson");
     run();
     // The instants of the guide are those of another day.
@@ -153,6 +158,9 @@ fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows
     let tick = output(&["sql", "--lake", &lake_name, "--format", "csv", first]);
     let tick = tick.lines().nth(1).expect("a tick");
     assert!(known.command.contains("2026-11-22T12:43:10Z"), "{}", known.command);
+    // What came late was not known then.
+    ask_tables("gate", &format!("--known-at {tick}"));
+    ask_tables("backtest", &format!("--known-at {tick}"));
     let known = Example { command: known.command.replace("2026-11-22T12:43:10Z", tick), ..known };
     let [audited] = <[Example; 1]>::try_from(examples("audit")).map_err(|_| ()).expect("one");
     for example in [revised, known, audited, set_aside] {

@@ -10,20 +10,16 @@ use anyhow::{Context, Result, bail};
 use arrow_array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use chrono::NaiveDate;
 use clap::ValueEnum;
-use clap::builder::NonEmptyStringValueParser;
 use plimsoll_engine::backtest::{Compared, NotJudged, as_if_in_force, beside, in_force_of};
-use plimsoll_lake::Lake;
-use plimsoll_query::{Format as AnswerFormat, Limits, QueryService, encode_batch};
+use plimsoll_query::{Format as AnswerFormat, encode_batch};
 use plimsoll_schemas::definition::{Agreement, Definitions};
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::event::EventColumn;
 use plimsoll_schemas::table::AttainmentRow;
 use plimsoll_schemas::{Instant, Micros};
-use tokio::runtime::Handle;
 
 use crate::commands::instant;
 use crate::definitions::{self, Folder, counted};
-use crate::judging::{Judging, read_files};
+use crate::history;
+use crate::judging::Judging;
 use crate::threads::Threads;
 
 /// Back-test a draft.
@@ -35,12 +31,8 @@ pub struct Arguments {
     /// The folder of the definitions in force
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
-    /// Take the events that these tables hold
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "events", conflicts_with = "events")]
-    lake: Option<String>,
-    /// Take event files, as `judge` reads them
-    #[arg(long, short = 'e', value_name = "FILE", num_args = 1..)]
-    events: Vec<PathBuf>,
+    #[command(flatten)]
+    history: history::Arguments,
     /// The first civil day of the draft. Default: that of the first event
     #[arg(long, value_name = "YYYY-MM-DD")]
     from: Option<NaiveDate>,
@@ -71,7 +63,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         bail!("{} has no agreement; give the draft of one", arguments.draft.display());
     }
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
-    let history = History::open(arguments, threads)?;
+    let history = arguments.history.open(threads)?;
     let Some(first) = history.first(&drafted)? else { bail!("there is no event to judge the draft by") };
     let laid_out = as_if_in_force(drafted.agreements, arguments.from, first, as_of);
     for NotJudged { agreement, version, because } in &laid_out.not_judged {
@@ -101,76 +93,6 @@ fn with_draft(folder: &Path, draft: &Path) -> Result<Definitions> {
 fn is_new(agreement: &Agreement, in_force: &Definitions) -> bool {
     let is_same = |known: &Agreement| known.id == agreement.id && known.version == agreement.version;
     !in_force.agreements.iter().any(is_same)
-}
-
-/// Where events come from.
-enum History<'a> {
-    Files(&'a [PathBuf]),
-    Tables(Handle, Box<QueryService>, Vec<String>),
-}
-
-impl History<'_> {
-    fn open<'a>(arguments: &'a Arguments, threads: &Threads) -> Result<History<'a>> {
-        let Some(lake) = &arguments.lake else { return Ok(History::Files(&arguments.events)) };
-        let runtime = threads.waiting.handle().clone();
-        // All of history is one answer.
-        let limits =
-            Limits { rows_max: usize::MAX, time_max: std::time::Duration::from_hours(24), ..Limits::default() };
-        let service = runtime.block_on(async {
-            QueryService::open(Lake::open_existing(lake).await?, limits, threads.questions())
-                .await
-                .context("cannot ask the tables")
-        })?;
-        let days = runtime.block_on(service.event_days())?;
-        Ok(History::Tables(runtime, Box::new(service), days))
-    }
-
-    /// The time of the first event; `None` when there is none.
-    fn first(&self, definitions: &Definitions) -> Result<Option<Instant>> {
-        let mut first = None;
-        let mut look = |delivery: &Delivery| {
-            let earliest = delivery.events.times(EventColumn::Time).values().iter().min().copied();
-            first = first.into_iter().chain(earliest).min();
-        };
-        match self {
-            History::Files(paths) => read_files(definitions, paths, |delivery| {
-                look(&delivery);
-                Ok(())
-            })?,
-            History::Tables(_, _, days) => {
-                if let Some(day) = days.first() {
-                    self.read_day(day, &mut |delivery| {
-                        look(&delivery);
-                        Ok(())
-                    })?;
-                }
-            }
-        }
-        Ok(first.map(Instant))
-    }
-
-    fn read(&self, definitions: &Definitions, take: &mut dyn FnMut(Delivery) -> Result<()>) -> Result<()> {
-        match self {
-            History::Files(paths) => read_files(definitions, paths, take),
-            // A day after the other: states take what comes late by days at the most.
-            History::Tables(_, _, days) => days.iter().try_for_each(|day| self.read_day(day, take)),
-        }
-    }
-    fn read_day(&self, day: &str, take: &mut dyn FnMut(Delivery) -> Result<()>) -> Result<()> {
-        let History::Tables(runtime, service, _) = self else { return Ok(()) };
-        for (number, events) in runtime.block_on(service.events_of(day, i64::MAX))?.into_iter().enumerate() {
-            take(Delivery {
-                partition: PartitionId { topic: day.into(), partition: number as i32 },
-                from_offset: 0,
-                until_offset: events.num_rows() as i64,
-                events,
-                dead_letters: Vec::new(),
-                // Each batch is all there is of its own.
-                complete_until: Some(Instant(i64::MAX)),
-            })?;
-        }
-        Ok(())
-    }
 }
 
 /// A result of the draft, and one that stands beside it, if there is one.

@@ -19,7 +19,9 @@ use plimsoll_schemas::{Instant, Micros};
 
 use crate::commands::instant;
 use crate::definitions;
-use crate::judging::{Judging, read_files};
+use crate::history;
+use crate::judging::Judging;
+use crate::threads::Threads;
 
 /// The exit code when a promise would be missed: neither done as hoped nor a failure.
 const NO_GO: u8 = 3;
@@ -30,9 +32,8 @@ pub struct Arguments {
     /// The folder of definitions
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
-    /// Event files, as `judge` reads them: what happened so far
-    #[arg(long, short = 'e', value_name = "FILE", num_args = 1.., required = true)]
-    events: Vec<PathBuf>,
+    #[command(flatten)]
+    history: history::Arguments,
     /// The service that is changed
     #[arg(long, value_name = "ID")]
     service: String,
@@ -81,7 +82,7 @@ fn downtime(text: &str) -> Result<Micros, String> {
 }
 
 /// Reads, judges with and without the change, prints a row for each promise and window.
-pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let as_of = arguments.as_of.unwrap_or_else(|| Instant::from(chrono::Utc::now()));
     arguments.check(as_of)?;
     let definitions = definitions::read(&arguments.definitions)?;
@@ -90,7 +91,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("found the customer {customer}, expected one that is defined: {}", known.join(", "));
     }
     let mut judging = Judging::new(&definitions, as_of);
-    read_files(&definitions, &arguments.events, |delivery| judging.fold(delivery))?;
+    arguments.history.open(threads)?.read(&definitions, &mut |delivery| judging.fold(delivery))?;
     judging.tell();
     let group = judging.finish().group;
     let Some(service) = group.portfolio().service_place(&arguments.service) else {

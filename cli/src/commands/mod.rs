@@ -31,6 +31,6 @@ fn month(text: &str) -> Result<NaiveDate, String> {
 }
 
 /// An instant in RFC 3339, or a date for its midnight in UTC.
-fn instant(text: &str) -> Result<Instant, String> {
+pub fn instant(text: &str) -> Result<Instant, String> {
     Instant::parse(text).ok_or_else(|| "expected RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC".to_owned())
 }
