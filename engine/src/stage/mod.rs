@@ -107,8 +107,8 @@ impl Facts {
         self.outages.sort_unstable();
         self.clocks.sort_unstable_by(|one, other| clock_order(one).cmp(&clock_order(other)));
         self.measures.sort_unstable();
-        // A row of each objective may be there: those of one service in order already, the services but for the seams between
-        // lanes and ranks.
+        // A row of each objective may be there: those of one service in order already, the services but for the seams
+        // between lanes and ranks.
         self.attainment.sort_by(|one, other| name_order(&one.service, &other.service));
         self.credits.sort_unstable();
         self.watermelons.sort_unstable();

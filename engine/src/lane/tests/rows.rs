@@ -8,8 +8,8 @@ use plimsoll_schemas::table::{
 
 use super::*;
 
-/// `shop` is composed of `web`, which a check looks at, and `mail`, which tickets take down. Its customer is promised 90 % of
-/// each day, so 144 minutes may be bad; within, `web` may be down for 3 h.
+/// `shop` is composed of `web`, which a check looks at, and `mail`, which tickets take down. Its customer is promised 90 %
+/// of each day, so 144 minutes may be bad; within, `web` may be down for 3 h.
 const SHOP: &str = "
 {apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {from: checks, stale_after: 2h}}}
 ---
