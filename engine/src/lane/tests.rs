@@ -270,6 +270,7 @@ mod levels;
 mod memory;
 mod naive;
 mod publications;
+mod reading;
 mod redefined;
 mod reference;
 mod remembered;

@@ -289,3 +289,6 @@ fn in_steps(time: Micros, whole: Micros) -> Micros {
 fn rounded(probability: f64) -> Share {
     Share((probability * PRECISION).round() as i64 * (Share::WHOLE / PRECISION as i64))
 }
+
+#[cfg(test)]
+mod tests;

@@ -725,3 +725,6 @@ fn outages<'a>(states: impl Iterator<Item = &'a Segment>, lasting: Option<Instan
 fn join(causes: &[Name]) -> String {
     causes.join(",")
 }
+
+#[cfg(test)]
+mod tests;

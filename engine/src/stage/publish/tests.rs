@@ -24,6 +24,8 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
     portfolio_of(&text)
 }
 
+mod looks;
+
 const DAY: i64 = 86_400_000_000;
 const NO_MAINTENANCE: &ApprovedWindows = &ApprovedWindows::new();
 

@@ -5,6 +5,7 @@ use plimsoll_schemas::event::Action;
 use super::*;
 use crate::portfolio::tests::portfolio_of;
 
+mod life;
 mod versions;
 
 const DEFINITIONS: &str = "

@@ -110,3 +110,83 @@ fn r36_an_objective_that_is_defined_no_more_counts_no_more() {
     world.stage.resume(&world.portfolio);
     assert_eq!(world.close(32), ["scores 1+0 r0"]);
 }
+
+/// A result of January as it is said, with this verdict.
+fn january(objective: &str, verdict: &str) -> AttainmentRow {
+    AttainmentRow {
+        agreement: "ola".into(),
+        agreement_version: 1,
+        service: "web".into(),
+        objective: objective.into(),
+        signal: if objective == "scores" { "satisfaction" } else { "good_ratio" }.into(),
+        window_start: Instant(0),
+        window_end: Instant(31 * Micros::DAY.0),
+        segment_start: Instant(0),
+        segment_end: Instant(31 * Micros::DAY.0),
+        finality: "final".into(),
+        verdict: verdict.into(),
+        ..AttainmentRow::default()
+    }
+}
+
+/// Objective, revision and whether it is taken back of what is said of these results, when this many days are closed.
+fn said(
+    stage: &mut WatermelonStage,
+    portfolio: &Portfolio,
+    closed: i64,
+    results: &[AttainmentRow],
+) -> Vec<(String, i32, bool)> {
+    let (at, closed_until) = (Instant(40 * Micros::DAY.0), Instant(closed * Micros::DAY.0));
+    let step = Step { epoch: 1, tick: at, watermark: at, publish: true, closed_until };
+    let mut facts = Facts { attainment: results.to_vec(), ..Facts::default() };
+    stage.close(portfolio, &step, &mut facts);
+    facts.watermelons.into_iter().map(|row| (row.objective, row.revision, row.retracted)).collect()
+}
+
+#[test]
+fn r36_what_is_defined_no_more_is_looked_at_once_without_any_result() {
+    let portfolio = portfolio_of(DEFINITIONS);
+    let mut stage = WatermelonStage::default();
+    let results = [january("first", "met"), january("second", "breached"), january("scores", "breached")];
+    assert_eq!(said(&mut stage, &portfolio, 0, &results), []);
+    stage.resume(&portfolio);
+    assert!(stage.anew.is_empty(), "nothing was lost");
+    let second = DEFINITIONS.lines().find(|line| line.contains("id: second")).expect("the second");
+    let portfolio = portfolio_of(&DEFINITIONS.replace(&format!("{second}\n"), ""));
+    stage.resume(&portfolio);
+    assert_eq!(said(&mut stage, &portfolio, 0, &[]), [("scores".to_owned(), 0, false)]);
+    assert_eq!(said(&mut stage, &portfolio, 0, &[]), []);
+}
+
+#[test]
+fn r22_watermelons_of_windows_that_are_closed_stand_and_are_forgotten() {
+    let portfolio = portfolio_of(DEFINITIONS);
+    let edge = |closed, kept| {
+        let at = |days: i64| Instant(days * Micros::DAY.0);
+        Edge { closed_until: at(closed), kept_from: at(kept), named_from: at(0) }
+    };
+    let red = [january("first", "met"), january("scores", "breached")];
+    // January ends with the day 31: what ends there is closed then.
+    let found = |closed| said(&mut WatermelonStage::default(), &portfolio, closed, &red);
+    assert_eq!((found(31), found(30)), (vec![], vec![("scores".to_owned(), 0, false)]));
+
+    let mut stage = WatermelonStage::default();
+    said(&mut stage, &portfolio, 0, &red);
+    let known = |stage: &WatermelonStage| {
+        let results = stage.versions.values().next();
+        results.map(|results| (results.outcomes.len(), results.said == Ledger::default()))
+    };
+    stage.forget(&edge(30, 30));
+    assert_eq!(known(&stage), Some((2, false)));
+    // Closed, but another window that is not reaches over it.
+    stage.forget(&edge(31, 30));
+    assert_eq!(known(&stage), Some((2, true)));
+    let mut open = stage.clone();
+    open.forget(&edge(31, 31));
+    assert_eq!(open, WatermelonStage::default());
+    // What was said is remembered as long as it may be taken back.
+    let mut stage = WatermelonStage::default();
+    said(&mut stage, &portfolio, 0, &red);
+    stage.forget(&edge(30, 31));
+    assert_eq!(known(&stage), Some((0, false)));
+}

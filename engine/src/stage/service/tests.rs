@@ -1,0 +1,119 @@
+//! What single events count under each objective.
+
+use super::*;
+use crate::portfolio::tests::portfolio_of;
+
+/// Everything that single events can count for, and what they cannot, for a customer on the day 2001-01-02; throughput in
+/// office hours alone.
+const DEFINITIONS: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+apiVersion: plimsoll/v1
+kind: Calendar
+metadata: {id: office}
+spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: sla}
+spec:
+  type: sla
+  customer: acme
+  services: [web]
+  effective: {from: 2001-01-02, until: 2001-01-03}
+  objectives:
+    - {id: up, indicator: {signal: availability}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: each, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: day}}
+    - id: closing
+      indicator: {signal: good_ratio, kind: incident, count: once_per_ticket_at_closing}
+      target: {at_least: 90 %}
+      window: {calendar: day}
+    - {id: errors, indicator: {signal: error_count, kind: change}, target: {at_most: 5}, window: {calendar: day}}
+    - id: flow
+      indicator: {signal: throughput, kind: monitoring, per: 1h, calendar: office}
+      target: {at_least: 5}
+      window: {calendar: day}
+    - {id: liked, indicator: {signal: satisfaction, good_from: 4}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: promoted, indicator: {signal: net_promoter_score}, target: {at_least: 0}, window: {calendar: day}}
+    - {id: fast, indicator: {signal: latency, within: 200ms}, target: {at_least: 90 %}, window: {calendar: day}}
+    - id: slowest
+      indicator: {signal: latency_percentile, percentile: 95 %}
+      target: {at_most: 300ms}
+      window: {calendar: day}
+";
+
+const HOUR: i64 = Micros::HOUR.0;
+
+/// 2001-01-01, in microseconds.
+const START: i64 = 978_307_200_000_000;
+
+/// An event at 10:00 of that day that counts nothing.
+fn event(kind: EventKind) -> Counts {
+    Counts { kind, time: Instant(START + 34 * HOUR), customer: None, counted: None, score: None, latency: None }
+}
+
+/// Where an event counts, and what: good/total.
+fn counts(portfolio: &Portfolio, event: &Counts) -> Vec<String> {
+    let under = |plan: &ObjectivePlan| {
+        let (good, total) = event.under(plan)?;
+        Some(format!("{} {good}/{total}", plan.key.objective))
+    };
+    portfolio.objectives().iter().filter_map(under).collect()
+}
+
+#[test]
+fn r10_what_an_event_counts_depends_on_its_kind() {
+    let portfolio = portfolio_of(DEFINITIONS);
+    let counted = |kind, hour: i64| {
+        let event = Counts { counted: Some((3, 4)), time: Instant(START + hour * HOUR), ..event(kind) };
+        counts(&portfolio, &event)
+    };
+    assert_eq!(counted(EventKind::Monitoring, 34), ["each 3/4", "flow 3/4"]);
+    // The office opens at 8:00 and closes at 16:00.
+    assert_eq!(counted(EventKind::Monitoring, 31), ["each 3/4"]);
+    assert_eq!(counted(EventKind::Monitoring, 32), ["each 3/4", "flow 3/4"]);
+    assert_eq!(counted(EventKind::Monitoring, 40), ["each 3/4"]);
+    assert_eq!(counted(EventKind::Change, 34), ["errors 3/4"]);
+    assert_eq!(counted(EventKind::Incident, 34), [""; 0]);
+    assert_eq!(counted(EventKind::Feedback, 34), [""; 0]);
+}
+
+#[test]
+fn r10_scores_and_latencies_count_by_their_limits() {
+    let portfolio = portfolio_of(DEFINITIONS);
+    let scored = |score| counts(&portfolio, &Counts { score: Some(score), ..event(EventKind::Feedback) });
+    let both = |liked: i64, promoted: i64| vec![format!("liked {liked}/1"), format!("promoted {promoted}/1")];
+    for (scores, expected) in [
+        (0..=3, both(0, -1)),
+        (4..=6, both(1, -1)),
+        (7..=8, both(1, 0)),
+        (9..=10, both(1, 1)),
+        // On a scale of another kind.
+        (11..=12, vec!["liked 1/1".to_owned()]),
+        (-2..=-1, vec!["liked 0/1".to_owned()]),
+    ] {
+        for score in scores {
+            assert_eq!(scored(score), expected, "{score}");
+        }
+    }
+    let took = |latency| counts(&portfolio, &Counts { latency: Some(Micros(latency)), ..event(EventKind::Monitoring) });
+    for (latency, fast, slowest) in [(200_000, 1, 1), (200_001, 0, 1), (300_000, 0, 1), (300_001, 0, 0)] {
+        assert_eq!(took(latency), [format!("fast {fast}/1"), format!("slowest {slowest}/1")]);
+    }
+}
+
+#[test]
+fn r13_an_event_counts_while_the_version_is_in_force_and_for_its_customer() {
+    let portfolio = portfolio_of(DEFINITIONS);
+    let scored = |time: i64, customer: Option<&str>| {
+        let event = event(EventKind::Feedback);
+        let event = Counts { time: Instant(START + time), customer: customer.map(Name::from), score: Some(8), ..event };
+        counts(&portfolio, &event).len()
+    };
+    let by_time = [24 * HOUR - 1, 24 * HOUR, 48 * HOUR - 1, 48 * HOUR].map(|time| scored(time, Some("acme")));
+    assert_eq!(by_time, [0, 2, 2, 0]);
+    // What concerns nobody in particular concerns everybody.
+    assert_eq!([None, Some("acme"), Some("other")].map(|customer| scored(34 * HOUR, customer)), [2, 2, 0]);
+}
