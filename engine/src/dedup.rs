@@ -36,6 +36,12 @@ impl EventHash {
     pub fn new(source_seed: u64, id: &str) -> EventHash {
         EventHash(xxh3_128_with_seed(id.as_bytes(), source_seed))
     }
+
+    /// Which of so many lanes remembers it: the same for all copies, whatever else they say.
+    pub fn lane(self, lanes: usize) -> usize {
+        // The other half is for the place within its set.
+        ((self.0 >> 64) as u64 % lanes as u64) as usize
+    }
 }
 
 impl std::hash::Hash for EventHash {

@@ -1,12 +1,13 @@
 //! A lane group: everything that is measured from one set of partitions, as a pure function
 //! `(state, deliveries, step) -> (state, facts)`.
 //!
-//! Rows go to the lane of their key: incidents and changes by ticket, monitoring and feedback by service. The number of
-//! lanes changes nothing but who does the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the
-//! step: first every lane's first stage, then, with what it found out, every lane's second stage, by ranks: first the
-//! services that follow no other, then the composites of these, and so on; between two ranks what was found out goes to
-//! the lanes of those that follow. Last comes what needs the results of several services: the credits of agreements,
-//! and whether their customers are satisfied.
+//! Rows go to the lane of their key: incidents and changes by ticket, monitoring and feedback by service; what is
+//! remembered of them, so that a copy is recognised, by source and id. The number of lanes changes nothing but who does
+//! the work (`facts` come out sorted). `fold` takes a delivery; `close` ends the step: first every lane's first stage,
+//! then, with what it found out, every lane's second stage, by ranks: first the services that follow no other, then the
+//! composites of these, and so on; between two ranks what was found out goes to the lanes of those that follow. Last
+//! comes what needs the results of several services: the credits of agreements, and whether their customers are
+//! satisfied.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -42,8 +42,7 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     let mut accepted: Vec<u32> = Vec::with_capacity(hashes.len());
     let lanes = group.lanes.len();
     for (row, hash) in (unread..total).zip(hashes) {
-        let lane = rows.lane(row, lanes);
-        if group.lanes[lane].seen.insert(hash, time_of(Instant(rows.times.value(row)))) {
+        if group.lanes[hash.lane(lanes)].seen.insert(hash, time_of(Instant(rows.times.value(row)))) {
             accepted.push(row as u32);
         }
     }

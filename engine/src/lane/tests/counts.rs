@@ -77,3 +77,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn r20_one_id_counts_once_whatever_its_copies_say_and_however_many_lanes_there_are() {
+    // Each of 40 ids is that of a result of `web`, then of an outage by a ticket of its own, then of a score.
+    let of_id = |id: usize| {
+        let at = id as i64;
+        [Happening::Probe(at, Status::Up), Happening::Ticket(at, id as u8, Action::Opened), Happening::Score(at, 9)]
+    };
+    let events: Vec<_> = (0..40).flat_map(|id| of_id(id).map(|happening| (id, happening))).collect();
+    for lanes in 1..=5 {
+        let folded = LaneGroup::new(portfolio(), lanes).fold(&delivery(&events, 0, true), NOW);
+        let first_of_each: Vec<u32> = (0..40).map(|id| 3 * id).collect();
+        assert_eq!((folded.accepted, folded.duplicates), (Some(first_of_each), 80), "{lanes} lanes");
+    }
+}
