@@ -515,10 +515,12 @@ impl ObjectiveState {
         touched: Option<Instant>,
     ) -> bool {
         let is_as_stated = touched.is_none() && self.is_stated_by(plan) && !plan.objective.burn_rate_warnings;
-        let used_as_stated = |before: &Written| {
-            before.judged.budget_left_share == judged.budget_left_share && before.measured.unknown == measured.unknown
-        };
-        // Nothing more is used than when warnings were last looked at, and nothing more is unknown.
+        let looked_at =
+            |judged: &Judged, measured: &Measured| (judged.budget_left_share, judged.verdict, measured.unknown);
+        let used_as_stated =
+            |before: &Written| looked_at(&before.judged, &before.measured) == looked_at(judged, measured);
+        // Nothing more is used than when warnings were last looked at, nothing more is unknown, and what was too little to
+        // warn then (R4) is so still.
         if is_as_stated && !self.warned_since && self.written.get(window.start).is_some_and(used_as_stated) {
             return false;
         }

@@ -25,6 +25,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
 }
 
 mod looks;
+mod warns;
 
 const DAY: i64 = 86_400_000_000;
 const NO_MAINTENANCE: &ApprovedWindows = &ApprovedWindows::new();
