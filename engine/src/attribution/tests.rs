@@ -260,6 +260,33 @@ fn r33_a_dependency_has_the_time_while_both_are_down_and_the_rest_is_the_service
 }
 
 #[test]
+fn r33_what_is_degraded_degrades_but_takes_nothing_down() {
+    let services = service("network", "") + &service("shop", "depends_on: [network]");
+    let supports = support("ola-network", "ola", "network", MARCH);
+    // Half of degraded time is bad: 5 of 10 minutes are the network's. What is down later is down by itself.
+    let troubles: Troubles<'_> = &[
+        ("network", &[(at(9, 0), at(9, 10), 'g'), (at(10, 0), at(10, 10), 'g')]),
+        ("shop", &[(at(9, 0), at(9, 10), 'g'), (at(10, 0), at(10, 10), 'd')]),
+    ];
+    let found = split(&portfolio(&services, "ola-network", &supports, ", degraded: 0.5"), troubles);
+    assert_eq!(found, ["ola-network network 5", "- shop 10"]);
+}
+
+#[test]
+fn r33_what_was_down_before_it_was_degraded_was_the_first() {
+    let services = service("a", "") + &service("b", "") + &service("shop", "composed_of: {all_of: [a, b]}");
+    let supports = support("ola-a", "ola", "a", MARCH) + &support("ola-b", "ola", "b", MARCH);
+    // `b` is down for 30 minutes and then degraded for 40, of which 20 are bad. `a` is degraded from before that on.
+    let troubles: Troubles<'_> = &[
+        ("a", &[(at(9, 0), at(9, 45), 'g')]),
+        ("b", &[(at(8, 35), at(9, 5), 'd'), (at(9, 5), at(9, 45), 'g')]),
+        ("shop", &[(at(8, 35), at(9, 5), 'd'), (at(9, 5), at(9, 45), 'g')]),
+    ];
+    let found = split(&portfolio(&services, "ola-a, ola-b", &supports, ", degraded: 0.5"), troubles);
+    assert_eq!(found, ["ola-b b 50"]);
+}
+
+#[test]
 fn r33_degraded_time_is_spent_by_its_weight_and_parts_add_up_to_the_microsecond() {
     // A third of a microsecond a microsecond: 3 x 1 us of each of two services is 1 us each; 5 and 4 are 1.67 and 1.33
     // together 3.

@@ -72,6 +72,7 @@ fn r29_without_a_past_the_prior_speaks() {
     assert_near(say(&downtime(), 0, 30, &nothing).breach_probability, 1.0 - 0.577350);
     // Half an episode in 15 days, of 30 min at the mean, is a minute a day: 20 minutes last 20 days.
     assert_eq!(say(&downtime(), 20, 30, &nothing).spent_after, Some(Micros(20 * DAY)));
+    assert_eq!(say(&downtime(), 30, 30, &nothing).spent_after, Some(Micros(30 * DAY)), "the very end is within");
     assert_eq!(say(&downtime(), 31, 30, &nothing).spent_after, None);
 }
 
@@ -108,6 +109,13 @@ fn r29_spells_that_are_near_each_other_are_one_episode() {
     assert_eq!(belief(Cost::Longest, &episodes).costs, [10.0, 10.0].map(|minutes| minutes * MINUTE as f64));
     assert_eq!(belief(Cost::Number(Micros::ZERO), &episodes).costs, [1.0, 2.0]);
     assert_eq!(belief(Cost::Number(Micros(11 * MINUTE)), &episodes).costs, [0.0, 0.0]);
+    // From the end at 11:00 on, one that begins at 16:59:59.999999 is near, and one at 17:00 is not.
+    let apart = |rest: i64| {
+        let ended = [Micros(660 * MINUTE), Micros(1_030 * MINUTE - rest)];
+        let spells = ended.map(|ended| Spell { ended, length: Micros(10 * MINUTE) }).to_vec();
+        Belief::new(Cost::Number(Micros::ZERO), [&Past { spells, ..at(&[]) }].into_iter()).costs
+    };
+    assert_eq!((apart(1), apart(0)), (vec![2.0], vec![1.0, 1.0]));
     // Also across the edge of a window, where one that goes on is cut.
     let before = Past { current: Some(Micros(5 * MINUTE)), ..at(&[]) };
     let cut = Belief::new(
@@ -138,14 +146,32 @@ fn r29_what_goes_on_costs_more_than_until_now() {
 }
 
 #[test]
+fn r29_what_goes_on_is_spread_on_the_lattice_beyond_what_it_has_cost() {
+    // Ten minutes so far, 30 are left, and no other begins. E[min(X, x)] is 30 x / (30 + x) by the prior: 17.142857 at the
+    // 40th minute and 17.185762 a step of the lattice later, 30 / 128 = 0.234375. So 0.042905 / 0.234375 = 0.183062 of
+    // all, and of the (30 / 40)^2 = 0.5625 that last longer than ten 0.325444, lie beyond its last point.
+    let belief = |cost, past: &Past| Belief::new(cost, [past].into_iter());
+    let current = Past { current: Some(Micros(10 * MINUTE)), ..Past::default() };
+    let left = 30.0 * MINUTE as f64;
+    assert_near(belief(Cost::BadTime, &current).keeps_within(left, 0.0), 1.0 - 0.325444);
+    // Of outages the one that goes on is counted already; without one, nothing comes of no time.
+    assert_near(belief(Cost::Number(Micros::ZERO), &current).keeps_within(1.0, 0.0), 1.0);
+    assert_near(belief(Cost::BadTime, &Past::default()).keeps_within(left, 0.0), 1.0);
+}
+
+#[test]
 fn r29_what_is_certain_is_certain() {
     let seen = past(45, &[10; 9]);
     assert_eq!(say(&downtime(), -1, 30, &seen), Forecast { breach_probability: 1.0, spent_after: None });
     assert_eq!(say(&downtime(), 24 * 60, 1, &seen), Forecast { breach_probability: 0.0, spent_after: None });
+    assert_eq!(say(&downtime(), 0, 0, &seen).breach_probability, 0.0, "just kept, and over");
     assert_eq!(say(&count(8), 0, 30, &seen).breach_probability, 1.0);
     let measured = Measured { longest_outage: Micros(2), ..Measured::default() };
-    let said = forecast(&longest(1), &measured, None, Micros(0), &seen, std::iter::empty()).expect("a forecast");
-    assert_eq!(said.breach_probability, 1.0);
+    for (limit, expected) in [(1, 1.0), (2, 0.0)] {
+        let said =
+            forecast(&longest(limit), &measured, None, Micros(0), &seen, std::iter::empty()).expect("a forecast");
+        assert_eq!(said.breach_probability, expected);
+    }
     let mtbf = objective(Signal::Mtbf(StatePolicy::default()), Target::AtLeastTime(Micros(1)));
     assert_eq!(forecast(&mtbf, &measured, None, Micros(0), &seen, std::iter::empty()), None);
 }
@@ -263,6 +289,30 @@ fn r29_spells_are_read_as_the_objective_counts_them() {
     // Degraded is no outage.
     let expected = Past { spells: spell(110, 10), ..expected };
     assert_eq!(read(&Signal::LongestOutage(policy)), expected);
+}
+
+#[test]
+fn r29_time_that_is_not_agreed_neither_ends_a_spell_nor_is_one() {
+    let text = "{apiVersion: plimsoll/v1, kind: Calendar, metadata: {id: office}, spec: {time_zone: UTC, hours: [{days: \
+                mon-sun, from: \"08:00\", until: \"18:00\"}]}}\n";
+    let office = Calendar::compile(&crate::portfolio::tests::definitions_of(text).calendars["office"]);
+    let midnight = Instant::parse_rfc3339("2026-03-02T00:00:00Z").expect("an instant");
+    let mut start = midnight;
+    // Down in the night alone; from 17:00 until 9:00 but for the night; and from 10:00 on.
+    let stretches =
+        [(5, 'd'), (17, 'u'), (18, 'd'), (32, 'u'), (33, 'd'), (34, 'u'), (35, 'd')].map(|(hour, letter)| {
+            let end = midnight + Micros(hour * Micros::HOUR.0);
+            let state = if letter == 'd' { State::Down } else { State::Up };
+            let stretch = Stretch { start, end, shown: state, below: state, counted: state };
+            start = end;
+            stretch
+        });
+    let policy = StatePolicy::default();
+    let read = Past::read(&Signal::Availability(policy), &policy, &stretches, &office);
+    // Agreed are ten hours of the first day and three of the second; after the tenth and one more the spell was over.
+    let hours = |count: i64| Micros(count * Micros::HOUR.0);
+    let spells = vec![Spell { ended: hours(11), length: hours(2) }];
+    assert_eq!(read, Past { agreed: hours(13), measured: hours(13), spells, current: Some(hours(1)) });
 }
 
 proptest! {

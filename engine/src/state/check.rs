@@ -224,6 +224,8 @@ fn extend_runs(runs: &mut Vec<Run>, observation: Observation, stale_after: Micro
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const STALE: Micros = Micros(10);
@@ -282,5 +284,65 @@ mod tests {
         assert_eq!(whole.last().map(|run| run.last), Some(Instant((24 * 40 - 1) * day / 24)));
         assert_eq!(found.observe(Instant(5 * day / 24), Status::Up, Micros::HOUR), Observed::Extended);
         assert_eq!(found.observe(Instant(5 * day / 24 + 1), Status::Down, Micros::HOUR), Observed::BeyondHistory);
+    }
+
+    /// The status at an instant as runs say it; `None` before the first, and `Unknown` when stale.
+    fn by_runs(runs: impl Iterator<Item = Run>, stale_after: Micros, time: Instant) -> Option<Status> {
+        let run = runs.take_while(|run| run.first <= time).last()?;
+        Some(if time < run.last + stale_after { run.status } else { Status::Unknown })
+    }
+
+    /// The same from all observations: the worst of the newest instant counts, until it is stale.
+    fn by_observations(seen: &[Observation], stale_after: Micros, time: Instant) -> Option<Status> {
+        let newest = seen.iter().filter(|seen| seen.time() <= time).max()?;
+        Some(if time < newest.time() + stale_after { newest.status() } else { Status::Unknown })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        #[test]
+        fn r21_late_observations_of_eight_days_are_put_in_their_place(
+            steps in prop::collection::vec((0..30_i64, 0..=192_i64, 0..4_usize, any::<bool>()), 1..40),
+            stale_after in 1..12_i64,
+            forgotten in 0..300_i64,
+        ) {
+            let hours = |count: i64| Micros(count * Micros::HOUR.0);
+            let at = |hour: i64| Instant(0) + hours(hour);
+            let stale_after = hours(stale_after);
+            let (mut history, mut seen, mut now) = (CheckHistory::default(), Vec::new(), 0);
+            for (further, late, rank, is_read) in steps {
+                now += further;
+                // In order every other time.
+                let hour = if is_read { now } else { (now - late).max(0) };
+                let observation = Observation::new(at(hour), Observation::BY_RANK[rank]);
+                let before = |time| by_observations(&seen, stale_after, time);
+                let known: Vec<_> = (0..=now).map(|hour| before(at(hour))).collect();
+                let observed = history.observe(at(hour), Observation::BY_RANK[rank], stale_after);
+                seen.push(observation);
+                let newest = seen.iter().map(|seen| seen.time()).max().expect("one was seen");
+                let differs = (0..=now).find(|&hour| known[hour as usize] != by_observations(&seen, stale_after, at(hour)));
+                match observed {
+                    Observed::Extended => prop_assert!(differs.is_none_or(|differs| newest <= at(differs))),
+                    Observed::ChangedFrom(from) => prop_assert!(differs.is_none_or(|differs| from <= at(differs))),
+                    Observed::BeyondHistory => prop_assert!(false, "hour {hour} of {now} is kept"),
+                }
+                if is_read {
+                    history.settle(stale_after);
+                }
+            }
+            history.settle(stale_after);
+            for hour in 0..=now + 12 {
+                let expected = by_observations(&seen, stale_after, at(hour));
+                prop_assert_eq!(by_runs(history.runs(), stale_after, at(hour)), expected, "at {}", hour);
+                prop_assert_eq!(by_runs(history.runs_from(at(hour)), stale_after, at(hour)), expected, "from {}", hour);
+            }
+            let times = || seen.iter().map(|seen| seen.time());
+            prop_assert_eq!((history.first_seen(), history.last_seen()), (times().min(), times().max()));
+            history.forget_before(at(forgotten));
+            for hour in forgotten..=now + 12 {
+                let expected = by_observations(&seen, stale_after, at(hour));
+                prop_assert_eq!(by_runs(history.runs(), stale_after, at(hour)), expected, "at {}", hour);
+            }
+        }
     }
 }
