@@ -96,16 +96,10 @@ impl CheckHistory {
         if self.kept.binary_search(&observation).is_ok() {
             return Observed::Extended;
         }
-        let first_kept = self.kept.first().map_or(Instant(i64::MAX), |first| first.time());
-        if observation.time() < first_kept && self.frozen.last().is_some_and(|run| observation.time() <= run.last) {
-            return match self
-                .frozen
-                .iter()
-                .any(|run| run.status == observation.status() && covers(run, observation.time()))
-            {
-                true => Observed::Extended,
-                false => Observed::BeyondHistory,
-            };
+        // All kept observations are later than the frozen runs.
+        if self.frozen.last().is_some_and(|run| observation.time() <= run.last) {
+            let is_held = |run: &Run| run.status == observation.status() && covers(run, observation.time());
+            return if self.frozen.iter().any(is_held) { Observed::Extended } else { Observed::BeyondHistory };
         }
         self.pending.push(observation);
         Observed::ChangedFrom(observation.time())
@@ -168,13 +162,18 @@ impl CheckHistory {
         self.kept.drain(..stale);
     }
 
-    /// Forgets runs that cannot matter from `from` on.
+    /// Forgets frozen runs that cannot matter from `from` on.
     pub fn forget_before(&mut self, from: Instant) {
-        let recent = self.runs.partition_point(|run| run.last < from);
-        let frozen = if recent > 0 { self.frozen.len() } else { self.frozen.partition_point(|run| run.last < from) };
-        // The last of them holds at `from` if no later one does.
-        let forgotten = if recent > 0 { frozen } else { frozen.saturating_sub(1) };
-        self.frozen.drain(..forgotten);
+        self.frozen.drain(..self.over_before(from).0);
+    }
+
+    /// How many of the frozen and of the other runs hold no more at `from`: those before the last that began until then.
+    fn over_before(&self, from: Instant) -> (usize, usize) {
+        let begun = |runs: &[Run]| runs.partition_point(|run| run.first <= from);
+        match begun(&self.runs) {
+            0 => (begun(&self.frozen).saturating_sub(1), 0),
+            begun => (self.frozen.len(), begun - 1),
+        }
     }
 
     /// All runs, oldest first. Two neighbours may have one status where history was frozen or a gap lay between.
@@ -184,10 +183,8 @@ impl CheckHistory {
 
     /// The runs that can matter from `from` on: the one that holds there and all later ones.
     pub fn runs_from(&self, from: Instant) -> impl Iterator<Item = Run> + '_ {
-        let frozen = self.frozen.partition_point(|run| run.last < from).saturating_sub(1);
-        let recent = self.runs.partition_point(|run| run.last < from);
-        let frozen = if recent > 0 { self.frozen.len() } else { frozen };
-        self.frozen[frozen..].iter().chain(&self.runs[recent.saturating_sub(1)..]).copied()
+        let (frozen, others) = self.over_before(from);
+        self.frozen[frozen..].iter().chain(&self.runs[others..]).copied()
     }
 
     /// The last observation; `None` before any. To be called after `settle`.
@@ -250,6 +247,35 @@ mod tests {
     }
 
     #[test]
+    fn r4_an_observation_in_order_says_from_when_on_states_may_differ() {
+        let mut found = CheckHistory::default();
+        let mut observe = |time, status| found.observe(Instant(time), status, STALE);
+        assert_eq!(observe(0, Status::Up), Observed::ChangedFrom(Instant(0)));
+        assert_eq!(observe(10, Status::Up), Observed::Extended);
+        assert_eq!(observe(15, Status::Down), Observed::ChangedFrom(Instant(15)));
+        // From 25 on it was taken to be stale.
+        assert_eq!(observe(40, Status::Down), Observed::ChangedFrom(Instant(25)));
+        assert_eq!(observe(50, Status::Down), Observed::Extended);
+    }
+
+    #[test]
+    fn r21_observations_are_kept_for_eight_days_to_the_microsecond() {
+        let days = |count: i64| Instant(0) + Micros(count * Micros::DAY.0);
+        let mut found = CheckHistory::default();
+        for day in [0, 1, 9] {
+            found.observe(days(day), Status::Up, Micros::DAY);
+        }
+        assert!(!found.has_frozen());
+        found.settle(Micros::DAY);
+        assert!(found.has_frozen());
+        assert_eq!(found.observe(days(0), Status::Down, Micros::DAY), Observed::BeyondHistory);
+        assert_eq!(found.observe(days(1), Status::Down, Micros::DAY), Observed::ChangedFrom(days(1)));
+        found.settle(Micros::DAY);
+        let expected = [(Status::Up, 0), (Status::Down, 1), (Status::Up, 9)].map(|(status, day)| (status, days(day)));
+        assert_eq!(found.runs().map(|run| (run.status, run.first)).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn r21_order_and_duplication_do_not_matter() {
         let ordered = [(0, Status::Up), (5, Status::Down), (9, Status::Up), (12, Status::Up), (40, Status::Degraded)];
         let expected = runs(&history(&ordered));
@@ -284,6 +310,16 @@ mod tests {
         assert_eq!(whole.last().map(|run| run.last), Some(Instant((24 * 40 - 1) * day / 24)));
         assert_eq!(found.observe(Instant(5 * day / 24), Status::Up, Micros::HOUR), Observed::Extended);
         assert_eq!(found.observe(Instant(5 * day / 24 + 1), Status::Down, Micros::HOUR), Observed::BeyondHistory);
+        // Up, down at 30, and up again: the last run is cut where observations are kept from.
+        assert_eq!(found.frozen.len(), 3);
+        // What matters from an hour on begins with the run that holds there.
+        for (from, first) in [(0, 0), (29, 0), (30, 30), (31, 31), (900, found.runs[0].first.0 * 24 / day)] {
+            let from = Instant(from * day / 24);
+            assert_eq!(found.runs_from(from).next().map(|run| run.first.0 * 24 / day), Some(first), "{from}");
+            found.forget_before(from);
+            assert_eq!(found.first_seen(), Some(Instant(first * day / 24)), "{from}");
+        }
+        assert_eq!(found.runs_from(Instant(-1)).count(), 1);
     }
 
     /// The status at an instant as runs say it; `None` before the first, and `Unknown` when stale.
