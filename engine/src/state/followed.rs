@@ -116,4 +116,24 @@ mod tests {
         assert_eq!(followed.restate(Instant(0), Vec::new()), Some((Instant(10), Instant(40))));
         assert_eq!((followed.at(Instant(50)).0, followed.changes(Instant(5), Instant(5)).count()), (Unknown, 0));
     }
+
+    #[test]
+    fn r32_what_was_before_the_last_time_up_is_forgotten_and_stays_so() {
+        let changes = told(&[(10, Up), (20, Down), (30, Up), (40, Down), (50, Unknown)]);
+        let after = |from: i64| {
+            let mut followed = Followed::new(Unknown);
+            followed.restate(Instant(0), changes.clone());
+            followed.forget_before(Instant(from));
+            followed
+        };
+        // Since when it has been down at 45 must stay known: it is asked for from the last time up on.
+        let first = [9, 10, 29, 30, 45, 99].map(|from| after(from).first().map(|at| at.0));
+        assert_eq!(first, [10, 10, 10, 30, 30, 30].map(Some));
+        // What was before 30 is not told again; from there on all is.
+        let mut followed = after(45);
+        let told_again = told(&[(10, Down), (30, Up), (40, Down), (60, Up)]);
+        assert_eq!(followed.restate(Instant(0), told_again), Some((Instant(50), Instant(60))));
+        assert_eq!(followed.first(), Some(Instant(30)));
+        assert_eq!(followed.since(Instant(45), |state| state == Down), Instant(40));
+    }
 }

@@ -291,7 +291,7 @@ impl ServiceHistory {
     /// The states that follow from the service's own checks and claims.
     fn own_segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
         let mut sweep = Sweep::new(self, rule, from, until);
-        let mut segments = Vec::with_capacity(sweep.changes_count() + 1);
+        let mut segments = Vec::new();
         let mut start = from;
         while start < until {
             sweep.advance(start);
@@ -354,11 +354,6 @@ impl<'a> Sweep<'a> {
             }
         }
         sweep
-    }
-
-    /// How many changes there are.
-    fn changes_count(&self) -> usize {
-        self.checks.iter().chain(&self.claims).map(|track| track.changes.len()).sum()
     }
 
     /// Makes `current` what holds at `time`, which never goes back.
@@ -500,6 +495,24 @@ mod tests {
         let observations = [("a", 20, Status::Up), ("a", 30, Status::Up), ("a", 60, Status::Up)];
         let expected = "unknown 0-20, up 20-40, unknown 40-60, up 60-70, unknown 70-100";
         check(rule(Evidence::Both, DownWhen::AnyDown), &observations, &[], expected);
+        // What changes no state parts none: the second check is seen for the first time at 5.
+        let observations = [("a", 0, Status::Up), ("b", 5, Status::Up)];
+        check(rule(Evidence::Both, DownWhen::AllDown), &observations, &[], "up 0-15, unknown 15-100");
+    }
+
+    #[test]
+    fn r21_of_forgotten_time_no_claim_is_remembered() {
+        let mut history = ServiceHistory::default();
+        history.claim(&"T1".into(), vec![(Instant(5), Some(Instant(10)))]);
+        assert_eq!((history.told_from(), history.kept_from()), (Some(Instant(5)), None));
+        history.forget_before(Instant(10));
+        assert_eq!((history.told_from(), history.kept_from()), (None, Some(Instant(10))));
+        history.claim(&"T2".into(), vec![(Instant(5), Some(Instant(10)))]);
+        assert_eq!(history.told_from(), None);
+        history.claim(&"T2".into(), vec![(Instant(5), Some(Instant(11)))]);
+        assert_eq!(history.told_from(), Some(Instant(5)));
+        history.forget_before(Instant(8));
+        assert_eq!(history.kept_from(), Some(Instant(10)), "never back");
     }
 
     #[test]

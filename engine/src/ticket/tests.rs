@@ -12,6 +12,7 @@ use super::*;
 use crate::calendar::Calendar;
 use crate::window::Window;
 
+mod edges;
 mod laws;
 mod warnings;
 
