@@ -68,7 +68,7 @@ pub fn forecast_counts(allowed: Allowed, (bad, total): (i64, i64), rest: Micros,
             (belief.exceeds(left, odds), left, belief.bad_things / belief.exposure)
         }
     };
-    let after = (left > 0.0 && loss > 0.0).then(|| left / loss).filter(|after| *after <= rest);
+    let after = (left > 0.0).then(|| left / loss).filter(|after| (0.0..=rest).contains(after));
     Some(Forecast { breach_probability, spent_after: after.map(|after| Micros(after.ceil() as i64)) })
 }
 

@@ -71,6 +71,55 @@ fn r29_what_was_counted_long_ago_weighs_less() {
     assert!(of(9, 1) < 0.3 && of(1, 9) > 0.7, "{} {}", of(9, 1), of(1, 9));
 }
 
+#[test]
+fn r29_an_allowed_share_is_spent_by_what_is_bad_beyond_it() {
+    // 10 % allowed, 2 bad of 10 in 15 days: (0.1 + 2) / 12 = 17.5 % are believed to be bad, 7.5 % more than allowed, of 10.5
+    // in 15 days: 0.0525 a day. Of 21 things 2.1 may be bad, and are in 40 days.
+    let spent = |counts, rest| say(Allowed::Share(100_000_000), counts, rest, &[day(0, 15, 2, 10)]).spent_after;
+    let after = spent((0, 21), 50).expect("within the window");
+    assert_near(after.0 as f64 / DAY as f64, 40.0, 1e-9);
+    assert_eq!(spent((0, 21), 39), None, "not within the window");
+    assert_eq!((spent((2, 20), 50), spent((3, 20), 50)), (None, None), "it is spent already");
+    // Of 30 % allowed less is bad.
+    assert_eq!(say(Allowed::Share(300_000_000), (0, 21), 50, &[day(0, 15, 2, 10)]).spent_after, None);
+}
+
+#[test]
+fn r29_a_share_of_many_is_beta_distributed() {
+    // 5 % allowed, 1 bad of 10 in 14 days: the bad share is Beta(0.05 + 1, 1.95 + 9), its mean 1.05 / 12 = 0.0875. In 377
+    // days 10.5 x 377 / 14 = 282.75 things are to come: the variance is 1 / 13 + 1 / 282.75 = 7 / 87 of mean x (1 - mean).
+    // That of Beta(1, 73 / 7) is, for 1 / (1 + 1 + 73 / 7) = 7 / 87, and its mean is 7 / 80 = 0.0875. It is beyond x with
+    // (1 - x)^(73 / 7).
+    let risk = |counts| say(Allowed::Share(50_000_000), counts, 377, &[day(0, 14, 1, 10)]).breach_probability;
+    // More than 5 % of those to come, and than 5 % and the 5 % of 1,131 that are left: 56.55 of 282.75, 20 %.
+    assert_near(risk((0, 0)), 0.585_719, 1e-6);
+    assert_near(risk((0, 1_131)), 0.049_781, 1e-6);
+}
+
+#[test]
+fn r29_many_may_come_where_few_are_expected() {
+    // One bad one in a day, 26 days to come: 39 are expected, and of those so far 30 more may be bad than half. So more
+    // than 60 must come to break the promise: the naive sum of the chances that so many do and are bad.
+    let found = say(HALF, (0, 60), 26, &[day(0, 1, 1, 1)]).breach_probability;
+    let (shape, ratio, bad, good) = (1.5, 26.0 / 27.0, 1.5, 1.5_f64);
+    let mut expected = 0.0;
+    let mut chance = 27.0_f64.powf(-shape);
+    for number in 0..450_usize {
+        // So many bad ones: the product of all their parts, in an order in which nothing becomes too large.
+        let of_them = |some: usize| {
+            let first =
+                (0..some).map(|k| (bad + k as f64) * (number - k) as f64 / (some - k) as f64 / (bad + good + k as f64));
+            let rest = (0..number - some).map(|k| (good + k as f64) / (bad + good + (some + k) as f64));
+            first.product::<f64>() * rest.product::<f64>()
+        };
+        let breaking = (0..=number).filter(|some| *some as f64 > 30.0 + number as f64 / 2.0);
+        expected += chance * breaking.map(of_them).sum::<f64>();
+        chance *= ratio * (shape + number as f64) / (number + 1) as f64;
+    }
+    assert!(expected > 0.01, "{expected}");
+    assert_near(found, expected, 1e-5);
+}
+
 /// The product of `from`, `from + 1`, ... of so many factors.
 fn rising(from: f64, count: usize) -> f64 {
     (0..count).map(|k| from + k as f64).product()
