@@ -186,11 +186,11 @@ impl Asked<'_> {
         let mut outages: Vec<Window> = starts.iter().map(|start| whole(*start)).collect();
         outages.extend(ends.iter().map(|end| until(*end)));
         if self.policy.excluded == ExcludedPolicy::CountGood {
-            // Excluded time parts an outage. The first and the last part may be none, or just long enough to count.
+            // Excluded time parts an outage. The last part may be none, or just long enough to count; then those before it
+            // are as long as they can be.
             let least = least_outage(&self.policy);
-            outages.extend(excluded.iter().filter_map(|stretch| Some(whole(self.latest(stretch.start, least)?))));
-            outages
-                .extend(excluded.iter().filter_map(|stretch| Some(until(self.plan.calendar.due(stretch.end, least)?))));
+            let counting = |stretch: &Window| self.plan.calendar.due(stretch.end, least);
+            outages.extend(excluded.iter().filter_map(counting).map(until));
             let firsts = excluded.iter().map(|stretch| stretch.end).chain([planned.start]);
             outages.extend(firsts.flat_map(|start| {
                 let lasts = excluded.iter().map(|stretch| stretch.start);
@@ -226,19 +226,6 @@ impl Asked<'_> {
         (starts, ends)
     }
 
-    /// The latest instant of the planned time from which so much agreed time lies before `end`.
-    fn latest(&self, end: Instant, amount: Micros) -> Option<Instant> {
-        let spans: Vec<_> = self.plan.calendar.spans(self.change.window.start, end).collect();
-        let mut rest = amount;
-        for (start, end) in spans.into_iter().rev() {
-            if rest <= end - start {
-                return Some(end - rest);
-            }
-            rest -= end - start;
-        }
-        None
-    }
-
     /// The downtime in as many parts as it takes to let all of it count, which is what costs most where only its sum
     /// matters.
     fn interrupted(&self, segment: Window, excluded: &[Window], downtime: Micros) -> Option<Vec<Window>> {
@@ -254,8 +241,7 @@ impl Asked<'_> {
             stretch.end = stretch.end.min(stretch.start + rest);
             rest -= stretch.end - stretch.start;
         }
-        counting.retain(|stretch| stretch.start < stretch.end);
-        (!counting.is_empty()).then_some(counting)
+        Some(counting)
     }
 }
 

@@ -293,6 +293,41 @@ fn r30_a_promise_that_is_missed_forbids_only_what_makes_it_worse() {
     check(&promise, &spent, &change("03-12T00:00", "03-12T03:00"), &[(-60.0, -90.0, 0, false)]);
 }
 
+#[test]
+fn r30_an_outage_costs_most_where_excluded_time_parts_no_more_of_it_off() {
+    // Restored within ten minutes once; what C1 excludes is good, so what lies on both sides of it are two outages.
+    let spent = [("03-03T10:00", "03-03T10:10")];
+    let left = |calendar: &str, excluded: &[(&str, &str)], from: &str, until: &str, downtime: i64| {
+        let objective = format!(
+            "indicator: {{signal: mtrs, excluded: count_good, calendar: {calendar}}}, target: {{at_most: 1h}}, window: \
+             {{calendar: month}}"
+        );
+        let promise = portfolio("  exclusions: {maintenance: {notice: 1d}}\n", &objective);
+        let approved = |(number, (from, until)): (usize, &(&str, &str))| {
+            let window = Window { start: at(from), end: at(until) };
+            (format!("C{number}").into(), ApprovedWindow { window, approved_at: at("03-01T00:00"), customer: None })
+        };
+        let maintenance: ApprovedWindows = excluded.iter().enumerate().map(approved).collect();
+        let downtime = Some(Micros(downtime * MINUTE));
+        let plan = PlannedChange { id: "new".into(), approved_at: None, downtime, ..change(from, until) };
+        let found = impacts(&promise.objectives()[0], &states(&spent), &maintenance, &plan, changed(), now());
+        let Some((_, Value::Time(after))) = found[0].left else { panic!("times are left") };
+        after.0 as f64 / MINUTE as f64
+    };
+    // Between two excluded times of ten minutes lie 50: with them alone the mean is 30 min. An outage of 70 min has ten
+    // more on the one side or the other, and the mean of three is 23 min 20 s.
+    let two = [("03-12T10:10", "03-12T10:20"), ("03-12T11:10", "03-12T11:20")];
+    assert_eq!(left("24x7", &two, "03-12T10:00", "03-12T11:40", 70), 30.0);
+    // Of 14 h that end as C1 begins, 20 min are agreed and one outage: the mean is 15 min. The ten minutes of the evening
+    // before would be less, and those after C1 one more.
+    let one = [("03-20T08:20", "03-20T08:30")];
+    assert_eq!(left("office", &one, "03-19T17:50", "03-20T08:40", 14 * 60), 45.0);
+    // A change is no change without downtime, though that would cost more: five minutes are excluded, five make the mean
+    // of two outages 7.5 min.
+    let last = [("03-12T00:05", "03-12T00:10")];
+    assert_eq!(left("24x7", &last, "03-12T00:00", "03-12T00:10", 10), 52.5);
+}
+
 /// Objectives of every kind that is gated, under every policy for excluded time.
 fn an_objective() -> impl Strategy<Value = String> {
     let signals = prop::sample::select(vec![
