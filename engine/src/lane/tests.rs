@@ -275,6 +275,7 @@ mod redefined;
 mod reference;
 mod remembered;
 mod rows;
+mod steps;
 mod stored;
 mod versions;
 

@@ -203,3 +203,68 @@ proptest! {
         }
     }
 }
+
+/// `web` depends on `s0`, which an agreement covers; of its time and of what its check counts little may be bad, or all.
+const DEPENDENT: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: s0}, spec: {state: {stale_after: 24h}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {stale_after: 24h}, depends_on: [s0]}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+{apiVersion: plimsoll/v1, kind: Source, metadata: {id: plain}, spec: {topics: [t], lateness: 1h}}
+---
+{apiVersion: plimsoll/v1, kind: Agreement, metadata: {id: inner}, spec: {type: ola, services: [s0],
+  effective: {from: 1970-01-01}, objectives: [{id: down, indicator: {signal: downtime}, target: {at_most: 1h},
+  window: {calendar: day}}]}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: sla}
+spec:
+  type: sla
+  customer: acme
+  services: [web]
+  effective: {from: 1970-01-01}
+  rests_on: [inner]
+  objectives:
+    - {id: down, indicator: {signal: downtime}, target: {at_most: 1h}, window: {calendar: day}}
+    - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: loose, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 1 %}, window: {calendar: day}}
+";
+
+#[test]
+fn r33_a_late_outage_of_what_is_needed_takes_the_time_and_the_bad_things_over() {
+    let mut group = LaneGroup::new(portfolio_of(DEPENDENT), 2);
+    let status = |tick: i64| if (20..24).contains(&tick) { Status::Down } else { Status::Up };
+    let results: Vec<_> = (0..48).map(|tick| (tick as usize, Happening::Probe(tick, status(tick)))).collect();
+    let spent = |facts: &Facts| {
+        let row = |row: &plimsoll_schemas::table::AttributionRow| {
+            let back = if row.retracted { " back" } else { "" };
+            let spent = row.spent_us.map(|spent| format!("{} min", spent * 60 / HOUR)).into_iter();
+            let spent: Vec<_> = spent.chain(row.spent_count.map(|count| format!("{count} things"))).collect();
+            format!("{} {} {:?} r{}{back}", row.objective, row.supporting_service, spent, row.revision)
+        };
+        facts.attributions.iter().map(row).collect::<Vec<_>>()
+    };
+    group.fold(&delivery(&results, 0, true), Instant(25 * HOUR));
+    // Of each four results 3 of 3, 3 of 4, 1 of 3 and 1 of 4 things are bad, 96 in all; from 10:00 to 12:00 it was down.
+    let facts = group.close(1, Instant(25 * HOUR), true);
+    assert_eq!(spent(&facts), [r#"down web ["120 min"] r0"#, r#"good web ["96 things"] r0"#]);
+    // What it depends on was down as long, and so for 8 of the bad things; it was the same itself.
+    let late = [(0, Status::Up), (20, Status::Down), (24, Status::Up)];
+    let late: Vec<_> =
+        late.into_iter().map(|(tick, status)| (100 + tick as usize, Happening::Check(tick, 0, status))).collect();
+    group.fold(&delivery(&late, 48, true), Instant(25 * HOUR));
+    let facts = group.close(2, Instant(25 * HOUR), false);
+    assert_eq!(
+        spent(&facts),
+        [
+            r#"down web ["120 min"] r1 back"#,
+            r#"down s0 ["120 min"] r0"#,
+            r#"good web ["88 things"] r1"#,
+            r#"good s0 ["8 things"] r0"#,
+        ]
+    );
+    assert_eq!(facts.attainment.iter().filter(|row| &*row.service == "web").count(), 0, "the results are the same");
+}

@@ -3,7 +3,8 @@
 
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{
-    AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, Decimal, OutageRow, TransitionRow, WatermelonRow,
+    AttainmentRow, AttributionRow, BreachRow, ClockRow, CorrectionRow, Decimal, MeasureRow, OutageRow, TransitionRow,
+    WatermelonRow,
 };
 
 use super::*;
@@ -519,6 +520,75 @@ fn r33_r36_who_spent_the_budget_and_who_is_not_satisfied_all_the_same() {
     ];
     assert_eq!(over.attributions, expected);
     assert_eq!(over.watermelons, [watermelon()]);
+}
+
+fn measured(
+    service: &str,
+    indicator: &str,
+    minutes: (i64, i64),
+    counts: (i64, i64),
+    (at, epoch): (i64, i64),
+) -> MeasureRow {
+    MeasureRow {
+        service: service.to_owned(),
+        indicator: indicator.to_owned(),
+        calendar: "24x7".to_owned(),
+        time_zone: "UTC".to_owned(),
+        customer: indicator.starts_with("resolution").then(|| "acme".to_owned()),
+        bucket_start: Instant(0),
+        bucket_end: Instant(24 * HOUR),
+        latency_at_most_us: None,
+        good_us: minutes.0 * MINUTE,
+        bad_us: minutes.1 * MINUTE,
+        degraded_us: 0,
+        excluded_us: 0,
+        unknown_us: 0,
+        good_count: counts.0,
+        total_count: counts.1,
+        recorded_at: Instant(at),
+        epoch,
+    }
+}
+
+#[test]
+fn days_are_measured_when_they_are_over_and_counts_when_results_are_published() {
+    let (_, noon, over) = told();
+    let (at_noon, at_last) = ((13 * HOUR, 1), (OVER, 2));
+    assert_eq!(noon.measures, [measured("mail", "satisfaction from 4", (0, 0), (1, 2), at_noon)]);
+    let fixed = "resolution_time all within 1h (retarget, samecycle, outcome)";
+    assert_eq!(
+        over.measures,
+        [
+            measured("mail", fixed, (0, 0), (0, 1), at_last),
+            measured("mail", "state", (1_350, 90), (0, 0), at_last),
+            measured("shop", "state", (1_230, 210), (0, 0), at_last),
+            measured("web", "state", (1_320, 120), (0, 0), at_last),
+        ]
+    );
+}
+
+#[test]
+fn r33_parts_are_said_with_a_new_verdict_and_when_results_are_published() {
+    let events = first_day().into_iter().filter(|event| event.time() < 33).enumerate();
+    let (early, late): (Vec<_>, Vec<_>) = events.partition(|(_, event)| event.time() < 31);
+    let mut group = LaneGroup::new(portfolio_of(SHOP), 1);
+    let mut said = |minute: i64, publish: bool, events: &[(usize, Happening)], offset: usize| {
+        group.fold(&delivery(events, offset as i64, true), Instant(minute * MINUTE));
+        let facts = group.close(minute, Instant(minute * MINUTE), publish);
+        let rows = facts.attributions.iter().filter(|row| row.agreement == "sla");
+        let shown =
+            rows.map(|row| (row.supporting_service.clone(), row.spent_us.map(|spent| spent / MINUTE), row.revision));
+        shown.collect::<Vec<_>>()
+    };
+    let part = |service: &str, minutes, revision| (service.to_owned(), Some(minutes), revision);
+    // `mail` is down from 15:00 on, and 24 minutes later there was too much of it; that is seen at 15:30.
+    assert_eq!(said(900, true, &early, 0), []);
+    assert_eq!(said(930, false, &[], early.len()), [part("mail", 30, 0), part("web", 120, 0)]);
+    // `web` is down too from 16:00 on, and is covered by an agreement as `mail` is not; the verdict is the same.
+    let down = [(900, Happening::Probe(32, Status::Down))];
+    assert_eq!(said(970, false, &down, early.len()), []);
+    assert_eq!(said(975, true, &[], early.len() + 1), [part("mail", 60, 1), part("web", 135, 1)]);
+    assert_eq!(late.len(), 2, "the results of 15:30 and 16:00 came otherwise");
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
     portfolio_of(&text)
 }
 
+mod forgets;
 mod looks;
 mod warns;
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::portfolio::tests::portfolio_of;
+use crate::window::Window;
 
 /// Everything that single events can count for, and what they cannot, for a customer on the day 2001-01-02; throughput in
 /// office hours alone.
@@ -116,4 +117,87 @@ fn r13_an_event_counts_while_the_version_is_in_force_and_for_its_customer() {
     assert_eq!(by_time, [0, 2, 2, 0]);
     // What concerns nobody in particular concerns everybody.
     assert_eq!([None, Some("acme"), Some("other")].map(|customer| scored(34 * HOUR, customer)), [2, 2, 0]);
+}
+
+#[test]
+fn r9_maintenance_that_was_over_before_what_is_remembered_changes_nothing() {
+    let mut entry = ServiceEntry::default();
+    let approved = |start: i64, end: i64| {
+        let window = Window { start: Instant(start), end: Instant(end) };
+        Some(ApprovedWindow { window, approved_at: Instant(0), customer: None })
+    };
+    let maintain = |entry: &mut ServiceEntry, change: &str, approved| entry.maintain(change.into(), approved);
+    assert_eq!(maintain(&mut entry, "C1", approved(50, 100)), Some(Instant(50)), "everything is remembered");
+    assert_eq!(maintain(&mut entry, "C1", None), Some(Instant(50)));
+    entry.history.forget_before(Instant(100));
+    assert_eq!(maintain(&mut entry, "C1", approved(50, 100)), None);
+    assert_eq!(maintain(&mut entry, "C1", approved(50, 101)), Some(Instant(50)));
+    assert_eq!(maintain(&mut entry, "C1", approved(50, 101)), None, "nothing changed");
+    assert_eq!(maintain(&mut entry, "C1", approved(60, 120)), Some(Instant(50)));
+    assert_eq!(maintain(&mut entry, "C2", approved(40, 121)), Some(Instant(40)));
+    entry.forget_said(Instant(120));
+    assert_eq!(entry.maintenance.keys().map(|name| &**name).collect::<Vec<_>>(), ["C2"]);
+    assert_eq!(maintain(&mut entry, "C2", None), Some(Instant(40)));
+}
+
+#[test]
+fn r22_what_is_observed_again_reaches_no_further_back_than_what_is_remembered() {
+    let portfolio = crate::stage::publish::tests::portfolio("availability", 0);
+    let (plan, web) = (portfolio.service(ServiceIndex(0)), ServiceIndex(0));
+    // A result a day for 40 days, of which single ones are kept for about eight.
+    let day = |day: i64| Instant(day * 24 * HOUR);
+    let status = |number: i64| if number % 5 == 0 { Status::Down } else { Status::Up };
+    let results = || (0..40).map(|number| (day(number), status(number)));
+    let seen = |stage: &ServiceStage| {
+        let states = stage.services[0].history.segments(&plan.rule, day(0), day(40));
+        states.into_iter().map(|segment| (segment.start, segment.state)).collect::<Vec<_>>()
+    };
+    let mut stage = ServiceStage::new(&portfolio);
+    results().for_each(|(at, status)| stage.observe(plan, web, "http", at, status));
+    let all = seen(&stage);
+    stage.services[0].history.settle(&plan.rule);
+    stage.services[0].history.forget_before(day(20));
+    let before = seen(&stage);
+    assert_ne!(before, all, "else nothing was forgotten");
+    let again = |stage: &mut ServiceStage| {
+        stage.reobserving.insert(web);
+        stage.begin_recount(&portfolio);
+        results().for_each(|(at, status)| stage.reobserve(plan, web, "http", at, status));
+        stage.end_recount(&portfolio);
+        seen(stage)
+    };
+    assert_eq!(again(&mut stage), before);
+    // One that was not there when time was closed begins with that.
+    let mut stage = ServiceStage::new(&portfolio);
+    stage.closed_until = day(20);
+    assert_eq!(again(&mut stage), before);
+    assert_eq!(again(&mut ServiceStage::new(&portfolio)), all, "everything is remembered");
+}
+
+#[test]
+fn r21_what_the_definitions_lack_is_forgotten_when_all_of_it_is_closed() {
+    let portfolio = crate::stage::publish::tests::portfolio("satisfaction", 0);
+    let mut stage = ServiceStage::new(&portfolio);
+    let score = Counts { time: Instant(HOUR), score: Some(1), ..event(EventKind::Feedback) };
+    stage.count(&portfolio, ServiceIndex(0), &score);
+    let end = Instant(24 * HOUR);
+    let step = Step { epoch: 1, tick: end, watermark: end, publish: true, closed_until: Instant(i64::MIN) };
+    let (mut facts, mut derived, mut forecasts) = (Facts::default(), Vec::new(), Forecasts::default());
+    stage.close(&portfolio, &step, [ServiceIndex(0)].into_iter(), &mut forecasts, &mut facts, &mut derived);
+    assert_eq!(facts.attainment.iter().map(|row| &*row.finality).collect::<Vec<_>>(), ["final"]);
+    let none = Portfolio::default();
+    let mut stage = ServiceStage::restore(stage.snapshot(&portfolio), &none, Some(end), true);
+    let edge = |at: i64| Edge { closed_until: Instant(at), kept_from: Instant(at), named_from: Instant(at) };
+    let absent = |stage: &ServiceStage| (stage.absent.services.len(), stage.absent.objectives.len());
+    assert_eq!(absent(&stage), (1, 1));
+    stage.forget(&none, &edge(24 * HOUR - 1));
+    assert_eq!(absent(&stage), (1, 1));
+    stage.forget(&none, &edge(24 * HOUR));
+    assert_eq!(absent(&stage), (1, 0));
+    // What lies before the edge comes too late for whatever returns.
+    let mut stage = ServiceStage::restore(stage.snapshot(&none), &portfolio, Some(end), true);
+    stage.count(&portfolio, ServiceIndex(0), &score);
+    assert_eq!(stage.beyond_history(), 1);
+    stage.count(&portfolio, ServiceIndex(0), &Counts { time: end, ..score });
+    assert_eq!(stage.beyond_history(), 1);
 }

@@ -84,6 +84,22 @@ fn r28_an_outage_that_lay_elsewhere_moves_its_warning() {
 }
 
 #[test]
+fn r28_a_warning_that_was_taken_back_comes_again_with_time_alone() {
+    let portfolio = world(DAILY, 1, "{calendar: day}");
+    let mut state = ObjectiveState::new(&portfolio.objectives()[0]);
+    assert_eq!(close(&mut state, &portfolio, (680, true), &[(0, UP), (600, DOWN)]), ["warning 50 % at 672 min r0"]);
+    // It turns out that it is down since 10:20 only: 61 minutes are used up. 19 minutes later there are 80, as there were
+    // when results were last published.
+    let states = [(0, UP), (620, DOWN)];
+    state.touch(Instant(600 * MINUTE));
+    assert_eq!(close(&mut state, &portfolio, (681, false), &states), ["retraction 50 % at 672 min r1"]);
+    assert_eq!(close(&mut state, &portfolio, (700, false), &states), ["warning 50 % at 692 min r2"]);
+    assert!(state.warned_since);
+    assert_eq!(close(&mut state, &portfolio, (701, true), &states), [""; 0]);
+    assert!(!state.warned_since);
+}
+
+#[test]
 fn r4_what_was_used_up_while_too_little_was_known_is_said_when_enough_is() {
     let portfolio = world(&format!("{DAILY}, min_coverage: 90 %"), 1, "{calendar: day}");
     let mut state = ObjectiveState::new(&portfolio.objectives()[0]);

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// An agreement for two services from the day 1970-01-02 on until the 6th, in versions that are in force from these days
+/// 2001-01-01T00:00:00Z, in microseconds. Before 1990 no calendar with hours has agreed time.
+const START: i64 = 978_307_200_000_000;
+
+/// An agreement for two services from the day 2001-01-02 on until the 6th, in versions that are in force from these days
 /// on, with an objective for each combination of what a clock may be told. Half of them count from 08:00 to 17:00.
 fn in_versions(days: &[u32]) -> Portfolio {
     let mut text = "\
@@ -31,7 +34,7 @@ metadata: {{id: a, version: {}}}
 spec:
   type: ola
   services: [web, mail]
-  effective: {{from: 1970-01-0{from}, until: 1970-01-0{until}}}
+  effective: {{from: 2001-01-0{from}, until: 2001-01-0{until}}}
   objectives:
     - {{id: each, indicator: {{signal: good_ratio, kind: incident}}, target: {{at_least: 90 %}}, window: {{calendar: day}}}}
 ",
@@ -98,7 +101,7 @@ prop_compose! {
         good in proptest::option::weighted(0.2, 0..3_i64),
     ) -> TicketRecord {
         TicketRecord {
-            time: Instant(half_hour * HOUR / 2),
+            time: Instant(START + half_hour * HOUR / 2),
             sequence,
             state: (action == Action::Snapshot).then_some(state.1),
             service: service.map(Name::from),
@@ -121,7 +124,7 @@ proptest! {
         for record in records {
             log.insert(record);
         }
-        let now = Instant(now * HOUR);
+        let now = Instant(START + now * HOUR);
         let Some(history) = log.history(now) else { return Ok(()) };
         prop_assert_eq!(found(&MANY, &history, now), found(&ONE, &history, now));
     }
