@@ -688,6 +688,11 @@ impl ObjectivePlan {
         !self.supports.is_empty() && self.feed() == Feed::Events
     }
 
+    /// Whether one bad thing too many breaks its promise for good.
+    pub fn counts_errors(&self) -> bool {
+        matches!(self.objective.indicator.signal, Signal::ErrorCount { .. })
+    }
+
     /// Whether its counts are steps of levels, which last beyond the window in which they lie.
     pub fn counts_levels(&self) -> bool {
         matches!(self.objective.indicator.signal, Signal::OverdueCount(_))

@@ -26,7 +26,7 @@ use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, 
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
-use crate::verdict::{Judged, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
+use crate::verdict::{Judged, Level, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
 use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
 
 /// What is remembered of one objective.
@@ -36,7 +36,8 @@ pub struct ObjectiveState {
     tally: Tally,
     /// What was counted lately, where some of it may be bad (R27).
     recent: Option<Box<Recent>>,
-    /// How many things were bad at each instant, where that is split among those that brought it about (R33).
+    /// How many things were bad at each instant, where that is split among those that brought it about (R33), and where one
+    /// too many is a breach.
     bad: BTreeMap<Instant, i64>,
     /// What was last written, by the start of the window.
     written: Timeline<Written>,
@@ -162,7 +163,7 @@ impl ObjectiveState {
         if Allowed::of(&plan.objective).is_some() {
             self.recent.get_or_insert_default().count(&plan.calendar, contribution.at, bad, total);
         }
-        if plan.splits_counts() && bad != 0 {
+        if (plan.splits_counts() || plan.counts_errors()) && bad != 0 {
             let sum = self.bad.entry(contribution.at).or_default();
             *sum = sum.saturating_add(bad);
         }
@@ -429,8 +430,8 @@ impl ObjectiveState {
         before: &[&ObjectiveState],
     ) -> Found {
         let Judging { window, segment, touched, now, .. } = judging;
-        let levels = plan.counts_levels().then(|| self.tally.levels(Window { end: segment.end.min(now), ..segment }));
-        let (good_count, total_count) = match levels.as_ref().map(Levels::worst) {
+        let levels = self.levels(plan, segment, now);
+        let (good_count, total_count) = match levels.as_ref().filter(|_| plan.counts_levels()).map(Levels::worst) {
             Some(worst) => (worst.in_time, worst.open),
             None => self.tally.sums(window),
         };
@@ -448,13 +449,7 @@ impl ObjectiveState {
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
         let (mut warnings, mut spending, mut told) = (None, None, None);
-        if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
-            breached_at = levels.exceeds(limit);
-            let used_up = |share| levels.used_up(share, limit);
-            warnings = self
-                .may_warn_anew(plan, window, (&measured, &judged), touched)
-                .then(|| used(plan, used_up).filter(in_time_of(plan, window)).collect());
-        } else if let Some(allowed) = Allowed::of(&plan.objective) {
+        if let Some(allowed) = Allowed::of(&plan.objective) {
             let nothing = Recent::default();
             let recent = self.recent.as_deref().unwrap_or(&nothing);
             let course = CountedCourse::new(&plan.objective, allowed, recent, &plan.calendar, segment);
@@ -469,6 +464,14 @@ impl ObjectiveState {
                 told = self.outlook.look_at_counts(plan, allowed, &sight, versions);
             }
         }
+        if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
+            breached_at = breached_at.and(levels.exceeds(limit));
+            self.forget_errors(plan, window, levels.exceeds(limit));
+            if warnings.is_some() || self.may_warn_anew(plan, window, (&measured, &judged), touched) {
+                let used = used(plan, |share| levels.used_up(share, limit)).filter(in_time_of(plan, window));
+                warnings = Some(used.chain(warnings.into_iter().flatten()).collect());
+            }
+        }
         let spent = match known.below.filter(|_| judged.verdict == Verdict::Breached && plan.splits_counts()) {
             Some((family, followed)) => {
                 let evidence = Evidence { family, supports: &plan.supports, states: known.states, followed };
@@ -478,6 +481,26 @@ impl ObjectiveState {
         };
         let now = judging.written(measured, judged, breached_at, over);
         Found { now, warnings, spending, told, spent }
+    }
+
+    /// How what must not exceed a number stood in a segment, as far as is known; `None` where none is promised.
+    fn levels(&self, plan: &ObjectivePlan, segment: Window, now: Instant) -> Option<Levels> {
+        if plan.counts_levels() {
+            return Some(self.tally.levels(Window { end: segment.end.min(now), ..segment }));
+        }
+        let bad = self.bad.range(segment.start..segment.end).map(|(at, bad)| (*at, (0, i128::from(*bad))));
+        plan.counts_errors().then(|| Levels::new(segment.start, Level::default(), bad))
+    }
+
+    /// Forgets the errors of a window after the one that was too many, where no other window and nobody else looks at them.
+    fn forget_errors(&mut self, plan: &ObjectivePlan, window: Window, exceeded_at: Option<Instant>) {
+        let is_rolling = matches!(plan.window_kind(), WindowKind::Rolling { .. });
+        let Some(at) = exceeded_at.filter(|_| plan.counts_errors() && !plan.splits_counts() && !is_rolling) else {
+            return;
+        };
+        let later = self.bad.split_off(&window.end);
+        self.bad.split_off(&(at + Micros(1)));
+        self.bad.extend(later);
     }
 
     /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
@@ -490,7 +513,8 @@ impl ObjectiveState {
         from: Instant,
         now: Instant,
     ) -> Option<Vec<(Warning, Breach)>> {
-        let mut said = self.warnings.within(of_window(window.start)).peekable();
+        let said = self.warnings.within(of_window(window.start));
+        let mut said = said.filter(|((_, warning), _)| matches!(warning, Warning::Burning(..))).peekable();
         if !plan.objective.burn_rate_warnings && said.peek().is_none() {
             return None;
         }

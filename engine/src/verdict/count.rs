@@ -11,9 +11,9 @@
 //! number at most s              n - g <= s
 //! ```
 //!
-//! An open window that misses its target so far is at risk: what is still to come may mend it. The largest number of
-//! overdue tickets is mended by nothing: here `n` are the tickets that were open when most were overdue, and `g` those of
-//! them in time. It is at risk when the highest share at which it warns is used up.
+//! An open window that misses its target so far is at risk: what is still to come may mend it. A number that was exceeded
+//! is mended by nothing: of errors, and of overdue tickets, where `n` are the tickets that were open when most were overdue,
+//! and `g` those of them in time. It is at risk when the highest share at which it warns is used up.
 
 use plimsoll_schemas::Micros;
 use plimsoll_schemas::definition::{Objective, Signal, Target};
@@ -39,16 +39,16 @@ impl Standing {
 /// Judges what was counted in a segment; `over` says that all of it has passed.
 pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: bool) -> Judged {
     let standing = standing(objective, measured);
-    let is_level = matches!(objective.indicator.signal, Signal::OverdueCount(_));
+    let is_for_good = matches!(objective.target, Target::AtMostCount(_));
     let verdict = match &standing {
         None if objective.met_when_empty => Verdict::Met,
         None => Verdict::NoData,
         Some(_) if measured.total_count < objective.min_sample.into() => Verdict::InsufficientData,
-        Some(standing) if standing.kept && !over && is_level && standing.is_used_up(risk_share(objective)) => {
+        Some(standing) if standing.kept && !over && is_for_good && standing.is_used_up(risk_share(objective)) => {
             Verdict::AtRisk
         }
         Some(standing) if standing.kept => Verdict::Met,
-        Some(_) if over || is_level => Verdict::Breached,
+        Some(_) if over || is_for_good => Verdict::Breached,
         Some(_) => Verdict::AtRisk,
     };
     Judged {

@@ -1,4 +1,5 @@
-//! How many tickets are open at once, and how many of them are overdue (R10): levels that step up and down.
+//! How many tickets are open at once, and how many of them are overdue (R10): levels that step up and down. And how many
+//! errors there were since the start: they are open and never in time, and only step up.
 //!
 //! In: signed steps of two levels, the open tickets and those of them that are in time; the rest is overdue. The levels
 //! at an instant are the sums of all steps until then and at it, so several steps of one instant are one. Out: what

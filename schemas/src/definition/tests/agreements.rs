@@ -361,7 +361,7 @@ fn settings_belong_to_their_signals() {
     const BUDGETS: &str = "availability, downtime, response_time, resolution_time, fulfilment_time, good_ratio, \
                            change_success, satisfaction, latency, latency_percentile, error_count, changes_on_time and \
                            emergency_change_share";
-    const STATES_AND_CLOCKS: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, resolution_time, fulfilment_time and overdue_count";
+    const WARNED_OF: &str = "availability, downtime, longest_outage, outage_count, mtbf, mtbsi, mtrs, response_time, resolution_time, fulfilment_time, overdue_count and error_count";
     let signals = [
         ("availability", "at_least: 9 %"),
         ("downtime", "at_most: 1h"),
@@ -387,7 +387,7 @@ fn settings_belong_to_their_signals() {
     ];
     for (setting, value, found, belongs) in [
         ("min_coverage", "9 %", "\"9 %\"", STATES),
-        ("warn_at", "[]", "an empty list", STATES_AND_CLOCKS),
+        ("warn_at", "[]", "an empty list", WARNED_OF),
         ("burn_rate_warnings", "true", "true", BUDGETS),
         ("indicator.calendar", "office", "\"office\"", AGREED),
         ("indicator.priority_change", "restart", "\"restart\"", CLOCKS),
