@@ -26,9 +26,9 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Composition, CompositionRule};
 use plimsoll_schemas::ratio::Share;
 
-use super::State;
 use super::followed::{Caused, Followed};
-use super::service::Segment;
+use super::service::Bounded;
+use super::{Bounds, State};
 use crate::Name;
 
 /// The shares of the parts in each state.
@@ -51,11 +51,12 @@ impl Shares {
         }
     }
 
-    /// The state of the whole.
-    fn state(&self, rule: CompositionRule) -> State {
-        let worst = known_state(rule, self.up, self.degraded, self.down + self.unknown);
-        let best = known_state(rule, self.up + self.unknown, self.degraded, self.down);
-        if worst == best { best } else { State::Unknown }
+    /// What the state of the whole may be.
+    fn bounds(&self, rule: CompositionRule) -> Bounds {
+        Bounds {
+            worst: known_state(rule, self.up, self.degraded, self.down + self.unknown),
+            best: known_state(rule, self.up + self.unknown, self.degraded, self.down),
+        }
     }
 }
 
@@ -85,7 +86,7 @@ pub fn state_of(composition: &Composition, states: impl Iterator<Item = State>) 
     for (part, state) in composition.parts.iter().zip(states) {
         *shares.of(state) += part.share;
     }
-    shares.state(composition.rule)
+    shares.bounds(composition.rule).state()
 }
 
 /// Whether a part in this state helps to bring the composite's bad state about.
@@ -104,8 +105,8 @@ pub fn is_cause(rule: CompositionRule, whole: State, part: State) -> bool {
     }
 }
 
-/// The states of `[from, until)` that follow from those of the parts: segments without gap or overlap, neighbours of
-/// different states or causes. A part of which nothing was ever told is unknown.
+/// What the states of `[from, until)` may be that follow from those of the parts: stretches without gap or overlap. A part
+/// of which nothing was ever told is unknown.
 ///
 /// Cost is that of sorting the parts' changes, and of naming the causes of each stretch in a bad state.
 pub fn composed(
@@ -113,7 +114,7 @@ pub fn composed(
     followed: &BTreeMap<Name, Followed>,
     from: Instant,
     until: Instant,
-) -> Vec<Segment> {
+) -> Vec<Bounded> {
     let nothing: Caused = (State::Unknown, Vec::new());
     let parts: Vec<_> = composition.parts.iter().map(|part| (part, followed.get(part.service.as_str()))).collect();
     let mut current: Vec<&Caused> = Vec::with_capacity(parts.len());
@@ -130,7 +131,7 @@ pub fn composed(
     }
     changes.sort_unstable_by_key(|&(at, place, _)| (at, place));
     let mut changes = changes.into_iter().peekable();
-    let mut segments: Vec<Segment> = Vec::new();
+    let mut stretches: Vec<Bounded> = Vec::new();
     let mut start = from;
     while start < until {
         while let Some((_, place, caused)) = changes.next_if(|change| change.0 <= start) {
@@ -145,50 +146,42 @@ pub fn composed(
             current[place] = caused;
         }
         let end = changes.peek().map_or(until, |change| change.0);
-        let state = shares.state(composition.rule);
+        let bounds = shares.bounds(composition.rule);
+        let state = bounds.state();
         let culprits = troubled.iter().filter(|place| is_cause(composition.rule, state, current[**place].0));
         let mut causes: Vec<Name> = culprits.flat_map(|place| current[*place].1.iter().cloned()).collect();
         causes.sort_unstable();
         causes.dedup();
-        push(&mut segments, Segment { start, end, state, causes });
+        stretches.push(Bounded { start, end, bounds, causes });
         start = end;
     }
-    segments
+    stretches
 }
 
-/// The states where two things are needed: each as bad as the worse of both, known where that does not depend on what
-/// is unknown. Both lists cover the same time without gap.
-pub fn both(one: &[Segment], other: &[Segment]) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::new();
+/// What the states may be where two things are needed. Both lists cover the same time without gap.
+pub fn both(one: &[Bounded], other: &[Bounded]) -> Vec<Bounded> {
+    let mut stretches: Vec<Bounded> = Vec::new();
     let (mut left, mut right) = (one.iter().peekable(), other.iter().peekable());
     while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
         let (start, end) = (a.start.max(b.start), a.end.min(b.end));
-        let mut shares = Shares::default();
-        *shares.of(a.state) += 1;
-        *shares.of(b.state) += 1;
-        let state = shares.state(CompositionRule::AllOf);
-        let bad = [a, b].into_iter().filter(|half| half.state == state && state != State::Unknown);
+        let bounds = a.bounds.and(b.bounds);
+        let state = bounds.state();
+        let bad = [a, b].into_iter().filter(|half| half.bounds.state() == state && state != State::Unknown);
         let mut causes: Vec<Name> = bad.flat_map(|half| half.causes.iter().cloned()).collect();
         causes.sort_unstable();
         causes.dedup();
-        push(&mut segments, Segment { start, end, state, causes });
-        left.next_if(|segment| segment.end == end);
-        right.next_if(|segment| segment.end == end);
+        stretches.push(Bounded { start, end, bounds, causes });
+        left.next_if(|stretch| stretch.end == end);
+        right.next_if(|stretch| stretch.end == end);
     }
-    segments
-}
-
-fn push(segments: &mut Vec<Segment>, next: Segment) {
-    match segments.last_mut() {
-        Some(last) if last.state == next.state && last.causes == next.causes => last.end = next.end,
-        _ => segments.push(next),
-    }
+    stretches
 }
 
 #[cfg(test)]
 mod rules_page;
 #[cfg(test)]
 mod tests {
+    use super::super::service::{Segment, merged};
     use super::*;
     use plimsoll_schemas::definition::Part;
 
@@ -302,12 +295,12 @@ mod tests {
         changes.iter().map(told).collect()
     }
 
-    fn shown(segments: &[Segment]) -> String {
+    fn shown(stretches: Vec<Bounded>) -> String {
         let one = |segment: &Segment| {
             let causes = segment.causes.iter().map(|cause| cause.as_ref()).collect::<Vec<_>>().join("+");
             format!("{} {}-{} {causes}", segment.state.as_str(), segment.start.0, segment.end.0).trim_end().to_owned()
         };
-        segments.iter().map(one).collect::<Vec<_>>().join(", ")
+        merged(stretches).iter().map(one).collect::<Vec<_>>().join(", ")
     }
 
     #[test]
@@ -317,28 +310,39 @@ mod tests {
             ("p1", &[(20, 'u', ""), (40, 'd', "p1/ping"), (60, 'u', "")]),
         ]);
         let check = |rule, expected: &str| {
-            assert_eq!(shown(&composed(&composition(rule, &[1, 1]), &parts, Instant(0), Instant(70))), expected);
+            assert_eq!(shown(composed(&composition(rule, &[1, 1]), &parts, Instant(0), Instant(70))), expected);
         };
         let all =
             "unknown 0-20, up 20-30, down 30-40 p0/ping, down 40-50 p0/ping+p1/ping, down 50-60 p1/ping, up 60-70";
         check(CompositionRule::AllOf, all);
         check(CompositionRule::AnyOf, "unknown 0-10, up 10-40, down 40-50 p0/ping+p1/ping, up 50-70");
         let late = composed(&composition(CompositionRule::AllOf, &[1, 1]), &parts, Instant(35), Instant(45));
-        assert_eq!(shown(&late), "down 35-40 p0/ping, down 40-45 p0/ping+p1/ping", "whose trouble is older");
+        assert_eq!(shown(late), "down 35-40 p0/ping, down 40-45 p0/ping+p1/ping", "whose trouble is older");
     }
 
     #[test]
     fn r32_what_is_known_of_the_composite_itself_is_needed_as_well() {
-        let segment = |start, end, letter: &str, cause: &str| Segment {
+        let within = |start, end, bounds, cause: &str| Bounded {
             start: Instant(start),
             end: Instant(end),
-            state: states(letter)[0],
+            bounds,
             causes: if cause.is_empty() { Vec::new() } else { vec![cause.into()] },
         };
-        let parts = [segment(0, 20, "u", ""), segment(20, 40, "d", "p0/ping"), segment(40, 60, "?", "")];
-        let own = [segment(0, 10, "?", ""), segment(10, 30, "g", "slow"), segment(30, 60, "d", "T1")];
+        let stretch = |start, end, letter: &str, cause| within(start, end, Bounds::of(states(letter)[0]), cause);
+        let parts = [stretch(0, 20, "u", ""), stretch(20, 40, "d", "p0/ping"), stretch(40, 60, "?", "")];
+        let own = [stretch(0, 10, "?", ""), stretch(10, 30, "g", "slow"), stretch(30, 60, "d", "T1")];
         let expected = "unknown 0-10, degraded 10-20 slow, down 20-30 p0/ping, down 30-40 T1+p0/ping, down 40-60 T1";
-        assert_eq!(shown(&both(&parts, &own)), expected);
+        assert_eq!(shown(both(&parts, &own)), expected);
+        // What is degraded at the worst cannot take the whole down: with what is degraded anyway it is degraded, with what
+        // is down at the worst it may be that, with what is up it may be up.
+        let parts = [within(0, 40, Bounds { worst: State::Degraded, best: State::Up }, "")];
+        let own = [
+            stretch(0, 10, "g", "slow"),
+            stretch(10, 20, "?", ""),
+            stretch(20, 30, "u", ""),
+            stretch(30, 40, "d", "T1"),
+        ];
+        assert_eq!(shown(both(&parts, &own)), "degraded 0-10 slow, unknown 10-30, down 30-40 T1");
     }
 
     #[test]

@@ -24,6 +24,36 @@ pub enum State {
     Up,
 }
 
+/// What a state may be as far as it is known: nothing worse than the one and nothing better than the other, each of which
+/// is down, degraded or up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// As it is if all that is unknown is down.
+    pub worst: State,
+    /// As it is if all that is unknown is up.
+    pub best: State,
+}
+
+impl Bounds {
+    /// Those of a state of which no more is known.
+    pub fn of(state: State) -> Bounds {
+        match state {
+            State::Excluded | State::Unknown => Bounds { worst: State::Down, best: State::Up },
+            known => Bounds { worst: known, best: known },
+        }
+    }
+
+    /// The state, which is unknown where it may be one or another.
+    pub fn state(self) -> State {
+        if self.worst == self.best { self.best } else { State::Unknown }
+    }
+
+    /// Those of a whole that needs both.
+    pub fn and(self, other: Bounds) -> Bounds {
+        Bounds { worst: self.worst.min(other.worst), best: self.best.min(other.best) }
+    }
+}
+
 impl State {
     /// As tables write it.
     pub fn as_str(self) -> &'static str {

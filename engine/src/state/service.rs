@@ -12,6 +12,9 @@
 //! otherwise                        up
 //! ```
 //!
+//! That is: down, degraded or up by what is down and degraded, where it is the same whether all that are unknown are down or
+//! up. What it may be is kept until all that a composite needs is put together.
+//!
 //! A composite's state follows from those of its parts as well (`composite`).
 
 use std::collections::BTreeMap;
@@ -21,10 +24,10 @@ use plimsoll_schemas::event::Status;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::State;
 use super::check::{CheckHistory, Observed};
 use super::composite::{both, composed, state_of};
 use super::followed::{Caused, Followed};
+use super::{Bounds, State};
 use crate::Name;
 
 /// A stretch of time in one state.
@@ -37,6 +40,19 @@ pub struct Segment {
     /// The state.
     pub state: State,
     /// Checks and tickets that brought a bad state about, sorted; empty when up or unknown.
+    pub causes: Vec<Name>,
+}
+
+/// A stretch of time and what the state may be in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bounded {
+    /// Its first instant.
+    pub start: Instant,
+    /// The first instant after it.
+    pub end: Instant,
+    /// What the state may be.
+    pub bounds: Bounds,
+    /// As of a segment with that state.
     pub causes: Vec<Name>,
 }
 
@@ -250,13 +266,14 @@ impl ServiceHistory {
         if from >= until {
             return Vec::new();
         }
-        match &rule.composition {
-            None => self.own_segments(rule, from, until),
+        let stretches = match &rule.composition {
+            None => self.own_states(rule, from, until),
             Some(parts) if self.checks.is_empty() && self.claims.is_empty() => {
                 composed(parts, &self.followed, from, until)
             }
-            Some(parts) => both(&composed(parts, &self.followed, from, until), &self.own_segments(rule, from, until)),
-        }
+            Some(parts) => both(&composed(parts, &self.followed, from, until), &self.own_states(rule, from, until)),
+        };
+        merged(stretches)
     }
 
     /// The same, where `known` were the states up to some instant, and those before `unchanged_until` still are: only what
@@ -288,27 +305,33 @@ impl ServiceHistory {
         known
     }
 
-    /// The states that follow from the service's own checks and claims.
-    fn own_segments(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Segment> {
+    /// What the states may be that follow from the service's own checks and claims.
+    fn own_states(&self, rule: &StateRule, from: Instant, until: Instant) -> Vec<Bounded> {
         let mut sweep = Sweep::new(self, rule, from, until);
-        let mut segments = Vec::new();
+        let mut stretches = Vec::new();
         let mut start = from;
         while start < until {
             sweep.advance(start);
             let end = sweep.next_change().min(until);
-            let (state, causes) = sweep.combine(rule);
-            match segments.last_mut() {
-                Some(Segment { end: previous_end, state: previous, causes: same, .. })
-                    if *previous == state && *same == causes =>
-                {
-                    *previous_end = end;
-                }
-                _ => segments.push(Segment { start, end, state, causes }),
-            }
+            let (bounds, causes) = sweep.combine(rule);
+            stretches.push(Bounded { start, end, bounds, causes });
             start = end;
         }
-        segments
+        stretches
     }
+}
+
+/// Stretches as segments.
+pub fn merged(stretches: Vec<Bounded>) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::with_capacity(stretches.len());
+    for Bounded { start, end, bounds, causes } in stretches {
+        let state = bounds.state();
+        match segments.last_mut() {
+            Some(last) if last.state == state && last.causes == causes => last.end = end,
+            _ => segments.push(Segment { start, end, state, causes }),
+        }
+    }
+    segments
 }
 
 /// One source of state as it changes over the swept time: ascending instants and what holds from each on.
@@ -373,8 +396,8 @@ impl<'a> Sweep<'a> {
         upcoming.map(|change| change.0).min().unwrap_or(Instant(i64::MAX))
     }
 
-    /// The state that follows from what holds now (see the head of this module).
-    fn combine(&self, rule: &StateRule) -> (State, Vec<Name>) {
+    /// What the state may be by what holds now (see the head of this module), and what brings a bad one about.
+    fn combine(&self, rule: &StateRule) -> (Bounds, Vec<Name>) {
         let claiming = || self.claims.iter().filter(|track| track.current.is_some());
         let having = |status| self.checks.iter().filter(move |track| track.current == Some(status));
         let causes_of = |statuses: &[Status]| {
@@ -384,14 +407,14 @@ impl<'a> Sweep<'a> {
             causes
         };
         if claiming().next().is_some() {
-            return (State::Down, causes_of(&[Status::Down]));
+            return (Bounds::of(State::Down), causes_of(&[Status::Down]));
         }
         if rule.evidence == Evidence::Incidents {
-            return (State::Up, Vec::new());
+            return (Bounds::of(State::Up), Vec::new());
         }
         let seen = self.checks.iter().filter(|track| track.current.is_some()).count();
         if seen == 0 {
-            return (before_anything_is_seen(rule), Vec::new());
+            return (Bounds::of(before_anything_is_seen(rule)), Vec::new());
         }
         let needed = match rule.down_when {
             DownWhen::AnyDown => 1,
@@ -400,17 +423,18 @@ impl<'a> Sweep<'a> {
         };
         let (down, unknown, degraded) =
             (having(Status::Down).count(), having(Status::Unknown).count(), having(Status::Degraded).count());
-        if down >= needed {
-            (State::Down, causes_of(&[Status::Down]))
-        } else if down + unknown >= needed {
-            (State::Unknown, Vec::new())
-        } else if down + degraded >= needed {
-            (State::Degraded, causes_of(&[Status::Down, Status::Degraded]))
-        } else if down + degraded + unknown >= needed {
-            (State::Unknown, Vec::new())
-        } else {
-            (State::Up, Vec::new())
-        }
+        let known = |down, degraded| match (down >= needed, down + degraded >= needed) {
+            (true, _) => State::Down,
+            (false, true) => State::Degraded,
+            (false, false) => State::Up,
+        };
+        let bounds = Bounds { worst: known(down + unknown, degraded), best: known(down, degraded) };
+        let causes = match bounds.state() {
+            State::Down => causes_of(&[Status::Down]),
+            State::Degraded => causes_of(&[Status::Down, Status::Degraded]),
+            _ => Vec::new(),
+        };
+        (bounds, causes)
     }
 }
 
@@ -564,6 +588,31 @@ mod tests {
         let observations = [("a", 0, Status::Down), ("b", 0, Status::Degraded), ("c", 0, Status::Up)];
         let expected = "degraded 0-10 a+b, unknown 10-100";
         check(rule(Evidence::Checks, DownWhen::AtLeast(2)), &observations, &[], expected);
+    }
+
+    #[test]
+    fn r32_a_composite_keeps_what_its_own_checks_and_its_parts_can_be_at_the_worst() {
+        // The parts: `any_of` a degraded and an unknown one is between degraded and up. The own checks, of which all must be
+        // down: one degraded and one unknown are between degraded and up as well, and two degraded are degraded.
+        let part = |name: &str| Part { service: name.to_owned(), share: 1 };
+        let composition = Composition { parts: vec![part("p"), part("q")], rule: CompositionRule::AnyOf };
+        let rule = StateRule { composition: Some(composition), ..rule(Evidence::Checks, DownWhen::AllDown) };
+        let mut history = ServiceHistory::default();
+        history.follow([("p".into(), State::Degraded), ("q".into(), State::Unknown)].into_iter());
+        for (name, time, status) in [
+            ("a", 0, Status::Degraded),
+            ("a", 10, Status::Degraded),
+            ("a", 20, Status::Degraded),
+            ("b", 0, Status::Unknown),
+            ("b", 10, Status::Degraded),
+        ] {
+            let place = history.check(name);
+            history.observe(place, Instant(time), status, &rule);
+        }
+        history.settle(&rule);
+        let states = history.segments(&rule, Instant(0), Instant(30));
+        let shown: Vec<_> = states.iter().map(|segment| (segment.state, segment.start.0, segment.end.0)).collect();
+        assert_eq!(shown, [(State::Unknown, 0, 10), (State::Degraded, 10, 20), (State::Unknown, 20, 30)]);
     }
 
     #[test]

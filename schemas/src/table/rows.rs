@@ -210,7 +210,7 @@ pub(super) const CLOCKS: &[Column] = &[
         REQUIRED,
         "agreed time used, without pauses, in microseconds (R14); for a clock that has not stopped, until this row was written",
     ),
-    ("paused_us", Integer, REQUIRED, "agreed time spent in pauses, in microseconds"),
+    ("paused_us", Integer, REQUIRED, "agreed time spent in pauses, in microseconds, up to the same instant"),
     ("target_us", Integer, REQUIRED, "agreed time allowed, in microseconds"),
     ("verdict", Text, REQUIRED, "running, met, breached, cancelled (R17) or moved (R13, R37)"),
     ("attributed_at", Time, OPTIONAL, "instant whose window the result belongs to (R18), UTC; null while undecided"),

@@ -123,17 +123,27 @@ impl Composite {
         self.parts.iter().map(|(part, _)| *part).filter(|part| is_cause(states[*part])).collect()
     }
 
-    /// Its state: what it would be whatever the unknown parts are, if that is the same for all they may be.
-    fn state(&self, states: &[State]) -> State {
-        let Some(unknown) = states.iter().position(|state| *state == State::Unknown) else { return self.known(states) };
-        let mut may_be = [State::Down, State::Degraded, State::Up].map(|state| {
-            let mut tried = states.to_vec();
-            tried[unknown] = state;
-            self.state(&tried)
-        });
-        may_be.sort_unstable();
-        if may_be[0] == may_be[2] { may_be[0] } else { State::Unknown }
+    /// Its state, as far as that follows from the parts.
+    fn state(&self, parts: &[State]) -> State {
+        whatever(parts, &|parts| self.known(parts))
     }
+
+    /// Its state, where its own checks are needed as well: the worse of both.
+    fn whole(&self, parts: &[State], own: State) -> State {
+        let with_own = [parts, &[own]].concat();
+        whatever(&with_own, &|states| states.split_last().map_or(own, |(own, parts)| self.known(parts).min(*own)))
+    }
+}
+
+/// What follows from these states whatever the unknown ones are, if that is the same for all they may be.
+fn whatever(states: &[State], known: &dyn Fn(&[State]) -> State) -> State {
+    let Some(unknown) = states.iter().position(|state| *state == State::Unknown) else { return known(states) };
+    let may_be = [State::Down, State::Degraded, State::Up].map(|state| {
+        let mut tried = states.to_vec();
+        tried[unknown] = state;
+        whatever(&tried, known)
+    });
+    if may_be.iter().all(|state| *state == may_be[0]) { may_be[0] } else { State::Unknown }
 }
 
 /// The definitions of all services, each with what `more` says of it.
@@ -209,8 +219,7 @@ pub(super) fn states(events: &[Happening], composites: &[Composite], tick: i64) 
             Some(composite) => {
                 let parts: Vec<State> = composite.parts.iter().map(|(part, _)| states[*part]).collect();
                 let own = observed(events, place, tick, State::Up);
-                let needed = Composite { parts: vec![(0, 1), (0, 1)], rule: Rule::All };
-                needed.state(&[composite.state(&parts), own])
+                composite.whole(&parts, own)
             }
         };
         states.push(state);

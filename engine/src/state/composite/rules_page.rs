@@ -3,6 +3,7 @@
 
 use plimsoll_schemas::Micros;
 
+use super::super::service::merged;
 use super::*;
 use crate::portfolio::tests::definitions_of;
 
@@ -47,7 +48,7 @@ fn r32_the_worked_example_of_the_page() {
     followed.insert("db-2".into(), told(&second));
     for name in ["database", "shop", "fleet"] {
         let composition = definitions.services[name].state.composition.as_ref().expect("a composite");
-        let segments = composed(composition, &followed, at(0, 0), at(24, 0));
+        let segments = merged(composed(composition, &followed, at(0, 0), at(24, 0)));
         let minutes = |state| {
             let time =
                 segments.iter().filter(|segment| segment.state == state).map(|segment| segment.end - segment.start);
