@@ -12,6 +12,7 @@ mod kafka_tls;
 mod known;
 mod real_data;
 mod recovery;
+mod reference;
 mod rules;
 mod scenarios;
 mod stored;

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Type::{Integer, Text, Time};
 use super::rows::{
-    AGREEMENT, AGREEMENT_TYPE, AGREEMENT_VERSION, CUSTOMER, EPOCH, OBJECTIVE, OFFERING, RECORDED_AT, RETRACTED,
-    REVISION, SERVICE, SIGNAL,
+    AGREEMENT, AGREEMENT_TYPE, AGREEMENT_VERSION, CUSTOMER, EPOCH, OFFERING, RECORDED_AT, RETRACTED, REVISION, SERVICE,
 };
 use super::{Column, REQUIRED, Table, TableRow};
 use crate::time::Instant;
@@ -17,8 +16,8 @@ pub(super) const WATERMELONS: &[Column] = &[
     CUSTOMER,
     OFFERING,
     SERVICE,
-    OBJECTIVE,
-    SIGNAL,
+    ("objective", Text, REQUIRED, "id of the objective over scores"),
+    ("signal", Text, REQUIRED, "satisfaction or net_promoter_score (R10)"),
     ("window_kind", Text, REQUIRED, "day, week, month, quarter, year or rolling (R13)"),
     ("window_start", Time, REQUIRED, "first instant of the window of the scores, UTC"),
     ("window_end", Time, REQUIRED, "first instant after it, UTC"),
