@@ -87,7 +87,8 @@ fn r24_what_lies_before_1970_is_read_and_restated_like_all_else() {
         portfolio_of(&text.replace("services: [web]\n", "services: [web]\n  time_zone: Asia/Tokyo\n"))
     };
     let mut group = LaneGroup::new(stale("1h"), 1);
-    // In half hours since 1970: up from -40 on, down from -16 to -8, though nothing is said at -12, and nothing from -7 to -1.
+    // In half hours since 1970: up from -40 on, down from -16 to -8, though nothing is said at -12, and nothing from -7
+    // to -1.
     let ticks = (-40..-6).filter(|tick| *tick != -12).chain(-1..34);
     let status = |tick: i64| if (-16..-8).contains(&tick) { Status::Down } else { Status::Up };
     let events: Vec<_> = ticks.map(|tick| Happening::Probe(tick, status(tick))).enumerate().collect();
