@@ -1,5 +1,7 @@
 //! Second, naive computations of what is counted, from the raw events alone.
 
+use std::collections::BTreeMap;
+
 use plimsoll_schemas::table::AttainmentRow;
 
 use super::*;
@@ -90,5 +92,74 @@ fn r20_one_id_counts_once_whatever_its_copies_say_and_however_many_lanes_there_a
         let folded = LaneGroup::new(portfolio(), lanes).fold(&delivery(&events, 0, true), NOW);
         let first_of_each: Vec<u32> = (0..40).map(|id| 3 * id).collect();
         assert_eq!((folded.accepted, folded.duplicates), (Some(first_of_each), 80), "{lanes} lanes");
+    }
+}
+
+/// What is said in the end of errors on a day: the verdict, when one was too many, and when each share was used up.
+type Said = (String, Option<i64>, Vec<(i64, i64)>);
+
+/// One after the other, in order of time: `delivery` has `3 + t % 2` things at each half hour `t`, of which `t % 4` are good.
+fn errors_by_hand(times: &[i64], day: i64, limit: i64) -> Said {
+    let mut times: Vec<i64> = times.iter().copied().filter(|time| time / 48 == day).collect();
+    times.sort_unstable();
+    let (mut sum, mut exceeded, mut used) = (0, None, Vec::new());
+    for time in &times {
+        sum += 3 + time % 2 - time % 4;
+        exceeded = exceeded.or((sum > limit).then_some(*time));
+        for percent in [50, 75, 90] {
+            if sum * 100 >= limit * percent && used.iter().all(|(_, known)| *known != percent) {
+                used.push((*time, percent));
+            }
+        }
+    }
+    let verdict = if times.is_empty() {
+        "no_data"
+    } else if sum > limit {
+        "breached"
+    } else {
+        "met"
+    };
+    (verdict.to_owned(), exceeded, used)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn r12_the_error_too_many_is_found_whatever_the_order_and_the_steps(
+        times in prop::collection::vec(0..96_i64, 1..40),
+        cut in 1..12_usize,
+        publish in any::<bool>(),
+    ) {
+        let events: Vec<_> = times.iter().map(|&time| Happening::Probe(time, Status::Up)).enumerate().collect();
+        let mut group = LaneGroup::new(portfolio(), 1);
+        let (mut verdicts, mut warnings, mut offset) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for part in events.chunks(cut) {
+            let from = offset;
+            offset += part.len() as i64;
+            group.fold(&delivery(part, from, offset as usize == events.len()), NOW);
+            let facts = group.close(offset, NOW, publish || offset as usize == events.len());
+            for row in facts.attainment.iter().filter(|row| (&*row.objective, &*row.service) == ("errors", "web")) {
+                let at = row.breached_at.map(|at| at.0 * 2 / HOUR);
+                verdicts.insert(row.window_start, (row.verdict.to_string(), at));
+            }
+            let warned = facts.breaches.iter().filter(|row| (row.objective.as_str(), row.service.as_str()) == ("errors", "web"));
+            for row in warned {
+                let share = row.threshold_ratio.map(|share| share.0.0 / 10_000_000);
+                let at = row.retracts.is_none().then_some(row.at.0 * 2 / HOUR);
+                warnings.insert((row.window_start, share), at);
+            }
+        }
+        for day in 0..2 {
+            let start = Instant(day * 24 * HOUR);
+            let (verdict, exceeded, used) = errors_by_hand(&times, day, 9);
+            prop_assert_eq!(&verdicts[&start], &(verdict, exceeded), "day {}", day);
+            let said = |share| warnings.get(&(Some(start), share)).copied().flatten();
+            prop_assert_eq!(said(None), exceeded, "the breach of day {}", day);
+            for percent in [50, 75, 90] {
+                let expected = used.iter().find(|(_, known)| *known == percent).map(|(at, _)| *at);
+                prop_assert_eq!(said(Some(percent)), expected, "{} % of day {}", percent, day);
+            }
+        }
     }
 }
