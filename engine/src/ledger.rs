@@ -190,4 +190,32 @@ mod tests {
         assert_eq!(ledger.within(2..).collect::<Vec<_>>(), [(&3, &"c")]);
         assert_eq!(ledger.iter().collect::<Vec<_>>(), [(&1, &"A"), (&3, &"c")]);
     }
+
+    #[test]
+    fn r22_a_range_is_restated_alone_whatever_its_bounds() {
+        let rows = || (1..=4).map(|key| (key, "a")).collect::<Vec<_>>();
+        let gone = |range: (Bound<i32>, Bound<i32>)| {
+            let mut ledger = Ledger::default();
+            ledger.restate(&0, rows());
+            let keys: Vec<i32> = written(ledger.restate_within(range, Vec::new())).iter().map(|row| row.0).collect();
+            keys
+        };
+        use Bound::{Excluded, Included, Unbounded};
+        assert_eq!(gone((Included(2), Included(3))), [2, 3]);
+        assert_eq!(gone((Excluded(2), Excluded(4))), [3]);
+        assert_eq!(gone((Unbounded, Excluded(2))), [1]);
+        assert_eq!(gone((Included(4), Unbounded)), [4]);
+        assert_eq!(gone((Excluded(3), Included(2))), [0; 0]);
+    }
+
+    #[test]
+    fn r21_what_is_forgotten_holds_no_more_and_is_written_anew() {
+        let mut ledger = Ledger::default();
+        ledger.restate(&0, vec![(1, "a"), (2, "b"), (3, "c")]);
+        ledger.forget_before(&2);
+        assert_eq!(ledger.iter().collect::<Vec<_>>(), [(&2, &"b"), (&3, &"c")]);
+        ledger.retain(|key, row| *key != 3 || *row != "c");
+        assert_eq!(ledger.iter().collect::<Vec<_>>(), [(&2, &"b")]);
+        assert_eq!(ledger.put(3, Some("c")), Some(Entry { row: "c", revision: 0, retracted: false }));
+    }
 }

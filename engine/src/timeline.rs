@@ -68,5 +68,7 @@ mod tests {
         let all: Vec<_> = timeline.iter().map(|(at, value)| (at.0, *value)).collect();
         assert_eq!(all, [(1, 'c'), (5, 'd'), (7, 'e'), (9, 'b')]);
         assert_eq!((timeline.get(Instant(7)), timeline.get(Instant(8))), (Some(&'e'), None));
+        timeline.retain(|value| *value > 'c');
+        assert_eq!(timeline.iter().map(|(at, value)| (at.0, *value)).collect::<Vec<_>>(), [(5, 'd'), (7, 'e')]);
     }
 }

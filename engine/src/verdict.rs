@@ -248,4 +248,6 @@ fn share_of(part: i128, whole: i128) -> Option<Share> {
 #[cfg(test)]
 mod products;
 #[cfg(test)]
+mod shares;
+#[cfg(test)]
 pub(crate) mod tests;

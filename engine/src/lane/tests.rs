@@ -264,6 +264,7 @@ mod attributions;
 mod audited;
 mod composites;
 mod counts;
+mod evidence;
 mod gated;
 mod laws;
 mod levels;

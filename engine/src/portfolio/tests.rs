@@ -174,3 +174,141 @@ fn a_target_is_a_share_a_time_or_a_count() {
     assert_eq!(columns("down"), (None, Some(4 * 3_600_000_000), None));
     assert_eq!(columns("outages"), (None, None, Some(3)));
 }
+
+/// A shop of a database, with an agreement that rests on another, and one that stands alone.
+const AMONG: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: database}, spec: {state: {from: incidents}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: shop}, spec: {composed_of: {all_of: [database]}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: mail}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: sla, version: 1}
+spec:
+  type: ola
+  services: [shop]
+  effective: {from: 2026-01-01}
+  rests_on: [ola]
+  charge: {amount: 100.00, currency: EUR, for: all_services}
+  credits: {at_most: {window: 50 %, year: 10 %, first_month: 4}}
+  exclusions: {times: [{from: 2026-01-02T06:00:00, until: 2026-01-02T09:00:00, reason: flood, services: [shop]}]}
+  objectives:
+    - {id: up, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: quarter}, credits: [{below: 99 %, credit: 5 %}]}
+    - {id: fixed, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: steps, indicator: {signal: good_ratio, kind: incident}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: errors, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 9}, window: {calendar: month}}
+    - {id: complaints, indicator: {signal: error_count, kind: feedback}, target: {at_most: 9}, window: {calendar: month}}
+    - {id: fast, indicator: {signal: latency, within: 1s}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: late, indicator: {signal: overdue_count, within: 4h}, target: {at_most: 5}, window: {calendar: month}}
+    - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h}, target: {at_least: 5}, window: {calendar: month}}
+    - {id: changed, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: month}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: sla, version: 2}
+spec:
+  type: ola
+  services: [shop]
+  effective: {from: 2026-03-01, retroactive: true}
+  objectives: [{id: up, indicator: {signal: availability}, target: {at_least: 98 %}, window: {calendar: quarter}}]
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: ola, version: 1}
+spec:
+  type: ola
+  services: [database, mail]
+  effective: {from: 2026-01-01}
+  objectives: [{id: up, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: month}}]
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: ola, version: 2}
+spec:
+  type: ola
+  services: [database]
+  effective: {from: 2026-03-01}
+  objectives: [{id: up, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: month}}]
+";
+
+fn objective<'a>(portfolio: &'a Portfolio, agreement: &str, version: u32, objective: &str) -> &'a ObjectivePlan {
+    let is_it = |plan: &&ObjectivePlan| {
+        *plan.key.agreement == *agreement && plan.key.version == version && *plan.key.objective == *objective
+    };
+    portfolio.objectives().iter().find(is_it).expect("an objective")
+}
+
+#[test]
+fn r33_what_events_tell_of_is_split_where_an_agreement_rests_on_another() {
+    let portfolio = portfolio_of(AMONG);
+    let plan = |name: &str| objective(&portfolio, "sla", 1, name);
+    let all = ["up", "fixed", "good", "steps", "errors", "complaints", "fast", "late", "flow", "changed"];
+    let split: Vec<&str> = all.into_iter().filter(|name| plan(name).is_split()).collect();
+    assert_eq!(split, ["up", "fixed", "good", "errors", "fast"]);
+    let with_supports: Vec<&str> = all.into_iter().filter(|name| plan(name).supports.len() == 2).collect();
+    assert_eq!(with_supports, split, "both versions of `ola`");
+    let counted: Vec<&str> = all.into_iter().filter(|name| plan(name).splits_counts()).collect();
+    assert_eq!(counted, ["good", "errors", "fast"], "by what single events count");
+    let alone = objective(&portfolio, "sla", 2, "up");
+    assert!(alone.is_split() && alone.supports.is_empty() && !alone.splits_counts());
+    // Only a service that such an agreement covers needs to know what is below it.
+    let service = |id| portfolio.service(portfolio.service_place(id).expect("a service"));
+    let members = ["shop", "database", "mail"].map(|id| service(id).family.members.len());
+    assert_eq!(members, [2, 0, 0]);
+}
+
+#[test]
+fn r24_versions_are_restated_by_one_that_touches_the_past_and_by_no_other() {
+    let portfolio = portfolio_of(AMONG);
+    let restated = |agreement, version| objective(&portfolio, agreement, version, "up").agreement.restated;
+    assert!(restated("sla", 1), "the second version is retroactive");
+    assert!(restated("sla", 2), "it is itself");
+    assert!(!restated("ola", 1) && !restated("ola", 2));
+}
+
+#[test]
+fn r9_r13_a_portfolio_knows_its_windows_its_scores_and_what_is_excluded() {
+    let portfolio = portfolio_of(AMONG);
+    let mut kinds: Vec<String> =
+        portfolio.window_kinds().iter().map(|(kind, zone)| format!("{kind:?} {zone}")).collect();
+    kinds.sort();
+    let expected = [WindowKind::Day, WindowKind::Month, WindowKind::QUARTER, WindowKind::Year { first_month: 4 }];
+    assert_eq!(kinds, expected.map(|kind| format!("{kind:?} UTC")));
+    let mut part = portfolio_of("{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}");
+    part.close_as(&portfolio);
+    assert_eq!(part.window_kinds(), portfolio.window_kinds());
+    assert!(Portfolio::new(&definitions()).has_any_scores() && !portfolio.has_any_scores());
+    let excluded = &objective(&portfolio, "sla", 1, "up").excluded_times;
+    let flood = Window { start: instant("2026-01-02T06:00:00Z"), end: instant("2026-01-02T09:00:00Z") };
+    assert_eq!((excluded, objective(&portfolio, "sla", 2, "up").excluded_times.len()), (&vec![flood], 0));
+}
+
+#[test]
+fn r24_digests_differ_when_anything_that_matters_is_defined_otherwise() {
+    let portfolio = portfolio_of(AMONG);
+    let of_service =
+        |portfolio: &Portfolio, id| portfolio.service(portfolio.service_place(id).expect("a service")).digest;
+    let of_objective = |portfolio: &Portfolio, name| objective(portfolio, "sla", 1, name).digest;
+    let services = |portfolio: &Portfolio| ["database", "shop", "mail"].map(|id| of_service(portfolio, id));
+    let objectives = |portfolio: &Portfolio| ["up", "late", "changed"].map(|name| of_objective(portfolio, name));
+    assert_eq!(services(&portfolio), services(&portfolio_of(AMONG)));
+    assert_eq!(objectives(&portfolio), objectives(&portfolio_of(AMONG)));
+    let differing = |from: &str, to: &str| {
+        assert!(AMONG.contains(from), "{from}");
+        let other = portfolio_of(&AMONG.replacen(from, to, 1));
+        let differs = |one: [u64; 3], other: [u64; 3]| [0, 1, 2].map(|place| one[place] != other[place]);
+        (differs(services(&portfolio), services(&other)), differs(objectives(&portfolio), objectives(&other)))
+    };
+    // The rule of a part is one of the whole's, and a state is what `up` is about; tickets and changes are not.
+    let (by_services, _) = differing("{from: incidents}", "{from: checks}");
+    assert_eq!(by_services, [true, true, false]);
+    let (by_services, by_objectives) =
+        differing("within: 4h}, target: {at_most: 5}", "within: 5h}, target: {at_most: 5}");
+    assert_eq!((by_services, by_objectives), ([false; 3], [false, true, false]));
+    // What a supporting agreement covers matters to what is split among such.
+    let (by_services, by_objectives) = differing("services: [database, mail]", "services: [database]");
+    assert_eq!((by_services, by_objectives), ([false; 3], [true, false, false]));
+}
