@@ -219,10 +219,7 @@ impl Recent {
     /// was found until then stands. Before it has enough minutes behind it, nobody can tell any more.
     pub fn unsure_from(&self, calendar: &Calendar, touched: Option<Instant>) -> Instant {
         let touched = touched.map_or(self.looked_until, |touched| touched.min(self.looked_until));
-        let known_from = match self.minutes_from.0 {
-            i64::MIN => None,
-            _ => calendar.due(self.minutes_from, MINUTES_UNTIL),
-        };
+        let known_from = calendar.due(self.minutes_from, MINUTES_UNTIL);
         known_from.map_or(touched, |known| touched.max(known)).max(Instant(i64::MIN + QUARTER.0))
     }
 }

@@ -360,3 +360,86 @@ fn r27_minutes_become_quarters_when_there_are_many_and_rates_stay() {
     let (bad, total) = course(&promise, &recent, &always, MONTH).within(SPANS[6], now);
     assert_eq!((bad, total), (433, 4_321));
 }
+
+#[test]
+fn r27_so_much_is_kept_and_no_more() {
+    let always = Calendar::always();
+    let counted = |step: i64, number: usize| {
+        let mut recent = Recent::default();
+        (0..number as i64).for_each(|place| recent.count(&always, Instant(place * step), 1, 1));
+        recent.looked(Instant(number as i64 * step));
+        recent
+    };
+    let lengths = |recent: &Recent| (recent.minutes.len(), recent.quarters.len(), recent.days.len());
+    assert_eq!(lengths(&counted(MINUTE, MINUTES_MAX)), (MINUTES_MAX, 0, 1));
+    // One more, and minutes are kept from the quarter of an hour on in which the oldest of the newest lies.
+    for more in [1, 2] {
+        let found = counted(MINUTE, MINUTES_MAX + more);
+        let first = (MINUTES_MAX + more - MINUTES_KEPT) / 15 * 15;
+        assert_eq!((found.minutes.len(), found.quarters.len()), (MINUTES_MAX + more - first, first / 15));
+        assert_eq!(found.minutes_from, Instant(first as i64 * MINUTE));
+    }
+    // All quarters but the newest become quarters at once, of which the oldest are forgotten.
+    let found = counted(15 * MINUTE, MINUTES_KEPT + QUARTERS_KEPT + 9);
+    assert_eq!((found.minutes.len(), found.quarters.len()), (MINUTES_KEPT, QUARTERS_KEPT));
+    assert_eq!(counted(DAY, DAYS_KEPT + 9).days.len(), DAYS_KEPT);
+}
+
+#[test]
+fn r27_what_no_span_reaches_is_forgotten_and_what_comes_late_finds_its_place() {
+    let always = Calendar::always();
+    let at = |minute: i64| Instant(minute * MINUTE);
+    let mut counts = recent(&always, &[(20 * MINUTE, 1, 1)]);
+    // Its quarter of an hour ends at 0:30, and three days later no span reaches it.
+    counts.forget_before(&always, at(30 + 3 * 1_440) - Micros(1));
+    assert_eq!(counts.minutes.len(), 1);
+    counts.forget_before(&always, at(30 + 3 * 1_440));
+    assert_eq!(counts.minutes.len(), 0);
+    // Looked for until a minute, or not at all.
+    counts.looked(at(90) + Micros(7));
+    assert_eq!(counts.unsure_from(&always, None), at(90));
+    assert_eq!(counts.unsure_from(&always, Some(at(40))), at(40));
+    counts.look_anew();
+    assert!(counts.unsure_from(&always, None) < Instant(i64::MIN + DAY));
+    let before = counts.edition();
+    counts.count(&always, at(91), 0, 1);
+    assert_ne!(counts.edition(), before);
+    // When minutes are kept from some quarter of an hour on, what comes late into it is kept by its minute: a span of six
+    // hours that ends six hours and five minutes after the quarter's start holds its tenth minute and not its first.
+    let mut many = Recent::default();
+    (0..=MINUTES_MAX as i64).for_each(|minute| many.count(&always, at(minute), 0, 1));
+    many.looked(at(MINUTES_MAX as i64));
+    let first = many.minutes_from;
+    many.count(&always, first + Micros(10 * MINUTE), 7, 0);
+    many.count(&always, first, 50, 0);
+    let (promise, end) = (at_least("90 %"), first + Micros(6 * HOUR + 5 * MINUTE));
+    assert_eq!(course(&promise, &many, &always, MONTH).within(SPANS[4], end).0, 7);
+    // What is older is kept by its quarter.
+    many.count(&always, first - Micros(MINUTE), 1, 1);
+    assert_eq!(many.minutes.keys().next(), Some(&first));
+}
+
+#[test]
+fn r27_a_segment_burns_within_itself_and_spends_nothing_of_nothing() {
+    let always = Calendar::always();
+    let segment = Window { start: Instant(DAY), end: Instant(31 * DAY) };
+    let counts = recent(&always, &[(31 * DAY - MINUTE, 9, 9)]);
+    let promise = at_least("99 %");
+    let course = course(&promise, &counts, &always, segment);
+    assert_eq!(course.agreed(), Micros(30 * DAY));
+    let edges = [DAY - 1, DAY, 31 * DAY - 1, 31 * DAY];
+    assert_eq!(edges.map(|at| course.covers(Instant(at))), [false, true, true, false]);
+    // It burns with the minute that ends as the segment does, and that is the next one's.
+    let pair = &BurnPair::of(Micros(30 * DAY))[0];
+    assert_eq!(course.burning(pair, segment.start, segment.end + Micros(HOUR)), []);
+    assert_eq!(course.spending(Instant(2 * DAY), 0, 0).spent_at, None);
+    assert_eq!(course.spending(Instant(2 * DAY), 1, 1).spent_at, Some(Instant(2 * DAY)));
+}
+
+#[test]
+fn r27_a_number_burns_from_its_share_in_the_span_on() {
+    // 2 % of 150 are three in an hour.
+    let start = 10 * DAY;
+    assert_eq!(burning(&at_most(150), 0, &[(start, 2, 2)]), []);
+    assert_eq!(burning(&at_most(150), 0, &[(start, 3, 3)]).len(), 1);
+}
