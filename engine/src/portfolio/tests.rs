@@ -311,4 +311,9 @@ fn r24_digests_differ_when_anything_that_matters_is_defined_otherwise() {
     // What a supporting agreement covers matters to what is split among such.
     let (by_services, by_objectives) = differing("services: [database, mail]", "services: [database]");
     assert_eq!((by_services, by_objectives), ([false; 3], [true, false, false]));
+    // What is promised is the same under another name.
+    let renamed = portfolio_of(&AMONG.replace("id: changed", "id: altered"));
+    let promise = |portfolio: &Portfolio, name| objective(portfolio, "sla", 1, name).promise;
+    assert_eq!(promise(&renamed, "altered"), promise(&portfolio, "changed"));
+    assert_ne!(promise(&portfolio, "changed"), promise(&portfolio, "late"));
 }

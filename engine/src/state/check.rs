@@ -148,7 +148,7 @@ impl CheckHistory {
             if run.first > edge {
                 break;
             }
-            let last = if run.last <= edge { run.last } else { edge };
+            let last = run.last.min(edge);
             match self.frozen.last_mut() {
                 Some(previous) if previous.status == run.status && previous.last == run.first => previous.last = last,
                 _ => self.frozen.push(Run { last, ..run }),

@@ -285,7 +285,7 @@ impl ServiceHistory {
         unchanged_until: Instant,
         (from, until): (Instant, Instant),
     ) -> Vec<Segment> {
-        if known.first().is_none_or(|first| first.start > from) {
+        if unchanged_until <= from || known.first().is_none_or(|first| first.start > from) {
             return self.segments(rule, from, until);
         }
         // Mostly there is nothing to be cut off, and neither end is far.

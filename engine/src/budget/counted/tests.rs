@@ -202,15 +202,20 @@ fn r27_things_before_the_segment_count_in_a_span_as_good() {
 
 /// Monday to Friday 8:00 to 17:00 in UTC, or always.
 fn calendar(office: bool) -> Calendar {
-    let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).expect("an hour");
-    let weekdays = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
-    let span = definition::DaySpan { from: time(8), until: time(17) };
+    weekdays(office, 0)
+}
+
+/// As `calendar`, but from so many minutes after eight on.
+fn weekdays(office: bool, minute: u32) -> Calendar {
+    let time = |hour, minute| NaiveTime::from_hms_opt(hour, minute, 0).expect("a time");
+    let days = [Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri];
+    let span = definition::DaySpan { from: time(8, minute), until: time(17, 0) };
     if !office {
         return Calendar::always();
     }
     Calendar::compile(&[definition::Calendar {
         time_zone: chrono_tz::UTC,
-        hours: weekdays.map(|day| (day, span)).to_vec(),
+        hours: days.map(|day| (day, span)).to_vec(),
         ..definition::Calendar::default()
     }])
 }
@@ -442,4 +447,12 @@ fn r27_a_number_burns_from_its_share_in_the_span_on() {
     let start = 10 * DAY;
     assert_eq!(burning(&at_most(150), 0, &[(start, 2, 2)]), []);
     assert_eq!(burning(&at_most(150), 0, &[(start, 3, 3)]).len(), 1);
+}
+
+#[test]
+fn r27_what_is_counted_outside_agreed_time_is_in_the_last_minute_of_its_quarter() {
+    // Hours begin at 8:05: what is counted at 8:02 is there with the 8:14, at 8:07 by its own minute, at night by the last.
+    let at = |minutes: i64| Instant(MONDAY + minutes * MINUTE);
+    let counts = recent(&weekdays(true, 5), &[482, 487, 1_200].map(|minute| (at(minute).0, 1, 1)));
+    assert_eq!(counts.minutes.keys().copied().collect::<Vec<_>>(), [487, 494, 1_214].map(at));
 }
