@@ -62,12 +62,17 @@ fn definitions() -> Definitions {
 /// What stands behind an objective, of these facts.
 fn facts_of(objective: &str, all: Facts) -> Facts {
     let portfolio = Portfolio::new(&definitions());
+    let place = place_of(&portfolio, objective);
+    Evidence::new(&portfolio, place, SEGMENT).facts(all)
+}
+
+/// An objective of the promise.
+fn place_of(portfolio: &Portfolio, objective: &str) -> ObjectiveIndex {
     let place = portfolio
         .objectives()
         .iter()
         .position(|plan| &*plan.key.agreement == "promise" && &*plan.key.objective == objective);
-    let place = ObjectiveIndex(place.expect("an objective") as u32);
-    Evidence::new(&portfolio, place, SEGMENT).facts(all)
+    ObjectiveIndex(place.expect("an objective") as u32)
 }
 
 fn transition(service: &str, at: i64) -> TransitionRow {
@@ -162,6 +167,10 @@ fn r26_clocks_belong_where_they_are_attributed_and_overdue_tickets_to_all_that_t
             clock(objective, "after", Some(200), Some(200)),
             clock(objective, "running", None, None),
             clock("else", "other", Some(150), Some(150)),
+            ClockRow { agreement: "aside".into(), ..clock(objective, "another's", Some(150), Some(150)) },
+            ClockRow { agreement_version: 2, ..clock(objective, "later", Some(150), Some(150)) },
+            ClockRow { service: "web".into(), ..clock(objective, "elsewhere", Some(150), Some(150)) },
+            ClockRow { started_at: Instant(200), ..clock(objective, "ahead", None, None) },
         ],
         transitions: vec![transition("shop", 150)],
         ..Facts::default()
@@ -174,6 +183,13 @@ fn r26_clocks_belong_where_they_are_attributed_and_overdue_tickets_to_all_that_t
     assert_eq!(tickets("fix"), ["first", "last"]);
     assert_eq!(tickets("overdue"), ["after", "last", "running"], "one that stops as the segment begins is not in it");
     assert_eq!(facts_of("scores", all("scores")), Facts::default(), "single events are their own facts");
+}
+
+#[test]
+fn r26_of_a_composite_its_parts_at_any_depth_are_looked_at_and_what_it_depends_on_is_not() {
+    let portfolio = Portfolio::new(&definitions());
+    let evidence = Evidence::new(&portfolio, place_of(&portfolio, "uptime"), SEGMENT);
+    assert_eq!(evidence.services().iter().map(|id| &**id).collect::<Vec<_>>(), ["front", "mail", "shop", "web"]);
 }
 
 #[test]

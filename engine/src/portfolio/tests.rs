@@ -316,4 +316,10 @@ fn r24_digests_differ_when_anything_that_matters_is_defined_otherwise() {
     let promise = |portfolio: &Portfolio, name| objective(portfolio, "sla", 1, name).promise;
     assert_eq!(promise(&renamed, "altered"), promise(&portfolio, "changed"));
     assert_ne!(promise(&portfolio, "changed"), promise(&portfolio, "late"));
+    // The time that counts matters to those that are measured in it.
+    let longer = portfolio_of(&DEFINITIONS.replace("until: \"12:00\"", "until: \"13:00\""));
+    let of_calendar = |portfolio: &Portfolio, name| objective(portfolio, "shop", 1, name).digest;
+    let before = Portfolio::new(&definitions());
+    let differs = ["down", "down-office"].map(|name| of_calendar(&longer, name) != of_calendar(&before, name));
+    assert_eq!(differs, [false, true]);
 }

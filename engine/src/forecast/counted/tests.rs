@@ -97,6 +97,18 @@ fn r29_a_share_of_many_is_beta_distributed() {
 }
 
 #[test]
+fn r29_bursts_are_counted_in_steps_of_their_size() {
+    // None on one day and 8 on the other, where 4 were expected of each: (4^2 + 4^2) / 4 = 8, and by it and the prior days
+    // differ by (3 + 8) / (3 + 2) = 2.2 as much as by chance. So 8 are 3.64 bursts, and half of one is believed: a shape of
+    // 4.13636. In two days more no burst comes with 2^-4.13636 = 0.05686, one with 0.11760, two with 0.15101.
+    let days = [day(0, 1, 0, 9), day(0, 1, 8, 9)];
+    let risk = |limit| say(Allowed::Number(limit), (8, 18), 2, &days).breach_probability;
+    // Of 2 that are left not even one burst of 2.2, of 5 two.
+    assert_near(risk(10), 1.0 - 0.056_863, 1e-5);
+    assert_near(risk(13), 1.0 - 0.056_863 - 0.117_604 - 0.151_014, 1e-5);
+}
+
+#[test]
 fn r29_many_may_come_where_few_are_expected() {
     // One bad one in a day, 26 days to come: 39 are expected, and of those so far 30 more may be bad than half. So more
     // than 60 must come to break the promise: the naive sum of the chances that so many do and are bad.
