@@ -129,6 +129,9 @@ fn r27_each_time_that_counts_burn_is_a_warning_of_its_own() {
     assert_eq!(minutes(&[(start, 9, 10), (start + 29 * MINUTE, 9, 10)]), [1]);
     // Good ones leave the six hours: from 6:01 on 9 of 11 are bad, not 9 of 41, and the half hour has bad ones still.
     assert_eq!(minutes(&[(start, 0, 30), (start + 345 * MINUTE, 9, 11)]), [361]);
+    // They leave a day as the quarter of an hour did in which they were: 9 of 41 are less than 30 %, 9 of 11 more.
+    let of_a_day = burning(&promise, 2, &[(start, 0, 30), (start + 1_410 * MINUTE, 9, 11)]);
+    assert_eq!(of_a_day.iter().map(|(at, _)| (at - start) / MINUTE).collect::<Vec<_>>(), [1_455]);
 }
 
 #[test]
