@@ -252,6 +252,8 @@ fn r33_what_events_tell_of_is_split_where_an_agreement_rests_on_another() {
     assert_eq!(with_supports, split, "both versions of `ola`");
     let counted: Vec<&str> = all.into_iter().filter(|name| plan(name).splits_counts()).collect();
     assert_eq!(counted, ["good", "errors", "fast"], "by what single events count");
+    let of_errors: Vec<&str> = all.into_iter().filter(|name| plan(name).counts_errors()).collect();
+    assert_eq!(of_errors, ["errors", "complaints"]);
     let alone = objective(&portfolio, "sla", 2, "up");
     assert!(alone.is_split() && alone.supports.is_empty() && !alone.splits_counts());
     // Only a service that such an agreement covers needs to know what is below it.

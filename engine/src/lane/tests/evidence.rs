@@ -55,6 +55,8 @@ fn r26_a_state_stands_on_results_of_checks_and_on_tickets_and_changes_that_matte
         Happening::Change(13, 4, Planned(40, 48)),
         Happening::Change(14, 6, Planned(95, 200)),
         Happening::Score(50, 9),
+        // Of another service's check, which is as if it had not been.
+        Happening::Check(48, 0, Status::Up),
     ]);
     let within = batch(&[
         Happening::Probe(49, Status::Down),
