@@ -652,9 +652,9 @@ impl ServiceEntry {
         step: &Step,
         facts: &mut Facts,
     ) {
-        let known = states.iter().filter(|segment| segment.end > anchor);
-        let transitions = known.clone().filter(|segment| segment.start >= anchor);
-        let transitions = transitions.map(|segment| (segment.start, (segment.state, segment.causes.clone()))).collect();
+        let known = states.iter().filter(|segment| segment.start >= anchor);
+        let transitions =
+            known.clone().map(|segment| (segment.start, (segment.state, segment.causes.clone()))).collect();
         for writing in self.transitions.restate(&anchor, transitions) {
             let (state, causes) = writing.entry.row;
             facts.transitions.push(TransitionRow {
@@ -672,7 +672,7 @@ impl ServiceEntry {
         let is_down = |segments: &[Segment]| segments.last().is_some_and(|segment| segment.state == State::Down);
         let next = || self.history.segments(&plan.rule, step.watermark, step.watermark + Micros(1));
         let lasting = (is_down(states) && is_down(&next())).then_some(step.watermark);
-        let outages = outages(known.filter(|segment| segment.start >= anchor), lasting);
+        let outages = outages(known, lasting);
         for writing in self.outages.restate(&anchor, outages) {
             let (ended_at, causes) = writing.entry.row;
             facts.outages.push(OutageRow {

@@ -74,6 +74,23 @@ fn r32_a_check_that_falls_silent_is_told_at_once_to_who_is_composed_of_it() {
     assert_eq!(transitions(&facts), ["shop unknown at 4", "web unknown at 4"]);
 }
 
+#[test]
+fn r3_an_outage_that_ends_at_the_watermark_has_ended() {
+    let mail =
+        "{apiVersion: plimsoll/v1, kind: Service, metadata: {id: mail}, spec: {state: {from: incidents}}}\n---\n";
+    let mut group = LaneGroup::new(world("2h", mail, &[UP]), 1);
+    let events = [(0, Happening::Ticket(2, 1, Action::Opened)), (1, Happening::Ticket(6, 1, Action::Resolved))];
+    let mut outages = |hour: i64, events: &[(usize, Happening)], offset: i64| {
+        group.fold(&delivery(events, offset, true), Instant(hour * HOUR));
+        let facts = group.close(hour, Instant(hour * HOUR), true);
+        let rows =
+            facts.outages.iter().map(|row| (row.started_at.0 / HOUR, row.ended_at.map(|at| at.0 / HOUR), row.revision));
+        rows.collect::<Vec<_>>()
+    };
+    assert_eq!(outages(2, &events[..1], 0), [(1, None, 0)]);
+    assert_eq!(outages(3, &events[1..], 1), [(1, Some(3), 1)]);
+}
+
 fn restored(group: &LaneGroup, portfolio: Arc<Portfolio>) -> LaneGroup {
     LaneGroup::restore(portfolio, 1, &group.snapshot().expect("a snapshot")).expect("restored")
 }
@@ -92,6 +109,19 @@ fn r24_what_lies_before_1970_is_read_and_restated_like_all_else() {
     let ticks = (-40..-6).filter(|tick| *tick != -12).chain(-1..34);
     let status = |tick: i64| if (-16..-8).contains(&tick) { Status::Down } else { Status::Up };
     let events: Vec<_> = ticks.map(|tick| Happening::Probe(tick, status(tick))).enumerate().collect();
+    // At -2:00 and at -1:00 of the new year, when nothing had changed but the time.
+    let until = events.partition_point(|(_, event)| event.time() < -4);
+    let mut early = LaneGroup::new(stale("1h"), 1);
+    early.fold(&delivery(&events[..until], 0, true), Instant(-2 * HOUR));
+    for (epoch, unknown) in [(1, 1), (2, 3)] {
+        let now = Instant((epoch - 3) * HOUR);
+        early.fold(&delivery(&[], until as i64, true), now);
+        let facts = early.close(epoch, now, true);
+        let row = facts.attainment.iter().find(|row| &*row.objective == "up").expect("a result");
+        // Of the half hours since -9:00 five were up and eight down.
+        let parts = [row.good_us, row.bad_us, row.unknown_us].map(|time| time * 2 / HOUR);
+        assert_eq!(parts, [5, 8, unknown], "{epoch}");
+    }
     group.fold(&delivery(&events, 0, true), Instant(17 * HOUR));
     let facts = group.close(1, Instant(17 * HOUR), true);
     let said = |facts: &Facts| {

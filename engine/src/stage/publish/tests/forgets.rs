@@ -88,6 +88,10 @@ fn r21_windows_that_are_closed_are_forgotten_with_what_only_they_stood_on() {
     let sums =
         |from: i64, until: i64| state.tally.sums(Window { start: Instant(from * DAY), end: Instant(until * DAY) });
     assert_eq!((sums(-9, 1), sums(1, 3)), ((0, 0), (5, 20)));
+    let mut kept = Tally::default();
+    kept.count(Instant(DAY), None, 0, 10);
+    kept.count(Instant(2 * DAY), None, 5, 10);
+    assert_eq!(state.tally, kept);
     // What the definitions lack is forgotten likewise, but its counts: they may be levels.
     let mut absent = state.clone();
     absent.forget(None, Instant(2 * DAY));

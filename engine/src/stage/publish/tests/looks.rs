@@ -177,6 +177,7 @@ fn r24_what_is_counted_anew_takes_the_place_of_what_was() {
     let plan = &portfolio.objectives()[0];
     let mut state = ObjectiveState::new(plan);
     count(&mut state, &portfolio, 10, 5, 10);
+    assert!(state.bad.is_empty(), "nobody asks who brought it about");
     assert_eq!(said(&close(&mut state, &portfolio, step(1, HOUR, true)).0), ["day 0 provisional at_risk 5/10 r0"]);
     state.forget_counts(plan);
     assert!(state.is_due(&step(2, HOUR, false), portfolio.grace()));

@@ -71,6 +71,27 @@ fn r28_what_is_used_up_while_nothing_arrives_is_said_once() {
 }
 
 #[test]
+fn r28_warnings_are_looked_for_only_where_they_may_differ() {
+    let looks = |objective: &str, left: Option<i64>, touched: Option<i64>| {
+        let portfolio = world(objective, 1, "{calendar: day}");
+        let plan = &portfolio.objectives()[0];
+        let mut state = ObjectiveState::new(plan);
+        // 90 of 144 minutes are used at 11:30, and half of them were at 11:12.
+        close(&mut state, &portfolio, (690, true), &[(0, UP), (600, DOWN)]);
+        let said = *state.written.get(Instant(0)).expect("a result");
+        let share = left.map_or(said.judged.budget_left_share, |left| Some(Share(left)));
+        let judged = Judged { budget_left_share: share, ..said.judged };
+        let touched = touched.map(|minute| Instant(minute * MINUTE));
+        state.may_warn_anew(plan, said.window, (&said.measured, &judged), touched)
+    };
+    assert!(!looks(DAILY, None, None), "all is as it was");
+    // Three quarters are the next, and an event matters that lies where something was said or before.
+    assert_eq!([250_000_001, 250_000_000].map(|left| looks(DAILY, Some(left), None)), [false, true]);
+    assert_eq!([673, 672].map(|minute| looks(DAILY, None, Some(minute))), [false, true]);
+    assert!(looks(&format!("{DAILY}, burn_rate_warnings: true"), None, None), "how fast it burns comes and goes");
+}
+
+#[test]
 fn r28_an_outage_that_lay_elsewhere_moves_its_warning() {
     let portfolio = world(DAILY, 1, "{calendar: day}");
     let mut state = ObjectiveState::new(&portfolio.objectives()[0]);
