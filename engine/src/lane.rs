@@ -29,8 +29,8 @@ use crate::stage::outlook::Forecasts;
 use crate::stage::service::{ServiceSnapshot, ServiceStage};
 use crate::stage::ticket::TicketStage;
 use crate::stage::watermelon::WatermelonStage;
-use crate::stage::{Derived, Facts, Step};
-use crate::watermark::Watermarks;
+use crate::stage::{Contribution, Derived, Facts, Step};
+use crate::watermark::{BEGINNING, Watermarks};
 
 mod fold;
 
@@ -243,6 +243,10 @@ impl LaneGroup {
     pub fn close(&mut self, epoch: i64, tick: Instant, publish: bool) -> Facts {
         self.at_rest = false;
         let watermark = self.watermarks.advance(tick);
+        if watermark == BEGINNING {
+            // Nothing is known yet, so there is nothing to be said.
+            return Facts::default();
+        }
         let step = Step { epoch, tick, watermark, publish, closed_until: self.memory.closed_until() };
         let mut facts = Facts::default();
         if publish {
@@ -303,6 +307,19 @@ impl LaneGroup {
             let lane = self.lane_of_service(service);
             self.lanes[lane].services.derive(&self.portfolio, event);
         }
+    }
+
+    /// Tells objectives that are defined in another way what tickets and changes counted for them, which is to be counted
+    /// elsewhere now: in other windows, or in other minutes of agreed time.
+    fn retell(&mut self) {
+        let portfolio = self.portfolio.clone();
+        let told = self.lanes.iter().flat_map(|lane| lane.tickets.told().chain(lane.changes.told()));
+        let told: Vec<Contribution> = told.filter_map(|told| told.again(&portfolio)).collect();
+        for contribution in told {
+            let lane = self.lane_of_service(portfolio.objective(contribution.objective).service);
+            self.lanes[lane].services.retell(&portfolio, contribution);
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.services.end_retelling());
     }
 
     /// Tells services that are new, or were defined in another way, what those that they follow were.
@@ -414,6 +431,7 @@ impl LaneGroup {
         let forecasts = Forecasts::default();
         let mut group =
             LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, at_rest, forecasts, portfolio };
+        group.retell();
         group.catch_up();
         Ok(group)
     }

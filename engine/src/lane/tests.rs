@@ -264,6 +264,7 @@ mod attributions;
 mod audited;
 mod composites;
 mod counts;
+mod edited;
 mod evidence;
 mod gated;
 mod laws;

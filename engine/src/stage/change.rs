@@ -114,6 +114,11 @@ impl ChangeStage {
         });
     }
 
+    /// All that the second stage was told to count.
+    pub fn told(&self) -> impl Iterator<Item = &Told> {
+        self.changes.values().flat_map(|entry| &entry.told)
+    }
+
     /// Makes every change tell the second stage anew; for a portfolio that changed.
     pub fn touch_all(&mut self) {
         self.touched.extend(self.changes.keys().cloned());

@@ -201,6 +201,15 @@ pub struct Told {
     speaks: bool,
 }
 
+impl Told {
+    /// The same once more for the objective alone, whose counts were forgotten; `None` when the portfolio lacks it.
+    pub fn again(&self, portfolio: &Portfolio) -> Option<Contribution> {
+        let Told { at, good, total, .. } = *self;
+        let objective = portfolio.objective_place(&self.objective)?;
+        Some(Contribution { objective, at, bin: None, good, total, speaks: false })
+    }
+}
+
 /// Puts what a ticket or a change counts now, each as (objective, instant, good, total), in place of what it was told
 /// to count before. Returns the difference: what is gone is subtracted, what is new is added. Equal counts are told
 /// apart by their number: a ticket may have several. What was told of an objective that the portfolio lacks still

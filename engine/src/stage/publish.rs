@@ -245,6 +245,7 @@ impl ObjectiveState {
         self.tally = Tally::default();
         self.recent = None;
         self.bad.clear();
+        self.last_stretch = uncut_stretch(plan.window_kind(), plan.agreement.time_zone, plan.agreement.in_force.start);
         self.touch(plan.agreement.in_force.start);
     }
 
@@ -335,7 +336,7 @@ impl ObjectiveState {
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
         }
         if is_restated {
-            self.retract_all_but(&stated, from, plan, step, facts);
+            self.retract_all_but(&stated, plan, step, facts);
             self.stated_by = Some(plan.digest);
             self.shown = (plan.shown, plan.labels.target.clone());
         }
@@ -344,15 +345,9 @@ impl ObjectiveState {
 
     /// Takes back the results of windows that are none of this version's by the definition that holds now: those after
     /// the start of a retroactive version that ends it, or all when it is judged over windows of another kind (R24).
-    /// What ends until `from` stands.
-    fn retract_all_but(
-        &mut self,
-        stated: &BTreeSet<Instant>,
-        from: Instant,
-        plan: &ObjectivePlan,
-        step: &Step,
-        facts: &mut Facts,
-    ) {
+    /// What is closed stands.
+    fn retract_all_but(&mut self, stated: &BTreeSet<Instant>, plan: &ObjectivePlan, step: &Step, facts: &mut Facts) {
+        let from = self.stated_from.max(step.closed_until);
         let may_be_stated = |written: &Written| !written.retracted && written.window.end > from;
         let wrong = |(start, written): &(Instant, &Written)| may_be_stated(written) && !stated.contains(start);
         let wrong: Vec<(Instant, Written)> =

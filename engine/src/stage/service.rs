@@ -20,7 +20,7 @@ use crate::histogram::Bin;
 use crate::ledger::Ledger;
 use crate::memory::Edge;
 use crate::portfolio::{
-    IndicatorKey, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
+    Feed, IndicatorKey, ObjectiveIndex, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex, ServicePlan,
 };
 use crate::state::State;
 use crate::state::exclusion::{ApprovedWindow, ApprovedWindows};
@@ -114,6 +114,8 @@ pub struct ServiceStage {
     absent: Absent,
     /// Objectives fed by single events of which what was counted is not what their definition counts now.
     recounting: BTreeSet<ObjectiveIndex>,
+    /// Objectives fed by tickets or changes of which it was counted where another definition has it, and is forgotten.
+    retelling: BTreeSet<ObjectiveIndex>,
     /// Services of which what was observed is not all that there is, or not as their rule reads it now.
     reobserving: BTreeSet<ServiceIndex>,
     /// Nothing before this is counted any more.
@@ -155,6 +157,7 @@ impl ServiceStage {
             objectives: portfolio.objectives().iter().map(ObjectiveState::new).collect(),
             absent: Absent::default(),
             recounting: BTreeSet::new(),
+            retelling: BTreeSet::new(),
             reobserving: BTreeSet::new(),
             closed_until: Instant(i64::MIN),
             beyond_history: 0,
@@ -208,8 +211,16 @@ impl ServiceStage {
         for (key, mut state) in snapshot.objectives {
             match portfolio.objective_place(&key) {
                 Some(place) => {
-                    if !state.resume(portfolio.objective(place), snapshot.closed_until) {
-                        stage.recounting.remove(&place);
+                    let plan = portfolio.objective(place);
+                    match (state.resume(plan, snapshot.closed_until), plan.feed()) {
+                        (false, _) => _ = stage.recounting.remove(&place),
+                        (true, Feed::Tickets | Feed::Changes) => {
+                            state.forget_counts(plan);
+                            stage.retelling.insert(place);
+                        }
+                        // What is counted anew is forgotten then; of what is not in force yet nothing will be.
+                        (true, Feed::Events) if !stage.recounting.contains(&place) => state.forget_counts(plan),
+                        (true, Feed::Events | Feed::State(_)) => {}
                     }
                     stage.objectives[place.0 as usize] = state;
                 }
@@ -249,6 +260,20 @@ impl ServiceStage {
     /// they were counted, or observed anew for services, because not all was, or another `stale_after` held then.
     pub fn wants_recount(&self) -> bool {
         !(self.recounting.is_empty() && self.reobserving.is_empty())
+    }
+
+    /// Takes what a ticket or a change told before, for those objectives alone of which that was forgotten.
+    pub fn retell(&mut self, portfolio: &Portfolio, told: Contribution) {
+        let plan = portfolio.objective(told.objective);
+        let counts = told.at >= self.closed_until || plan.counts_levels();
+        if counts && self.retelling.contains(&told.objective) {
+            self.objectives[told.objective.0 as usize].contribute(plan, told);
+        }
+    }
+
+    /// Says that all was told.
+    pub fn end_retelling(&mut self) {
+        self.retelling.clear();
     }
 
     /// Forgets what those objectives counted and what those services observed.
@@ -574,7 +599,9 @@ impl ServiceEntry {
         let from = from - objectives().map(ObjectivePlan::lead).max().unwrap_or(Micros::ZERO);
         let held_from =
             objectives().any(ObjectivePlan::holds_unknown).then(|| self.history.last_known_before(&plan.rule, from));
-        held_from.flatten().map_or(from, |held| held.min(from))
+        let from = held_from.flatten().map_or(from, |held| held.min(from));
+        // Of what is forgotten nothing is known, neither that it was held.
+        self.history.kept_from().map_or(from, |kept_from| from.max(kept_from))
     }
 
     /// What those that follow it are to be told: its states from an instant on, until and at the watermark. Causes go by

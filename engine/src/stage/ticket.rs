@@ -77,6 +77,11 @@ impl TicketStage {
         self.touched.extend(self.tickets.keys().cloned());
     }
 
+    /// All that the second stage was told to count.
+    pub fn told(&self) -> impl Iterator<Item = &Told> {
+        self.tickets.values().flat_map(|entry| &entry.told)
+    }
+
     /// The running clocks that are due next, in order of their due instants.
     pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
         self.due.iter().map(|(at, objective, ticket)| (*at, objective, ticket))

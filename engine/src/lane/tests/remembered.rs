@@ -21,6 +21,23 @@ fn r23_a_recorded_watermark_is_taken_up_and_never_goes_back() {
 }
 
 #[test]
+fn r23_until_a_topic_was_heard_of_steps_say_nothing_and_afterwards_all_of_it() {
+    let events: Vec<_> = (0..48_usize).map(|number| (number, Happening::Probe(number as i64, Status::Up))).collect();
+    let delivery = delivery(&events, 0, true);
+    let mut expected = LaneGroup::new(portfolio(), 1);
+    expected.fold(&delivery, NOW);
+    let mut group = LaneGroup::new(portfolio(), 2);
+    group.remember(Micros(40 * 24 * HOUR));
+    group.follow(&["nowhere".into(), "t".into()].into());
+    group.fold(&delivery, NOW);
+    for epoch in 1..=3 {
+        assert_eq!(group.close(epoch, NOW, epoch != 2), Facts::default(), "the topic nowhere holds the watermark");
+    }
+    group.follow(&["t".into()].into());
+    assert_eq!(group.close(4, NOW, true), expected.close(4, NOW, true));
+}
+
+#[test]
 fn r22_an_observation_beyond_the_kept_history_counts_only_if_it_contradicts() {
     let day = 48;
     let at = |time, status| Happening::Probe(time, status);

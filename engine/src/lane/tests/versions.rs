@@ -28,7 +28,7 @@ fn with_version_two(first_effective: &str, second_effective: &str) -> String {
 }
 
 /// What is current, without the measures of days, which belong to no version.
-fn results(all: &[Facts]) -> Vec<String> {
+pub(super) fn results(all: &[Facts]) -> Vec<String> {
     let mut rows = current(all);
     rows.retain(|row| !row.starts_with("measure"));
     rows

@@ -201,3 +201,32 @@ fn r21_what_the_definitions_lack_is_forgotten_when_all_of_it_is_closed() {
     stage.count(&portfolio, ServiceIndex(0), &Counts { time: end, ..score });
     assert_eq!(stage.beyond_history(), 1);
 }
+
+#[test]
+fn r4_what_holds_a_state_is_looked_for_in_what_is_remembered_alone() {
+    let portfolio = portfolio_of(
+        "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {stale_after: 10s}}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: ola}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 1970-01-01}
+  objectives:
+    - {id: up, indicator: {signal: availability, unknown: hold}, target: {at_least: 90 %}, window: {calendar: day}}
+",
+    );
+    // In seconds: down by T1 from 0, by both from 50, by T2 alone from 90 to 100; unknown afterwards. So what holds is from
+    // 90, and T1, which ended there, is forgotten with what lies before. Without it T2 seems to hold from 50 on.
+    let second = |number: i64| Instant(number * 1_000_000);
+    let plan = &portfolio.services()[0];
+    let mut entry = ServiceEntry::new(&portfolio, plan);
+    entry.history.claim(&"T1".into(), vec![(second(0), Some(second(90)))]);
+    entry.history.claim(&"T2".into(), vec![(second(50), Some(second(100)))]);
+    assert_eq!(entry.deciding_from(&portfolio, plan, second(150)), second(90));
+    entry.history.forget_before(second(90));
+    assert_eq!(entry.deciding_from(&portfolio, plan, second(150)), second(90));
+}

@@ -1,0 +1,89 @@
+//! Definitions that are edited: other windows, zones, hours, dates (R24). Whoever hears of it then says what he would have
+//! said, had it always been so.
+
+use super::versions::results;
+use super::*;
+
+/// What is promised besides, within hours.
+const HOURS: &str = "
+---
+apiVersion: plimsoll/v1
+kind: Calendar
+metadata: {id: office}
+spec: {time_zone: UTC, hours: [{days: mon-sun, from: \"08:00\", until: \"16:00\"}]}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: hours}
+spec:
+  type: ola
+  services: [web, mail]
+  effective: {from: 1970-01-01, until: 1970-01-08}
+  objectives:
+    - id: fixed
+      indicator: {signal: resolution_time, within: 1h, attribution: closed, calendar: office}
+      target: {at_least: 90 %}
+      window: {calendar: month}
+      burn_rate_warnings: true
+    - {id: flow, indicator: {signal: throughput, kind: monitoring, per: 1h, calendar: office}, target: {at_least: 1}, window: {calendar: day}}
+    - {id: changed, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: month}}
+    - {id: up, indicator: {signal: availability, calendar: office}, target: {at_least: 90 %}, window: {calendar: day}}
+";
+
+/// Edits, each of which may be made or not.
+const EDITS: [(&str, &str); 10] = [
+    ("window: {calendar: day}", "window: {calendar: week}"),
+    ("window: {calendar: month}}", "window: {calendar: day}}"),
+    ("window: {calendar: month}, burn", "window: {calendar: day}, burn"),
+    ("window: {rolling: 36h}", "window: {rolling: 30h}"),
+    ("window: {rolling: 5d}", "window: {calendar: day}"),
+    ("  type: ola\n", "  type: ola\n  time_zone: Pacific/Apia\n"),
+    ("from: \"08:00\", until: \"16:00\"", "from: \"00:00\", until: \"24:00\""),
+    ("effective: {from: 1970-01-01, until: 1970-01-08}", "effective: {from: 1970-01-03, until: 1970-01-08}"),
+    ("effective: {from: 1970-01-01, until: 1970-01-08}", "effective: {from: 1970-01-01, until: 1970-01-05}"),
+    ("{at_least: 90 %}, window", "{at_least: 80 %}, window"),
+];
+
+fn edited(made: [bool; EDITS.len()]) -> String {
+    let text = format!("{}{HOURS}", DEFINITIONS.trim_end());
+    let made = EDITS.iter().zip(made).filter(|(_, made)| *made);
+    made.fold(text, |text, ((one, other), _)| text.replace(one, other))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn r24_edited_windows_zones_hours_and_dates_end_as_if_they_had_always_been_so(
+        events in prop::collection::vec(happening(), 1..60),
+        before in any::<[bool; EDITS.len()]>(),
+        after in any::<[bool; EDITS.len()]>(),
+        cut in 1..40_usize,
+        lanes in 1..4_usize,
+    ) {
+        let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+        let mut batch = LaneGroup::new(portfolio_of(&edited(after)), 1);
+        batch.fold(&delivery(&numbered, 0, true), NOW);
+        let expected = results(&[batch.close(1, NOW, true)]);
+
+        let mut group = LaneGroup::new(portfolio_of(&edited(before)), lanes);
+        let (mut all, mut offset) = (Vec::new(), 0);
+        for part in numbered.chunks(cut) {
+            group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
+            offset += part.len() as i64;
+            all.push(group.close(offset, NOW, true));
+        }
+        let bytes = group.snapshot().expect("a snapshot");
+        let mut group = LaneGroup::restore(portfolio_of(&edited(after)), lanes, &bytes).expect("restored");
+        group.begin_recount();
+        group.recount(&delivery(&numbered, 0, true).events);
+        group.end_recount();
+        all.push(group.close(offset + 1, NOW, false));
+        all.push(group.close(offset + 2, NOW, true));
+        let found = results(&all);
+        let lacking: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+        let added: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
+        prop_assert!(lacking.is_empty() && added.is_empty(), "lacking {lacking:#?}, added {added:#?}");
+        prop_assert!(!group.close(offset + 3, NOW, true).has_rows(), "nothing is said twice");
+    }
+}
