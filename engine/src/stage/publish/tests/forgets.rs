@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::histogram::Bin;
+use crate::portfolio::ObjectiveIndex;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -19,7 +20,7 @@ const RATIO: &str = "indicator: {signal: good_ratio, kind: monitoring}, target: 
 const DAY_WINDOW: &str = "{calendar: day}";
 
 fn count(state: &mut ObjectiveState, portfolio: &Portfolio, at: i64, bin: Option<i64>, (good, total): (i64, i64)) {
-    let (objective, bin) = (crate::portfolio::ObjectiveIndex(0), bin.map(|latency| Bin::of(Micros(latency))));
+    let (objective, bin) = (ObjectiveIndex(0), bin.map(|latency| Bin::of(Micros(latency))));
     state.contribute(
         &portfolio.objectives()[0],
         Contribution { objective, at: Instant(at), good, total, speaks: false, bin },
@@ -199,4 +200,56 @@ fn r4_a_correction_tells_what_is_held() {
     };
     let told: Vec<_> = facts.corrections.iter().map(|row| (rest(&row.before), rest(&row.after))).collect();
     assert_eq!(told, [held]);
+}
+
+#[test]
+fn r12_errors_after_the_one_too_many_are_forgotten_where_nobody_looks_at_them() {
+    // Six errors on day 0, at 1:00 to 6:00, and two on day 1; two are allowed. So the third is one too many, and of day 1
+    // nothing is. A late one at 0:30 makes that of 2:00 one too many.
+    let kept = |portfolio: &Portfolio| {
+        let place = portfolio.objectives().iter().position(|plan| &*plan.key.objective == "promise").expect("one");
+        let plan = &portfolio.objectives()[place];
+        let mut state = ObjectiveState::new(plan);
+        let mut kept = Vec::new();
+        for (part, epoch) in
+            [(&[HOUR, 2 * HOUR, 3 * HOUR, 4 * HOUR, 5 * HOUR, 6 * HOUR, 25 * HOUR, 26 * HOUR][..], 1), (&[HOUR / 2], 2)]
+        {
+            for &at in part {
+                let one = Contribution {
+                    objective: ObjectiveIndex(place as u32),
+                    at: Instant(at),
+                    good: 0,
+                    total: 1,
+                    speaks: false,
+                    bin: None,
+                };
+                state.contribute(plan, one);
+                // What is good is no error.
+                state.contribute(plan, Contribution { at: Instant(at + 1), good: 1, ..one });
+            }
+            let (mut facts, mut forecasts) = (Facts::default(), Forecasts::default());
+            let mut known = Known::new(&[], NO_MAINTENANCE, &mut forecasts);
+            state.publish(plan, portfolio.grace(), &step(epoch, 3 * DAY, true), &mut known, &[], &mut facts);
+            kept.push(state.bad.keys().map(|at| at.0 / (HOUR / 2)).collect::<Vec<_>>());
+        }
+        kept
+    };
+    let errors = "indicator: {signal: error_count, kind: monitoring}, target: {at_most: 2}";
+    assert_eq!(kept(&world(errors, 4, DAY_WINDOW)), [vec![2, 4, 6, 50, 52], vec![1, 2, 4, 50, 52]]);
+    // Another rolling window may begin later, and who had a part in a breach had it in all of it.
+    let all = [vec![2, 4, 6, 8, 10, 12, 50, 52], vec![1, 2, 4, 6, 8, 10, 12, 50, 52]];
+    assert_eq!(kept(&world(errors, 4, "{rolling: 36h}")), all);
+    let split = format!(
+        "{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: db}}}}\n---\n\
+         {{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}, spec: {{depends_on: [db]}}}}\n---\n\
+         {{apiVersion: plimsoll/v1, kind: Customer, metadata: {{id: acme}}}}\n---\n\
+         {{apiVersion: plimsoll/v1, kind: Agreement, metadata: {{id: inner}}, spec: {{type: ola, services: [db],\n  \
+         effective: {{from: 1970-01-01}}, objectives: [{{id: up, indicator: {{signal: availability}}, target: {{at_least: 90 %}},\n  \
+         window: {DAY_WINDOW}}}]}}}}\n---\n\
+         {{apiVersion: plimsoll/v1, kind: Agreement, metadata: {{id: sla}}, spec: {{type: sla, customer: acme, services: [web],\n  \
+         effective: {{from: 1970-01-01, until: 1970-01-04}}, rests_on: [inner], objectives: [{{id: promise, {errors}, window: {DAY_WINDOW}}}]}}}}\n"
+    );
+    assert_eq!(kept(&portfolio_of(&split)), all);
+    // Of other counts nothing is kept.
+    assert_eq!(kept(&world(RATIO, 4, DAY_WINDOW)), [vec![], Vec::<i64>::new()]);
 }
