@@ -159,20 +159,20 @@ fn r20_a_copy_is_recognised_while_the_watermark_is_at_most_a_day_further() {
 
 #[test]
 fn r20_a_delivery_of_nothing_makes_no_copy_a_new_event() {
-    // An event of day 0, and a copy when the watermark is two days further. Steps that read nothing are not recorded, so
-    // what is read in none of them may not matter.
+    // Events of day 1 and day 2, and a copy of the first when the watermark is two days further. Steps that read nothing are
+    // not recorded, so what is read in none of them may not matter.
     let duplicates = |reads_nothing: bool| {
         let mut group = LaneGroup::new(portfolio_of(COUNTED), 1);
         let day = |day: i64| Instant(day * 24 * HOUR + 12 * HOUR);
-        let score = [(0, Happening::Score(2, 5))];
-        group.fold(&delivery(&score, 0, true), day(0));
-        group.close(1, day(0), true);
+        let scores = [(0, Happening::Score(50, 5)), (1, Happening::Score(98, 5))];
+        group.fold(&delivery(&scores, 0, true), day(2));
+        group.close(1, day(2), true);
         if reads_nothing {
-            group.fold(&delivery(&[], 1, true), day(0));
+            group.fold(&delivery(&[], 2, true), day(2));
         }
-        group.close(2, day(2), true);
-        assert_eq!(group.watermarks().watermark(), day(2));
-        group.fold(&delivery(&score, 1, true), day(2)).duplicates
+        group.close(2, day(4), true);
+        assert_eq!(group.watermarks().watermark(), day(4));
+        group.fold(&delivery(&scores[..1], 2, true), day(4)).duplicates
     };
     assert_eq!([false, true].map(duplicates), [1, 1]);
 }
