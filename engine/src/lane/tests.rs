@@ -91,11 +91,7 @@ spec:
       target: {at_most: 9h}
       window: {calendar: day}
       min_coverage: 40 %
-    - id: lasting
-      indicator: {signal: longest_outage}
-      target: {at_most: 3h}
-      window: {calendar: day}
-      min_coverage: 0 %
+    - {id: lasting, indicator: {signal: longest_outage}, target: {at_most: 3h}, window: {calendar: day}, min_coverage: 0 %}
     - {id: opinions, indicator: {signal: satisfaction}, target: {at_least: 50 %}, window: {rolling: 90m}}
 ---
 apiVersion: plimsoll/v1
