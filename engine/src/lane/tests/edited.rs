@@ -50,40 +50,63 @@ fn edited(made: [bool; EDITS.len()]) -> String {
     made.fold(text, |text, ((one, other), _)| text.replace(one, other))
 }
 
+/// What is current once the edit is heard of after all events were, in steps of so many, and what is had it always been so.
+fn found_and_expected(
+    events: &[Happening],
+    (before, after): ([bool; EDITS.len()], [bool; EDITS.len()]),
+    cut: usize,
+    lanes: usize,
+) -> (Vec<String>, Vec<String>) {
+    let numbered: Vec<_> = events.iter().copied().enumerate().collect();
+    let mut batch = LaneGroup::new(portfolio_of(&edited(after)), 1);
+    batch.fold(&delivery(&numbered, 0, true), NOW);
+    let expected = results(&[batch.close(1, NOW, true)]);
+
+    let mut group = LaneGroup::new(portfolio_of(&edited(before)), lanes);
+    let (mut all, mut offset) = (Vec::new(), 0);
+    for part in numbered.chunks(cut) {
+        group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
+        offset += part.len() as i64;
+        all.push(group.close(offset, NOW, true));
+    }
+    let bytes = group.snapshot().expect("a snapshot");
+    let mut group = LaneGroup::restore(portfolio_of(&edited(after)), lanes, &bytes).expect("restored");
+    group.begin_recount();
+    group.recount(&delivery(&numbered, 0, true).events);
+    group.end_recount();
+    all.push(group.close(offset + 1, NOW, false));
+    all.push(group.close(offset + 2, NOW, true));
+    assert!(!group.close(offset + 3, NOW, true).has_rows(), "nothing is said twice");
+    (results(&all), expected)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn r24_edited_windows_zones_hours_and_dates_end_as_if_they_had_always_been_so(
         events in prop::collection::vec(happening(), 1..60),
-        before in any::<[bool; EDITS.len()]>(),
-        after in any::<[bool; EDITS.len()]>(),
+        edits in any::<([bool; EDITS.len()], [bool; EDITS.len()])>(),
         cut in 1..40_usize,
         lanes in 1..4_usize,
     ) {
-        let numbered: Vec<_> = events.iter().copied().enumerate().collect();
-        let mut batch = LaneGroup::new(portfolio_of(&edited(after)), 1);
-        batch.fold(&delivery(&numbered, 0, true), NOW);
-        let expected = results(&[batch.close(1, NOW, true)]);
-
-        let mut group = LaneGroup::new(portfolio_of(&edited(before)), lanes);
-        let (mut all, mut offset) = (Vec::new(), 0);
-        for part in numbered.chunks(cut) {
-            group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
-            offset += part.len() as i64;
-            all.push(group.close(offset, NOW, true));
-        }
-        let bytes = group.snapshot().expect("a snapshot");
-        let mut group = LaneGroup::restore(portfolio_of(&edited(after)), lanes, &bytes).expect("restored");
-        group.begin_recount();
-        group.recount(&delivery(&numbered, 0, true).events);
-        group.end_recount();
-        all.push(group.close(offset + 1, NOW, false));
-        all.push(group.close(offset + 2, NOW, true));
-        let found = results(&all);
+        let (found, expected) = found_and_expected(&events, edits, cut, lanes);
         let lacking: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
         let added: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
         prop_assert!(lacking.is_empty() && added.is_empty(), "lacking {lacking:#?}, added {added:#?}");
-        prop_assert!(!group.close(offset + 3, NOW, true).has_rows(), "nothing is said twice");
     }
+}
+
+#[test]
+fn r24_what_an_edit_puts_before_the_agreement_counts_no_more() {
+    // All that there is happens on day 0, and then the agreement begins on day 2, with weeks that hold both.
+    let after = EDITS.map(|(_, edited)| edited.contains("{calendar: week}") || edited.contains("from: 1970-01-03"));
+    assert_eq!(after.iter().filter(|made| **made).count(), 2);
+    let (found, expected) = found_and_expected(
+        &[Happening::Probe(0, Status::Up), Happening::Score(1, 9)],
+        ([false; EDITS.len()], after),
+        1,
+        1,
+    );
+    assert_eq!(found, expected);
 }
