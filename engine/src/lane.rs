@@ -9,6 +9,7 @@
 //! comes what needs the results of several services: the credits of agreements, and whether their customers are
 //! satisfied.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -77,13 +78,17 @@ pub struct LaneGroup {
     forecasts: Forecasts,
 }
 
-/// The state of a lane group by names, so that it outlives its portfolio and its process.
+/// The state of a lane.
+type LaneSnapshot<'a> = (Cow<'a, SeenEvents>, Cow<'a, TicketStage>, Cow<'a, ChangeStage>, ServiceSnapshot<'a>);
+
+/// The state of a lane group by names, so that it outlives its portfolio and its process. It is borrowed where it is
+/// written, for there may be no room for two.
 #[derive(Debug, Serialize, Deserialize)]
-struct LaneGroupSnapshot {
-    lanes: Vec<(SeenEvents, TicketStage, ChangeStage, ServiceSnapshot)>,
-    credits: CreditStage,
-    watermelons: WatermelonStage,
-    watermarks: Watermarks,
+struct LaneGroupSnapshot<'a> {
+    lanes: Vec<LaneSnapshot<'a>>,
+    credits: Cow<'a, CreditStage>,
+    watermelons: Cow<'a, WatermelonStage>,
+    watermarks: Cow<'a, Watermarks>,
     memory: Memory,
     closed_events: u64,
     at_rest: bool,
@@ -389,13 +394,13 @@ impl LaneGroup {
     pub fn snapshot(&self) -> Result<Vec<u8>, SnapshotError> {
         let lanes = self.lanes.iter().map(|lane| {
             let services = lane.services.snapshot(&self.portfolio);
-            (lane.seen.clone(), lane.tickets.clone(), lane.changes.clone(), services)
+            (Cow::Borrowed(&lane.seen), Cow::Borrowed(&lane.tickets), Cow::Borrowed(&lane.changes), services)
         });
         let snapshot = LaneGroupSnapshot {
             lanes: lanes.collect(),
-            credits: self.credits.clone(),
-            watermelons: self.watermelons.clone(),
-            watermarks: self.watermarks.clone(),
+            credits: Cow::Borrowed(&self.credits),
+            watermelons: Cow::Borrowed(&self.watermelons),
+            watermarks: Cow::Borrowed(&self.watermarks),
             memory: self.memory,
             closed_events: self.closed_events,
             at_rest: self.at_rest,
@@ -417,16 +422,18 @@ impl LaneGroup {
         refuse_the_past(&portfolio, &snapshot)?;
         let heard_until = snapshot.watermarks.partitions().filter_map(|(_, progress)| progress.newest).max();
         let at_rest = snapshot.at_rest;
-        let lanes = snapshot.lanes.into_iter().map(|(seen, mut tickets, mut changes, services)| {
+        let lanes = snapshot.lanes.into_iter().map(|(seen, tickets, changes, services)| {
+            let (mut tickets, mut changes) = (tickets.into_owned(), changes.into_owned());
             tickets.touch_all();
             changes.touch_all();
-            Lane { seen, tickets, changes, services: ServiceStage::restore(services, &portfolio, heard_until, at_rest) }
+            let services = ServiceStage::restore(services, &portfolio, heard_until, at_rest);
+            Lane { seen: seen.into_owned(), tickets, changes, services }
         });
         let lanes = lanes.collect();
-        let mut credits = snapshot.credits;
+        let (mut credits, mut watermelons) = (snapshot.credits.into_owned(), snapshot.watermelons.into_owned());
         credits.resume(&portfolio);
-        let (mut watermelons, watermarks) = (snapshot.watermelons, snapshot.watermarks);
         watermelons.resume(&portfolio);
+        let watermarks = snapshot.watermarks.into_owned();
         let (memory, closed_events) = (snapshot.memory, snapshot.closed_events);
         let forecasts = Forecasts::default();
         let mut group =
@@ -439,7 +446,7 @@ impl LaneGroup {
 
 /// Tells of a version that is new to a snapshot which knows others of its agreement, begins before the watermark and is
 /// not declared retroactive.
-fn refuse_the_past(portfolio: &Portfolio, snapshot: &LaneGroupSnapshot) -> Result<(), SnapshotError> {
+fn refuse_the_past(portfolio: &Portfolio, snapshot: &LaneGroupSnapshot<'_>) -> Result<(), SnapshotError> {
     let known_until = snapshot.watermarks.watermark();
     let keys = snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys());
     let known: BTreeSet<(&Name, u32)> = keys.map(|key| (&key.agreement, key.version)).collect();

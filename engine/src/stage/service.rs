@@ -1,5 +1,6 @@
 //! The second stage: services, their states, and the counts of the objectives that are judged on them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use plimsoll_schemas::definition::{CountRule, Evidence, Signal, StateRule, Target};
@@ -135,14 +136,14 @@ struct Absent {
 
 /// A `ServiceStage` by names instead of places, so that it outlives its portfolio.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ServiceSnapshot {
-    services: Vec<(Name, ServiceEntry)>,
-    objectives: Vec<(ObjectiveKey, ObjectiveState)>,
+pub struct ServiceSnapshot<'a> {
+    services: Vec<(Name, Cow<'a, ServiceEntry>)>,
+    objectives: Vec<(ObjectiveKey, Cow<'a, ObjectiveState>)>,
     closed_until: Instant,
     beyond_history: u64,
 }
 
-impl ServiceSnapshot {
+impl ServiceSnapshot<'_> {
     /// The names of all objectives in it.
     pub fn objective_keys(&self) -> impl Iterator<Item = &ObjectiveKey> {
         self.objectives.iter().map(|(key, _)| key)
@@ -166,13 +167,14 @@ impl ServiceStage {
     }
 
     /// What is remembered, by names.
-    pub fn snapshot(&self, portfolio: &Portfolio) -> ServiceSnapshot {
-        let services = portfolio.services().iter().map(|plan| plan.id.clone()).zip(self.services.iter().cloned());
-        let objectives =
-            portfolio.objectives().iter().map(|plan| plan.key.clone()).zip(self.objectives.iter().cloned());
+    pub fn snapshot(&self, portfolio: &Portfolio) -> ServiceSnapshot<'_> {
+        let services = portfolio.services().iter().map(|plan| &plan.id).zip(&self.services);
+        let services = services.chain(self.absent.services.iter().map(|(id, entry)| (id, entry)));
+        let objectives = portfolio.objectives().iter().map(|plan| &plan.key).zip(&self.objectives);
+        let objectives = objectives.chain(self.absent.objectives.iter().map(|(key, state)| (key, state)));
         ServiceSnapshot {
-            services: services.chain(self.absent.services.iter().cloned()).collect(),
-            objectives: objectives.chain(self.absent.objectives.iter().cloned()).collect(),
+            services: services.map(|(id, entry)| (id.clone(), Cow::Borrowed(entry))).collect(),
+            objectives: objectives.map(|(key, state)| (key.clone(), Cow::Borrowed(state))).collect(),
             closed_until: self.closed_until,
             beyond_history: self.beyond_history,
         }
@@ -182,7 +184,7 @@ impl ServiceStage {
     /// another way is read anew. `heard_until` is the newest event, `None` before any; `at_rest` says that observations
     /// that were deferred are to be made up for now.
     pub fn restore(
-        snapshot: ServiceSnapshot,
+        snapshot: ServiceSnapshot<'_>,
         portfolio: &Portfolio,
         heard_until: Option<Instant>,
         at_rest: bool,
@@ -197,7 +199,8 @@ impl ServiceStage {
         stage.recounting = event_objectives.copied().filter(begun).collect();
         stage.uninformed = (0..portfolio.services().len() as u32).map(ServiceIndex).collect();
         stage.services.iter_mut().for_each(|entry| entry.is_partial = heard_until.is_some());
-        for (id, mut entry) in snapshot.services {
+        for (id, entry) in snapshot.services {
+            let mut entry = entry.into_owned();
             match portfolio.service_place(&id) {
                 Some(place) => {
                     if !entry.resume(portfolio, portfolio.service(place)) {
@@ -208,7 +211,8 @@ impl ServiceStage {
                 None => stage.absent.services.push((id, ServiceEntry { read_by: None, is_partial: true, ..entry })),
             }
         }
-        for (key, mut state) in snapshot.objectives {
+        for (key, state) in snapshot.objectives {
+            let mut state = state.into_owned();
             match portfolio.objective_place(&key) {
                 Some(place) => {
                     let plan = portfolio.objective(place);
