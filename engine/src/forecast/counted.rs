@@ -187,8 +187,8 @@ fn beta_binomial(number: usize, bad: f64, good: f64) -> impl Iterator<Item = f64
     std::iter::successors(Some((0.0, none)), next).map(|(_, chance)| chance)
 }
 
-/// The probability that a Beta distributed share is at most `x`, from 0 to 1: the regularized incomplete beta function, by its continued
-/// fraction (DLMF 8.17.22), evaluated from front to back by Lentz's method.
+/// The probability that a Beta distributed share is at most `x`, from 0 to 1: the regularized incomplete beta
+/// function, by its continued fraction (DLMF 8.17.22), evaluated from front to back by Lentz's method.
 fn beta_within(x: f64, bad: f64, good: f64) -> f64 {
     if x > (bad + 1.0) / (bad + good + 2.0) {
         return 1.0 - beta_within(1.0 - x, good, bad);

@@ -98,7 +98,8 @@ fn r20_one_id_counts_once_whatever_its_copies_say_and_however_many_lanes_there_a
 /// What is said in the end of errors on a day: the verdict, when one was too many, and when each share was used up.
 type Said = (String, Option<i64>, Vec<(i64, i64)>);
 
-/// One after the other, in order of time: `delivery` has `3 + t % 2` things at each half hour `t`, of which `t % 4` are good.
+/// One after the other, in order of time: `delivery` has `3 + t % 2` things at each half hour `t`, of which `t % 4`
+/// are good.
 fn errors_by_hand(times: &[i64], day: i64, limit: i64) -> Said {
     let mut times: Vec<i64> = times.iter().copied().filter(|time| time / 48 == day).collect();
     times.sort_unstable();
