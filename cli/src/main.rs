@@ -53,6 +53,9 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Say how well agreements are measured, kept and looked after
     Kpi(commands::kpi::Arguments),
+    /// Show which records could not be used, and why
+    #[command(name = "dead-letters")]
+    DeadLetters(commands::dead_letters::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
     Run(commands::run::Arguments),
     /// Answer over HTTP from tables that another process keeps
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Backtest(arguments) => with_threads(|threads| commands::backtest::run(&arguments, threads)),
         Command::Audit(arguments) => with_threads(|threads| commands::audit::run(&arguments, threads)),
         Command::Kpi(arguments) => with_threads(|threads| commands::kpi::run(&arguments, threads)),
+        Command::DeadLetters(arguments) => with_threads(|threads| commands::dead_letters::run(&arguments, threads)),
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),

@@ -163,6 +163,15 @@ fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows
     ask_tables("backtest", &format!("--known-at {tick}"));
     let known = Example { command: known.command.replace("2026-11-22T12:43:10Z", tick), ..known };
     let [audited] = <[Example; 1]>::try_from(examples("audit")).map_err(|_| ()).expect("one");
+    let letters =
+        |question: &[&str]| output(&[&["dead-letters"], question, &["--lake", &lake_name, "--format", "csv"]].concat());
+    let counted = letters(&["list"]);
+    assert_eq!(counted.lines().count(), 2, "{counted}");
+    assert!(counted.contains(",shop.checks,bad_time,1,"), "{counted}");
+    let shown = letters(&["show", "--reason", "bad_time", "--topic", "shop.checks", "--limit", "5"]);
+    assert!(shown.contains("shop.checks,0,5,") && shown.contains("expected seconds since 1970"), "{shown}");
+    let none = letters(&["show", "--reason", "it's none"]);
+    assert!(none.lines().count() <= 1, "{none}");
     for example in [revised, known, audited, set_aside] {
         example.assert_answered_by(&example.run(&lake));
     }

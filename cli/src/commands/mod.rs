@@ -4,6 +4,7 @@ pub mod audit;
 pub mod backtest;
 pub mod calendar;
 pub mod check;
+pub mod dead_letters;
 pub mod demo;
 pub mod gate;
 pub mod judge;

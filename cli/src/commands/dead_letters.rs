@@ -1,0 +1,97 @@
+//! `plimsoll dead-letters`: which records could not be used, and why.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+use futures::TryStreamExt;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Format, Limits, QueryService, encode};
+
+use crate::commands::DEFAULT_LAKE;
+use crate::threads::Threads;
+
+/// Browse dead letters.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Subcommand)]
+enum Question {
+    /// Count them by source, topic and reason
+    List(Which),
+    /// Show them one by one, with what they held
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// The most that are shown
+        #[arg(long, value_name = "COUNT", default_value_t = 100)]
+        limit: u32,
+    },
+}
+
+/// Which of them.
+#[derive(Args)]
+struct Which {
+    /// The folder with the tables
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    lake: String,
+    /// Only those of this source
+    #[arg(long, value_name = "ID")]
+    source: Option<String>,
+    /// Only those of this topic
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Only those that have this reason, e.g. bad_time
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// How the answer is written: table, json, ndjson, csv or arrow
+    #[arg(long, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+}
+
+impl Which {
+    /// As a condition in SQL.
+    fn condition(&self) -> String {
+        let filters = [("source", &self.source), ("topic", &self.topic), ("reason", &self.reason)];
+        let equal = |(column, wanted): (&str, &Option<String>)| {
+            wanted.as_ref().map(|text| format!("{column} = '{}'", text.replace('\'', "''")))
+        };
+        let equal: Vec<String> = filters.into_iter().filter_map(equal).collect();
+        if equal.is_empty() { "true".to_owned() } else { equal.join(" AND ") }
+    }
+}
+
+/// Prints the answer.
+pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
+    let (which, statement) = match &arguments.question {
+        Question::List(which) => {
+            let of = which.condition();
+            let counts = "count(*) AS record_count, min(recorded_at) AS first_at, max(recorded_at) AS last_at";
+            let order = "record_count DESC, source, topic, reason";
+            let statement = format!(
+                "SELECT source, topic, reason, {counts} FROM dead_letters WHERE {of} GROUP BY source, topic, reason ORDER BY {order}"
+            );
+            (which, statement)
+        }
+        Question::Show { which, limit } => {
+            let of = which.condition();
+            let columns = "topic, partition, \"offset\", source, reason, detail, payload_text, payload_bytes, record_time, recorded_at";
+            let order = "topic, partition, \"offset\"";
+            (which, format!("SELECT {columns} FROM dead_letters WHERE {of} ORDER BY {order} LIMIT {limit}"))
+        }
+    };
+    threads.waiting.block_on(async {
+        let lake = Lake::open_existing(&which.lake).await?;
+        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
+        let mut chunks = Box::pin(encode(service.sql(&statement).await?, which.format));
+        while let Some(chunk) = chunks.try_next().await? {
+            std::io::stdout().write_all(&chunk)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
