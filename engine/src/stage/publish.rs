@@ -119,7 +119,7 @@ impl ObjectiveState {
     pub fn new(plan: &ObjectivePlan) -> ObjectiveState {
         let start = plan.agreement.in_force.start;
         let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
-        ObjectiveState {
+        let mut state = ObjectiveState {
             tally: Tally::default(),
             recent: None,
             bad: BTreeMap::new(),
@@ -129,11 +129,7 @@ impl ObjectiveState {
             warned_since: false,
             attributions: Attributions::default(),
             touched_from: None,
-            // A version that a retroactive one replaces whole is never in force.
-            next_end: match first.clip(plan.agreement.in_force) {
-                Some(segment) => segment.end,
-                None => Instant(i64::MAX),
-            },
+            next_end: Instant(i64::MAX),
             next_start: start,
             newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
@@ -142,7 +138,18 @@ impl ObjectiveState {
             outlook: Outlook::default(),
             stated_from: Instant(i64::MIN),
             told: (start, None),
-        }
+        };
+        state.begin(plan);
+        state
+    }
+
+    /// Makes its first segment the earliest that is not final.
+    fn begin(&mut self, plan: &ObjectivePlan) {
+        let in_force = plan.agreement.in_force;
+        self.next_start = in_force.start;
+        self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, in_force.start);
+        // A version that a retroactive one replaces whole is never in force.
+        self.next_end = self.newest.clip(in_force).map_or(Instant(i64::MAX), |segment| segment.end);
     }
 
     /// Counts something into the windows of its instant, or takes it back, when this version may no longer be the one
@@ -179,8 +186,9 @@ impl ObjectiveState {
         }
         let is_changed = !self.is_stated_by(plan);
         if is_changed {
+            // What was final may be open by now, so all is gone through again.
+            self.begin(plan);
             self.begin_whole(plan, closed_until);
-            self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, self.next_start);
             self.touch(plan.agreement.in_force.start);
             self.outlook.forget();
             self.recent.as_deref_mut().into_iter().for_each(Recent::look_anew);
@@ -595,6 +603,8 @@ impl ObjectiveState {
             return;
         }
         let before = self.written.get(now.window.start);
+        // A window that was final and is open again goes on under the revision that said so.
+        now.revision = before.filter(|before| !before.last).map_or(0, |before| before.revision);
         if self.is_shown_so(plan) && !now.last && before == Some(&now) && !self.is_told_anew(found) {
             return;
         }
@@ -603,7 +613,7 @@ impl ObjectiveState {
                 now.revision = before.revision + 1;
                 facts.corrections.push(self.correction(plan, before, &now, step));
             }
-            None => now.revision = i32::from(now.last),
+            None => now.revision = now.revision.max(i32::from(now.last)),
         }
         // While a window is open, what is said of its breach depends on the target and on this alone.
         let of_breach =
