@@ -254,16 +254,19 @@ pub struct CountedCourse<'a> {
 }
 
 impl<'a> CountedCourse<'a> {
-    /// Lays out what was counted lately.
-    pub fn new(
+    /// Lays out what was counted lately, by this version of the agreement and by those before it.
+    pub fn new<'r>(
         objective: &Objective,
         allowed: Allowed,
-        recent: &Recent,
+        recent: impl Iterator<Item = &'r Recent>,
         calendar: &'a Calendar,
         segment: Window,
     ) -> CountedCourse<'a> {
-        let (mut sums, mut all) = (Vec::with_capacity(recent.quarters.len() + recent.minutes.len()), (0, 0));
-        for (start, (bad, total)) in recent.quarters.iter().chain(&recent.minutes) {
+        let mut counted: Vec<_> = recent.flat_map(|recent| recent.quarters.iter().chain(&recent.minutes)).collect();
+        // That of one version is in order.
+        counted.sort_by_key(|(start, _)| **start);
+        let (mut sums, mut all) = (Vec::with_capacity(counted.len()), (0, 0));
+        for (start, (bad, total)) in counted {
             sums.push((*start, all));
             all = (all.0 + i128::from(*bad), all.1 + i128::from(*total));
         }

@@ -36,6 +36,9 @@ pub struct ObjectiveState {
     tally: Tally,
     /// What was counted lately, where some of it may be bad (R27).
     recent: Option<Box<Recent>>,
+    /// How often the versions before this one had counted when warnings were last looked at; `None` when that is not known.
+    #[serde(skip)]
+    edition_before: Option<u64>,
     /// How many things were bad at each instant, where that is split among those that brought it about (R33), and where one
     /// too many is a breach.
     bad: BTreeMap<Instant, i64>,
@@ -122,6 +125,7 @@ impl ObjectiveState {
         let mut state = ObjectiveState {
             tally: Tally::default(),
             recent: None,
+            edition_before: None,
             bad: BTreeMap::new(),
             written: Timeline::default(),
             breaches: Ledger::default(),
@@ -453,10 +457,18 @@ impl ObjectiveState {
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
         let (mut warnings, mut spending, mut told) = (None, None, None);
         if let Some(allowed) = Allowed::of(&plan.objective) {
+            let earlier = before.iter().filter_map(|version| version.recent.as_deref());
+            let versions = self.recent.as_deref().into_iter().chain(earlier.clone());
+            let course = CountedCourse::new(&plan.objective, allowed, versions, &plan.calendar, segment);
+            let edition = earlier.fold(0, |sum: u64, recent| sum.wrapping_add(recent.edition()));
+            let is_as_looked_at = before.is_empty() || self.edition_before == Some(edition);
+            self.edition_before = Some(edition);
             let nothing = Recent::default();
-            let recent = self.recent.as_deref().unwrap_or(&nothing);
-            let course = CountedCourse::new(&plan.objective, allowed, recent, &plan.calendar, segment);
-            warnings = self.burning(plan, &course, window, recent.unsure_from(&plan.calendar, touched), now);
+            let unsure_from = match is_as_looked_at {
+                true => self.recent.as_deref().unwrap_or(&nothing).unsure_from(&plan.calendar, touched),
+                false => segment.start,
+            };
+            warnings = self.burning(plan, &course, window, unsure_from, now);
             let is_spent = !over && self.recent.is_some();
             let (bad, total) = (in_a_column(total_count - good_count), in_a_column(total_count));
             spending = is_spent.then(|| course.spending(now, bad, total));

@@ -40,7 +40,7 @@ fn recent(calendar: &Calendar, things: &[Thing]) -> Recent {
 }
 
 fn course<'a>(promise: &Objective, recent: &Recent, calendar: &'a Calendar, segment: Window) -> CountedCourse<'a> {
-    CountedCourse::new(promise, Allowed::of(promise).expect("a budget"), recent, calendar, segment)
+    CountedCourse::new(promise, Allowed::of(promise).expect("a budget"), [recent].into_iter(), calendar, segment)
 }
 
 const MONTH: Window = Window { start: Instant(0), end: Instant(30 * DAY) };

@@ -1,5 +1,7 @@
 //! Versions that touch the past, and definitions that leave and return (R24).
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 const UNTIL_THE_EIGHTH: &str = "{from: 1970-01-01, until: 1970-01-08}";
@@ -235,4 +237,49 @@ fn r22_what_leaves_the_definitions_and_returns_is_not_said_again() {
     // A late event makes the next revision: a score of 1 is bad, so 1 of 2.
     group.fold(&delivery(&[(3, Happening::Score(3, 1))], 3, true), NOW);
     assert_eq!(day_zero(&group.close(4, NOW, true), "scores"), ["breached 1/2 r2", "late_event"]);
+}
+
+/// A promise of counted things that warns of burning, by one version or by a second one from the second week on.
+fn burning(versions: &[(&str, &str)]) -> String {
+    let version = |(number, in_force): (usize, &(&str, &str))| {
+        format!(
+            "{{apiVersion: plimsoll/v1, kind: Agreement, metadata: {{id: ola, version: {}}}, spec: {{type: ola, services: [web],\n  \
+             effective: {{from: {}, until: {}}}, objectives: [{{id: good, indicator: {{signal: good_ratio, kind: monitoring}},\n  \
+             target: {{at_least: 60 %}}, window: {{calendar: week}}, burn_rate_warnings: true}}]}}}}\n",
+            number + 1,
+            in_force.0,
+            in_force.1
+        )
+    };
+    let agreements = versions.iter().enumerate().map(version).collect::<Vec<_>>().join("---\n");
+    format!("{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}}}\n---\n{agreements}")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn r27_a_version_that_says_the_same_burns_as_the_one_before_it_went_on(
+        times in prop::collection::vec(150..330_i64, 1..60),
+        cut in 1..20_usize,
+    ) {
+        let events: Vec<_> = times.iter().map(|&time| Happening::Probe(time, Status::Up)).enumerate().collect();
+        let warned = |versions: &[(&str, &str)]| {
+            let mut group = LaneGroup::new(portfolio_of(&burning(versions)), 1);
+            let (mut said, mut offset) = (BTreeMap::new(), 0);
+            for part in events.chunks(cut) {
+                group.fold(&delivery(part, offset, offset as usize + part.len() == events.len()), NOW);
+                offset += part.len() as i64;
+                for row in group.close(offset, NOW, true).breaches.into_iter().filter(|row| row.span_us.is_some()) {
+                    said.insert((row.window_start, row.span_us, row.at), (row.event == "warning").then_some(row.detail));
+                }
+            }
+            said.retain(|_, detail| detail.is_some());
+            said
+        };
+        // 1970-01-05 is a Monday.
+        let one = warned(&[("1970-01-01", "1970-01-09")]);
+        let two = warned(&[("1970-01-01", "1970-01-05"), ("1970-01-05", "1970-01-09")]);
+        prop_assert_eq!(one, two);
+    }
 }
