@@ -1,16 +1,14 @@
 //! `plimsoll dead-letters`: which records could not be used, and why.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use futures::TryStreamExt;
-use plimsoll_lake::Lake;
-use plimsoll_query::{Format, Limits, QueryService, encode};
+use plimsoll_query::Format;
 
 use crate::commands::DEFAULT_LAKE;
+use crate::commands::sql::print_answer;
 use crate::threads::Threads;
 
 /// Browse dead letters.
@@ -85,13 +83,5 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
             (which, format!("SELECT {columns} FROM dead_letters WHERE {of} ORDER BY {order} LIMIT {limit}"))
         }
     };
-    threads.waiting.block_on(async {
-        let lake = Lake::open_existing(&which.lake).await?;
-        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
-        let mut chunks = Box::pin(encode(service.sql(&statement).await?, which.format));
-        while let Some(chunk) = chunks.try_next().await? {
-            std::io::stdout().write_all(&chunk)?;
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    print_answer(&statement, &which.lake, None, which.format, threads)
 }

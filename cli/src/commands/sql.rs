@@ -38,11 +38,23 @@ fn statement(text: &str) -> Result<String, String> {
 
 /// Prints the answer.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
+    let Arguments { statement, lake, known_at, format } = arguments;
+    print_answer(statement, lake, *known_at, *format, threads)
+}
+
+/// Prints what the tables of a lake answer to a statement, as they were known then.
+pub fn print_answer(
+    statement: &str,
+    lake: &str,
+    known_at: Option<Instant>,
+    format: Format,
+    threads: &Threads,
+) -> Result<ExitCode> {
     threads.waiting.block_on(async {
-        let lake = Lake::open_existing(&arguments.lake).await?;
+        let lake = Lake::open_existing(lake).await?;
         let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
-        let answer = service.known_at(arguments.known_at).sql(&arguments.statement).await?;
-        let mut chunks = Box::pin(encode(answer, arguments.format));
+        let answer = service.known_at(known_at).sql(statement).await?;
+        let mut chunks = Box::pin(encode(answer, format));
         while let Some(chunk) = chunks.try_next().await? {
             std::io::stdout().write_all(&chunk)?;
         }
