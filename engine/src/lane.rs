@@ -317,6 +317,9 @@ impl LaneGroup {
     /// Tells objectives that are defined in another way what tickets and changes counted for them, which is to be counted
     /// elsewhere now: in other windows, or in other minutes of agreed time.
     fn retell(&mut self) {
+        if !self.lanes.iter().any(|lane| lane.services.wants_retelling()) {
+            return;
+        }
         let portfolio = self.portfolio.clone();
         let told = self.lanes.iter().flat_map(|lane| lane.tickets.told().chain(lane.changes.told()));
         let told: Vec<Contribution> = told.filter_map(|told| told.again(&portfolio)).collect();

@@ -120,9 +120,8 @@ struct Found {
 impl ObjectiveState {
     /// Nothing was measured yet.
     pub fn new(plan: &ObjectivePlan) -> ObjectiveState {
-        let start = plan.agreement.in_force.start;
-        let first = window_containing(plan.window_kind(), plan.agreement.time_zone, start);
-        let mut state = ObjectiveState {
+        let (start, first, end) = beginning(plan);
+        ObjectiveState {
             tally: Tally::default(),
             recent: None,
             edition_before: None,
@@ -133,7 +132,7 @@ impl ObjectiveState {
             warned_since: false,
             attributions: Attributions::default(),
             touched_from: None,
-            next_end: Instant(i64::MAX),
+            next_end: end,
             next_start: start,
             newest: first,
             last_stretch: uncut_stretch(plan.window_kind(), plan.agreement.time_zone, start),
@@ -142,18 +141,7 @@ impl ObjectiveState {
             outlook: Outlook::default(),
             stated_from: Instant(i64::MIN),
             told: (start, None),
-        };
-        state.begin(plan);
-        state
-    }
-
-    /// Makes its first segment the earliest that is not final.
-    fn begin(&mut self, plan: &ObjectivePlan) {
-        let in_force = plan.agreement.in_force;
-        self.next_start = in_force.start;
-        self.newest = window_containing(plan.window_kind(), plan.agreement.time_zone, in_force.start);
-        // A version that a retroactive one replaces whole is never in force.
-        self.next_end = self.newest.clip(in_force).map_or(Instant(i64::MAX), |segment| segment.end);
+        }
     }
 
     /// Counts something into the windows of its instant, or takes it back, when this version may no longer be the one
@@ -191,7 +179,7 @@ impl ObjectiveState {
         let is_changed = !self.is_stated_by(plan);
         if is_changed {
             // What was final may be open by now, so all is gone through again.
-            self.begin(plan);
+            (self.next_start, self.newest, self.next_end) = beginning(plan);
             self.begin_whole(plan, closed_until);
             self.touch(plan.agreement.in_force.start);
             self.outlook.forget();
@@ -480,8 +468,9 @@ impl ObjectiveState {
             }
         }
         if let (Some(levels), Target::AtMostCount(limit)) = (levels, plan.objective.target) {
-            breached_at = breached_at.and(levels.exceeds(limit));
-            self.forget_errors(plan, window, levels.exceeds(limit));
+            let exceeded_at = levels.exceeds(limit);
+            breached_at = breached_at.and(exceeded_at);
+            self.forget_errors(plan, window, exceeded_at);
             if warnings.is_some() || self.may_warn_anew(plan, window, (&measured, &judged), touched) {
                 let used = used(plan, |share| levels.used_up(share, limit)).filter(in_time_of(plan, window));
                 warnings = Some(used.chain(warnings.into_iter().flatten()).collect());
@@ -513,9 +502,10 @@ impl ObjectiveState {
         let Some(at) = exceeded_at.filter(|_| plan.counts_errors() && !plan.splits_counts() && !is_rolling) else {
             return;
         };
-        let later = self.bad.split_off(&window.end);
-        self.bad.split_off(&(at + Micros(1)));
-        self.bad.extend(later);
+        let after: Vec<Instant> = self.bad.range(at + Micros(1)..window.end).map(|(at, _)| *at).collect();
+        for at in after {
+            self.bad.remove(&at);
+        }
     }
 
     /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
@@ -644,6 +634,15 @@ impl ObjectiveState {
     fn is_told_anew(&self, found: &Found) -> bool {
         self.told.0 == found.now.window.start && self.told.1 != found.told
     }
+}
+
+/// Where the first segment starts, its window, and where it ends.
+fn beginning(plan: &ObjectivePlan) -> (Instant, Window, Instant) {
+    let in_force = plan.agreement.in_force;
+    let first = window_containing(plan.window_kind(), plan.agreement.time_zone, in_force.start);
+    // A version that a retroactive one replaces whole is never in force.
+    let end = first.clip(in_force).map_or(Instant(i64::MAX), |segment| segment.end);
+    (in_force.start, first, end)
 }
 
 /// The keys of all warnings of the window with this start.

@@ -266,6 +266,11 @@ impl ServiceStage {
         !(self.recounting.is_empty() && self.reobserving.is_empty())
     }
 
+    /// Whether there are objectives of which what tickets and changes told is forgotten.
+    pub fn wants_retelling(&self) -> bool {
+        !self.retelling.is_empty()
+    }
+
     /// Takes what a ticket or a change told before, for those objectives alone of which that was forgotten.
     pub fn retell(&mut self, portfolio: &Portfolio, told: Contribution) {
         let plan = portfolio.objective(told.objective);
