@@ -71,7 +71,19 @@ impl Lake {
     /// `Invalid` for a location that cannot be a lake, or tables of another version; `Unavailable` when the folder
     /// cannot be read or written; `Corrupt` when a table's log makes no sense.
     pub async fn open(location: &str) -> Result<Lake, LakeError> {
-        let store = Store::open(location, true)?;
+        Lake::open_or_create(Store::open(location, true)?).await
+    }
+
+    /// Opens the lake at the root of a store and creates what is missing, like `open`. `url` is what the store's root is
+    /// called, ending in a slash. What the store says it has written is taken to be durable.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub async fn open_in(objects: Arc<dyn ObjectStore>, url: Url) -> Result<Lake, LakeError> {
+        Lake::open_or_create(Store::on(objects, url)).await
+    }
+
+    async fn open_or_create(store: Store) -> Result<Lake, LakeError> {
         let logs = Table::ALL.map(|table| open_or_create(&store, table));
         let logs = try_join_all(logs).await?;
         Lake::new(store, logs)

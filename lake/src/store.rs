@@ -42,6 +42,11 @@ struct Disk {
 }
 
 impl Store {
+    /// A store that sees to durability by itself.
+    pub(crate) fn on(objects: Arc<dyn ObjectStore>, url: Url) -> Store {
+        Store { objects, url, disk: None }
+    }
+
     /// The store at a path or a `file://` URL. With `create`, the folder is made when it is missing.
     ///
     /// # Errors

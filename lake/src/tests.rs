@@ -545,3 +545,16 @@ async fn r24_definitions_are_found_by_their_digest_or_not_at_all() {
     let error = lake.definitions(&digest).await.expect_err("gone").to_string();
     assert!(error.contains(&format!("_plimsoll/definitions/{digest}.zst")) && error.contains("is missing"), "{error}");
 }
+
+#[tokio::test]
+async fn a_lake_in_a_store_of_objects_keeps_what_one_in_a_folder_keeps() {
+    let store = || (Arc::new(object_store::memory::InMemory::new()), Url::parse("memory:///").expect("a URL"));
+    let (objects, url) = store();
+    let lake = Lake::open_in(objects.clone(), url.clone()).await.expect("a lake");
+    let intent = [EpochRow { epoch: 1, ..EpochRow::default() }];
+    lake.record_intent("lanes", 1, &intent).await.expect("a free epoch");
+    let again = Lake::open_in(objects, url).await.expect("the same lake");
+    assert_eq!(again.epochs_after("lanes", 0).await.expect("epochs"), intent);
+    let fenced = again.record_intent("lanes", 1, &intent).await;
+    assert!(matches!(fenced, Err(LakeError::Fenced { epoch: 1, found: 1, .. })), "{fenced:?}");
+}
