@@ -1,8 +1,11 @@
-//! The worker's loop: it owns the state of one lane group and is the only one to touch it.
+//! The worker: it owns the state of one lane group and is the only one to touch it.
 //!
-//! It runs on a thread of its own and waits for input, for the next tick or for the stop. An epoch is cut when enough
-//! records wait, or when `epoch_interval` has passed and the writer is free: under load epochs grow, which is cheaper
-//! for each record; at rest they are small and quick. An epoch that read nothing and found out nothing is not written.
+//! Its steps neither wait nor write: `take` an input, `replay` a recorded epoch, `cut` a new one, `rest`. What a step
+//! orders to be written it returns, and a `Committer` carries orders out one after the other. `run` is the loop over the
+//! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
+//! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed and the writer is free: under
+//! load epochs grow, which is cheaper for each record; at rest they are small and quick. An epoch that read nothing and
+//! found out nothing is not written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -26,7 +29,7 @@ use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
-use crate::writer::{EpochOutput, Writer};
+use crate::writer::{Committer, EpochOutput, Order, Writer};
 
 /// How a worker works.
 #[derive(Clone)]
@@ -86,12 +89,12 @@ pub struct Worker {
     definitions: Arc<Definitions>,
     /// The same, until an epoch has told them.
     untold: Option<Arc<Definitions>>,
-    writer: Writer,
+    lake: Lake,
     live: Arc<Live>,
 }
 
 impl Worker {
-    /// Restores the state of the lane group from the lake, and starts its writer, which waits on `runtime`.
+    /// Restores the state of the lane group from the lake.
     ///
     /// What was recorded and not saved is to be replayed under the definitions by which it was folded. When these are
     /// others than `definitions`, this worker only finishes what they began (`is_former`): it is to be fed by their
@@ -100,25 +103,24 @@ impl Worker {
     ///
     /// # Errors
     /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.
-    pub fn open(
+    pub async fn open(
         settings: WorkerSettings,
         lake: Lake,
         definitions: Arc<Definitions>,
         live: Arc<Live>,
-        runtime: tokio::runtime::Handle,
     ) -> Result<Worker, AggregateError> {
-        let others = runtime.block_on(lake.groups())?;
+        let others = lake.groups().await?;
         if let Some(found) = others.into_iter().find(|other| *other != settings.group) {
             return Err(AggregateError::OtherGroup { group: settings.group, found });
         }
-        let current = runtime.block_on(definitions::keep(&lake, &definitions))?;
-        let snapshot = runtime.block_on(lake.newest_snapshot(&settings.group))?;
+        let current = definitions::keep(&lake, &definitions).await?;
+        let snapshot = lake.newest_snapshot(&settings.group).await?;
         let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
-        let rows = runtime.block_on(lake.epochs_after(&settings.group, snapshot_epoch - 1))?;
+        let rows = lake.epochs_after(&settings.group, snapshot_epoch - 1).await?;
         let mut recorded = Recorded::after(snapshot_epoch, rows, &current);
         let definitions = match recorded.definitions == current {
             true => definitions,
-            false => Arc::new(runtime.block_on(definitions::recall(&lake, &recorded.definitions))?),
+            false => Arc::new(definitions::recall(&lake, &recorded.definitions).await?),
         };
         let portfolio = Arc::new(Portfolio::new(&definitions));
         let mut group = match snapshot {
@@ -131,7 +133,6 @@ impl Worker {
             let (epochs, of_others) = (recorded.epochs.len(), recorded.is_former);
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
-        let writer = Writer::start(settings.group.clone(), lake, live.clone(), runtime)?;
         live.describe(group.portfolio());
         Ok(Worker {
             next_epoch: snapshot_epoch + 1,
@@ -145,7 +146,7 @@ impl Worker {
             recounted: false,
             untold: Some(definitions.clone()),
             definitions,
-            writer,
+            lake,
             live,
         })
     }
@@ -193,15 +194,17 @@ impl Worker {
 
     /// Works until all senders of `inputs` are gone, or until a former worker has replayed everything; then commits what
     /// waits, saves the state and returns how far the tables are. `on_progress` is called after each commit, on the
-    /// writer's thread's behalf.
+    /// writer's thread's behalf, which waits for the lake on `runtime`.
     ///
     /// # Errors
     /// When an epoch cannot be committed: everything committed before stays, and a new worker goes on from there.
     pub fn run(
         mut self,
+        runtime: tokio::runtime::Handle,
         inputs: Receiver<Input>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, AggregateError> {
+        let mut writer = Writer::start(self.committer(), runtime)?;
         let mut cut_at = Moment::now() + self.settings.epoch_interval;
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
@@ -212,62 +215,74 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => true,
             };
-            self.replay()?;
-            if self.recorded.is_former && self.recorded.epochs.is_empty() {
-                return self.finish(on_progress);
+            while let Some(order) = self.replay()? {
+                writer.order(order)?;
             }
             let full = self.collector.rows() >= self.settings.epoch_rows_max;
-            let due = Moment::now() >= cut_at && self.writer.is_idle();
-            if self.recorded.epochs.is_empty() && (full || due || finished) {
-                self.live_epoch(finished)?;
+            let due = Moment::now() >= cut_at && writer.is_idle();
+            if self.is_replayed() && !self.is_former() && (full || due || finished) {
+                if let Some(order) = self.cut(finished)? {
+                    writer.order(order)?;
+                }
                 cut_at = Moment::now() + self.settings.epoch_interval;
             }
-            if let Some(progress) = self.writer.progress()? {
+            if let Some(progress) = writer.progress()? {
                 on_progress(&progress);
             }
-            if finished {
-                return self.finish(on_progress);
+            if finished || (self.is_replayed() && self.is_former()) {
+                let (order, deferred) = self.rest()?;
+                if let Some(order) = order {
+                    writer.order(order)?;
+                }
+                let progress = Progress { deferred, ..writer.finish()? };
+                on_progress(&progress);
+                return Ok(progress);
             }
         }
     }
 
-    fn finish(mut self, mut on_progress: impl FnMut(&Progress)) -> Result<Progress, AggregateError> {
-        if !self.recorded.epochs.is_empty() {
-            tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
-        } else if self.next_epoch > 1 {
-            self.group.rest();
-            self.writer.snapshot(self.next_epoch - 1, self.group.snapshot()?)?;
-        }
-        let progress = Progress { deferred: self.group.deferred(), ..self.writer.finish()? };
-        on_progress(&progress);
-        Ok(progress)
+    /// Who carries out what this worker orders.
+    pub fn committer(&self) -> Committer {
+        Committer::new(self.settings.group.clone(), self.lake.clone(), self.live.clone())
     }
 
-    fn take(&mut self, input: Input) {
+    /// Takes an input; what it brings waits for the next epoch.
+    pub fn take(&mut self, input: Input) {
         match input {
             Input::Delivery(delivery) => self.collector.push(delivery),
             Input::Assigned(partitions) => self.expected.extend(partitions),
         }
     }
 
-    /// Makes recorded epochs again as soon as their input has arrived.
-    fn replay(&mut self) -> Result<(), AggregateError> {
-        while let Some(recorded) = self.recorded.epochs.front() {
-            let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(()) };
-            let &RecordedEpoch { epoch, tick, publish, watermark, remembered, .. } = recorded;
-            self.recorded.epochs.pop_front();
-            self.group.remember(remembered);
-            self.group.resume(watermark.unwrap_or(BEGINNING));
-            self.epoch(epoch, tick, publish, deliveries, false)?;
-        }
-        Ok(())
+    /// True when no recorded epoch is left to be made again: a former worker is to rest now, any other may cut epochs.
+    pub fn is_replayed(&self) -> bool {
+        self.recorded.epochs.is_empty()
     }
 
-    fn live_epoch(&mut self, finished: bool) -> Result<(), AggregateError> {
+    /// Makes the next recorded epoch again; `None` until all of its input has arrived.
+    ///
+    /// # Errors
+    /// `Columns` or `Snapshot`, which are defects.
+    pub fn replay(&mut self) -> Result<Option<Order>, AggregateError> {
+        let Some(recorded) = self.recorded.epochs.front() else { return Ok(None) };
+        let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(None) };
+        let &RecordedEpoch { epoch, tick, publish, watermark, remembered, .. } = recorded;
+        self.recorded.epochs.pop_front();
+        self.group.remember(remembered);
+        self.group.resume(watermark.unwrap_or(BEGINNING));
+        self.epoch(epoch, tick, publish, deliveries, false)
+    }
+
+    /// Makes an epoch of all that waits, which publishes when that is due or it is the last; `None` when it read nothing and
+    /// found out nothing. Nothing may be left to be replayed.
+    ///
+    /// # Errors
+    /// `Columns` or `Snapshot`, which are defects.
+    pub fn cut(&mut self, is_last: bool) -> Result<Option<Order>, AggregateError> {
         let tick = (self.settings.clock)();
         self.group.remember(micros(self.settings.remembered));
         let interval = micros(self.settings.publish_interval);
-        let publish = finished || self.published_at.is_none_or(|published| tick - published >= interval);
+        let publish = is_last || self.published_at.is_none_or(|published| tick - published >= interval);
         if publish {
             self.published_at = Some(tick);
         }
@@ -282,7 +297,23 @@ impl Worker {
         self.epoch(self.next_epoch, tick, publish, deliveries, true)
     }
 
-    /// Folds the deliveries, closes the step and hands the rows to the writer.
+    /// Ends the work: saves the state, unless recorded epochs are left, and says how many observations the next start makes
+    /// up for.
+    ///
+    /// # Errors
+    /// `Snapshot`, which is a defect.
+    pub fn rest(mut self) -> Result<(Option<Order>, u64), AggregateError> {
+        let mut order = None;
+        if !self.is_replayed() {
+            tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
+        } else if self.next_epoch > 1 {
+            self.group.rest();
+            order = Some(Order::Snapshot(self.next_epoch - 1, self.group.snapshot()?));
+        }
+        Ok((order, self.group.deferred()))
+    }
+
+    /// Folds the deliveries, closes the step and orders its rows to be written.
     fn epoch(
         &mut self,
         epoch: i64,
@@ -290,7 +321,7 @@ impl Worker {
         publish: bool,
         deliveries: Vec<Delivery>,
         live: bool,
-    ) -> Result<(), AggregateError> {
+    ) -> Result<Option<Order>, AggregateError> {
         let started = Moment::now();
         let watermark = Some(self.group.watermarks().watermark()).filter(|watermark| *watermark > BEGINNING);
         let mut output = EpochOutput::new(epoch);
@@ -313,7 +344,7 @@ impl Worker {
                 news.complete_until = news.complete_until.max(known);
                 self.unrecorded.insert(news.partition.clone(), news);
             }
-            return Ok(());
+            return Ok(None);
         }
         let is_told = live || self.recorded.is_change;
         if let Some(definitions) = self.untold.take_if(|_| is_told) {
@@ -341,7 +372,7 @@ impl Worker {
         output.is_replay = !live;
         self.next_epoch = epoch + 1;
         self.live.folded(started.elapsed());
-        self.writer.write(output)
+        Ok(Some(Order::Write(Box::new(output))))
     }
 }
 

@@ -1,5 +1,7 @@
-//! The writer: while the worker folds an epoch, one thread encodes the epoch before and another commits the one before
-//! that, because encoding waits for the processor and committing for the disk.
+//! The writer: what the worker orders is carried out by a `Committer`, which is told one order after the other.
+//!
+//! While the worker folds an epoch, one thread encodes the epoch before and another commits the one before that, because
+//! encoding waits for the processor and committing for the disk.
 //!
 //! ```text
 //! worker --EpochOutput--> lake-encoder --Encoded--> lake-writer --Progress--> worker
@@ -106,33 +108,82 @@ impl EpochOutput {
     }
 }
 
-/// What the worker orders: that an epoch be written, or the state after one saved.
-enum Order<Epoch> {
+/// What the worker orders.
+pub enum Order<Epoch = EpochOutput> {
+    /// That an epoch be written.
     Write(Box<Epoch>),
+    /// That the state after an epoch be saved, once that is committed.
     Snapshot(i64, Vec<u8>),
 }
 
 /// An epoch whose rows are files in memory, and how long that took.
-struct Encoded {
+pub struct Encoded {
     output: EpochOutput,
     tables: Vec<(Table, EncodedTable)>,
     took: Duration,
 }
 
-fn encode(order: Order<EpochOutput>) -> Result<Order<Encoded>, AggregateError> {
-    match order {
-        Order::Snapshot(epoch, bytes) => Ok(Order::Snapshot(epoch, bytes)),
-        Order::Write(mut output) => {
-            let started = Moment::now();
-            let tables = output.encode()?;
-            Ok(Order::Write(Box::new(Encoded { output: *output, tables, took: started.elapsed() })))
+impl Order {
+    /// Makes the rows into files in memory.
+    ///
+    /// # Errors
+    /// `Columns` or the lake's `Internal`, which are defects.
+    pub fn encode(self) -> Result<Order<Encoded>, AggregateError> {
+        match self {
+            Order::Snapshot(epoch, bytes) => Ok(Order::Snapshot(epoch, bytes)),
+            Order::Write(mut output) => {
+                let started = Moment::now();
+                let tables = output.encode()?;
+                Ok(Order::Write(Box::new(Encoded { output: *output, tables, took: started.elapsed() })))
+            }
         }
+    }
+}
+
+/// Brings what a worker orders into the lake.
+pub struct Committer {
+    group: String,
+    lake: Lake,
+    live: Arc<Live>,
+}
+
+impl Committer {
+    pub(crate) fn new(group: String, lake: Lake, live: Arc<Live>) -> Committer {
+        Committer { group, lake, live }
+    }
+
+    /// Carries an order out and returns how far the tables are: of an epoch the intent, the commits and the snapshot (the
+    /// protocol stands at the head of `plimsoll_lake`'s `epoch` module). Orders of one worker are to come in their order.
+    ///
+    /// # Errors
+    /// Those of the lake. No later order of this worker may then be carried out.
+    pub async fn carry_out(&self, order: Order<Encoded>) -> Result<Progress, AggregateError> {
+        let Committer { group, lake, live } = self;
+        let Encoded { mut output, tables, took } = match order {
+            Order::Write(encoded) => *encoded,
+            Order::Snapshot(epoch, bytes) => {
+                lake.put_snapshot(group, epoch, bytes.into()).await?;
+                return Ok(live.progress());
+            }
+        };
+        let started = Moment::now();
+        if !output.is_replay {
+            lake.record_intent(group, output.epoch, &output.intent).await?;
+        }
+        lake.commit_epoch(group, output.epoch, tables).await?;
+        if let Some(bytes) = output.snapshot.take() {
+            lake.put_snapshot(group, output.epoch, bytes.into()).await?;
+            lake.maintain().await?;
+        }
+        let progress = Progress { epoch: output.epoch, offsets: output.offsets, deferred: 0 };
+        live.committed(took + started.elapsed(), progress.clone());
+        Ok(progress)
     }
 }
 
 /// The worker's end of the two threads.
 pub struct Writer {
-    orders: Option<SyncSender<Order<EpochOutput>>>,
+    orders: Option<SyncSender<Order>>,
     reports: Receiver<Result<Progress, AggregateError>>,
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
@@ -140,19 +191,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the threads.
-    pub fn start(
-        group: String,
-        lake: Lake,
-        live: Arc<Live>,
-        runtime: tokio::runtime::Handle,
-    ) -> Result<Writer, AggregateError> {
-        let (orders, queue) = sync_channel(QUEUE_EPOCHS_MAX);
+    /// Starts the threads; the committer waits on `runtime`.
+    pub fn start(committer: Committer, runtime: tokio::runtime::Handle) -> Result<Writer, AggregateError> {
+        let (orders, queue) = sync_channel::<Order>(QUEUE_EPOCHS_MAX);
         let (encoded_orders, encoded_queue) = sync_channel(QUEUE_EPOCHS_MAX);
         let (report, reports) = channel();
         let encoding = move || {
             while let Ok(order) = queue.recv() {
-                let encoded = encode(order);
+                let encoded = order.encode();
                 let failed = encoded.is_err();
                 if encoded_orders.send(encoded).is_err() || failed {
                     return;
@@ -161,7 +207,7 @@ impl Writer {
         };
         let committing = move || {
             while let Ok(order) = encoded_queue.recv() {
-                let done = order.and_then(|order| carry_out(&group, &lake, &live, &runtime, order));
+                let done = order.and_then(|order| runtime.block_on(committer.carry_out(order)));
                 let failed = done.is_err();
                 if report.send(done).is_err() || failed {
                     return;
@@ -177,17 +223,8 @@ impl Writer {
         self.in_flight == 0
     }
 
-    /// Hands an epoch over; waits while the queue is full.
-    pub fn write(&mut self, output: EpochOutput) -> Result<(), AggregateError> {
-        self.order(Order::Write(Box::new(output)))
-    }
-
-    /// Saves the state after an epoch, once that is committed.
-    pub fn snapshot(&mut self, epoch: i64, bytes: Vec<u8>) -> Result<(), AggregateError> {
-        self.order(Order::Snapshot(epoch, bytes))
-    }
-
-    fn order(&mut self, order: Order<EpochOutput>) -> Result<(), AggregateError> {
+    /// Hands an order over; waits while the queue is full.
+    pub fn order(&mut self, order: Order) -> Result<(), AggregateError> {
         let Some(orders) = &self.orders else { return Err(AggregateError::WriterGone) };
         if orders.send(order).is_err() {
             // A thread ended: its last report says why.
@@ -229,36 +266,4 @@ impl Writer {
 fn thread(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, AggregateError> {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     started.map_err(|cause| AggregateError::Thread { name, cause })
-}
-
-/// One epoch: intent, commits, snapshot (the protocol stands at the head of `plimsoll_lake`'s `epoch` module).
-fn carry_out(
-    group: &str,
-    lake: &Lake,
-    live: &Live,
-    runtime: &tokio::runtime::Handle,
-    order: Order<Encoded>,
-) -> Result<Progress, AggregateError> {
-    let Encoded { mut output, tables, took } = match order {
-        Order::Write(encoded) => *encoded,
-        Order::Snapshot(epoch, bytes) => {
-            runtime.block_on(lake.put_snapshot(group, epoch, bytes.into()))?;
-            return Ok(live.progress());
-        }
-    };
-    let started = Moment::now();
-    runtime.block_on(async {
-        if !output.is_replay {
-            lake.record_intent(group, output.epoch, &output.intent).await?;
-        }
-        lake.commit_epoch(group, output.epoch, tables).await?;
-        if let Some(bytes) = output.snapshot.take() {
-            lake.put_snapshot(group, output.epoch, bytes.into()).await?;
-            lake.maintain().await?;
-        }
-        Ok::<_, AggregateError>(())
-    })?;
-    let progress = Progress { epoch: output.epoch, offsets: output.offsets, deferred: 0 };
-    live.committed(took + started.elapsed(), progress.clone());
-    Ok(progress)
 }

@@ -87,10 +87,11 @@ fn read(
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
     let live = Arc::new(Live::default());
-    let worker = Worker::open(settings, lake, definitions, live.clone(), runtime.clone())?;
+    let worker = runtime.block_on(Worker::open(settings, lake, definitions, live.clone()))?;
     let source = start(KafkaSettings::new(bootstrap, "bench"), &sources, HashMap::new())?;
     let (inputs, queue) = sync_channel(16);
-    let worker = std::thread::spawn(move || worker.run(queue, |_| ()));
+    let threads = runtime.clone();
+    let worker = std::thread::spawn(move || worker.run(threads, queue, |_| ()));
     let mut behind: BTreeMap<_, bool> = BTreeMap::new();
     while behind.len() < workload.partitions_count as usize || behind.values().any(|behind| *behind) {
         let input = match source.events().receive(WAIT_MAX).context("no record came for a minute")? {

@@ -165,8 +165,8 @@ impl Work {
 
     fn open(&self) -> Result<Worker> {
         let Settings { worker, lake, definitions, .. } = &self.settings;
-        let (live, runtime) = (self.live.clone(), self.runtime.clone());
-        let mut worker = Worker::open(worker.clone(), lake.clone(), definitions.clone(), live, runtime)?;
+        let opening = Worker::open(worker.clone(), lake.clone(), definitions.clone(), self.live.clone());
+        let mut worker = self.runtime.block_on(opening)?;
         let stored = &self.settings.stored;
         if let Some(last_epoch) = worker.wants_recount() {
             tracing::info!(
@@ -203,7 +203,8 @@ impl Work {
         };
         std::thread::scope(|scope| {
             let working = std::thread::Builder::new().name("worker".to_owned());
-            let working = working.spawn_scoped(scope, move || worker.run(queue, commit));
+            let runtime = self.runtime.clone();
+            let working = working.spawn_scoped(scope, move || worker.run(runtime, queue, commit));
             let working = working.context("cannot start a thread")?;
             let fed = Feeder { events, inputs, work: self, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;

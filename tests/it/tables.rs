@@ -110,7 +110,7 @@ impl Tables {
         let (sender, receiver) = channel();
         inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
         drop(sender);
-        worker.run(receiver, |_| {}).expect("an epoch");
+        worker.run(self.runtime.handle().clone(), receiver, |_| {}).expect("an epoch");
     }
 
     /// Whether the next start would only finish what was recorded.
@@ -137,8 +137,8 @@ impl Tables {
             clock: Arc::new(move || tick),
         };
         let (definitions, live) = (Arc::new(definitions.clone()), Arc::new(Live::default()));
-        let threads = self.runtime.handle().clone();
-        Worker::open(settings, self.lake.clone(), definitions, live, threads).expect("a worker")
+        let opening = Worker::open(settings, self.lake.clone(), definitions, live);
+        self.runtime.block_on(opening).expect("a worker")
     }
 
     /// The rows of an answer, as it was known at an instant, or as it is.
