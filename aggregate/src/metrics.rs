@@ -156,14 +156,17 @@ pub fn family(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// One sample with labels.
+/// One sample with labels, or with none.
 pub fn labelled(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
     text.push_str(name);
     for (index, (label, of)) in labels.iter().enumerate() {
         text.push(if index == 0 { '{' } else { ',' });
         push_label(text, label, of);
     }
-    let _ = writeln!(text, "}} {value}");
+    if !labels.is_empty() {
+        text.push('}');
+    }
+    let _ = writeln!(text, " {value}");
 }
 
 /// Appends `name="value"`, escaped as the text format asks.

@@ -12,13 +12,21 @@ use anyhow::{Context, Result, bail};
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 
 /// What a folder holds.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Folder {
     /// The texts of its files by their names relative to it, sorted.
     pub texts: Vec<(String, String)>,
     /// What in it cannot be read.
-    problems: Vec<Problem>,
+    pub problems: Vec<Problem>,
     visited: HashSet<PathBuf>,
+    needs_topics: bool,
+}
+
+impl PartialEq for Folder {
+    /// The same is to be read in both.
+    fn eq(&self, other: &Folder) -> bool {
+        self.texts == other.texts && self.problems == other.problems
+    }
 }
 
 impl Folder {
@@ -36,12 +44,21 @@ impl Folder {
         Ok(folder)
     }
 
+    /// The same, of which some source has to name a topic.
+    pub fn with_topics(mut self) -> Folder {
+        self.needs_topics = true;
+        self
+    }
+
     /// What its files define, or every problem in them.
     pub fn definitions(self) -> std::result::Result<Definitions, Vec<Problem>> {
         let mut problems = self.problems;
         // A folder of which nothing can be read has definitions, only nobody knows which.
         let defined = if self.texts.is_empty() && !problems.is_empty() { Err(Vec::new()) } else { parse(&self.texts) };
         match defined {
+            Ok(definitions) if self.needs_topics && definitions.topics().next().is_none() => {
+                problems.push(no_topic());
+            }
             Ok(definitions) if problems.is_empty() => return Ok(definitions),
             Ok(_) => {}
             Err(more) => problems.extend(more),
@@ -111,6 +128,17 @@ impl Folder {
             found: found.to_owned(),
             allowed: allowed.to_owned(),
         });
+    }
+}
+
+/// What is wrong with definitions of which no source names a topic.
+fn no_topic() -> Problem {
+    Problem {
+        file: String::new(),
+        line: 1,
+        field: String::new(),
+        found: "no Source that names a topic".to_owned(),
+        allowed: "at least one; without a topic nothing can be read".to_owned(),
     }
 }
 

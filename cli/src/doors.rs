@@ -14,7 +14,10 @@ use plimsoll_query::{Patience, QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 
+use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
+
+pub mod definitions;
 
 /// The media type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,17 +32,19 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`.
+/// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`, and
+/// `more` are doors besides the service's.
 pub async fn open<Text: Future<Output = String> + Send>(
     listener: TcpListener,
     service: Arc<QueryService>,
     readiness: Readiness,
     metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
+    more: Router,
     shutdown: Shutdown,
 ) {
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
-    let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape)));
+    let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
     serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
 }
 
@@ -72,5 +77,18 @@ pub fn pipeline_metrics(live: &Live, metrics: &KafkaMetrics, now: Instant) -> St
     labelled(&mut text, "plimsoll_queue_bytes", &[("queue", "deliveries")], metrics.queue_bytes);
     family(&mut text, "plimsoll_queue_depth", "gauge", "Deliveries that wait between consumer and worker.");
     labelled(&mut text, "plimsoll_queue_depth", &[("queue", "deliveries")], metrics.queue_depth_count);
+    text
+}
+
+/// Whether what the folder of definitions holds is in force, and since when it changed, in the Prometheus text format.
+pub fn definitions_metrics(in_force: &InForce) -> String {
+    let (since, problems) = in_force.standing();
+    let mut text = String::new();
+    let successful = "plimsoll_definitions_last_reload_successful";
+    family(&mut text, successful, "gauge", "0 while the folder holds definitions that were refused.");
+    labelled(&mut text, successful, &[], u8::from(problems.is_empty()));
+    let changed = "plimsoll_definitions_last_reload_success_timestamp_seconds";
+    family(&mut text, changed, "gauge", "Since when the definitions in force are so.");
+    labelled(&mut text, changed, &[], since.0.div_euclid(1_000_000));
     text
 }

@@ -2,15 +2,17 @@
 //!
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
 //! usage, 3 no-go, or a result that does not follow) and, when something is wrong, one line that says what and what to
-//! do. Modules in reading order: `commands` has one file a command; `definitions` reads the folder; `judging` judges
-//! without a server; `pipeline` wires source, worker and lake; `doors` serves HTTP and `/metrics`; `shutdown` is how
-//! everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
+//! do. Modules in reading order: `commands` has one file a command; `definitions` reads the folder; `in_force` has the
+//! definitions in force, which may change; `judging` judges without a server; `pipeline` wires source, worker and lake;
+//! `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps what computes from what waits;
+//! `demo` is the generated month.
 
 mod commands;
 mod definitions;
 mod demo;
 mod doors;
 mod history;
+mod in_force;
 mod judging;
 mod pipeline;
 mod shutdown;

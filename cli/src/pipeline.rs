@@ -7,7 +7,8 @@
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
 //! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
 //! that were recorded under former definitions are first finished under these, by a worker and a source of their own. When
-//! everything is read and observations were deferred, one more applies them.
+//! other definitions are in force, the next worker goes on by them. When everything is read and observations were deferred,
+//! one more applies them.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -29,6 +30,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
+use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
 /// How many inputs may wait for the worker. The bytes are bounded before, by the source's own queue.
@@ -47,7 +49,7 @@ pub struct Settings {
     /// How the worker works.
     pub worker: WorkerSettings,
     /// What is promised, and where events come from.
-    pub definitions: Arc<Definitions>,
+    pub definitions: Arc<InForce>,
     /// The tables.
     pub lake: Lake,
     /// What they hold.
@@ -100,14 +102,9 @@ impl Pipeline {
         settings.kafka.clock = settings.worker.clock.clone();
         let (live, source) = (Arc::new(Live::default()), CurrentSource::default());
         let work = Work { settings, live: live.clone(), source: source.clone(), shutdown, runtime: runtime.clone() };
-        let worker = work.open()?;
-        let expected = match work.settings.until_caught_up {
-            true => Some(partitions_of(&work.settings.kafka, &sources(&work.settings.definitions))?),
-            false => None,
-        };
-        let events = work.subscribe(&worker)?;
+        let opened = work.open()?;
         let feeder = std::thread::Builder::new().name("feeder".to_owned());
-        let feeder = feeder.spawn(move || work.run(worker, events, expected.as_ref()));
+        let feeder = feeder.spawn(move || work.run(opened));
         Ok(Pipeline { source, live, feeder: feeder.context("cannot start a thread")? })
     }
 
@@ -130,6 +127,16 @@ impl Pipeline {
     }
 }
 
+/// A worker and what feeds it.
+struct Opened {
+    worker: Worker,
+    events: KafkaEvents,
+    /// The number of the definitions that were in force then.
+    number: u64,
+    /// When it ends by itself: once all of these were read to their end.
+    expected: Option<BTreeSet<PartitionId>>,
+}
+
 /// What there is to do: one worker after the other, each fed by the sources of its own definitions, as if the process had
 /// been stopped and started between them.
 struct Work {
@@ -141,30 +148,27 @@ struct Work {
 }
 
 impl Work {
-    fn run(
-        &self,
-        mut worker: Worker,
-        mut events: KafkaEvents,
-        expected: Option<&BTreeSet<PartitionId>>,
-    ) -> Result<Progress> {
+    fn run(&self, mut opened: Opened) -> Result<Progress> {
         loop {
-            let is_former = worker.is_former();
-            let progress = self.feed(worker, events, expected.filter(|_| !is_former))?;
+            let (is_former, number) = (opened.worker.is_former(), opened.number);
+            let is_expected = opened.expected.is_some();
+            let progress = self.feed(opened)?;
             // Who stays up applies what was deferred at the next start; who is to end makes it good before.
-            let is_done = !is_former && (expected.is_none() || progress.deferred == 0);
+            let is_next = is_former || self.settings.definitions.number() != number;
+            let is_done = !is_next && (!is_expected || progress.deferred == 0);
             if is_done || self.shutdown.is_requested() {
                 return Ok(progress);
             }
             // Its consumer leaves the group before the next one joins.
             let former = self.source.present().take();
             drop(former);
-            worker = self.open()?;
-            events = self.subscribe(&worker)?;
+            opened = self.open()?;
         }
     }
 
-    fn open(&self) -> Result<Worker> {
-        let Settings { worker, lake, definitions, .. } = &self.settings;
+    fn open(&self) -> Result<Opened> {
+        let Settings { kafka, worker, lake, definitions, until_caught_up, .. } = &self.settings;
+        let (number, definitions) = definitions.now();
         let opening = Worker::open(worker.clone(), lake.clone(), definitions.clone(), self.live.clone());
         let mut worker = self.runtime.block_on(opening)?;
         let stored = &self.settings.stored;
@@ -181,7 +185,12 @@ impl Work {
             worker.end_recount();
         }
         self.live.take(&stored.newest());
-        Ok(worker)
+        let expected = match until_caught_up {
+            true => Some(partitions_of(kafka, &sources(&definitions))?),
+            false => None,
+        };
+        let events = self.subscribe(&worker)?;
+        Ok(Opened { expected: expected.filter(|_| !worker.is_former()), worker, events, number })
     }
 
     fn subscribe(&self, worker: &Worker) -> Result<KafkaEvents> {
@@ -193,7 +202,11 @@ impl Work {
     }
 
     /// Lets a worker work until it has done everything or is to end.
-    fn feed(&self, worker: Worker, events: KafkaEvents, expected: Option<&BTreeSet<PartitionId>>) -> Result<Progress> {
+    fn feed(&self, opened: Opened) -> Result<Progress> {
+        let Opened { worker, events, number, expected } = opened;
+        let sources = sources(worker.definitions());
+        // Who only finishes what was recorded is not disturbed.
+        let number = (!worker.is_former()).then_some(number);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
         let commit = move |progress: &Progress| {
@@ -206,7 +219,7 @@ impl Work {
             let runtime = self.runtime.clone();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, queue, commit));
             let working = working.context("cannot start a thread")?;
-            let fed = Feeder { events, inputs, work: self, expected }.run(&working);
+            let fed = Feeder { events, inputs, work: self, sources, number, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             fed.map(|()| progress)
         })
@@ -295,8 +308,11 @@ struct Feeder<'work> {
     events: KafkaEvents,
     inputs: SyncSender<Input>,
     work: &'work Work,
+    sources: Vec<Arc<Source>>,
+    /// The number of the definitions that are worked by; it ends when others are in force.
+    number: Option<u64>,
     /// When to end by itself: once all of these were read to their end.
-    expected: Option<&'work BTreeSet<PartitionId>>,
+    expected: Option<BTreeSet<PartitionId>>,
 }
 
 impl Feeder<'_> {
@@ -304,7 +320,9 @@ impl Feeder<'_> {
     fn run(self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         let mut sharing = Sharing::default();
-        while !self.work.shutdown.is_requested() && !worker.is_finished() {
+        let Settings { kafka, definitions, .. } = &self.work.settings;
+        let is_superseded = || self.number.is_some_and(|number| number != definitions.number());
+        while !self.work.shutdown.is_requested() && !worker.is_finished() && !is_superseded() {
             let input = match self.events.receive(LOOK_EVERY) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
@@ -317,8 +335,7 @@ impl Feeder<'_> {
                     Input::Delivery(delivery)
                 }
                 Some(KafkaEvent::Assigned(partitions)) => {
-                    let Settings { kafka, definitions, .. } = &self.work.settings;
-                    if let Some(warning) = sharing.gain(&partitions, || partitions_of(kafka, &sources(definitions))) {
+                    if let Some(warning) = sharing.gain(&partitions, || partitions_of(kafka, &self.sources)) {
                         eprintln!(
                             "warning: {warning} of group {}; a group is one process: stop the other",
                             kafka.group
@@ -344,7 +361,7 @@ impl Feeder<'_> {
                 // The worker ended; it says why.
                 return Ok(());
             }
-            if self.expected.is_some_and(|expected| expected.is_subset(&caught_up)) {
+            if self.expected.as_ref().is_some_and(|expected| expected.is_subset(&caught_up)) {
                 return Ok(());
             }
         }

@@ -21,7 +21,7 @@ use futures::{StreamExt, TryStreamExt};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::QueryError;
 use crate::format::Format;
@@ -431,21 +431,30 @@ fn index() -> String {
         text.push_str(&format!("GET  {}?{}=\n", door.path, parameters.join("=&")));
     }
     text.push_str(
-        "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
+        "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
+         GET, POST, DELETE /v1/definitions?file=     where plimsoll run answers\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );
     text
 }
 
 /// An error as RFC 9457 writes it.
-struct Problem {
+pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     detail: String,
+    more: Option<(&'static str, Value)>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Problem {
-        Problem { status, kind, detail: detail.into() }
+    /// A status, one word for the kind of error, and what is wrong, for people.
+    pub fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Problem {
+        Problem { status, kind, detail: detail.into(), more: None }
+    }
+
+    /// The same with one member more, which tells it to programs.
+    pub fn with(mut self, name: &'static str, value: Value) -> Problem {
+        self.more = Some((name, value));
+        self
     }
 }
 
@@ -465,12 +474,15 @@ impl From<QueryError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let problem = json!({
+        let mut problem = json!({
             "type": format!("urn:plimsoll:problem:{}", self.kind),
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let Some((name, value)) = self.more {
+            problem[name] = value;
+        }
         (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
     }
 }

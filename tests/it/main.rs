@@ -13,6 +13,7 @@ mod known;
 mod real_data;
 mod recovery;
 mod reference;
+mod reload;
 mod rules;
 mod scenarios;
 mod stored;

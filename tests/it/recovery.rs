@@ -13,32 +13,32 @@ use plimsoll_tests::broker::Broker;
 use crate::support::{Running, get, output, run_until_caught_up};
 
 /// A folder with definitions and a lake.
-struct World {
+pub struct World {
     folder: tempfile::TempDir,
 }
 
 impl World {
-    fn new(definitions: &str) -> World {
+    pub fn new(definitions: &str) -> World {
         let world = World { folder: tempfile::tempdir().expect("a folder") };
         std::fs::create_dir(world.definitions()).expect("a folder");
         world.define(definitions);
         world
     }
 
-    fn definitions(&self) -> PathBuf {
+    pub fn definitions(&self) -> PathBuf {
         self.folder.path().join("definitions")
     }
 
-    fn define(&self, text: &str) {
+    pub fn define(&self, text: &str) {
         std::fs::write(self.definitions().join("all.yaml"), text).expect("a file");
     }
 
-    fn lake(&self, name: &str) -> PathBuf {
+    pub fn lake(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// `run` on one of its lakes, once its doors are open, and where they are.
-    fn run(&self, bootstrap: &str, lake: &str, more: &[&str]) -> (Running, String) {
+    pub fn run(&self, bootstrap: &str, lake: &str, more: &[&str]) -> (Running, String) {
         let (definitions, lake) = (self.definitions(), self.lake(lake));
         let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
         let settings = ["run", "--bootstrap", bootstrap, "-d", &definitions, "--lake", &lake];
@@ -50,13 +50,13 @@ impl World {
 }
 
 /// The answer to a question as CSV without its header.
-fn ask(lake: &Path, question: &str) -> String {
+pub fn ask(lake: &Path, question: &str) -> String {
     let answer = output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", question]);
     answer.split_once('\n').map_or(String::new(), |(_, rows)| rows.trim_end().to_owned())
 }
 
 /// Asks until this is the answer.
-fn wait_for_answer(lake: &Path, question: &str, expected: &str) {
+pub fn wait_for_answer(lake: &Path, question: &str, expected: &str) {
     let mut found = String::new();
     for _ in 0..300 {
         found = ask(lake, question);
@@ -171,14 +171,14 @@ fn r23_a_topic_that_does_not_exist_holds_the_watermark() {
 }
 
 /// Ten changes of March in two topics, one of them bad.
-fn changes(numbers: std::ops::Range<i32>) -> impl Iterator<Item = String> {
+pub fn changes(numbers: std::ops::Range<i32>) -> impl Iterator<Item = String> {
     numbers.map(|number| {
         let result = if number == 3 { "bad" } else { "good" };
         format!(r#"{{"nr":"C{number}","at":"2026-03-1{number}T10:00:00Z","app":"web","result":"{result}"}}"#)
     })
 }
 
-fn change_definitions(target: i32, topics: &str, bad: &str) -> String {
+pub fn change_definitions(target: i32, topics: &str, bad: &str) -> String {
     format!(
         "
 apiVersion: plimsoll/v1

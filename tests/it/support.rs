@@ -26,8 +26,19 @@ pub fn repository(path: &str) -> PathBuf {
 
 /// The whole answer to a request of a running program.
 pub fn get(address: &str, path: &str) -> String {
+    request(address, &format!("GET {path}"), "", "")
+}
+
+/// The whole answer to a request with a body: its method and path, its media type, the body.
+pub fn request(address: &str, method_and_path: &str, media_type: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the door is open");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("a request");
+    let length = body.len();
+    write!(
+        stream,
+        "{method_and_path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {media_type}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, bail};
+use axum::Router;
 use chrono::{Months, NaiveDate, NaiveTime};
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::live::Pipeline as Counts;
@@ -23,6 +24,7 @@ use crate::commands::run::Tables;
 use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
+use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
@@ -91,7 +93,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let settings = Settings {
         kafka,
         worker: worker_settings(end),
-        definitions: found,
+        definitions: Arc::new(InForce::fixed(found)),
         lake,
         stored: Box::new(stored),
         until_caught_up: true,
@@ -100,8 +102,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let scraped = live.clone();
     let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));
-    let answering =
-        runtime.spawn(doors::open(listener, service.clone(), Arc::new(|| Ok(())), metrics, shutdown.clone()));
+    let (readiness, none) = (Arc::new(|| Ok(())), Router::new());
+    let answering = runtime.spawn(doors::open(listener, service.clone(), readiness, metrics, none, shutdown.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));

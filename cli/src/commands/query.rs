@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use axum::Router;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
@@ -45,7 +46,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
             let now = Instant::from(chrono::Utc::now());
             async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
-        doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown).await;
+        doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), shutdown).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
@@ -24,6 +24,7 @@ use rdkafka::types::RDKafkaConfRes;
 use tokio::runtime::Handle;
 
 use crate::commands::DEFAULT_LAKE;
+use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
@@ -69,6 +70,10 @@ pub struct Arguments {
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
+    /// Take changed definitions over HTTP from whoever reaches --listen. Otherwise they are taken only where that is an
+    /// address of this machine alone, such as 127.0.0.1; files that change in the folder are always taken
+    #[arg(long)]
+    accept_definitions: bool,
     /// End as soon as every partition has been read to its end
     #[arg(long)]
     until_caught_up: bool,
@@ -127,9 +132,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let definitions = Arc::new(definitions::read(&arguments.definitions)?);
-    let topics = definitions.topics().count();
-    ensure!(topics > 0, "no Source in {} names a topic; nothing can be read", arguments.definitions.display());
+    let in_force = Arc::new(InForce::of_folder(&arguments.definitions)?);
+    let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
@@ -154,6 +158,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
     let until_caught_up = arguments.until_caught_up;
+    let definitions = in_force.clone();
     let settings = Settings { kafka, worker, definitions, lake, stored: Box::new(stored), until_caught_up };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
@@ -163,9 +168,15 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         listener.local_addr()?
     );
     let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let metrics =
-        move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into()));
-    let answering = runtime.spawn(doors::open(listener, service, Arc::new(|| Ok(())), metrics, shutdown.clone()));
+    in_force.watch(shutdown.clone())?;
+    let accepts = arguments.accept_definitions || arguments.listen.ip().is_loopback();
+    let door = doors::definitions::router(in_force.clone(), accepts);
+    let metrics = move || {
+        let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
+        std::future::ready(pipeline + &doors::definitions_metrics(&in_force))
+    };
+    let readiness = Arc::new(|| Ok(()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;

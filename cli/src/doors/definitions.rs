@@ -1,0 +1,143 @@
+//! The door to the definitions: what is in force, and files put into the folder or taken out of it.
+//!
+//! ```text
+//! GET    /v1/definitions                  since when what is in force, its files, and what is wrong with the folder
+//! POST   /v1/definitions?file=acme.yaml   the body becomes that file, if the whole folder has no problems then
+//! DELETE /v1/definitions?file=acme.yaml   the same without that file
+//! ```
+//! A change needs a media type that no web page may send across origins unasked, so that a page which somebody on this
+//! machine looks at cannot change what is promised.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use plimsoll_query::Problem;
+use plimsoll_schemas::definition::Problem as Wrong;
+use serde_json::{Value, json};
+
+use crate::in_force::{InForce, Put};
+
+/// The longest file that is taken: ten thousand agreements with some hundred lines each.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
+/// The longest name of a file.
+const NAME_BYTES_MAX: usize = 128;
+
+/// What a body may be called.
+const MEDIA_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/calendar"];
+
+/// The door; without `accepts`, what is in force can only be looked at.
+pub fn router(in_force: Arc<InForce>, accepts: bool) -> Router {
+    let door = match accepts {
+        true => get(show).post(put).delete(remove),
+        false => get(show).post(refuse).delete(refuse),
+    };
+    Router::new()
+        .route("/v1/definitions", door)
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed are GET, POST and DELETE")
+        })
+        .layer(DefaultBodyLimit::max(FILE_BYTES_MAX))
+        .with_state(in_force)
+}
+
+async fn show(State(in_force): State<Arc<InForce>>) -> Response {
+    let (_, definitions) = in_force.now();
+    let (since, problems) = in_force.standing();
+    let files: Vec<Value> = definitions.texts.iter().map(|(name, text)| json!({"file": name, "text": text})).collect();
+    Json(json!({
+        "since": since.to_string(),
+        "service_count": definitions.services.len(),
+        "agreement_count": definitions.agreements.len(),
+        "files": files,
+        "problems": written(&problems),
+    }))
+    .into_response()
+}
+
+async fn refuse() -> Problem {
+    let detail = "definitions are changed from this machine only; start with --accept-definitions to take them from \
+                  whoever reaches this address, or change the folder";
+    Problem::new(StatusCode::FORBIDDEN, "refused", detail)
+}
+
+async fn put(
+    State(in_force): State<Arc<InForce>>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let name = file_name(parameters)?;
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    if !MEDIA_TYPES.contains(&media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str()) {
+        let detail = format!("found content type {media_type}, allowed are {}", MEDIA_TYPES.join(", "));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail));
+    }
+    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
+    let text = String::from_utf8(body.into())
+        .map_err(|error| invalid(format!("{name} is not UTF-8 ({error}); save it in that encoding")))?;
+    change(in_force, name, Some(text)).await
+}
+
+async fn remove(
+    State(in_force): State<Arc<InForce>>,
+    parameters: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let name = file_name(parameters)?;
+    if !in_force.now().1.texts.iter().any(|(known, _)| *known == name) {
+        let detail = format!("there is no file {name} among the definitions in force");
+        return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", detail));
+    }
+    change(in_force, name, None).await
+}
+
+async fn change(in_force: Arc<InForce>, name: String, text: Option<String>) -> Result<Response, Problem> {
+    let changing = tokio::task::spawn_blocking(move || in_force.put(&name, text.as_deref())).await;
+    match changing.map_err(|error| anyhow::anyhow!("the change was aborted: {error}")).flatten() {
+        Ok(Put::Taken(changed)) => Ok(Json(json!({ "changed": changed })).into_response()),
+        Ok(Put::Refused(problems)) => {
+            let detail = match problems.len() {
+                1 => "1 problem; nothing was changed".to_owned(),
+                count => format!("{count} problems; nothing was changed"),
+            };
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "definitions", detail);
+            Err(problem.with("problems", written(&problems)))
+        }
+        Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{error:#}"))),
+    }
+}
+
+/// The file that a request is about: a plain name with an ending by which the folder knows definitions.
+fn file_name(parameters: Result<Query<Vec<(String, String)>>, QueryRejection>) -> Result<String, Problem> {
+    let Query(parameters) = parameters.map_err(|error| invalid(error.body_text()))?;
+    let [(parameter, name)] = parameters.as_slice() else {
+        return Err(invalid("expected ?file=NAME, e.g. ?file=acme.yaml".to_owned()));
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_definition = [".yaml", ".yml", ".ics"].iter().any(|ending| name.ends_with(ending));
+    let fits = name.len() <= NAME_BYTES_MAX && name.bytes().all(is_plain) && !name.starts_with('.') && is_definition;
+    if parameter != "file" {
+        return Err(invalid(format!("found parameter {parameter}, allowed is file")));
+    }
+    if !fits {
+        let expected = "letters, digits, -, _ and . with the ending .yaml, .yml or .ics";
+        return Err(invalid(format!("found file={name}, expected {expected}")));
+    }
+    Ok(name.clone())
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid", detail)
+}
+
+fn written(problems: &[Wrong]) -> Value {
+    let one = |Wrong { file, line, field, found, allowed }: &Wrong| json!({"file": file, "line": line, "field": field, "found": found, "allowed": allowed});
+    problems.iter().map(one).collect()
+}
