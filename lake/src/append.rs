@@ -3,6 +3,10 @@
 //! The entry is put under the next version's name only if that name is free, so of several writers exactly one gets it.
 //! A blind append needs to know nothing of the table's files, only the newest version and its own group's epoch; its
 //! cost does not grow with the table's history.
+//!
+//! The answer to a put may be lost on its way: the entry is there, and whoever tries again is refused by its own. So each
+//! commit has an id, of the open lake that makes it and of the files that it names, and who finds its id in the log has
+//! written the entry.
 
 use arrow_array::RecordBatch;
 use chrono::Utc;
@@ -15,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::Lake;
 use crate::encode::{EncodedFile, EncodedTable};
 use crate::error::LakeError;
-use crate::log::entry_path;
+use crate::log::{Mark, entry_path};
 use crate::table::{DATE, engine_info, partition_columns};
 
 /// Races for the next version that one commit may lose before it gives up: with more writers than that on one table,
@@ -28,12 +32,12 @@ pub const GROUP_LENGTH_MAX: usize = 64;
 /// What became of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// The rows are in the table, from this version on.
+    /// The rows are in the table, from this version on, by this call or an earlier one of this open lake.
     Written {
         /// The version.
         version: i64,
     },
-    /// The table was at this epoch of the lane group, or a later one, already; nothing was written.
+    /// The table was at this epoch of the lane group by another, or at a later one, already; nothing was written.
     AlreadyThere,
 }
 
@@ -76,17 +80,18 @@ impl Lake {
         if epoch < 0 {
             return Err(LakeError::Invalid(format!("epoch {epoch} is negative; epochs count from 0")));
         }
-        if self.last_epoch(table, group).await?.is_some_and(|found| found >= epoch) {
-            return Ok(Appended::AlreadyThere);
+        let paths = encoded.files.iter().enumerate().map(|(part, file)| (data_path(group, epoch, part, file), file));
+        let files: Vec<(String, &EncodedFile)> = paths.collect();
+        let id = self.commit_id(&files);
+        if let Some(mark) = self.mark(table, group).await?.filter(|mark| mark.epoch >= epoch) {
+            return self.found(table, &mark, &id).await;
         }
-        let puts = encoded.files.iter().enumerate().map(async |(part, file)| {
-            let path = data_path(group, epoch, part, file);
-            let whole_path = StorePath::from(format!("{}/{path}", table.name()));
-            self.root().put(&whole_path, file.bytes.clone()).await?;
-            Ok::<_, LakeError>((path, file))
-        });
-        let entry = entry(table, group, epoch, &try_join_all(puts).await?);
-        self.put_entry(table, entry, group, epoch).await
+        try_join_all(files.iter().map(async |(path, file)| {
+            let path = StorePath::from(format!("{}/{path}", table.name()));
+            self.root().put(&path, file.bytes.clone()).await
+        }))
+        .await?;
+        self.put_entry(table, entry(table, group, epoch, &files, &id), &id, group, epoch).await
     }
 
     /// The newest epoch of a lane group in a table; `None` when it has written none.
@@ -94,25 +99,43 @@ impl Lake {
     /// # Errors
     /// Those of `files`.
     pub async fn last_epoch(&self, table: Table, group: &str) -> Result<Option<i64>, LakeError> {
+        Ok(self.mark(table, group).await?.map(|mark| mark.epoch))
+    }
+
+    async fn mark(&self, table: Table, group: &str) -> Result<Option<Mark>, LakeError> {
         let mut log = self.log(table).await;
         log.refresh(self.root()).await?;
-        Ok(log.last_epoch(group))
+        Ok(log.mark(group).cloned())
+    }
+
+    /// What to say of an epoch that is there: that it was written, when it is the commit of this id that did so.
+    async fn found(&self, table: Table, mark: &Mark, id: &str) -> Result<Appended, LakeError> {
+        let Some(version) = mark.version_of(id) else { return Ok(Appended::AlreadyThere) };
+        self.root().settle(&entry_path(table, version)).await?;
+        Ok(Appended::Written { version })
+    }
+
+    /// The id of a commit of these files by this open lake.
+    fn commit_id(&self, files: &[(String, &EncodedFile)]) -> String {
+        let paths = files.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>().join("\n");
+        format!("{}-{:016x}", self.writer_id(), xxh3_64(paths.as_bytes()))
     }
 
     pub(crate) async fn put_entry(
         &self,
         table: Table,
         entry: String,
+        id: &str,
         group: &str,
         epoch: i64,
     ) -> Result<Appended, LakeError> {
         let mut log = self.log(table).await;
         for _ in 0..RACES_MAX {
             // The log holds every version before the next one, so this is the whole truth until the put succeeds.
-            match log.last_epoch(group) {
-                Some(found) if found == epoch => return Ok(Appended::AlreadyThere),
-                Some(found) if found > epoch => {
-                    return Err(LakeError::Fenced { table, group: group.to_owned(), epoch, found });
+            match log.mark(group) {
+                Some(mark) if mark.epoch == epoch => return self.found(table, mark, id).await,
+                Some(mark) if mark.epoch > epoch => {
+                    return Err(LakeError::Fenced { table, group: group.to_owned(), epoch, found: mark.epoch });
                 }
                 _ => log.check()?,
             }
@@ -163,7 +186,7 @@ pub(crate) fn group_and_epoch(path: &str) -> Option<(&str, i64)> {
     Some((group, epoch.parse().ok()?))
 }
 
-fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)]) -> String {
+fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)], id: &str) -> String {
     let now_ms = Utc::now().timestamp_millis();
     let rows: u64 = files.iter().map(|(_, file)| file.rows).sum();
     let mut lines = vec![
@@ -174,6 +197,7 @@ fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)]
             "operationMetrics": {"numFiles": files.len().to_string(), "numOutputRows": rows.to_string()},
             "isBlindAppend": true,
             "engineInfo": engine_info(),
+            "txnId": id,
         }}),
         json!({"txn": {"appId": group, "version": epoch, "lastUpdated": now_ms}}),
     ];

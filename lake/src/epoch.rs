@@ -28,7 +28,8 @@
 //! Kafka's own committed offsets are only a hint.
 //!
 //! **Fencing.** Two workers that both believe they own a group race for the next intent; the loser gets
-//! `LakeError::Fenced` and stops. What a worker left behind was still committing is an epoch that its successor replays
+//! `LakeError::Fenced` and stops. A worker whose own intent was written, but not confirmed, finds its id there and goes on
+//! (see `append`). What a worker left behind was still committing is an epoch that its successor replays
 //! with the same bytes, so whoever comes first, the rows are the same.
 //!
 //! A reader between two commits of an epoch sees the earlier tables ahead of the later ones for some milliseconds:

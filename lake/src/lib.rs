@@ -14,9 +14,10 @@
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
 //! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep; `table` is what a table
-//! looks like, `store` where it lies.
+//! looks like, `store` where it lies, `bucket` what is particular to a lake in one.
 
 mod append;
+mod bucket;
 mod definitions;
 mod encode;
 mod epoch;
@@ -37,6 +38,7 @@ use object_store::ObjectStore;
 use plimsoll_schemas::table::Table;
 use tokio::sync::{Mutex, MutexGuard};
 use url::Url;
+use uuid::Uuid;
 
 pub use crate::append::{Appended, GROUP_LENGTH_MAX, is_group};
 pub use crate::encode::EncodedTable;
@@ -52,6 +54,8 @@ pub struct Lake(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     store: Store,
+    /// By which commits of this open lake are known from those of others.
+    writer_id: Uuid,
     /// In the order of `Table::ALL`.
     tables: Vec<OpenTable>,
 }
@@ -64,14 +68,15 @@ struct OpenTable {
 }
 
 impl Lake {
-    /// Opens the lake in a local folder (a path or a `file://` URL) and creates what is missing: the folder, and each
-    /// table with its first log entry.
+    /// Opens the lake in a local folder (a path or a `file://` URL) or a bucket (`s3://BUCKET/PREFIX`, with keys, region
+    /// and endpoint from the environment, as AWS's tools read them) and creates what is missing: the folder, and each
+    /// table with its first log entry. A bucket must be there.
     ///
     /// # Errors
-    /// `Invalid` for a location that cannot be a lake, or tables of another version; `Unavailable` when the folder
-    /// cannot be read or written; `Corrupt` when a table's log makes no sense.
+    /// `Invalid` for a location that cannot be a lake, a store that cannot keep two writers apart, or tables of another
+    /// version; `Unavailable` when the location cannot be read or written; `Corrupt` when a table's log makes no sense.
     pub async fn open(location: &str) -> Result<Lake, LakeError> {
-        Lake::open_or_create(Store::open(location, true)?).await
+        Lake::open_or_create(Store::open(location, true).await?).await
     }
 
     /// Opens the lake at the root of a store and creates what is missing, like `open`. `url` is what the store's root is
@@ -94,7 +99,7 @@ impl Lake {
     /// # Errors
     /// `Invalid` when there is none, or only some of its tables; otherwise those of `open`.
     pub async fn open_existing(location: &str) -> Result<Lake, LakeError> {
-        let store = Store::open(location, false)?;
+        let store = Store::open(location, false).await?;
         let logs = try_join_all(Table::ALL.map(|table| TableLog::load(&store, table))).await?;
         let missing: Vec<&str> = Table::ALL
             .into_iter()
@@ -131,11 +136,15 @@ impl Lake {
             Ok(OpenTable { url, log: Mutex::new(log) })
         });
         let tables = tables.collect::<Result<_, LakeError>>()?;
-        Ok(Lake(Arc::new(Shared { store, tables })))
+        Ok(Lake(Arc::new(Shared { store, writer_id: Uuid::new_v4(), tables })))
     }
 
     fn root(&self) -> &Store {
         &self.0.store
+    }
+
+    fn writer_id(&self) -> Uuid {
+        self.0.writer_id
     }
 
     async fn log(&self, table: Table) -> MutexGuard<'_, TableLog> {

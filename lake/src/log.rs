@@ -35,14 +35,31 @@ pub(crate) struct TableLog {
     metadata: Option<Metadata>,
     /// By the path as the log writes it.
     files: BTreeMap<String, Arc<ActiveFile>>,
-    epochs: HashMap<String, i64>,
+    marks: HashMap<String, Mark>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
+}
+
+/// How far a lane group has come in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) epoch: i64,
+    /// The version that brought it there, and the id of its commit; a checkpoint does not tell them.
+    commit: Option<(i64, String)>,
+}
+
+impl Mark {
+    /// The version that brought it there, when this commit did.
+    pub(crate) fn version_of(&self, commit_id: &str) -> Option<i64> {
+        self.commit.as_ref().filter(|(_, id)| id == commit_id).map(|(version, _)| *version)
+    }
 }
 
 /// One line of an entry; actions that do not matter here are left out.
 #[derive(Deserialize)]
 struct Action {
+    #[serde(rename = "commitInfo")]
+    commit_info: Option<CommitInfo>,
     add: Option<Add>,
     remove: Option<Remove>,
     txn: Option<Txn>,
@@ -52,6 +69,12 @@ struct Action {
 }
 
 const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitInfo {
+    txn_id: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,7 +130,7 @@ impl TableLog {
             protocol: None,
             metadata: None,
             files: BTreeMap::new(),
-            epochs: HashMap::new(),
+            marks: HashMap::new(),
             published: None,
         }
     }
@@ -125,7 +148,7 @@ impl TableLog {
         if let Some((version, parts)) = newest_checkpoint(&names) {
             for part in parts {
                 let bytes = log.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
-                log.apply(&checkpoint_lines(table, part, bytes)?, part)?;
+                log.apply(&checkpoint_lines(table, part, bytes)?, part, None)?;
             }
             log.version = Some(version);
         }
@@ -161,9 +184,9 @@ impl TableLog {
         self.version.map_or(0, |version| version + 1)
     }
 
-    /// The newest epoch of a lane group in this table.
-    pub(crate) fn last_epoch(&self, group: &str) -> Option<i64> {
-        self.epochs.get(group).copied()
+    /// How far a lane group has come in this table.
+    pub(crate) fn mark(&self, group: &str) -> Option<&Mark> {
+        self.marks.get(group)
     }
 
     /// Whether this version can read the table and append to it.
@@ -191,7 +214,7 @@ impl TableLog {
 
     /// Takes in the entry of the next version.
     pub(crate) fn append(&mut self, version: i64, entry: &[u8]) -> Result<(), LakeError> {
-        self.apply(entry, entry_path(self.table, version).as_ref())?;
+        self.apply(entry, entry_path(self.table, version).as_ref(), Some(version))?;
         self.version = Some(version);
         self.published = None;
         Ok(())
@@ -201,7 +224,8 @@ impl TableLog {
         store.get(path).await?.ok_or_else(|| missing_file(path))
     }
 
-    fn apply(&mut self, lines: &[u8], origin: &str) -> Result<(), LakeError> {
+    /// Takes in the actions of an entry, which has a version, or of a checkpoint.
+    fn apply(&mut self, lines: &[u8], origin: &str, version: Option<i64>) -> Result<(), LakeError> {
         let unreadable = |error: String| {
             LakeError::Corrupt(format!("table {}: {origin} cannot be read: {error}; restore it", self.table.name()))
         };
@@ -210,6 +234,8 @@ impl TableLog {
         if actions.is_empty() {
             return Err(unreadable("it is empty".to_owned()));
         }
+        let commit_id = actions.iter().find_map(|action| action.commit_info.as_ref()?.txn_id.clone());
+        let commit = version.zip(commit_id);
         for action in actions {
             if let Some(add) = action.add {
                 let file = active_file(self.table, &add).map_err(&unreadable)?;
@@ -219,7 +245,7 @@ impl TableLog {
                 self.files.remove(&remove.path);
             }
             if let Some(txn) = action.txn {
-                self.epochs.insert(txn.app_id, txn.version);
+                self.marks.insert(txn.app_id, Mark { epoch: txn.version, commit: commit.clone() });
             }
             self.protocol = action.protocol.or(self.protocol.take());
             self.metadata = action.metadata.or(self.metadata.take());

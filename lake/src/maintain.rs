@@ -1,7 +1,9 @@
 //! Upkeep that no commit waits for: checkpoints, so that opening a table does not read its whole history, and litter.
 
 use chrono::{TimeDelta, Utc};
-use deltalake_core::protocol::checkpoints::create_checkpoint_from_table_url_and_cleanup;
+use deltalake_core::logstore::{StorageConfig, logstore_with};
+use deltalake_core::protocol::checkpoints::{cleanup_metadata, create_checkpoint};
+use deltalake_core::{DeltaResult, DeltaTable, DeltaTableError};
 use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 
@@ -48,8 +50,25 @@ impl Lake {
         let version = self.files(table).await?.version;
         let version = u64::try_from(version)
             .map_err(|_| LakeError::Corrupt(format!("table {} has no version; restore its log", table.name())))?;
-        create_checkpoint_from_table_url_and_cleanup(self.url(table).clone(), version, None, None)
-            .await
+        let written = async {
+            let mut opened = self.delta_table(table)?;
+            opened.load_version(version).await?;
+            create_checkpoint(&opened, None).await?;
+            cleanup_metadata(&opened, None).await
+        };
+        let written: DeltaResult<usize> = written.await;
+        written
+            .map(drop)
             .map_err(|error| LakeError::Unavailable(format!("cannot write a checkpoint of {}: {error}", table.name())))
+    }
+
+    /// A table as delta-rs sees it, in our own store.
+    fn delta_table(&self, table: Table) -> DeltaResult<DeltaTable> {
+        let in_store = self.root().for_delta().and_then(|(objects, root)| {
+            let url = root.join(&format!("{}/", table.name()))?;
+            Ok((objects, url))
+        });
+        let (objects, url) = in_store.map_err(|error| DeltaTableError::Generic(error.to_string()))?;
+        Ok(DeltaTable::new(logstore_with(objects, &url, StorageConfig::default())?))
     }
 }

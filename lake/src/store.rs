@@ -1,4 +1,4 @@
-//! The place where the lake lies: a local folder today, a bucket through the same `object_store` interface later.
+//! The place where the lake lies: a local folder, or a bucket (see `bucket`) through the same `object_store` interface.
 //!
 //! In: a location as the operator writes it; bytes to keep. Out: bytes; a put of which every part is on the disk
 //! before it returns. `object_store` itself never calls `fsync`, so a loss of power could leave a log entry without
@@ -19,7 +19,11 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 use url::Url;
 use uuid::Uuid;
 
+use crate::bucket::{self, Bucket, check_refusal};
 use crate::error::LakeError;
+
+/// What errors of stores that are asked over HTTP have in common.
+const OVER_HTTP: &str = "Error performing ";
 
 /// Where a new file lies until it is complete and may take its name.
 pub(crate) const STAGING: &str = "_plimsoll/staging";
@@ -47,11 +51,20 @@ impl Store {
         Store { objects, url, disk: None }
     }
 
-    /// The store at a path or a `file://` URL. With `create`, the folder is made when it is missing.
+    /// The store at a path, a `file://` URL or `s3://BUCKET/PREFIX`. With `create`, the folder is made when it is missing,
+    /// and it is made sure that a bucket lets no two writers take one name.
     ///
     /// # Errors
-    /// `Invalid` for another scheme, a file or a missing folder; `Unavailable` when the folder cannot be made.
-    pub(crate) fn open(location: &str, create: bool) -> Result<Store, LakeError> {
+    /// `Invalid` for another scheme, a file, a missing folder or bucket, or a bucket where commits would not be safe;
+    /// `Unavailable` when the folder cannot be made or the bucket cannot be reached.
+    pub(crate) async fn open(location: &str, create: bool) -> Result<Store, LakeError> {
+        if let Some(bucket) = Bucket::parse(location)? {
+            let store = Store::on(bucket.connect()?, bucket.url);
+            if create {
+                check_refusal(store.objects.as_ref(), &store.url).await?;
+            }
+            return Ok(store);
+        }
         let folder = local_folder(location)?;
         if folder.is_file() {
             return Err(LakeError::Invalid(format!("{} is a file; name a folder for the lake", folder.display())));
@@ -71,6 +84,16 @@ impl Store {
             .map_err(|error| failed(&format!("open the folder {}", folder.display()), &error))?;
         let durable = Mutex::new(HashSet::from([folder.clone()]));
         Ok(Store { objects: Arc::new(objects), url, disk: Some(Arc::new(Disk { folder, durable })) })
+    }
+
+    /// The store for delta-rs, and what it is to call our root. It knows no other schemes than these without crates that
+    /// would make stores of their own; by them it sorts what a folder lists, and takes the listing of any other store to be
+    /// in order, as those of buckets are.
+    pub(crate) fn for_delta(&self) -> Result<(Arc<dyn ObjectStore>, Url), url::ParseError> {
+        match &self.disk {
+            Some(_) => Ok((Arc::new(LocalFileSystem::new()), self.url.clone())),
+            None => Ok((self.objects.clone(), Url::parse("memory:///")?)),
+        }
     }
 
     /// The bytes at a path; `None` when nothing is there.
@@ -127,6 +150,12 @@ impl Store {
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(failed(&format!("write {path}"), &error)),
         }
+    }
+
+    /// Makes sure that a name which is there stays after a loss of power, when the put that made it may have failed just
+    /// before it had.
+    pub(crate) async fn settle(&self, path: &StorePath) -> Result<(), LakeError> {
+        self.on_disk(path, Disk::sync_name).await
     }
 
     /// Removes a file; one that is gone already is no error.
@@ -189,15 +218,18 @@ fn local_folder(location: &str) -> Result<PathBuf, LakeError> {
         "file" => url
             .to_file_path()
             .map_err(|()| LakeError::Invalid(format!("the location {location} is no local folder; name one"))),
-        // Buckets come in here: an `object_store` for the scheme, and no folder to sync.
         scheme => Err(LakeError::Invalid(format!(
-            "the location {location} has the scheme {scheme}, which this version cannot store to; name a local folder"
+            "the location {location} has the scheme {scheme}, which this version cannot store to; name a local folder or \
+             s3://BUCKET/PREFIX"
         ))),
     }
 }
 
 /// An error of the store, as a line that says what to do.
 pub(crate) fn failed(action: &str, error: &object_store::Error) -> LakeError {
+    if error.to_string().contains(OVER_HTTP) {
+        return bucket::failed(action, error);
+    }
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(current) = cause {
         if let Some(error_of_system) = current.downcast_ref::<io::Error>() {

@@ -107,15 +107,15 @@ fn events() -> Vec<String> {
     events
 }
 
-struct World {
+pub struct World {
     folder: tempfile::TempDir,
-    definitions: PathBuf,
-    file: PathBuf,
-    events: Vec<String>,
+    pub definitions: PathBuf,
+    pub file: PathBuf,
+    pub events: Vec<String>,
 }
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
         let folder = tempfile::tempdir().expect("a folder");
         let definitions = folder.path().join("definitions");
         std::fs::create_dir(&definitions).expect("a folder");
@@ -126,12 +126,12 @@ impl World {
         World { definitions, file, events, folder }
     }
 
-    fn lake(&self, name: &str) -> PathBuf {
+    pub fn lake(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }
 
-const TABLES: [&str; 5] = ["attainment", "breaches", "clocks", "outages", "transitions"];
+pub const TABLES: [&str; 5] = ["attainment", "breaches", "clocks", "outages", "transitions"];
 
 fn assert_as_judged(world: &World, lake: &Path, what: &str) {
     for name in TABLES {
@@ -141,7 +141,7 @@ fn assert_as_judged(world: &World, lake: &Path, what: &str) {
 }
 
 /// Spreads records over partitions: a key would keep a service together, this does not.
-fn produce(broker: &Broker, topic: &str, partitions: usize, events: &[String]) {
+pub fn produce(broker: &Broker, topic: &str, partitions: usize, events: &[String]) {
     for partition in 0..partitions {
         let share = events.iter().skip(partition).step_by(partitions);
         broker.produce(topic, partition as i32, share).expect("records");

@@ -10,6 +10,7 @@ mod kafka;
 #[cfg(feature = "kafka-tls")]
 mod kafka_tls;
 mod known;
+mod object_storage;
 mod real_data;
 mod recovery;
 mod reference;

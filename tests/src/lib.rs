@@ -4,3 +4,4 @@
 //! loopback ports in folders of their own and are gone with the value that stands for them.
 
 pub mod broker;
+pub mod object_store;

@@ -37,7 +37,7 @@ const ROWS_SHOWN_MAX: usize = 50;
 /// Audit a result.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder with the tables
+    /// The folder with the tables, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// The agreement

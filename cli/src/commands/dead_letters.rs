@@ -35,7 +35,7 @@ enum Question {
 /// Which of them.
 #[derive(Args)]
 struct Which {
-    /// The folder with the tables
+    /// The folder with the tables, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Only those of this source

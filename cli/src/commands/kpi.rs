@@ -26,7 +26,7 @@ pub struct Arguments {
     /// The folder of definitions
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
-    /// The folder with the tables
+    /// The folder with the tables, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Take event files, as `judge` reads them, instead of tables

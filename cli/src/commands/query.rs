@@ -19,7 +19,7 @@ use crate::threads::Threads;
 /// Answer over HTTP.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The folder with the tables
+    /// The folder with the tables, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Where to listen

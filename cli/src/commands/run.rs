@@ -36,7 +36,7 @@ pub struct Arguments {
     /// The folder of definitions
     #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
     definitions: PathBuf,
-    /// The folder with the tables; it is made if it is not there
+    /// The folder with the tables, or s3://BUCKET/PREFIX; it is made if it is not there
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// One or more brokers, with commas between them

@@ -19,7 +19,7 @@ pub struct Arguments {
     /// The question, e.g. "SELECT verdict, count(*) FROM attainment GROUP BY verdict"
     #[arg(value_parser = statement)]
     statement: String,
-    /// The folder with the tables
+    /// The folder with the tables, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
     /// Answer as the tables were known then: RFC 3339, e.g. 2026-02-01T00:00:00Z, or a date in UTC. What was recorded

@@ -1,0 +1,141 @@
+//! The tables in a bucket of an S3-compatible store: the same rows as in a folder, writers that do not harm each other,
+//! and failures that say what to do.
+
+use std::process::Output;
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::prefix::PrefixStore;
+use plimsoll_lake::{Appended, Lake, LakeError};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::table::{EpochRow, ServiceRow, Table, to_batch};
+use plimsoll_tests::broker::Broker;
+use plimsoll_tests::object_store::{BUCKET, ObjectStore};
+
+use crate::end_to_end::{TABLES, World, produce};
+use crate::support::{assert_same, judged, plimsoll, rows};
+
+fn run(store: &ObjectStore, arguments: &[&str]) -> Output {
+    plimsoll().args(arguments).envs(store.environment()).output().expect("the program starts")
+}
+
+/// What the program says to standard output, or why it failed.
+fn said(store: &ObjectStore, arguments: &[&str]) -> Result<String, String> {
+    let done = run(store, arguments);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
+}
+
+#[test]
+fn the_same_tables_in_a_bucket_as_judge_says() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let world = World::new();
+    let lake = format!("s3://{BUCKET}/of/acme");
+    broker.create_topic("events", 2).expect("topic");
+    let (bootstrap, definitions) = (broker.bootstrap(), world.definitions.to_string_lossy().into_owned());
+    for part in world.events.chunks(world.events.len() / 2 + 1) {
+        produce(&broker, "events", 2, part);
+        let run = ["run", "--until-caught-up", "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap];
+        let tables = ["--definitions", &definitions, "--lake", &lake, "--snapshot-every", "2"];
+        said(&store, &[run.as_slice(), &tables].concat()).expect("it runs to its end");
+    }
+    let ask = |statement: &str| said(&store, &["sql", "--lake", &lake, "--format", "csv", statement]).expect(statement);
+    for name in TABLES {
+        let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
+        let found = rows(&ask(&format!("SELECT * FROM {name}")));
+        assert_same(&format!("rows of {name} from the bucket and from judge"), &found, &expected);
+    }
+    // What others ask of the tables goes the same way.
+    let before = ask("SELECT tick - interval '1 millisecond' AS at FROM history.epochs ORDER BY tick LIMIT 1");
+    let before = before.lines().nth(1).expect("a first epoch").to_owned();
+    let known =
+        |at: &str| said(&store, &["sql", "--lake", &lake, "--known-at", at, "SELECT count(*) AS n FROM events"]);
+    assert!(known(&before).expect("an answer").contains(" 0 "), "nothing was known before the first epoch");
+    assert!(said(&store, &["dead-letters", "list", "--lake", &lake]).expect("an answer").contains("bad_time"));
+    let window = ["--objective", "availability", "--window", "2026-03-01"];
+    let audit = ["audit", "--lake", &lake, "--agreement", "acme-gold", "--service", "web"];
+    let audited = said(&store, &[audit.as_slice(), &window].concat()).expect("an audit");
+    assert!(audited.contains("availability"), "{audited}");
+}
+
+#[test]
+fn a_bucket_that_cannot_be_used_says_why() {
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let ask = |environment: &[(&str, &str)], lake: &str| {
+        let mut command = plimsoll();
+        command.args(["sql", "--lake", lake, "SELECT 1"]).envs(store.environment());
+        let done = command.envs(environment.iter().copied()).output().expect("the program starts");
+        assert_eq!(done.status.code(), Some(1), "{lake}");
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let lake = format!("s3://{BUCKET}/nowhere");
+    let told = ask(&[], &lake);
+    assert!(told.contains(&format!("there is no lake at {lake}")), "{told}");
+    let told = ask(&[], "s3://no-such-bucket/x");
+    assert!(told.contains("there is no such bucket; create it"), "{told}");
+    let told = ask(&[("AWS_ALLOW_HTTP", "false")], &lake);
+    assert!(told.contains("is plain http; set AWS_ALLOW_HTTP=true"), "{told}");
+    let told = ask(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")], &lake);
+    assert!(told.contains("no answer from the store") && told.contains("check AWS_ENDPOINT_URL"), "{told}");
+    let told = ask(&[], "s3://key:hush@bucket/x");
+    assert!(told.contains("holds a key") && !told.contains("hush"), "{told}");
+    if store.checks_keys {
+        let told = ask(&[("AWS_SECRET_ACCESS_KEY", "another")], &lake);
+        assert!(told.contains("does not accept our key (SignatureDoesNotMatch)"), "{told}");
+        assert!(!told.contains("another"), "{told}");
+    }
+}
+
+/// A lake in the store, as another process would open it.
+async fn open(store: &ObjectStore, prefix: &str) -> Lake {
+    let mut settings =
+        AmazonS3Builder::new().with_conditional_put(S3ConditionalPut::ETagMatch).with_bucket_name(BUCKET);
+    for (name, value) in store.environment() {
+        settings = settings.with_config(name.to_lowercase().parse().expect("a setting"), value);
+    }
+    let objects = PrefixStore::new(settings.build().expect("a store"), prefix);
+    let url = format!("s3://{BUCKET}/{prefix}/").parse().expect("a URL");
+    Lake::open_in(Arc::new(objects), url).await.expect("a lake")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_writers_on_one_table_lose_nothing_and_two_on_one_group_do_not_both_win() {
+    const EPOCHS: i64 = 20;
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let (one, other) = (open(&store, "shared").await, open(&store, "shared").await);
+    let write = async |lake: &Lake, group: &str| {
+        for epoch in 1..=EPOCHS {
+            let row = ServiceRow { service: format!("{group}-{epoch}"), epoch, ..service() };
+            let batch = to_batch(&[row]).expect("columns");
+            let done = lake.append(Table::Services, vec![batch], group, epoch).await.expect("appended");
+            assert!(matches!(done, Appended::Written { .. }));
+        }
+    };
+    futures::join!(write(&one, "one"), write(&other, "other"));
+    let reader = open(&store, "shared").await;
+    let files = reader.files(Table::Services).await.expect("files");
+    assert_eq!((files.version, files.files.len()), (2 * EPOCHS, 2 * EPOCHS as usize), "one version an append");
+    assert_eq!(files.files.iter().filter_map(|file| file.rows).sum::<u64>(), 2 * EPOCHS as u64);
+
+    for epoch in 1..=EPOCHS {
+        // They read other offsets, as two workers would.
+        let intent = |offset| [EpochRow { epoch, until_offset: Some(offset), ..EpochRow::default() }];
+        let (first, second) = (intent(1), intent(2));
+        let (first, second) =
+            futures::join!(one.record_intent("group", epoch, &first), other.record_intent("group", epoch, &second));
+        let fenced = [&first, &second].into_iter().filter(|done| matches!(done, Err(LakeError::Fenced { .. })));
+        assert_eq!((fenced.count(), first.is_ok() || second.is_ok()), (1, true), "{first:?} {second:?}");
+    }
+}
+
+fn service() -> ServiceRow {
+    ServiceRow {
+        service: String::new(),
+        name: String::new(),
+        tier: None,
+        owner: None,
+        recorded_at: Instant(0),
+        epoch: 0,
+    }
+}
