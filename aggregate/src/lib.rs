@@ -9,8 +9,8 @@
 //!           cuts live epochs by size and time,                               encodes, commits,
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
-//! Modules in reading order: `input`, `collector`, `definitions`, `worker`, `writer`, `live`, `metrics`; `replay` makes
-//! recorded epochs again for an audit.
+//! Modules in reading order: `input`, `collector`, `definitions`, `worker`, `writer`, `patience`, `live`, `metrics`;
+//! `replay` makes recorded epochs again for an audit.
 
 pub mod collector;
 mod definitions;
@@ -18,6 +18,7 @@ pub mod error;
 pub mod input;
 pub mod live;
 pub mod metrics;
+mod patience;
 pub mod replay;
 pub mod worker;
 mod writer;

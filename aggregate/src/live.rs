@@ -101,6 +101,8 @@ pub struct Pipeline {
     pub committed: (u64, Duration),
     /// How far the tables are.
     pub progress: Progress,
+    /// Whether they cannot be written at present, and how often that was tried again.
+    pub lake: (bool, u64),
 }
 
 impl Live {
@@ -212,6 +214,16 @@ impl Live {
         state.pipeline.unassigned = group.unassigned();
         let watermark = group.watermarks().watermark();
         state.pipeline.watermark = (watermark.0 != i64::MIN).then_some(watermark.min(tick));
+    }
+
+    /// Tells whether the tables cannot be written.
+    pub fn lake_is_away(&self, is_away: bool) {
+        self.state().pipeline.lake.0 = is_away;
+    }
+
+    /// Counts an attempt to write to tables that could not be written.
+    pub fn lake_is_tried_again(&self) {
+        self.state().pipeline.lake.1 += 1;
     }
 
     /// Counts a folded epoch.

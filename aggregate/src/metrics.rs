@@ -130,6 +130,11 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
         family(text, name, "counter", help);
         let _ = writeln!(text, "{name} {count}");
     }
+    let (is_away, retries) = pipeline.lake;
+    family(text, "plimsoll_lake_unavailable", "gauge", "1 while the tables cannot be written and it is tried again.");
+    let _ = writeln!(text, "plimsoll_lake_unavailable {}", u8::from(is_away));
+    family(text, "plimsoll_lake_retries_total", "counter", "Attempts to write to tables that could not be written.");
+    let _ = writeln!(text, "plimsoll_lake_retries_total {retries}");
     let (beyond, deferred) = ("plimsoll_observations_beyond_history", "plimsoll_observations_deferred");
     family(text, beyond, "gauge", "Events and counts that came too late to be applied to what is remembered.");
     let _ = writeln!(text, "{beyond} {}", pipeline.beyond_history);

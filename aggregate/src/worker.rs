@@ -194,17 +194,19 @@ impl Worker {
 
     /// Works until all senders of `inputs` are gone, or until a former worker has replayed everything; then commits what
     /// waits, saves the state and returns how far the tables are. `on_progress` is called after each commit, on the
-    /// writer's thread's behalf, which waits for the lake on `runtime`.
+    /// writer's thread's behalf, which waits for the lake on `runtime`, also for minutes when it is away, unless
+    /// `is_stopping`.
     ///
     /// # Errors
     /// When an epoch cannot be committed: everything committed before stays, and a new worker goes on from there.
     pub fn run(
         mut self,
         runtime: tokio::runtime::Handle,
+        is_stopping: impl Fn() -> bool + Send + Sync + 'static,
         inputs: Receiver<Input>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, AggregateError> {
-        let mut writer = Writer::start(self.committer(), runtime)?;
+        let mut writer = Writer::start(self.committer().patient(is_stopping), runtime)?;
         let mut cut_at = Moment::now() + self.settings.epoch_interval;
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
@@ -308,7 +310,7 @@ impl Worker {
             tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
         } else if self.next_epoch > 1 {
             self.group.rest();
-            order = Some(Order::Snapshot(self.next_epoch - 1, self.group.snapshot()?));
+            order = Some(Order::Snapshot(self.next_epoch - 1, self.group.snapshot()?.into()));
         }
         Ok((order, self.group.deferred()))
     }
@@ -367,7 +369,7 @@ impl Worker {
         output.facts(facts)?;
         output.offsets = self.start_offsets();
         if epoch % self.settings.snapshot_every == 0 {
-            output.snapshot = Some(self.group.snapshot()?);
+            output.snapshot = Some(self.group.snapshot()?.into());
         }
         output.is_replay = !live;
         self.next_epoch = epoch + 1;

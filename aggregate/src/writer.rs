@@ -6,8 +6,8 @@
 //! ```text
 //! worker --EpochOutput--> lake-encoder --Encoded--> lake-writer --Progress--> worker
 //! ```
-//! Each queue holds one epoch. When the disk is slow the worker waits here, its input queue fills, and Kafka keeps the
-//! rest.
+//! Each queue holds one epoch. When the disk is slow, or away, the worker waits here, its input queue fills, and Kafka keeps
+//! the rest.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Moment};
 
 use arrow_array::RecordBatch;
+use bytes::Bytes;
 use plimsoll_engine::stage::Facts;
-use plimsoll_lake::{EncodedTable, Lake};
+use plimsoll_lake::{EncodedTable, Lake, LakeError};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::{
     AgreementRow, CalendarRow, DeadLetterRow, EpochRow, ServiceRow, Table, TableRow, to_batch,
@@ -25,6 +26,7 @@ use plimsoll_schemas::table::{
 
 use crate::error::AggregateError;
 use crate::live::Live;
+use crate::patience::Patience;
 use crate::worker::Progress;
 
 /// How many epochs may wait for the writer.
@@ -45,7 +47,7 @@ pub struct EpochOutput {
     /// Where each partition goes on.
     pub offsets: HashMap<PartitionId, i64>,
     /// The state after it, when it is to be saved.
-    pub snapshot: Option<Vec<u8>>,
+    pub snapshot: Option<Bytes>,
 }
 
 impl EpochOutput {
@@ -113,7 +115,7 @@ pub enum Order<Epoch = EpochOutput> {
     /// That an epoch be written.
     Write(Box<Epoch>),
     /// That the state after an epoch be saved, once that is committed.
-    Snapshot(i64, Vec<u8>),
+    Snapshot(i64, Bytes),
 }
 
 /// An epoch whose rows are files in memory, and how long that took.
@@ -145,11 +147,17 @@ pub struct Committer {
     group: String,
     lake: Lake,
     live: Arc<Live>,
+    patience: Option<Patience>,
 }
 
 impl Committer {
     pub(crate) fn new(group: String, lake: Lake, live: Arc<Live>) -> Committer {
-        Committer { group, lake, live }
+        Committer { group, lake, live, patience: None }
+    }
+
+    /// The same, but it tries again for minutes while the storage is away, unless the process is to end.
+    pub fn patient(self, is_stopping: impl Fn() -> bool + Send + Sync + 'static) -> Committer {
+        Committer { patience: Some(Patience::new(is_stopping)), ..self }
     }
 
     /// Carries an order out and returns how far the tables are: of an epoch the intent, the commits and the snapshot (the
@@ -158,11 +166,20 @@ impl Committer {
     /// # Errors
     /// Those of the lake. No later order of this worker may then be carried out.
     pub async fn carry_out(&self, order: Order<Encoded>) -> Result<Progress, AggregateError> {
-        let Committer { group, lake, live } = self;
-        let Encoded { mut output, tables, took } = match order {
-            Order::Write(encoded) => *encoded,
+        let done = match &self.patience {
+            None => self.attempt(&order).await?,
+            Some(patience) => patience.repeat(&self.live, || self.attempt(&order)).await?,
+        };
+        Ok(done)
+    }
+
+    /// What of it is done already is found to be, so it may be repeated.
+    async fn attempt(&self, order: &Order<Encoded>) -> Result<Progress, LakeError> {
+        let Committer { group, lake, live, .. } = self;
+        let Encoded { output, tables, took } = match order {
+            Order::Write(encoded) => &**encoded,
             Order::Snapshot(epoch, bytes) => {
-                lake.put_snapshot(group, epoch, bytes.into()).await?;
+                lake.put_snapshot(group, *epoch, bytes.clone()).await?;
                 return Ok(live.progress());
             }
         };
@@ -170,13 +187,13 @@ impl Committer {
         if !output.is_replay {
             lake.record_intent(group, output.epoch, &output.intent).await?;
         }
-        lake.commit_epoch(group, output.epoch, tables).await?;
-        if let Some(bytes) = output.snapshot.take() {
-            lake.put_snapshot(group, output.epoch, bytes.into()).await?;
+        lake.commit_epoch(group, output.epoch, tables.clone()).await?;
+        if let Some(bytes) = &output.snapshot {
+            lake.put_snapshot(group, output.epoch, bytes.clone()).await?;
             lake.maintain().await?;
         }
-        let progress = Progress { epoch: output.epoch, offsets: output.offsets, deferred: 0 };
-        live.committed(took + started.elapsed(), progress.clone());
+        let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), deferred: 0 };
+        live.committed(*took + started.elapsed(), progress.clone());
         Ok(progress)
     }
 }

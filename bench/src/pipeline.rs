@@ -91,7 +91,7 @@ fn read(
     let source = start(KafkaSettings::new(bootstrap, "bench"), &sources, HashMap::new())?;
     let (inputs, queue) = sync_channel(16);
     let threads = runtime.clone();
-    let worker = std::thread::spawn(move || worker.run(threads, queue, |_| ()));
+    let worker = std::thread::spawn(move || worker.run(threads, || false, queue, |_| ()));
     let mut behind: BTreeMap<_, bool> = BTreeMap::new();
     while behind.len() < workload.partitions_count as usize || behind.values().any(|behind| *behind) {
         let input = match source.events().receive(WAIT_MAX).context("no record came for a minute")? {

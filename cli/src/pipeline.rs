@@ -216,8 +216,9 @@ impl Work {
         };
         std::thread::scope(|scope| {
             let working = std::thread::Builder::new().name("worker".to_owned());
-            let runtime = self.runtime.clone();
-            let working = working.spawn_scoped(scope, move || worker.run(runtime, queue, commit));
+            let (runtime, shutdown) = (self.runtime.clone(), self.shutdown.clone());
+            let is_stopping = move || shutdown.is_requested();
+            let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, commit));
             let working = working.context("cannot start a thread")?;
             let fed = Feeder { events, inputs, work: self, sources, number, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;

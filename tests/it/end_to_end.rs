@@ -133,7 +133,7 @@ impl World {
 
 pub const TABLES: [&str; 5] = ["attainment", "breaches", "clocks", "outages", "transitions"];
 
-fn assert_as_judged(world: &World, lake: &Path, what: &str) {
+pub fn assert_as_judged(world: &World, lake: &Path, what: &str) {
     for name in TABLES {
         let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
         assert_same(&format!("{what}: rows of {name} from the tables and from judge"), &table(lake, name), &expected);

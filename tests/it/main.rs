@@ -11,6 +11,7 @@ mod kafka;
 mod kafka_tls;
 mod known;
 mod object_storage;
+mod outage;
 mod real_data;
 mod recovery;
 mod reference;

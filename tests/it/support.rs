@@ -80,12 +80,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(arguments: &[&str]) -> Running {
-        let mut process = plimsoll()
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        Running::of(plimsoll().args(arguments))
+    }
+
+    /// The same of a command that becomes the program.
+    pub fn of(command: &mut Command) -> Running {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().expect("the program starts");
         let (sender, lines) = std::sync::mpsc::channel();
         let pipes: [Box<dyn Read + Send>; 2] =
             [Box::new(process.stdout.take().expect("piped")), Box::new(process.stderr.take().expect("piped"))];

@@ -110,7 +110,7 @@ impl Tables {
         let (sender, receiver) = channel();
         inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
         drop(sender);
-        worker.run(self.runtime.handle().clone(), receiver, |_| {}).expect("an epoch");
+        worker.run(self.runtime.handle().clone(), || false, receiver, |_| {}).expect("an epoch");
     }
 
     /// Whether the next start would only finish what was recorded.
