@@ -53,15 +53,16 @@ impl RecordedEpoch {
     }
 }
 
-/// The epochs that one worker makes again: those that follow each other under the same definitions.
+/// The epochs that one worker makes again: those that follow each other under the same definitions, without stored events
+/// taken again in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// In order; none when nothing is to be replayed.
     pub epochs: VecDeque<RecordedEpoch>,
     /// The digest of the definitions to work by.
     pub definitions: String,
-    /// True when they are not the present ones, or further epochs follow under others, or the state must be brought to
-    /// rest first.
+    /// True when they are not the present ones, or further epochs follow under others or after stored events were taken
+    /// again, or the state must be brought to rest first.
     pub is_former: bool,
     /// True when the first of the epochs is the first under these definitions, and so tells them.
     pub is_change: bool,
@@ -77,7 +78,11 @@ impl Recorded {
             _ => None,
         };
         let definitions = epochs.front().map_or_else(|| current.to_owned(), |epoch| epoch.definitions.clone());
-        let same = epochs.iter().take_while(|epoch| epoch.definitions == definitions).count();
+        // Before an epoch for which stored events were taken again the state came to rest, as at the end of a worker.
+        let goes_on = |(place, epoch): &(usize, &RecordedEpoch)| {
+            epoch.definitions == definitions && (*place == 0 || !epoch.recounted)
+        };
+        let same = epochs.iter().enumerate().take_while(goes_on).count();
         let is_former = same < epochs.len() || definitions != current;
         epochs.truncate(same);
         Recorded { epochs, is_former, is_change: before.as_ref() != Some(&definitions), definitions }
@@ -216,6 +221,12 @@ mod tests {
     #[test]
     fn r24_recorded_epochs_are_replayed_under_their_own_definitions_one_set_after_the_other() {
         let row = |epoch, definitions: &str| EpochRow { epoch, definitions: definitions.into(), ..EpochRow::default() };
+        let recounted = |row| EpochRow { recounted: true, ..row };
+        let twice = vec![row(4, "a"), row(5, "a"), recounted(row(6, "a")), row(7, "a")];
+        let first = Recorded::after(4, twice.clone(), "a");
+        assert_eq!((first.epochs.len(), first.is_former), (1, true), "events were taken again ahead of 6");
+        let second = Recorded::after(5, twice[1..].to_vec(), "a");
+        assert_eq!((second.epochs.len(), second.is_former), (2, false));
         let rows = [row(4, "a"), row(5, "a"), row(6, "b"), row(7, "a")];
         // Snapshot of epoch, present definitions: epochs to replay, their definitions, former, change.
         let after = |snapshot: i64, current: &str| {

@@ -10,7 +10,7 @@
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
 //! Modules in reading order: `input`, `collector`, `definitions`, `worker`, `writer`, `patience`, `live`, `metrics`;
-//! `replay` makes recorded epochs again for an audit.
+//! `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
 
 pub mod collector;
 mod definitions;
@@ -19,6 +19,7 @@ pub mod input;
 pub mod live;
 pub mod metrics;
 mod patience;
+pub mod rebuild;
 pub mod replay;
 pub mod worker;
 mod writer;

@@ -261,6 +261,11 @@ impl Worker {
         self.recorded.epochs.is_empty()
     }
 
+    /// The number of the next epoch, whether it is recorded or not.
+    pub fn next_epoch(&self) -> i64 {
+        self.next_epoch
+    }
+
     /// Makes the next recorded epoch again; `None` until all of its input has arrived.
     ///
     /// # Errors

@@ -58,6 +58,10 @@ enum Command {
     /// Show which records could not be used, and why
     #[command(name = "dead-letters")]
     DeadLetters(commands::dead_letters::Arguments),
+    /// Check the tables, the definitions, Kafka and the clock, and say what to do about each fault
+    Doctor(commands::doctor::Arguments),
+    /// Make the tables of a damaged lake anew in another one, from its stored events
+    Rebuild(commands::rebuild::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
     Run(commands::run::Arguments),
     /// Answer over HTTP from tables that another process keeps
@@ -79,6 +83,8 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => with_threads(|threads| commands::audit::run(&arguments, threads)),
         Command::Kpi(arguments) => with_threads(|threads| commands::kpi::run(&arguments, threads)),
         Command::DeadLetters(arguments) => with_threads(|threads| commands::dead_letters::run(&arguments, threads)),
+        Command::Doctor(arguments) => with_threads(|threads| commands::doctor::run(&arguments, threads)),
+        Command::Rebuild(arguments) => with_threads(|threads| commands::rebuild::run(&arguments, threads)),
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),

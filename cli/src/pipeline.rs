@@ -233,7 +233,7 @@ fn sources(definitions: &Definitions) -> Vec<Arc<Source>> {
 
 /// What a client was last told to be wrong: a failed request says only that it failed.
 #[derive(Default)]
-struct LastWords(Mutex<Option<(Option<RDKafkaErrorCode>, String)>>);
+pub struct LastWords(Mutex<Option<(Option<RDKafkaErrorCode>, String)>>);
 
 impl ClientContext for LastWords {
     /// What the client's log says of a failed request is what `error` is told, and that is said once, by us.
@@ -250,14 +250,21 @@ impl ClientContext for LastWords {
 
 impl ConsumerContext for LastWords {}
 
-/// Every partition of the sources' topics. While a member that died is still in the group, this one is given only some
-/// of them, so what was assigned does not say what there is to read.
-fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BTreeSet<PartitionId>> {
+/// A client that asks questions and reads nothing.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn client(settings: &KafkaSettings) -> Result<BaseConsumer<LastWords>> {
     let mut config = ClientConfig::new();
     config.extend(settings.properties.clone());
     config.set("bootstrap.servers", &settings.bootstrap);
-    let client: BaseConsumer<LastWords> =
-        config.create_with_context(LastWords::default()).context("cannot make a kafka client")?;
+    config.create_with_context(LastWords::default()).context("cannot make a kafka client")
+}
+
+/// Every partition of the sources' topics. While a member that died is still in the group, this one is given only some
+/// of them, so what was assigned does not say what there is to read.
+pub fn partitions_of(settings: &KafkaSettings, sources: &[Arc<Source>]) -> Result<BTreeSet<PartitionId>> {
+    let client = client(settings)?;
     let (mut partitions, mut missing) = (BTreeSet::new(), Vec::new());
     for topic in sources.iter().flat_map(|source| &source.topics) {
         let metadata = client

@@ -171,11 +171,22 @@ pub(crate) fn check_group(group: &str) -> Result<(), LakeError> {
 /// The path of a data file within its table. It follows from the epoch and the file's content: a replay writes the same
 /// file again instead of leaving litter, and no file that is in use is ever given other bytes.
 fn data_path(group: &str, epoch: i64, part: usize, file: &EncodedFile) -> String {
-    let name = format!("{group}-{epoch:012}-{part:04}-{:016x}.parquet", xxh3_64(&file.bytes));
+    let name = format!("{group}-{epoch:012}-{part:04}-{:016x}.parquet", content_hash(&file.bytes));
     match file.date {
         Some(date) => format!("{DATE}={date}/{name}"),
         None => name,
     }
+}
+
+/// What a data file's name says of its content.
+pub(crate) fn content_hash(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
+}
+
+/// The hash of the content that a data file's name tells; `None` for a file of another origin.
+pub(crate) fn hash_of_name(path: &str) -> Option<u64> {
+    let (_, hash) = path.strip_suffix(".parquet")?.rsplit_once('-')?;
+    u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16 && group_and_epoch(path).is_some())
 }
 
 /// The lane group and the epoch that a data file's path tells; `None` for a file of another origin.

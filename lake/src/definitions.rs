@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::Lake;
 use crate::error::LakeError;
 use crate::snapshot::{compute, pack, unpack};
+use crate::store::Store;
 
 impl Lake {
     /// Keeps definitions under their digest, which is returned.
@@ -30,26 +31,31 @@ impl Lake {
     /// # Errors
     /// `Corrupt` when they are not there or damaged; `Unavailable` when the storage cannot be read.
     pub async fn definitions(&self, digest: &str) -> Result<Bytes, LakeError> {
-        let path = path(digest);
-        let corrupt = |what: &str| {
-            LakeError::Corrupt(format!(
-                "{path}, the definitions under which recorded epochs were folded, {what}; restore it from a backup"
-            ))
-        };
-        let packed = self.root().get(&path).await?.ok_or_else(|| corrupt("is missing"))?;
-        let bytes =
-            compute(move || unpack(&packed)).await?.map_err(|error| corrupt(&format!("is damaged ({error})")))?;
-        if self::digest(&bytes) != digest {
-            return Err(corrupt("holds something else"));
-        }
-        Ok(bytes.into())
+        read(self.root(), digest).await
     }
+}
+
+/// See `Lake::definitions`.
+pub(crate) async fn read(store: &Store, digest: &str) -> Result<Bytes, LakeError> {
+    let path = path(digest);
+    let corrupt = |what: &str| {
+        LakeError::Corrupt(format!(
+            "{path}, the definitions under which recorded epochs were folded, {what}; restore it from a backup"
+        ))
+    };
+    let packed = store.get(&path).await?.ok_or_else(|| corrupt("is missing"))?;
+    let bytes = compute(move || unpack(&packed)).await?.map_err(|error| corrupt(&format!("is damaged ({error})")))?;
+    if self::digest(&bytes) != digest {
+        return Err(corrupt("holds something else"));
+    }
+    Ok(bytes.into())
 }
 
 fn digest(bytes: &[u8]) -> String {
     format!("{:032x}", xxh3_128(bytes))
 }
 
-fn path(digest: &str) -> StorePath {
+/// Where they lie.
+pub(crate) fn path(digest: &str) -> StorePath {
     StorePath::from(format!("_plimsoll/definitions/{digest}.zst"))
 }

@@ -13,8 +13,8 @@
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
-//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep; `table` is what a table
-//! looks like, `store` where it lies, `bucket` what is particular to a lake in one.
+//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep; `inspect` finds
+//! what is damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one.
 
 mod append;
 mod bucket;
@@ -23,6 +23,7 @@ mod encode;
 mod epoch;
 mod error;
 mod files;
+mod inspect;
 mod log;
 mod maintain;
 mod order;
@@ -44,6 +45,7 @@ pub use crate::append::{Appended, GROUP_LENGTH_MAX, is_group};
 pub use crate::encode::EncodedTable;
 pub use crate::error::LakeError;
 pub use crate::files::{ActiveFile, TableFiles};
+pub use crate::inspect::{Damage, Inspection, Report, inspect};
 use crate::log::{TableLog, entry_path};
 use crate::store::Store;
 
@@ -116,6 +118,26 @@ impl Lake {
         }
     }
 
+    /// Opens what can be read of a lake that may be damaged, without writing to it: a table whose log cannot be read gives
+    /// `Corrupt` when it is asked for.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none; `Unavailable` when the location cannot be read.
+    pub async fn open_damaged(location: &str) -> Result<Lake, LakeError> {
+        let store = Store::open(location, false).await?;
+        let mut logs = Vec::new();
+        for table in Table::ALL {
+            logs.push(match TableLog::load(&store, table).await {
+                Err(LakeError::Corrupt(_) | LakeError::Invalid(_)) => TableLog::new(table),
+                loaded => loaded?,
+            });
+        }
+        if logs.iter().all(|log| log.version.is_none()) {
+            return Err(store::no_lake(location));
+        }
+        Lake::of_logs(store, logs)
+    }
+
     /// The URL of a table's folder, ending in a slash: what a Delta reader opens.
     pub fn url(&self, table: Table) -> &Url {
         &self.0.tables[table as usize].url
@@ -127,8 +149,12 @@ impl Lake {
     }
 
     fn new(store: Store, logs: Vec<TableLog>) -> Result<Lake, LakeError> {
+        logs.iter().try_for_each(TableLog::check)?;
+        Lake::of_logs(store, logs)
+    }
+
+    fn of_logs(store: Store, logs: Vec<TableLog>) -> Result<Lake, LakeError> {
         let tables = Table::ALL.into_iter().zip(logs).map(|(table, log)| {
-            log.check()?;
             let name = table.name();
             let url = store.url.join(&format!("{name}/")).map_err(|error| {
                 LakeError::Internal(format!("table {name} has no URL below {}: {error}", store.url))

@@ -123,7 +123,7 @@ pub(crate) async fn last_checkpoint(store: &Store, table: Table) -> Result<Optio
 
 impl TableLog {
     /// Nothing known yet.
-    fn new(table: Table) -> TableLog {
+    pub(crate) fn new(table: Table) -> TableLog {
         TableLog {
             table,
             version: None,
@@ -187,6 +187,11 @@ impl TableLog {
     /// How far a lane group has come in this table.
     pub(crate) fn mark(&self, group: &str) -> Option<&Mark> {
         self.marks.get(group)
+    }
+
+    /// The lane groups that have written to this table, with the newest epoch of each.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.marks.iter().map(|(group, mark)| (group.as_str(), mark.epoch))
     }
 
     /// Whether this version can read the table and append to it.

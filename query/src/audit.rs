@@ -16,7 +16,7 @@ use futures::TryStreamExt;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE, event_schema};
-use plimsoll_schemas::table::{AttainmentRow, TableRow, from_batch};
+use plimsoll_schemas::table::{AttainmentRow, DeadLetterRow, TableRow, from_batch};
 
 use crate::error::QueryError;
 use crate::events::{event_batch, unfit};
@@ -97,14 +97,40 @@ impl QueryService {
     /// As `sql`.
     pub async fn events_about(&self, services: &[&str]) -> Result<Vec<StoredEvents>, QueryError> {
         let about = is_about(services);
-        let answer = self.view("history.events", move |rows| {
+        self.stored_events(move |rows| {
             let tickets = rows.clone().filter(about.clone())?.select_columns(&["ticket"])?.into_unoptimized_plan();
+            rows.filter(about.or(in_subquery(col("ticket"), Arc::new(tickets))))
+        })
+        .await
+    }
+
+    /// The stored events of the epochs from the first up to and with the last one, as `events_about`.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn events_of_epochs(&self, first: i64, last: i64) -> Result<Vec<StoredEvents>, QueryError> {
+        self.stored_events(move |rows| rows.filter(col("epoch").between(lit(first), lit(last)))).await
+    }
+
+    /// The stored dead letters of these epochs, in no order.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn dead_letters_of_epochs(&self, first: i64, last: i64) -> Result<Vec<DeadLetterRow>, QueryError> {
+        let of_epochs = col("epoch").between(lit(first), lit(last));
+        let answer = self.view("history.dead_letters", move |rows| rows.filter(of_epochs)).await?;
+        decode(answer.try_collect().await?)
+    }
+
+    async fn stored_events(
+        &self,
+        pick: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
+    ) -> Result<Vec<StoredEvents>, QueryError> {
+        let answer = self.view("history.events", move |rows| {
             let schema = event_schema();
             let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch"]);
             let order = ["epoch", "topic", "partition", "offset"].map(|name| col(name).sort(true, false));
-            rows.filter(about.or(in_subquery(col("ticket"), Arc::new(tickets))))?
-                .sort(order.to_vec())?
-                .select_columns(&names.collect::<Vec<_>>())
+            pick(rows)?.sort(order.to_vec())?.select_columns(&names.collect::<Vec<_>>())
         });
         let batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
         let mut events = Vec::new();

@@ -63,6 +63,10 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
                 QueryError::Exhausted(text)
             }
+            // Rows that cannot be decoded are those of a file that was damaged.
+            DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::ParquetError(_)) => {
+                unreadable(&text)
+            }
             DataFusionError::SQL(error, _) => QueryError::Invalid(syntax_error(error)),
             DataFusionError::Plan(_)
             | DataFusionError::SchemaError(..)
@@ -72,7 +76,7 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::NotImplemented(_) => QueryError::Invalid(format!("not supported: {text}")),
             DataFusionError::ResourcesExhausted(_) => QueryError::Exhausted(text),
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
-                QueryError::Unavailable(format!("cannot read the lake: {text}"))
+                unreadable(&text)
             }
             DataFusionError::External(error) => match error.downcast_ref::<QueryError>() {
                 Some(error) => error.clone(),
@@ -87,6 +91,12 @@ impl From<QueryError> for DataFusionError {
     fn from(error: QueryError) -> DataFusionError {
         DataFusionError::External(Box::new(error))
     }
+}
+
+fn unreadable(text: &str) -> QueryError {
+    QueryError::Unavailable(format!(
+        "cannot read the lake: {text}; `plimsoll doctor` says what is damaged, and the repair"
+    ))
 }
 
 /// The parser's own words without their wrapping.

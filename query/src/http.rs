@@ -442,7 +442,7 @@ pub struct Problem {
     status: StatusCode,
     kind: &'static str,
     detail: String,
-    more: Option<(&'static str, Value)>,
+    more: Option<Box<(&'static str, Value)>>,
 }
 
 impl Problem {
@@ -453,7 +453,7 @@ impl Problem {
 
     /// The same with one member more, which tells it to programs.
     pub fn with(mut self, name: &'static str, value: Value) -> Problem {
-        self.more = Some((name, value));
+        self.more = Some(Box::new((name, value)));
         self
     }
 }
@@ -480,7 +480,8 @@ impl IntoResponse for Problem {
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        if let Some((name, value)) = self.more {
+        if let Some(more) = self.more {
+            let (name, value) = *more;
             problem[name] = value;
         }
         (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()

@@ -121,6 +121,27 @@ pub enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    /// All of them.
+    pub const ALL: [DeadLetterReason; 12] = [
+        DeadLetterReason::Empty,
+        DeadLetterReason::TooLarge,
+        DeadLetterReason::InvalidUtf8,
+        DeadLetterReason::Malformed,
+        DeadLetterReason::TooDeep,
+        DeadLetterReason::MissingField,
+        DeadLetterReason::WrongType,
+        DeadLetterReason::BadTime,
+        DeadLetterReason::AbsurdTime,
+        DeadLetterReason::UnknownKind,
+        DeadLetterReason::UnknownWord,
+        DeadLetterReason::OutOfRange,
+    ];
+
+    /// The reason with a code; `None` when there is no such reason.
+    pub fn of_code(code: &str) -> Option<DeadLetterReason> {
+        DeadLetterReason::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     /// The code, as the table holds it.
     pub fn code(self) -> &'static str {
         match self {

@@ -66,12 +66,7 @@ fn there_is_one_arrow() {
 
 #[test]
 fn no_source_file_is_too_long_or_too_wide_to_read() {
-    let mut files = Vec::new();
-    for folder in ["schemas", "engine", "lake", "ingest", "aggregate", "query", "cli", "bench", "tests"] {
-        rust_files(&repository(folder), &mut files);
-    }
-    assert!(files.len() > 50, "the sources were found");
-    for path in files {
+    for path in sources() {
         let text = std::fs::read_to_string(&path).expect("a source file");
         let lines = text.lines().count();
         assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines; which two things is it?", path.display());
@@ -79,6 +74,35 @@ fn no_source_file_is_too_long_or_too_wide_to_read() {
         let wide = text.lines().position(is_wide).map(|line| line + 1);
         assert_eq!(wide, None, "{} has a comment that is too wide at this line; wrap it", path.display());
     }
+}
+
+#[test]
+fn each_promise_is_shown_by_a_test_that_there_is() {
+    let page = std::fs::read_to_string(repository("docs/reliability.md")).expect("the page");
+    let texts: String = sources().iter().map(|path| std::fs::read_to_string(path).expect("a source file")).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise "));
+    let mut shown = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [promise, _, tests] = cells[..] else { panic!("three cells are in a row: {row}") };
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty() || tests.trim() == "the same", "no test shows that {promise}");
+        for name in names {
+            assert!(texts.contains(&format!("fn {name}(")), "there is no test {name}, which is to show that {promise}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 5, "the page has rows");
+}
+
+/// All files of Rust.
+fn sources() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for folder in ["schemas", "engine", "lake", "ingest", "aggregate", "query", "cli", "bench", "tests"] {
+        rust_files(&repository(folder), &mut files);
+    }
+    assert!(files.len() > 50, "the sources were found");
+    files
 }
 
 fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {

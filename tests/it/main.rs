@@ -13,6 +13,7 @@ mod known;
 mod object_storage;
 mod outage;
 mod real_data;
+mod rebuild;
 mod recovery;
 mod reference;
 mod reload;

@@ -6,10 +6,12 @@ pub mod calendar;
 pub mod check;
 pub mod dead_letters;
 pub mod demo;
+pub mod doctor;
 pub mod gate;
 pub mod judge;
 pub mod kpi;
 pub mod query;
+pub mod rebuild;
 pub mod run;
 pub mod sql;
 

@@ -39,19 +39,11 @@ pub struct Arguments {
     /// The folder with the tables, or s3://BUCKET/PREFIX; it is made if it is not there
     #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
     lake: String,
-    /// One or more brokers, with commas between them
-    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP", value_parser = brokers)]
-    bootstrap: String,
+    #[command(flatten)]
+    connection: Connection,
     /// The consumer group, and the name under which epochs are kept
     #[arg(long, value_name = "NAME", default_value = "plimsoll", value_parser = group)]
     group: String,
-    /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
-    #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
-    properties: Vec<(String, String)>,
-    /// A file of such properties, one NAME=VALUE a line, for passwords that no process list may show; # begins a
-    /// comment
-    #[arg(long, value_name = "FILE")]
-    properties_file: Option<PathBuf>,
     /// How many lanes share the state
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     lanes: u16,
@@ -77,6 +69,37 @@ pub struct Arguments {
     /// End as soon as every partition has been read to its end
     #[arg(long)]
     until_caught_up: bool,
+}
+
+/// How to reach Kafka.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Connection {
+    /// One or more brokers, with commas between them
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:9092", env = "PLIMSOLL_BOOTSTRAP", value_parser = brokers)]
+    pub bootstrap: String,
+    /// A property of the Kafka client, e.g. security.protocol=SASL_SSL; may be given many times
+    #[arg(long = "property", short = 'X', value_name = "NAME=VALUE", value_parser = property)]
+    properties: Vec<(String, String)>,
+    /// A file of such properties, one NAME=VALUE a line, for passwords that no process list may show; # begins a
+    /// comment
+    #[arg(long, value_name = "FILE")]
+    properties_file: Option<PathBuf>,
+}
+
+impl Connection {
+    /// What the client of a consumer group is told.
+    ///
+    /// # Errors
+    /// When the file of properties cannot be read, or names one that there is not.
+    pub fn settings(&self, group: &str) -> Result<KafkaSettings> {
+        let mut settings = KafkaSettings::new(&self.bootstrap, group);
+        if let Some(path) = &self.properties_file {
+            settings.properties = properties_of(path)?;
+        }
+        settings.properties.extend(self.properties.iter().cloned());
+        Ok(settings)
+    }
 }
 
 /// A property that Kafka's client knows. What is wrong with its value is told when the client is made, with what to do
@@ -140,11 +163,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
-    let mut kafka = KafkaSettings::new(&arguments.bootstrap, &arguments.group);
-    if let Some(path) = &arguments.properties_file {
-        kafka.properties = properties_of(path)?;
-    }
-    kafka.properties.extend(arguments.properties);
+    let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = WorkerSettings {
         group: arguments.group.clone(),
         lanes: arguments.lanes.into(),
@@ -164,7 +183,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     println!(
         "reading {} from {}, answering on http://{}",
         definitions::counted(topics, "topic"),
-        arguments.bootstrap,
+        arguments.connection.bootstrap,
         listener.local_addr()?
     );
     let (live, source) = (pipeline.live.clone(), pipeline.source());

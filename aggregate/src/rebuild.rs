@@ -1,0 +1,180 @@
+//! Tables made anew from what a lake has recorded: intents, definitions, stored events and dead letters.
+//!
+//! ```text
+//!   old lake                                              new lake
+//!   definitions, intents ───────── copied ──────────────▶ _plimsoll/definitions, epochs
+//!   events, dead letters ── epoch by epoch ──▶ Worker ──▶ every table, and the state after the last epoch
+//! ```
+//! The worker finds recorded epochs and no state, as after a crash, and makes them again with their ticks, ranges and
+//! definitions. So the rows come out as they were, with when they were recorded and in which epoch, and `AS OF` answers as
+//! before. Duplicates are not stored and have no part in any result.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use plimsoll_lake::Lake;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
+use plimsoll_schemas::event::{EventBatch, EventColumn};
+use tokio::runtime::Handle;
+
+use crate::collector::RecordedEpoch;
+use crate::definitions;
+use crate::error::AggregateError;
+use crate::input::Input;
+use crate::live::Live;
+use crate::worker::{Worker, WorkerSettings};
+
+/// What was stored of the records that one epoch took of one partition, in the order of their offsets.
+#[derive(Debug, Default)]
+pub struct StoredRecords {
+    /// The events that counted.
+    pub events: Vec<EventBatch>,
+    /// The records that could not be used.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// By epoch and partition.
+pub type StoredEpochs = BTreeMap<(i64, PartitionId), StoredRecords>;
+
+/// Reads what is stored.
+pub trait StoredInput {
+    /// Why it cannot.
+    type Error: From<AggregateError>;
+
+    /// What the epochs from the first up to and with the last one took.
+    fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs, Self::Error>;
+
+    /// Hands over every event of the epochs up to and with the last one, in any order.
+    fn recount(&mut self, last: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<(), Self::Error>;
+}
+
+/// How many epochs are read at once: enough that reading does not begin anew for each, and few enough for memory.
+const EPOCHS_AT_ONCE: usize = 64;
+
+/// The tables of one lane group, to be made anew.
+pub struct Rebuild {
+    settings: WorkerSettings,
+    into: Lake,
+    epochs: Vec<RecordedEpoch>,
+    definitions: Arc<Definitions>,
+}
+
+impl Rebuild {
+    /// Copies intents and definitions into a lake in which nothing is recorded; `None` when there are none. An earlier
+    /// attempt that was broken off goes on.
+    ///
+    /// # Errors
+    /// When one of the lakes cannot be read or written, or definitions are not understood.
+    pub async fn begin(from: &Lake, into: Lake, settings: WorkerSettings) -> Result<Option<Rebuild>, AggregateError> {
+        let group = &settings.group;
+        let rows = from.epochs_after(group, 0).await?;
+        for digest in rows.iter().map(|row| &row.definitions).collect::<BTreeSet<_>>() {
+            into.keep_definitions(from.definitions(digest).await?).await?;
+        }
+        let copied = into.epochs_after(group, 0).await?.last().map_or(0, |row| row.epoch);
+        for intent in rows.chunk_by(|one, next| one.epoch == next.epoch) {
+            if intent[0].epoch > copied {
+                into.record_intent(group, intent[0].epoch, intent).await?;
+            }
+        }
+        let epochs = Vec::from(RecordedEpoch::from_rows(rows));
+        let Some(last) = epochs.last() else { return Ok(None) };
+        let definitions = Arc::new(definitions::recall(&into, &last.definitions).await?);
+        Ok(Some(Rebuild { settings, into, epochs, definitions }))
+    }
+
+    /// How many epochs there are.
+    pub fn epochs_count(&self) -> usize {
+        self.epochs.len()
+    }
+
+    /// Makes all epochs again and saves the state after the last one; it waits for the new lake on `runtime`. `on_epoch` is
+    /// called after each.
+    ///
+    /// # Errors
+    /// When the new lake cannot be written, and those of `stored`.
+    pub fn run<Stored: StoredInput>(
+        self,
+        runtime: &Handle,
+        stored: &mut Stored,
+        mut on_epoch: impl FnMut(i64),
+    ) -> Result<(), Stored::Error> {
+        let live = Arc::new(Live::default());
+        let mut worker = self.open(runtime, &live, stored)?;
+        let first = worker.next_epoch();
+        let epochs: Vec<&RecordedEpoch> = self.epochs.iter().filter(|recorded| recorded.epoch >= first).collect();
+        for chunk in epochs.chunks(EPOCHS_AT_ONCE) {
+            let mut records = stored.epochs(chunk[0].epoch, chunk[chunk.len() - 1].epoch)?;
+            for recorded in chunk {
+                if worker.is_replayed() && recorded.epoch >= worker.next_epoch() {
+                    rest(runtime, worker)?;
+                    worker = self.open(runtime, &live, stored)?;
+                }
+                for delivery in deliveries(recorded, &mut records) {
+                    worker.take(Input::Delivery(delivery));
+                }
+                let committer = worker.committer();
+                while let Some(order) = worker.replay()? {
+                    runtime.block_on(committer.carry_out(order.encode()?))?;
+                }
+                on_epoch(recorded.epoch);
+            }
+        }
+        rest(runtime, worker)?;
+        Ok(())
+    }
+
+    fn open<Stored: StoredInput>(
+        &self,
+        runtime: &Handle,
+        live: &Arc<Live>,
+        stored: &mut Stored,
+    ) -> Result<Worker, Stored::Error> {
+        let (settings, definitions) = (self.settings.clone(), self.definitions.clone());
+        let opening = Worker::open(settings, self.into.clone(), definitions, live.clone());
+        let mut worker = runtime.block_on(opening)?;
+        if let Some(last) = worker.wants_recount() {
+            worker.begin_recount();
+            stored.recount(last, &mut |events| worker.recount(events))?;
+            worker.end_recount();
+        }
+        Ok(worker)
+    }
+}
+
+fn rest(runtime: &Handle, worker: Worker) -> Result<(), AggregateError> {
+    let committer = worker.committer();
+    if let (Some(order), _) = worker.rest()? {
+        runtime.block_on(committer.carry_out(order.encode()?))?;
+    }
+    Ok(())
+}
+
+/// What an epoch took, as a source would deliver it.
+fn deliveries(recorded: &RecordedEpoch, records: &mut StoredEpochs) -> Vec<Delivery> {
+    let mut deliveries = Vec::new();
+    for (partition, &(from, until, _)) in &recorded.ranges {
+        if from == until {
+            continue;
+        }
+        let StoredRecords { events, dead_letters } =
+            records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
+        // The last of them covers the rest of the range, with all that is no event.
+        let mut next = from;
+        let (last, before) = match events.split_last() {
+            Some((last, before)) => (last.clone(), before),
+            None => (EventBatch::empty(), [].as_slice()),
+        };
+        for events in before {
+            let offsets = events.integers(EventColumn::Offset).values();
+            let read_until = offsets.last().map_or(next, |last| last + 1);
+            let news = Delivery::news(partition.clone(), read_until, None);
+            deliveries.push(Delivery { from_offset: next, events: events.clone(), ..news });
+            next = read_until;
+        }
+        let news = Delivery::news(partition.clone(), until, None);
+        deliveries.push(Delivery { from_offset: next, events: last, dead_letters, ..news });
+    }
+    deliveries
+}

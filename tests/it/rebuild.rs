@@ -1,0 +1,140 @@
+//! A lake that is damaged: what `doctor` finds, what a question says, and tables made anew.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use plimsoll_tests::broker::Broker;
+
+use crate::recovery::{World, change_definitions, changes, wait_for_answer};
+use crate::support::{output, run, run_until_caught_up};
+
+/// The data files of a lake, by table and name. A file's name tells its epoch and a hash of its content.
+fn files(lake: &Path) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![lake.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("_delta_log") && !path.ends_with("_plimsoll") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "parquet") {
+                let name = path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
+                found.insert(name, path);
+            }
+        }
+    }
+    found
+}
+
+fn damaged(lake: &Path) -> (bool, String) {
+    let done = run(&["doctor", "--lake", &lake.to_string_lossy()]);
+    (done.status.success(), String::from_utf8(done.stdout).expect("text"))
+}
+
+#[test]
+fn r24_r25_tables_made_anew_are_the_same_to_the_byte_over_restarts_edits_and_dead_letters() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    for (topic, numbers) in [("old", 0..5), ("new", 5..10)] {
+        broker.create_topic(topic, 1).expect("topic");
+        broker.produce(topic, 0, changes(numbers)).expect("records");
+        broker.produce(topic, 0, ["no json".to_owned()]).expect("a record");
+    }
+    let world = World::new(&change_definitions(90, "old", "failed"));
+    let lake = world.lake("lake");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    // A topic more, with another target, and a crash before the state is saved; then again another target.
+    world.define(&change_definitions(95, "old, new", "failed"));
+    let (mut running, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    wait_for_answer(&lake, "SELECT verdict, good_count, total_count FROM attainment", "breached,9,10");
+    running.signal("KILL");
+    running.end();
+    world.define(&change_definitions(85, "old, new", "failed"));
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+
+    let anew = world.lake("anew");
+    let told = output(&["rebuild", "--lake", &lake.to_string_lossy(), "--into", &anew.to_string_lossy()]);
+    assert!(told.starts_with("made ") && told.contains(" epochs anew in "), "{told}");
+    let (before, after) = (files(&lake), files(&anew));
+    // Each start tells the definitions, and only the first that has them is made again.
+    let told = |name: &&String| ["agreements", "calendars", "services"].iter().all(|table| !name.starts_with(table));
+    assert_eq!(before.keys().filter(told).collect::<Vec<_>>(), after.keys().filter(told).collect::<Vec<_>>());
+    assert!(before.keys().any(|name| name.starts_with("dead_letters")));
+    assert!(before.keys().any(|name| name.starts_with("corrections")));
+    for table in ["agreements", "services", "attainment"] {
+        let rows = |lake: &Path| {
+            let question = format!("SELECT * EXCLUDE (recorded_at, epoch) FROM {table}");
+            output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", &question])
+        };
+        assert_eq!(rows(&lake), rows(&anew), "{table}");
+    }
+    // The new lake goes on where the old one was.
+    run_until_caught_up(&broker, &world.definitions(), &anew, &[]);
+    let (sound, told) = damaged(&anew);
+    assert!(sound, "{told}");
+    wait_for_answer(&anew, "SELECT count(*), count(DISTINCT id) FROM events", "10,10");
+}
+
+#[test]
+fn every_damaged_file_is_found_with_its_repair() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("old", 1).expect("topic");
+    broker.produce("old", 0, changes(0..5)).expect("records");
+    let world = World::new(&change_definitions(90, "old", "failed"));
+    let lake = world.lake("lake");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    let (sound, told) = damaged(&lake);
+    assert!(sound && told.contains("16 tables") && told.contains("the state of epoch "), "{told}");
+
+    let of = |table: &str| {
+        let found = files(&lake).into_iter().find(|(name, _)| name.starts_with(table));
+        found.unwrap_or_else(|| panic!("{table} has a file"))
+    };
+    let (attainment, path) = of("attainment/");
+    let whole = std::fs::read(&path).expect("a file");
+    let mut bent = whole.clone();
+    let middle = bent.len() / 2;
+    bent[middle] ^= 1;
+    let rebuild = "or make the tables anew from stored events: plimsoll rebuild";
+    for (bytes, what) in [
+        (Some(bent), "the file holds other bytes than were written"),
+        (Some(whole[..middle].to_vec()), "the file has "),
+        (None, "the file is missing"),
+    ] {
+        match bytes {
+            Some(bytes) => std::fs::write(&path, bytes).expect("a file"),
+            None => std::fs::remove_file(&path).expect("a file"),
+        }
+        let (sound, told) = damaged(&lake);
+        let line = told.lines().find(|line| line.starts_with("FAULT   lake")).unwrap_or_default();
+        assert!(!sound && line.contains(&format!("{attainment}: {what}")) && line.ends_with(rebuild), "{told}");
+    }
+    let asked = run(&["sql", "--lake", &lake.to_string_lossy(), "SELECT max(verdict) FROM attainment"]);
+    let error = String::from_utf8(asked.stderr).expect("text");
+    assert!(error.contains(&attainment) && error.contains("`plimsoll doctor` says what is damaged"), "{error}");
+    std::fs::write(&path, &whole).expect("a file");
+
+    // A log that lost its newest entry looks like an older table.
+    let log = lake.join("services/_delta_log/00000000000000000001.json");
+    let entry = std::fs::read(&log).expect("a file");
+    std::fs::remove_file(&log).expect("a file");
+    let (sound, told) = damaged(&lake);
+    assert!(!sound && told.contains("services/_delta_log: the log does not know services/"), "{told}");
+    std::fs::write(&log, "{").expect("a file");
+    let (sound, told) = damaged(&lake);
+    assert!(!sound && told.contains("00000000000000000001.json cannot be read"), "{told}");
+    // Whatever is wrong with it, the tables can be made anew.
+    let anew = world.lake("anew");
+    output(&["rebuild", "--lake", &lake.to_string_lossy(), "--into", &anew.to_string_lossy()]);
+    std::fs::write(&log, entry).expect("a file");
+    assert_eq!(files(&anew).keys().collect::<Vec<_>>(), files(&lake).keys().collect::<Vec<_>>());
+
+    // What only a backup or Kafka has.
+    let (events, path) = of("events/");
+    std::fs::remove_file(path).expect("a file");
+    let (sound, told) = damaged(&lake);
+    assert!(
+        !sound && told.contains(&format!("{events}: the file is missing; restore it from a backup, or read")),
+        "{told}"
+    );
+    assert!(!told.contains("plimsoll rebuild"), "{told}");
+}
