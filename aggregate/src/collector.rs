@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
 use plimsoll_schemas::table::EpochRow;
 use plimsoll_schemas::{Instant, Micros};
 
@@ -89,6 +89,13 @@ impl Recorded {
     }
 }
 
+impl Recorded {
+    /// How far the epochs read a partition; `None` when they did not.
+    pub fn read_until(&self, partition: &PartitionId) -> Option<i64> {
+        self.epochs.iter().rev().find_map(|epoch| epoch.ranges.get(partition)).map(|(_, until, _)| *until)
+    }
+}
+
 /// Deliveries that no epoch has taken yet.
 #[derive(Debug, Default)]
 pub struct Collector {
@@ -100,8 +107,8 @@ pub struct Collector {
 impl Collector {
     /// Takes a delivery.
     pub fn push(&mut self, delivery: Delivery) {
-        self.rows += delivery.events.num_rows() + delivery.dead_letters.len();
-        self.bytes += delivery.events.record_batch().get_array_memory_size();
+        let (rows, bytes) = weight(&delivery);
+        (self.rows, self.bytes) = (self.rows + rows, self.bytes + bytes);
         let waiting = self.waiting.entry(delivery.partition.clone()).or_default();
         match waiting.back_mut() {
             // News without records only joins what waits already, so that an idle source costs nothing.
@@ -165,14 +172,24 @@ impl Collector {
             }
             taken.push(Delivery::news(id.clone(), last_end.max(until), complete_until));
         }
-        let left = self.waiting.values().flatten();
-        self.rows = left.map(|delivery| delivery.events.num_rows() + delivery.dead_letters.len()).sum();
+        let left = self.waiting.values().flatten().map(weight);
+        (self.rows, self.bytes) = left.fold((0, 0), |(rows, bytes), one| (rows + one.0, bytes + one.1));
         Some(taken)
     }
 }
 
+/// How many records a delivery has, and about how much memory it takes, in bytes.
+fn weight(delivery: &Delivery) -> (usize, usize) {
+    let rows = delivery.events.num_rows() + delivery.dead_letters.len();
+    let of_letter = |letter: &DeadLetter| size_of::<DeadLetter>() + letter.payload.len() + letter.detail.len();
+    let letters: usize = delivery.dead_letters.iter().map(of_letter).sum();
+    (rows, delivery.events.record_batch().get_array_memory_size() + letters)
+}
+
 #[cfg(test)]
 mod tests {
+    use plimsoll_schemas::delivery::DeadLetterReason;
+
     use super::*;
 
     fn id(partition: i32) -> PartitionId {
@@ -253,5 +270,32 @@ mod tests {
         }
         assert_eq!(ranges(&collector.take_all()), [(0, 0, 10, Some(Instant(7)))]);
         assert!(collector.is_empty());
+    }
+
+    #[test]
+    fn what_waits_weighs_what_it_holds() {
+        let letter = |offset| DeadLetter {
+            offset,
+            source: "plain".into(),
+            reason: DeadLetterReason::Malformed,
+            detail: "no json".to_owned(),
+            payload: vec![b'x'; 16_384],
+            payload_bytes: 20_000,
+            record_time: None,
+        };
+        let mut collector = Collector::default();
+        collector.push(Delivery { dead_letters: (0..10).map(letter).collect(), ..delivery(0, 0, 10) });
+        assert_eq!(collector.rows(), 10);
+        assert!(collector.bytes() > 10 * 16_384, "{}", collector.bytes());
+        let before = collector.bytes();
+        collector.push(Delivery { dead_letters: (10..20).map(letter).collect(), ..delivery(0, 10, 20) });
+        assert_eq!(collector.bytes(), 2 * before, "twice as many take twice as much");
+        // An epoch that took the first ten leaves the weight of the others.
+        let ranges = BTreeMap::from([(id(0), (0, 10, None))]);
+        let recorded = RecordedEpoch { ranges, ..RecordedEpoch::from_rows(vec![EpochRow::default()])[0].clone() };
+        assert!(collector.take_recorded(&recorded).is_some());
+        assert_eq!((collector.rows(), collector.bytes()), (10, before));
+        collector.take_all();
+        assert_eq!((collector.rows(), collector.bytes()), (0, 0));
     }
 }

@@ -28,4 +28,4 @@ pub use error::AggregateError;
 pub use input::Input;
 pub use live::Live;
 pub use worker::{Progress, Worker, WorkerSettings};
-pub use writer::{Committer, Order};
+pub use writer::{Committer, ORDERS_MAX, Order};

@@ -101,6 +101,10 @@ pub struct Pipeline {
     pub committed: (u64, Duration),
     /// How far the tables are.
     pub progress: Progress,
+    /// What waits for the next epoch: records, and about how many bytes they take.
+    pub waiting: (usize, usize),
+    /// How many epochs are with the writer.
+    pub writing: usize,
     /// Whether they cannot be written at present, and how often that was tried again.
     pub lake: (bool, u64),
 }
@@ -224,6 +228,12 @@ impl Live {
     /// Counts an attempt to write to tables that could not be written.
     pub fn lake_is_tried_again(&self) {
         self.state().pipeline.lake.1 += 1;
+    }
+
+    /// What waits for the next epoch, and how many are with the writer.
+    pub fn wait_for_epochs(&self, rows: usize, bytes: usize, writing: usize) {
+        let pipeline = &mut self.state().pipeline;
+        (pipeline.waiting, pipeline.writing) = ((rows, bytes), writing);
     }
 
     /// Counts a folded epoch.

@@ -55,6 +55,10 @@ pub struct WorkerSettings {
 /// Half a million records make an epoch's Parquet files large enough to compress well, and take 200 MB at most.
 pub const EPOCH_ROWS_MAX: usize = 512 * 1024;
 
+/// And what they take in memory is bounded, too, about: records differ in size by orders of magnitude, and of one that cannot
+/// be used up to 16 KiB are kept.
+pub const EPOCH_BYTES_MAX: usize = 256 << 20;
+
 /// Two years and what is late: who compares this year with the last sees both corrected.
 pub const REMEMBERED: Duration = Duration::from_secs(800 * 86_400);
 
@@ -70,6 +74,8 @@ pub struct Progress {
     pub offsets: HashMap<PartitionId, i64>,
     /// How many observations the next start makes up for; told at the end alone.
     pub deferred: u64,
+    /// Whether the next worker has something to do at once; told at the end alone.
+    pub is_former: bool,
 }
 
 /// See the head of this module.
@@ -220,7 +226,8 @@ impl Worker {
             while let Some(order) = self.replay()? {
                 writer.order(order)?;
             }
-            let full = self.collector.rows() >= self.settings.epoch_rows_max;
+            let full = self.is_full();
+            self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
             let due = Moment::now() >= cut_at && writer.is_idle();
             if self.is_replayed() && !self.is_former() && (full || due || finished) {
                 if let Some(order) = self.cut(finished)? {
@@ -232,11 +239,12 @@ impl Worker {
                 on_progress(&progress);
             }
             if finished || (self.is_replayed() && self.is_former()) {
+                let is_former = self.is_former();
                 let (order, deferred) = self.rest()?;
                 if let Some(order) = order {
                     writer.order(order)?;
                 }
-                let progress = Progress { deferred, ..writer.finish()? };
+                let progress = Progress { deferred, is_former, ..writer.finish()? };
                 on_progress(&progress);
                 return Ok(progress);
             }
@@ -249,11 +257,30 @@ impl Worker {
     }
 
     /// Takes an input; what it brings waits for the next epoch.
+    ///
+    /// While recorded epochs wait for their input, what lies behind them fills the memory. When there is too much of it,
+    /// the rest is left to the next worker, which reads it again.
     pub fn take(&mut self, input: Input) {
         match input {
+            Input::Delivery(delivery) if self.is_surplus(&delivery) => self.recorded.is_former = true,
             Input::Delivery(delivery) => self.collector.push(delivery),
             Input::Assigned(partitions) => self.expected.extend(partitions),
         }
+    }
+
+    /// How many records wait for the next epoch.
+    pub fn waiting(&self) -> usize {
+        self.collector.rows()
+    }
+
+    /// True when no more is to wait for the next epoch.
+    fn is_full(&self) -> bool {
+        self.collector.rows() >= self.settings.epoch_rows_max || self.collector.bytes() >= EPOCH_BYTES_MAX
+    }
+
+    fn is_surplus(&self, delivery: &Delivery) -> bool {
+        let read_until = || self.recorded.read_until(&delivery.partition);
+        !self.is_replayed() && self.is_full() && read_until().is_none_or(|until| delivery.from_offset >= until)
     }
 
     /// True when no recorded epoch is left to be made again: a former worker is to rest now, any other may cut epochs.

@@ -32,6 +32,9 @@ use crate::worker::Progress;
 /// How many epochs may wait for the writer.
 const QUEUE_EPOCHS_MAX: usize = 1;
 
+/// How many orders may be with the writer: in its two queues, and in the hands of its two threads.
+pub const ORDERS_MAX: usize = 2 * (QUEUE_EPOCHS_MAX + 1);
+
 /// Everything that one epoch writes.
 pub struct EpochOutput {
     epoch: i64,
@@ -192,7 +195,7 @@ impl Committer {
             lake.put_snapshot(group, output.epoch, bytes.clone()).await?;
             lake.maintain().await?;
         }
-        let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), deferred: 0 };
+        let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), ..Progress::default() };
         live.committed(*took + started.elapsed(), progress.clone());
         Ok(progress)
     }
@@ -233,6 +236,11 @@ impl Writer {
         };
         let threads = vec![thread("lake-encoder", encoding)?, thread("lake-writer", committing)?];
         Ok(Writer { orders: Some(orders), reports, threads, in_flight: 0, newest: Progress::default() })
+    }
+
+    /// How many orders are being carried out or wait for it; `ORDERS_MAX` at most.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// True when nothing is being written.

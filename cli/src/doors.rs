@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use plimsoll_aggregate::Live;
 use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
-use plimsoll_ingest::kafka::KafkaMetrics;
+use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
+use plimsoll_aggregate::{Live, ORDERS_MAX};
+use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_query::{Patience, QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
@@ -73,11 +74,40 @@ pub fn pipeline_metrics(live: &Live, metrics: &KafkaMetrics, now: Instant) -> St
         let labels = [("partition", &*id.partition.to_string()), ("topic", &*id.topic)];
         labelled(&mut text, "plimsoll_kafka_lag_records", &labels, lag);
     }
-    family(&mut text, "plimsoll_queue_bytes", "gauge", "Payload bytes that wait between consumer and worker.");
-    labelled(&mut text, "plimsoll_queue_bytes", &[("queue", "deliveries")], metrics.queue_bytes);
-    family(&mut text, "plimsoll_queue_depth", "gauge", "Deliveries that wait between consumer and worker.");
-    labelled(&mut text, "plimsoll_queue_depth", &[("queue", "deliveries")], metrics.queue_depth_count);
+    queues(&mut text, live, metrics);
     text
+}
+
+/// What waits on its way, and how much of it may: the consumer's queue, the next epoch, and the writer.
+fn queues(text: &mut String, live: &Live, metrics: &KafkaMetrics) {
+    let pipeline = live.pipeline();
+    let (records, bytes) = pipeline.waiting;
+    let mut gauge = |name: &str, help: &str, samples: &[(&str, usize)]| {
+        family(text, name, "gauge", help);
+        for (queue, value) in samples {
+            labelled(text, name, &[("queue", queue)], value);
+        }
+    };
+    gauge(
+        "plimsoll_queue_bytes",
+        "Bytes that wait: payload of deliveries between consumer and worker, memory of the next epoch.",
+        &[("deliveries", metrics.queue_bytes), ("epoch", bytes)],
+    );
+    gauge(
+        "plimsoll_queue_limit_bytes",
+        "How many may wait before the consumer waits, too.",
+        &[("deliveries", QUEUE_BYTES_MAX), ("epoch", EPOCH_BYTES_MAX)],
+    );
+    gauge(
+        "plimsoll_queue_depth",
+        "Deliveries between consumer and worker, records of the next epoch, and epochs with the writer.",
+        &[("deliveries", metrics.queue_depth_count), ("epoch", records), ("writer", pipeline.writing)],
+    );
+    gauge(
+        "plimsoll_queue_limit",
+        "How many there may be before the consumer waits, too.",
+        &[("epoch", EPOCH_ROWS_MAX), ("writer", ORDERS_MAX)],
+    );
 }
 
 /// Whether what the folder of definitions holds is in force, and since when it changed, in the Prometheus text format.

@@ -150,11 +150,11 @@ struct Work {
 impl Work {
     fn run(&self, mut opened: Opened) -> Result<Progress> {
         loop {
-            let (is_former, number) = (opened.worker.is_former(), opened.number);
+            let number = opened.number;
             let is_expected = opened.expected.is_some();
             let progress = self.feed(opened)?;
             // Who stays up applies what was deferred at the next start; who is to end makes it good before.
-            let is_next = is_former || self.settings.definitions.number() != number;
+            let is_next = progress.is_former || self.settings.definitions.number() != number;
             let is_done = !is_next && (!is_expected || progress.deferred == 0);
             if is_done || self.shutdown.is_requested() {
                 return Ok(progress);

@@ -1,6 +1,7 @@
 //! The integration tests, in one binary: the program as its users run it, real servers, and the rules of the house.
 
 mod audit;
+mod backpressure;
 mod calendar;
 mod command_line;
 mod end_to_end;
