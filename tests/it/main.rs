@@ -10,6 +10,7 @@ mod house;
 mod kafka;
 #[cfg(feature = "kafka-tls")]
 mod kafka_tls;
+mod kills;
 mod known;
 mod object_storage;
 mod outage;

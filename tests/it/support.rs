@@ -119,6 +119,11 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).ok()
     }
 
+    /// What it has said since the last line that was waited for.
+    pub fn rest(&self) -> String {
+        self.lines.try_iter().map(|line| line + "\n").collect()
+    }
+
     /// Sends a signal by number and process id.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status();

@@ -220,6 +220,19 @@ impl Broker {
         Ok(())
     }
 
+    /// Kills the broker's process and starts another on what it left on the disk; nobody is answered meanwhile.
+    ///
+    /// # Errors
+    /// When the other does not answer in time.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        let log = self.folder.path().join("broker.log");
+        let properties = self.folder.path().join("server.properties");
+        self.process = java(&jars_folder(), &log)?.arg("kafka.Kafka").arg(properties).spawn()?;
+        self.wait_until_ready(&log)
+    }
+
     /// A producer whose records nobody reads before its transaction is committed. One is begun already.
     ///
     /// # Errors
@@ -418,6 +431,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
+# Tests kill members and do not wait for long until the broker notices.
+group.min.session.timeout.ms=500
 ",
         data = data.display()
     )
