@@ -120,6 +120,11 @@ impl Live {
         self.state().pipeline.clone()
     }
 
+    /// How many observations wait for stored events to be taken again.
+    pub fn deferred(&self) -> u64 {
+        self.state().pipeline.deferred
+    }
+
     /// How far the tables are.
     pub fn progress(&self) -> Progress {
         self.state().pipeline.progress.clone()

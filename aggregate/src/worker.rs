@@ -55,8 +55,8 @@ pub struct WorkerSettings {
 /// Half a million records make an epoch's Parquet files large enough to compress well, and take 200 MB at most.
 pub const EPOCH_ROWS_MAX: usize = 512 * 1024;
 
-/// And what they take in memory is bounded, too, about: records differ in size by orders of magnitude, and of one that cannot
-/// be used up to 16 KiB are kept.
+/// And what they take in memory is bounded, too, about: records differ in size by orders of magnitude, and of one that
+/// cannot be used up to 16 KiB are kept.
 pub const EPOCH_BYTES_MAX: usize = 256 << 20;
 
 /// Two years and what is late: who compares this year with the last sees both corrected.

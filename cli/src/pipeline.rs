@@ -7,14 +7,14 @@
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
 //! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
 //! that were recorded under former definitions are first finished under these, by a worker and a source of their own. When
-//! other definitions are in force, the next worker goes on by them. When everything is read and observations were deferred,
+//! other definitions are in force, or observations were deferred for long enough, the next worker goes on by them. When everything is read and observations were deferred,
 //! one more applies them.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, anyhow, bail};
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
@@ -56,6 +56,8 @@ pub struct Settings {
     pub stored: Box<dyn Stored + Send>,
     /// End when every partition has been read to its end.
     pub until_caught_up: bool,
+    /// How long observations that came too late for the state wait until stored events are taken again for them (R22).
+    pub deferred_wait_max: Duration,
 }
 
 /// What the tables hold from before this start.
@@ -150,11 +152,12 @@ struct Work {
 impl Work {
     fn run(&self, mut opened: Opened) -> Result<Progress> {
         loop {
-            let number = opened.number;
+            let (number, began) = (opened.number, Moment::now());
             let is_expected = opened.expected.is_some();
             let progress = self.feed(opened)?;
-            // Who stays up applies what was deferred at the next start; who is to end makes it good before.
-            let is_next = progress.is_former || self.settings.definitions.number() != number;
+            // Who stays up makes good what was deferred when it has waited long enough; who is to end does so before.
+            let is_overdue = progress.deferred > 0 && began.elapsed() >= self.settings.deferred_wait_max;
+            let is_next = progress.is_former || is_overdue || self.settings.definitions.number() != number;
             let is_done = !is_next && (!is_expected || progress.deferred == 0);
             if is_done || self.shutdown.is_requested() {
                 return Ok(progress);
@@ -328,9 +331,12 @@ impl Feeder<'_> {
     fn run(self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         let mut sharing = Sharing::default();
-        let Settings { kafka, definitions, .. } = &self.work.settings;
+        let Settings { kafka, definitions, deferred_wait_max, .. } = &self.work.settings;
         let is_superseded = || self.number.is_some_and(|number| number != definitions.number());
-        while !self.work.shutdown.is_requested() && !worker.is_finished() && !is_superseded() {
+        let began = Moment::now();
+        let is_overdue = || began.elapsed() >= *deferred_wait_max && self.work.live.deferred() > 0;
+        let is_ending = || self.work.shutdown.is_requested() || worker.is_finished();
+        while !is_ending() && !is_superseded() && !is_overdue() {
             let input = match self.events.receive(LOOK_EVERY) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch};
+use uuid::Uuid;
 
 use crate::append::{content_hash, group_and_epoch, hash_of_name};
 use crate::definitions;
@@ -16,7 +18,7 @@ use crate::error::LakeError;
 use crate::files::ActiveFile;
 use crate::log::TableLog;
 use crate::snapshot::unpack;
-use crate::store::Store;
+use crate::store::{STAGING, Store};
 
 /// Files that are read at the same time: enough to hide the latency of a bucket, few enough to be held in memory.
 const FILES_AT_ONCE: usize = 4;
@@ -224,6 +226,17 @@ async fn look(
         Ok(Err(error)) => Ok(damage(format!("the file cannot be read ({error})"))),
         Err(error) => Err(LakeError::Internal(format!("reading {} was aborted: {error}", file.path))),
     }
+}
+
+/// Whether a lake can be written to: a small file is put there and taken away.
+///
+/// # Errors
+/// `Unavailable` when it cannot, with the reason and what to do.
+pub async fn try_write(location: &str) -> Result<(), LakeError> {
+    let store = Store::open(location, false).await?;
+    let path = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
+    store.put(&path, Bytes::from_static(b"plimsoll doctor was here\n")).await?;
+    store.delete(&path).await
 }
 
 async fn any_file(store: &Store) -> Result<bool, LakeError> {

@@ -45,7 +45,7 @@ pub use crate::append::{Appended, GROUP_LENGTH_MAX, is_group};
 pub use crate::encode::EncodedTable;
 pub use crate::error::LakeError;
 pub use crate::files::{ActiveFile, TableFiles};
-pub use crate::inspect::{Damage, Inspection, Report, inspect};
+pub use crate::inspect::{Damage, Inspection, Report, inspect, try_write};
 use crate::log::{TableLog, entry_path};
 use crate::store::Store;
 

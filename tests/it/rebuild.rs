@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use plimsoll_tests::broker::Broker;
 
 use crate::recovery::{World, change_definitions, changes, wait_for_answer};
-use crate::support::{output, run, run_until_caught_up};
+use crate::support::{output, plimsoll, run, run_until_caught_up};
 
 /// The data files of a lake, by table and name. A file's name tells its epoch and a hash of its content.
 fn files(lake: &Path) -> BTreeMap<String, PathBuf> {
@@ -84,6 +85,18 @@ fn every_damaged_file_is_found_with_its_repair() {
     run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
     let (sound, told) = damaged(&lake);
     assert!(sound && told.contains("16 tables") && told.contains("the state of epoch "), "{told}");
+    // No file may be written, by whoever it is; the signal that would end the process is ignored.
+    let unwritable = |more: &str| {
+        let mut command = Command::new("sh");
+        let doctor = format!("trap '' XFSZ; ulimit -f 0; exec \"$0\" doctor --lake \"$1\" {more}");
+        command.args(["-c", &doctor]).arg(plimsoll().get_program()).arg(&lake);
+        let done = command.output().expect("the program starts");
+        (done.status.success(), String::from_utf8(done.stdout).expect("text"))
+    };
+    let (sound, told) = unwritable("");
+    assert!(!sound && told.contains("FAULT   lake         cannot write "), "{told}");
+    let (sound, told) = unwritable("--read-only");
+    assert!(sound, "{told}");
 
     let of = |table: &str| {
         let found = files(&lake).into_iter().find(|(name, _)| name.starts_with(table));

@@ -324,3 +324,36 @@ fn r24_stored_events_are_counted_again_by_a_retroactive_version_and_by_an_edited
     run();
     assert_eq!(ask(&lake, march), "1,breached,0,1,3\n2,breached,1,2,1");
 }
+
+#[test]
+fn r22_what_came_very_late_is_applied_while_it_runs() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    // As in stored.rs: up every hour of three weeks but at 10:00 of the first day, when it was down; that comes last.
+    let world = World::new(
+        "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {id: web}\nspec: {state: {stale_after: 1h}}\n---\n\
+         apiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {id: promise}\nspec:\n  type: ola\n  services: [web]\n  \
+         effective: {from: 2026-03-02, until: 2026-03-09}\n  objectives:\n  - id: uptime\n    \
+         indicator: {signal: availability}\n    target: {at_least: 99.9 %}\n    window: {calendar: week}\n    \
+         min_coverage: 0 %\n---\napiVersion: plimsoll/v1\nkind: Source\nmetadata: {id: plain}\nspec: {topics: [events]}\n",
+    );
+    let result = |hour: i64, status: &str| {
+        let time = chrono::DateTime::from_timestamp(1_772_409_600 + hour * 3_600, 0).expect("a time").to_rfc3339();
+        format!(r#"{{"id":"{hour}","time":"{time}","kind":"monitoring","service":"web","status":"{status}"}}"#)
+    };
+    let on_time = (0..21 * 24).filter(|hour| *hour != 10).map(|hour| result(hour, "up"));
+    broker.produce("events", 0, on_time).expect("records");
+    let (running, address) = world.run(&broker.bootstrap(), "lake", &["--apply-late-after", "1s"]);
+    let week = "SELECT revision, verdict, good_us / 3600000000, bad_us / 3600000000 FROM attainment";
+    let lake = world.lake("lake");
+    wait_for_answer(&lake, week, "1,met,167,0");
+    broker.produce("events", 0, [result(10, "down")]).expect("a record");
+    wait_for_answer(&lake, week, "2,breached,167,1");
+    assert_eq!(ask(&lake, "SELECT revision, reason FROM corrections"), "2,late_event");
+    let none_waits = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        get(&address, "/metrics").contains("\nplimsoll_observations_deferred 0\n")
+    });
+    assert!(none_waits, "it was applied");
+    drop(running);
+}

@@ -97,6 +97,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         lake,
         stored: Box::new(stored),
         until_caught_up: true,
+        deferred_wait_max: Duration::MAX,
     };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     let (live, source) = (pipeline.live.clone(), pipeline.source());

@@ -13,7 +13,7 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::{Inspection, Lake, inspect};
+use plimsoll_lake::{Inspection, Lake, inspect, try_write};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::{Instant, Micros};
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Look only whether files are there and have their size, instead of reading them
     #[arg(long)]
     quick: bool,
+    /// Do not try whether the tables can be written
+    #[arg(long)]
+    read_only: bool,
     #[command(flatten)]
     kafka: Connection,
 }
@@ -91,6 +94,11 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     match threads.waiting.block_on(inspect(&arguments.lake, !arguments.quick)) {
         Ok(inspection) => {
             tell_lake(&mut findings, &arguments.lake, &inspection);
+            if !arguments.read_only
+                && let Err(error) = threads.waiting.block_on(try_write(&arguments.lake))
+            {
+                findings.add(Weight::Fault, "lake", error.to_string());
+            }
             if inspection.damages.is_empty() {
                 let asked = threads.waiting.block_on(ask_tables(&mut findings, &arguments.lake, threads));
                 positions = asked.unwrap_or_else(|error| {

@@ -59,6 +59,9 @@ pub struct Arguments {
     /// How far behind the watermark results may be restated, besides what is open; older ones stand and are forgotten
     #[arg(long, value_name = "DURATION", default_value = "800d", value_parser = duration)]
     remember: Duration,
+    /// How long results of checks that came too late for the state wait until stored events are taken again for them
+    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration)]
+    apply_late_after: Duration,
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
@@ -178,7 +181,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
     let until_caught_up = arguments.until_caught_up;
     let definitions = in_force.clone();
-    let settings = Settings { kafka, worker, definitions, lake, stored: Box::new(stored), until_caught_up };
+    let deferred_wait_max = arguments.apply_late_after;
+    let stored = Box::new(stored);
+    let settings = Settings { kafka, worker, definitions, lake, stored, until_caught_up, deferred_wait_max };
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
         "reading {} from {}, answering on http://{}",
