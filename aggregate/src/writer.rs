@@ -193,7 +193,6 @@ impl Committer {
         lake.commit_epoch(group, output.epoch, tables.clone()).await?;
         if let Some(bytes) = &output.snapshot {
             lake.put_snapshot(group, output.epoch, bytes.clone()).await?;
-            lake.maintain().await?;
         }
         let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), ..Progress::default() };
         live.committed(*took + started.elapsed(), progress.clone());

@@ -11,6 +11,7 @@ use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
 use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
+use plimsoll_lake::Lake;
 use plimsoll_query::{Patience, QueryService, Readiness, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
@@ -120,5 +121,15 @@ pub fn definitions_metrics(in_force: &InForce) -> String {
     let changed = "plimsoll_definitions_last_reload_success_timestamp_seconds";
     family(&mut text, changed, "gauge", "Since when the definitions in force are so.");
     labelled(&mut text, changed, &[], since.0.div_euclid(1_000_000));
+    text
+}
+
+/// How many files each table consists of, in the Prometheus text format.
+pub fn lake_metrics(lake: &Lake) -> String {
+    let (mut text, name) = (String::new(), "plimsoll_table_files");
+    family(&mut text, name, "gauge", "Files that the table consists of.");
+    for (table, count) in lake.file_counts() {
+        labelled(&mut text, name, &[("table", table.name())], count);
+    }
     text
 }

@@ -4,8 +4,8 @@
 //! usage, 3 no-go, or a result that does not follow) and, when something is wrong, one line that says what and what to
 //! do. Modules in reading order: `commands` has one file a command; `definitions` reads the folder; `in_force` has the
 //! definitions in force, which may change; `judging` judges without a server; `pipeline` wires source, worker and lake;
-//! `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps what computes from what waits;
-//! `demo` is the generated month.
+//! `maintenance` keeps tables small; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps
+//! what computes from what waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;
@@ -14,6 +14,7 @@ mod doors;
 mod history;
 mod in_force;
 mod judging;
+mod maintenance;
 mod pipeline;
 mod shutdown;
 mod threads;
@@ -68,6 +69,8 @@ enum Command {
     Query(commands::query::Arguments),
     /// Ask the tables one question in SQL
     Sql(commands::sql::Arguments),
+    /// Merge small files of tables and remove old ones, as `run` does by itself
+    Maintain(commands::maintain::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
+        Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
     };
     match done {
         Ok(code) => code,

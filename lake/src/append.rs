@@ -9,11 +9,12 @@
 //! written the entry.
 
 use arrow_array::RecordBatch;
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use futures::future::try_join_all;
 use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 use serde_json::json;
+use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Lake;
@@ -24,7 +25,7 @@ use crate::table::{DATE, engine_info, partition_columns};
 
 /// Races for the next version that one commit may lose before it gives up: with more writers than that on one table,
 /// something is wrong with the deployment.
-const RACES_MAX: usize = 100;
+pub(crate) const RACES_MAX: usize = 100;
 
 /// The longest name of a lane group.
 pub const GROUP_LENGTH_MAX: usize = 64;
@@ -171,11 +172,19 @@ pub(crate) fn check_group(group: &str) -> Result<(), LakeError> {
 /// The path of a data file within its table. It follows from the epoch and the file's content: a replay writes the same
 /// file again instead of leaving litter, and no file that is in use is ever given other bytes.
 fn data_path(group: &str, epoch: i64, part: usize, file: &EncodedFile) -> String {
-    let name = format!("{group}-{epoch:012}-{part:04}-{:016x}.parquet", content_hash(&file.bytes));
-    match file.date {
-        Some(date) => format!("{DATE}={date}/{name}"),
-        None => name,
-    }
+    in_date(file.date, &format!("{group}-{epoch:012}-{part:04}-{:016x}.parquet", content_hash(&file.bytes)))
+}
+
+/// The path of a file that holds the rows of a span of epochs. It is never given twice, so a file of that name which no
+/// commit names will never be named by one.
+pub(crate) fn merged_path(group: &str, (first, last): (i64, i64), file: &EncodedFile) -> String {
+    let (id, _, _, _) = Uuid::new_v4().as_fields();
+    let hash = content_hash(&file.bytes);
+    in_date(file.date, &format!("{group}-{first:012}_{last:012}-{id:08x}-{hash:016x}.parquet"))
+}
+
+fn in_date(date: Option<NaiveDate>, name: &str) -> String {
+    date.map_or(name.to_owned(), |date| format!("{DATE}={date}/{name}"))
 }
 
 /// What a data file's name says of its content.
@@ -186,15 +195,31 @@ pub(crate) fn content_hash(bytes: &[u8]) -> u64 {
 /// The hash of the content that a data file's name tells; `None` for a file of another origin.
 pub(crate) fn hash_of_name(path: &str) -> Option<u64> {
     let (_, hash) = path.strip_suffix(".parquet")?.rsplit_once('-')?;
-    u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16 && group_and_epoch(path).is_some())
+    u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16 && Span::of(path).is_some())
 }
 
-/// The lane group and the epoch that a data file's path tells; `None` for a file of another origin.
-pub(crate) fn group_and_epoch(path: &str) -> Option<(&str, i64)> {
-    let name = path.rsplit('/').next()?.strip_suffix(".parquet")?;
-    let mut pieces = name.rsplitn(4, '-');
-    let (_hash, _part, epoch, group) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
-    Some((group, epoch.parse().ok()?))
+/// Whose rows a data file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span<'path> {
+    /// The lane group.
+    pub(crate) group: &'path str,
+    /// The first epoch.
+    pub(crate) first: i64,
+    /// The last epoch.
+    pub(crate) last: i64,
+    /// Whether it was merged from other files; otherwise it is an epoch's own.
+    pub(crate) is_merged: bool,
+}
+
+impl Span<'_> {
+    /// What a data file's path tells; `None` for a file of another origin.
+    pub(crate) fn of(path: &str) -> Option<Span<'_>> {
+        let name = path.rsplit('/').next()?.strip_suffix(".parquet")?;
+        let mut pieces = name.rsplitn(4, '-');
+        let (_hash, _part, epochs, group) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
+        let (first, last) = epochs.split_once('_').unwrap_or((epochs, epochs));
+        Some(Span { group, first: first.parse().ok()?, last: last.parse().ok()?, is_merged: epochs.contains('_') })
+    }
 }
 
 fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)], id: &str) -> String {
@@ -231,11 +256,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_tells_its_group_and_epoch() {
+    fn a_path_tells_its_group_and_epochs() {
         let file = EncodedFile { date: None, rows: 0, bytes: vec![1].into(), statistics: String::new() };
         let path = data_path("lanes-0-of-4", 17, 3, &file);
-        assert_eq!(group_and_epoch(&path), Some(("lanes-0-of-4", 17)));
-        assert_eq!(group_and_epoch("part-00001-c0ffee.parquet"), None);
+        let span = Span { group: "lanes-0-of-4", first: 17, last: 17, is_merged: false };
+        assert_eq!(Span::of(&path), Some(span));
+        assert_eq!(hash_of_name(&path), Some(content_hash(&[1])));
+        let file = EncodedFile { date: NaiveDate::from_ymd_opt(2026, 1, 31), ..file };
+        let path = merged_path("lanes_1-of-4", (3, 17), &file);
+        assert_eq!(hash_of_name(&path), Some(content_hash(&[1])));
+        assert_ne!(merged_path("lanes_1-of-4", (3, 17), &file), path, "it is never given twice");
+        assert!(path.starts_with("date=2026-01-31/lanes_1-of-4-000000000003_000000000017-"), "{path}");
+        let span = Span { group: "lanes_1-of-4", first: 3, last: 17, is_merged: true };
+        assert_eq!(Span::of(&path), Some(span));
+        assert_eq!(Span::of("part-00001-c0ffee.parquet"), None);
     }
 
     #[test]

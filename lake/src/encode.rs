@@ -22,7 +22,7 @@ use crate::statistics::delta_statistics;
 
 /// Rows of a row group: small enough that page indexes and statistics skip most of a file, large enough that its
 /// columns compress.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// zstd's fastest level: encoding shares its cores with the stream, and sorted columns compress well as they are.
 const ZSTD_LEVEL: i32 = 1;
@@ -107,7 +107,7 @@ fn in_schema(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError
         .map_err(|error| LakeError::Invalid(format!("rows of table {} do not fit it: {error}", table.name())))
 }
 
-fn encode_file(
+pub(crate) fn encode_file(
     table: Table,
     date: Option<NaiveDate>,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,

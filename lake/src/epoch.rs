@@ -36,12 +36,16 @@
 //! facts first, results after them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch, to_batch};
 
 use crate::Lake;
-use crate::append::{Appended, check_group, group_and_epoch};
+use crate::append::{Appended, Span, check_group};
 use crate::encode::EncodedTable;
 use crate::error::LakeError;
 use crate::files::ActiveFile;
@@ -102,12 +106,11 @@ impl Lake {
     pub async fn epochs_after(&self, group: &str, epoch: i64) -> Result<Vec<EpochRow>, LakeError> {
         check_group(group)?;
         let files = self.files(Table::Epochs).await?;
-        let wanted = |file: &&std::sync::Arc<ActiveFile>| {
-            group_and_epoch(&file.path).is_some_and(|(owner, found)| owner == group && found > epoch)
-        };
+        let wanted =
+            |file: &&Arc<ActiveFile>| Span::of(&file.path).is_some_and(|span| span.group == group && span.last > epoch);
         let mut rows = Vec::new();
         for file in files.files.iter().filter(wanted) {
-            rows.extend(self.epoch_rows(file).await?);
+            rows.extend(self.epoch_rows(file, epoch).await?);
         }
         rows.sort_by_key(|row| row.epoch);
         Ok(rows)
@@ -119,11 +122,12 @@ impl Lake {
     /// Those of `files`.
     pub async fn groups(&self) -> Result<BTreeSet<String>, LakeError> {
         let files = self.files(Table::Epochs).await?;
-        let groups = files.files.iter().filter_map(|file| group_and_epoch(&file.path));
-        Ok(groups.map(|(group, _)| group.to_owned()).collect())
+        let spans = files.files.iter().filter_map(|file| Span::of(&file.path));
+        Ok(spans.map(|span| span.group.to_owned()).collect())
     }
 
-    async fn epoch_rows(&self, file: &ActiveFile) -> Result<Vec<EpochRow>, LakeError> {
+    /// The rows of a file after an epoch. Within a file, and so within a batch, they are in the order of epochs.
+    async fn epoch_rows(&self, file: &ActiveFile, epoch: i64) -> Result<Vec<EpochRow>, LakeError> {
         let corrupt = |error: &dyn std::fmt::Display| {
             LakeError::Corrupt(format!("{} cannot be read: {error}; restore it from a backup", file.path))
         };
@@ -133,8 +137,18 @@ impl Lake {
         let mut rows = Vec::new();
         for batch in reader.map_err(|error| corrupt(&error))? {
             let batch = batch.map_err(|error| corrupt(&error))?;
-            rows.extend(from_batch::<EpochRow>(&batch).map_err(|error| corrupt(&error))?);
+            let before = epochs_of(&batch).partition_point(|found| *found <= epoch);
+            let after = batch.slice(before, batch.num_rows() - before);
+            if after.num_rows() > 0 {
+                rows.extend(from_batch::<EpochRow>(&after).map_err(|error| corrupt(&error))?);
+            }
         }
         Ok(rows)
     }
+}
+
+/// The epoch of each row.
+fn epochs_of(batch: &RecordBatch) -> &[i64] {
+    let column = batch.column_by_name("epoch").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    column.map_or(&[], |column| column.values())
 }

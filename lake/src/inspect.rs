@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch};
 use uuid::Uuid;
 
-use crate::append::{content_hash, group_and_epoch, hash_of_name};
+use crate::append::{Span, content_hash, hash_of_name};
 use crate::definitions;
 use crate::error::LakeError;
 use crate::files::ActiveFile;
@@ -148,9 +148,9 @@ impl Inspection {
     fn lost_entries<'a>(&mut self, table: Table, log: &TableLog, paths: impl Iterator<Item = &'a String>) {
         let known: HashMap<&str, i64> = log.groups().collect();
         let is_lost = |path: &&String| {
-            group_and_epoch(path).is_some_and(|(group, epoch)| {
-                let is_saved = self.snapshots.get(group).is_some_and(|saved| epoch <= *saved);
-                is_saved && known.get(group).is_none_or(|known| epoch > *known)
+            Span::of(path).is_some_and(|span| {
+                let is_saved = self.snapshots.get(span.group).is_some_and(|saved| span.last <= *saved);
+                is_saved && known.get(span.group).is_none_or(|known| span.last > *known)
             })
         };
         if let Some(path) = paths.filter(is_lost).max() {

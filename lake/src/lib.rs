@@ -7,17 +7,20 @@
 //! ```text
 //! LAKE/events/_delta_log/00000000000000000017.json     what happened to the table, one file a version
 //! LAKE/events/date=2026-01-31/GROUP-EPOCH-PART-HASH.parquet
+//! LAKE/events/date=2026-01-31/GROUP-FIRST_LAST-ID-HASH.parquet   merged from such
 //! LAKE/attainment/...                                   one folder for each of Table::ALL
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
 //! LAKE/_plimsoll/definitions/DIGEST.zst
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
-//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep; `inspect` finds
-//! what is damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one.
+//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep, `compact` the merging of
+//! small files and `vacuum` the removal of what nobody needs; `inspect` finds what is damaged; `table` is what a table looks
+//! like, `store` where it lies, `bucket` what is particular to a lake in one.
 
 mod append;
 mod bucket;
+mod compact;
 mod definitions;
 mod encode;
 mod epoch;
@@ -31,8 +34,10 @@ mod snapshot;
 mod statistics;
 mod store;
 mod table;
+mod vacuum;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::try_join_all;
 use object_store::ObjectStore;
@@ -48,6 +53,7 @@ pub use crate::files::{ActiveFile, TableFiles};
 pub use crate::inspect::{Damage, Inspection, Report, inspect, try_write};
 use crate::log::{TableLog, entry_path};
 use crate::store::Store;
+pub use crate::vacuum::{KEPT_MAX, KEPT_MIN, Removed};
 
 /// An open lake. Cheap to clone; all clones share what is known of the logs.
 #[derive(Clone, Debug)]
@@ -65,6 +71,8 @@ struct Shared {
 #[derive(Debug)]
 struct OpenTable {
     url: Url,
+    /// How many files are active, as far as the log was read.
+    active: Arc<AtomicUsize>,
     /// Held across a refresh or a commit, so that tasks of one process never race each other for a version.
     log: Mutex<TableLog>,
 }
@@ -143,6 +151,11 @@ impl Lake {
         &self.0.tables[table as usize].url
     }
 
+    /// How many files each table consists of, as far as this process has read. It waits for nothing.
+    pub fn file_counts(&self) -> impl Iterator<Item = (Table, usize)> {
+        Table::ALL.into_iter().zip(&self.0.tables).map(|(table, open)| (table, open.active.load(Ordering::Relaxed)))
+    }
+
     /// The store whose root is the lake; paths of `ActiveFile` are relative to it.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         self.0.store.objects.clone()
@@ -159,7 +172,7 @@ impl Lake {
             let url = store.url.join(&format!("{name}/")).map_err(|error| {
                 LakeError::Internal(format!("table {name} has no URL below {}: {error}", store.url))
             })?;
-            Ok(OpenTable { url, log: Mutex::new(log) })
+            Ok(OpenTable { url, active: log.active.clone(), log: Mutex::new(log) })
         });
         let tables = tables.collect::<Result<_, LakeError>>()?;
         Ok(Lake(Arc::new(Shared { store, writer_id: Uuid::new_v4(), tables })))

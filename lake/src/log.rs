@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_json::LineDelimitedWriter;
 use bytes::Bytes;
@@ -36,6 +37,10 @@ pub(crate) struct TableLog {
     /// By the path as the log writes it.
     files: BTreeMap<String, Arc<ActiveFile>>,
     marks: HashMap<String, Mark>,
+    /// Files that were taken away, as the log writes them, and when: milliseconds since 1970.
+    removed: HashMap<String, i64>,
+    /// How many files are active, for whoever does not want to wait for the log.
+    pub(crate) active: Arc<AtomicUsize>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
 }
@@ -87,8 +92,10 @@ struct Add {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Remove {
     path: String,
+    deletion_timestamp: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +138,8 @@ impl TableLog {
             metadata: None,
             files: BTreeMap::new(),
             marks: HashMap::new(),
+            removed: HashMap::new(),
+            active: Arc::default(),
             published: None,
         }
     }
@@ -194,6 +203,21 @@ impl TableLog {
         self.marks.iter().map(|(group, mark)| (group.as_str(), mark.epoch))
     }
 
+    /// Whether a file is active.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// When a file was taken away, in milliseconds since 1970, if that is still known.
+    pub(crate) fn removed_at(&self, path: &str) -> Option<i64> {
+        self.removed.get(path).copied()
+    }
+
+    /// Forgets what was taken away earlier.
+    pub(crate) fn forget_removed(&mut self, before_ms: i64) {
+        self.removed.retain(|_, at| *at >= before_ms);
+    }
+
     /// Whether this version can read the table and append to it.
     ///
     /// # Errors
@@ -244,10 +268,12 @@ impl TableLog {
         for action in actions {
             if let Some(add) = action.add {
                 let file = active_file(self.table, &add).map_err(&unreadable)?;
+                self.removed.remove(&add.path);
                 self.files.insert(add.path, Arc::new(file));
             }
             if let Some(remove) = action.remove {
                 self.files.remove(&remove.path);
+                self.removed.insert(remove.path, remove.deletion_timestamp.unwrap_or(0));
             }
             if let Some(txn) = action.txn {
                 self.marks.insert(txn.app_id, Mark { epoch: txn.version, commit: commit.clone() });
@@ -255,6 +281,7 @@ impl TableLog {
             self.protocol = action.protocol.or(self.protocol.take());
             self.metadata = action.metadata.or(self.metadata.take());
         }
+        self.active.store(self.files.len(), Ordering::Relaxed);
         Ok(())
     }
 }

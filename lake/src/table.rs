@@ -67,7 +67,12 @@ pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
             "schemaString": schema.to_string(),
             "partitionColumns": partition_columns(table),
             "createdTime": now_ms,
-            "configuration": {},
+            // How long the log remembers entries and files that were taken away: what readers may rely on, and no longer,
+            // for checkpoints carry it all. `vacuum` goes by it.
+            "configuration": {
+                "delta.logRetentionDuration": "interval 1 days",
+                "delta.deletedFileRetentionDuration": "interval 1 days",
+            },
         }}),
     ];
     Ok(actions.map(|action| action.to_string()).join("\n") + "\n")

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::*;
 
 pub mod faulty;
+mod upkeep;
 
 const GROUP: &str = "lanes-0";
 
@@ -434,12 +435,14 @@ async fn a_checkpoint_of_delta_rs_says_the_same_as_the_log() {
         let batch = events(&[("web", LAST_OF_JANUARY, "1"), ("web", FIRST_OF_FEBRUARY, "2")], epoch);
         lake.append(Table::Events, vec![batch], GROUP, epoch).await.expect("events");
     }
-    let before = lake.files(Table::Events).await.expect("files");
     lake.maintain().await.expect("maintenance");
-    assert_eq!(last_checkpoint(&lake, Table::Events).await, Some(101));
+    let before = lake.files(Table::Events).await.expect("files");
+    assert_eq!(before.files.len(), 2, "one a day");
+    // 101 appends, and two merges.
+    assert_eq!(last_checkpoint(&lake, Table::Events).await, Some(103));
     assert_eq!(last_checkpoint(&lake, Table::Services).await, None);
     // Only the checkpoint is left to read from.
-    for version in 0..=101 {
+    for version in 0..=103 {
         std::fs::remove_file(folder.path().join(entry_path(Table::Events, version).as_ref())).expect("entry");
     }
     let again = open(folder.path()).await;
@@ -447,7 +450,7 @@ async fn a_checkpoint_of_delta_rs_says_the_same_as_the_log() {
     assert_eq!(again.last_epoch(Table::Events, GROUP).await.expect("epoch"), Some(100));
     let batch = events(&[("web", LAST_OF_JANUARY, "1")], 101);
     let appended = again.append(Table::Events, vec![batch], GROUP, 101).await.expect("append");
-    assert_eq!(appended, Appended::Written { version: 102 });
+    assert_eq!(appended, Appended::Written { version: 104 });
     assert_eq!(rows(&again, Table::Events).await, 203);
 }
 
@@ -568,8 +571,9 @@ async fn a_checkpoint_is_written_where_the_lake_is() {
         append_services(&lake, GROUP, epoch).await.expect("append");
     }
     lake.maintain().await.expect("maintenance");
-    assert_eq!(last_checkpoint(&lake, Table::Services).await, Some(100));
-    for version in 0..=100 {
+    // 100 appends, and a merge.
+    assert_eq!(last_checkpoint(&lake, Table::Services).await, Some(101));
+    for version in 0..=101 {
         lake.root().delete(&entry_path(Table::Services, version)).await.expect("only the checkpoint is left");
     }
     let again = Lake::open_in(objects, url.expect("a URL")).await.expect("the same lake");

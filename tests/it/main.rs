@@ -24,3 +24,4 @@ mod scenarios;
 mod stored;
 mod support;
 mod tables;
+mod upkeep;

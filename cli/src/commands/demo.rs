@@ -14,7 +14,7 @@ use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::live::Pipeline as Counts;
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{KEPT_MAX, Lake};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
@@ -28,7 +28,7 @@ use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
-use crate::{definitions, doors};
+use crate::{definitions, doors, maintenance};
 
 /// Show everything at work.
 #[derive(clap::Args)]
@@ -99,6 +99,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         until_caught_up: true,
         deferred_wait_max: Duration::MAX,
     };
+    let upkeep =
+        maintenance::keep_small(settings.lake.clone(), maintenance::MAINTAIN_EVERY, KEPT_MAX, shutdown.clone());
+    runtime.spawn(upkeep);
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let scraped = live.clone();

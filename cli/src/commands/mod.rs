@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod gate;
 pub mod judge;
 pub mod kpi;
+pub mod maintain;
 pub mod query;
 pub mod rebuild;
 pub mod run;

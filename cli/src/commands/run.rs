@@ -24,11 +24,12 @@ use rdkafka::types::RDKafkaConfRes;
 use tokio::runtime::Handle;
 
 use crate::commands::DEFAULT_LAKE;
+use crate::commands::maintain::{interval, kept};
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
-use crate::{definitions, doors};
+use crate::{definitions, doors, maintenance};
 
 /// Consume, keep the tables, answer.
 #[derive(clap::Args)]
@@ -62,6 +63,12 @@ pub struct Arguments {
     /// How long results of checks that came too late for the state wait until stored events are taken again for them
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration)]
     apply_late_after: Duration,
+    /// How often small files of the tables are merged
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval)]
+    maintain_every: Duration,
+    /// How long files stay after they were merged into others, 1h to 24h: longer than any question takes
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = kept)]
+    keep_files: Duration,
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
@@ -184,6 +191,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let deferred_wait_max = arguments.apply_late_after;
     let stored = Box::new(stored);
     let settings = Settings { kafka, worker, definitions, lake, stored, until_caught_up, deferred_wait_max };
+    let tables = settings.lake.clone();
+    let Arguments { maintain_every, keep_files, .. } = arguments;
+    runtime.spawn(maintenance::keep_small(tables.clone(), maintain_every, keep_files, shutdown.clone()));
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
         "reading {} from {}, answering on http://{}",
@@ -197,7 +207,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let door = doors::definitions::router(in_force.clone(), accepts);
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
-        std::future::ready(pipeline + &doors::definitions_metrics(&in_force))
+        std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));

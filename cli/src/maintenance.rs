@@ -1,0 +1,55 @@
+//! Upkeep of the tables while `run` runs, in a task of its own: small files merged, checkpoints written, old files removed.
+
+use std::time::Duration;
+
+use plimsoll_lake::{Lake, LakeError};
+use tokio::time::{Instant as Moment, sleep};
+
+use crate::shutdown::Shutdown;
+
+/// How often small files are merged, unless said.
+pub const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
+
+/// How often old files are looked for: that lists all there are.
+const VACUUM_EVERY: Duration = Duration::from_hours(1);
+
+/// Keeps the tables small until the shutdown. `every` is how often small files are merged, `kept` how long files stay after
+/// that. When it fails it is said once, and tried again.
+pub async fn keep_small(lake: Lake, every: Duration, kept: Duration, shutdown: Shutdown) {
+    let mut next_vacuum = Moment::now() + every;
+    let mut is_failing = false;
+    loop {
+        let work = async {
+            sleep(every).await;
+            let is_due = Moment::now() >= next_vacuum;
+            upkeep(&lake, is_due.then_some(kept)).await.map(|()| is_due)
+        };
+        let done = tokio::select! {
+            done = work => done,
+            () = shutdown.requested() => return,
+        };
+        match done {
+            Ok(vacuumed) => {
+                if vacuumed {
+                    next_vacuum = Moment::now() + VACUUM_EVERY;
+                }
+                is_failing = false;
+            }
+            Err(error) if !is_failing => {
+                eprintln!("warning: no upkeep of the tables: {error}; still trying");
+                is_failing = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn upkeep(lake: &Lake, vacuum: Option<Duration>) -> Result<(), LakeError> {
+    let merged = lake.maintain().await?;
+    tracing::debug!(merged, "small files merged");
+    if let Some(kept) = vacuum {
+        let removed = lake.vacuum(kept).await?;
+        tracing::debug!(removed.files, removed.log_entries, "old files removed");
+    }
+    Ok(())
+}

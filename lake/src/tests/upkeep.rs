@@ -1,0 +1,286 @@
+//! Tables that stay small: what merging and removing keep, and what they must not touch.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use chrono::{DateTime, TimeDelta, Utc};
+use object_store::memory::InMemory;
+use object_store::path::Path as StorePath;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::faulty::{Fault, Faulty};
+use super::*;
+
+/// The Monday whose week is simulated.
+const MONDAY: i64 = 1_769_990_400_000_000; // 2026-02-02T00:00:00Z
+const MINUTE: i64 = 60_000_000;
+/// An epoch each ten minutes.
+const EPOCHS_OF_DAY: i64 = 144;
+
+async fn in_memory() -> (Arc<InMemory>, Lake) {
+    let objects = Arc::new(InMemory::new());
+    (objects.clone(), again(objects).await)
+}
+
+/// The same lake as another process opens it.
+async fn again(objects: Arc<dyn ObjectStore>) -> Lake {
+    Lake::open_in(objects, Url::parse("memory:///").expect("a URL")).await.expect("a lake")
+}
+
+/// A row of `events`: service, time, id.
+type Event = (String, i64, String);
+
+/// The rows of a file of events, in its order.
+async fn events_of(lake: &Lake, file: &ActiveFile) -> Vec<Event> {
+    let bytes = lake.root().get(&file.path.as_str().into()).await.expect("a store").expect("the file is there");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("a reader");
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.expect("a batch");
+        let text = |name: &str| batch.column_by_name(name).expect(name).as_string::<i32>().clone();
+        let (services, ids) = (text("service"), text("id"));
+        let times = batch.column_by_name("time").expect("time").as_primitive::<TimestampMicrosecondType>().clone();
+        let row = |at: usize| (services.value(at).to_owned(), times.value(at), ids.value(at).to_owned());
+        rows.extend((0..batch.num_rows()).map(row));
+    }
+    rows
+}
+
+async fn all_events(lake: &Lake, files: &TableFiles) -> Vec<Event> {
+    let mut rows = Vec::new();
+    for file in &files.files {
+        rows.extend(events_of(lake, file).await);
+    }
+    rows.sort();
+    rows
+}
+
+/// What happens in an epoch of the week: three probes in no order, and now and then one that is days late.
+fn events_at(epoch: i64) -> Vec<Event> {
+    let now = MONDAY + epoch * 10 * MINUTE;
+    let mut rows: Vec<Event> = ["web", "api", "db"]
+        .into_iter()
+        .map(|service| (service.to_owned(), now, format!("{service}-{epoch}")))
+        .collect();
+    if epoch % 50 == 0 {
+        rows.push(("web".to_owned(), (now - 3 * 24 * 60 * MINUTE).max(MONDAY), format!("late-{epoch}")));
+    }
+    rows
+}
+
+async fn commit_epoch(lake: &Lake, group: &str, epoch: i64) -> Vec<Event> {
+    let rows = events_at(epoch);
+    lake.record_intent(group, epoch, &[intent(epoch)]).await.expect("an intent");
+    let columns: Vec<(&str, i64, &str)> = rows.iter().map(|row| (&*row.0, row.1, &*row.2)).collect();
+    let encoded = Lake::encode(Table::Events, &[events(&columns, epoch)]).expect("columns");
+    lake.commit_epoch(group, epoch, vec![(Table::Events, encoded)]).await.expect("a commit");
+    rows
+}
+
+fn soon() -> DateTime<Utc> {
+    Utc::now() + TimeDelta::minutes(1)
+}
+
+async fn count(objects: &InMemory, folder: &str) -> usize {
+    use futures::TryStreamExt;
+    objects.list(Some(&folder.into())).try_collect::<Vec<_>>().await.expect("a list").len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_week_of_small_epochs_ends_with_few_files_and_the_same_rows() {
+    let (objects, lake) = in_memory().await;
+    let mut expected = Vec::new();
+    let mut before = None;
+    for epoch in 1..=7 * EPOCHS_OF_DAY {
+        expected.extend(commit_epoch(&lake, GROUP, epoch).await);
+        if epoch == 150 {
+            before = Some((lake.files(Table::Events).await.expect("files"), expected.clone()));
+        }
+        if epoch % 60 == 0 {
+            lake.maintain().await.expect("upkeep");
+        }
+        if epoch == 180 {
+            // A question that began before its files were merged reads them to the end: a day is not over.
+            lake.vacuum(KEPT_MAX).await.expect("nothing is old");
+            let (files, mut rows) = before.take().expect("a question");
+            rows.sort();
+            assert_eq!(all_events(&lake, &files).await, rows);
+            assert_ne!(
+                lake.files(Table::Events).await.expect("files").files.len(),
+                files.files.len(),
+                "they were merged"
+            );
+        }
+        if epoch % 250 == 0 {
+            lake.vacuum_before(soon(), soon()).await.expect("as if a day had passed");
+        }
+    }
+    lake.maintain().await.expect("upkeep");
+    lake.vacuum_before(soon(), soon()).await.expect("as if a day had passed");
+    expected.sort();
+
+    // Of 1,008 commits. A day has 432 rows and some that are late, an epoch at least one, and files grow twofold: at most 9
+    // on each of the six days that are over (2^8 < 432 < 2^9), and 7 of each size on the two newest.
+    let files = lake.files(Table::Events).await.expect("files");
+    assert!(files.files.len() <= 6 * 9 + 2 * 7 * 9, "{} files", files.files.len());
+    assert!(count(&objects, "events").await < files.files.len() + 250, "data, and entries since the last checkpoint");
+    assert!(count(&objects, "epochs").await < 8 * 3 + 250);
+    assert_eq!(all_events(&lake, &files).await, expected);
+    for file in &files.files {
+        let rows = events_of(&lake, file).await;
+        assert!(rows.is_sorted_by_key(|(service, time, _)| (service.clone(), *time)), "{}", file.path);
+        let day = Some((rows[0].1, file.date)).map(|(time, _)| DateTime::from_timestamp_micros(time).expect("a time"));
+        assert_eq!(day.map(|day| day.date_naive()), file.date);
+        assert_eq!(file.rows, Some(rows.len() as u64));
+    }
+    let intents: Vec<_> = (1..=7 * EPOCHS_OF_DAY).map(intent).collect();
+    assert_eq!(lake.epochs_after(GROUP, 0).await.expect("intents"), intents);
+    assert_eq!(lake.epochs_after(GROUP, 900).await.expect("intents"), intents[900..]);
+    assert_eq!(lake.groups().await.expect("groups").into_iter().collect::<Vec<_>>(), [GROUP]);
+
+    // Another process sees the same, and goes on; delta-rs sees as many rows.
+    let other = again(objects).await;
+    assert_eq!(other.files(Table::Events).await.expect("files"), files);
+    assert_eq!(other.last_epoch(Table::Events, GROUP).await.expect("an epoch"), Some(7 * EPOCHS_OF_DAY));
+    let fenced = other.record_intent(GROUP, 7, &[intent(7)]).await;
+    assert!(matches!(fenced, Err(LakeError::Fenced { found: 1008, .. })), "{fenced:?}");
+    commit_epoch(&other, GROUP, 7 * EPOCHS_OF_DAY + 1).await;
+    let mut opened = lake.delta_table(Table::Events).expect("a table");
+    opened.load().await.expect("delta-rs reads it");
+    let files = opened.snapshot().expect("state").log_data();
+    let rows = files.iter().map(|file| file.num_records().expect("statistics"));
+    assert_eq!(rows.sum::<usize>(), expected.len() + 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_merge_and_two_append_at_once_and_nothing_is_lost_or_there_twice() {
+    let (objects, lake) = in_memory().await;
+    let other = again(objects.clone()).await;
+    let appending = AtomicUsize::new(2);
+    let append = async |lake: &Lake, group: &str| {
+        let mut rows = Vec::new();
+        for epoch in 1..=60 {
+            rows.extend(commit_epoch(lake, group, epoch).await);
+        }
+        appending.fetch_sub(1, Ordering::Relaxed);
+        rows
+    };
+    let merge = async |lake: &Lake| {
+        let mut merged = 0;
+        while appending.load(Ordering::Relaxed) > 0 {
+            merged += lake.compact(Table::Events).await.expect("merged");
+            merged += lake.compact(Table::Epochs).await.expect("merged");
+            tokio::task::yield_now().await;
+        }
+        merged
+    };
+    let (mut expected, more, one, two) =
+        futures::join!(append(&lake, "one"), append(&other, "two"), merge(&lake), merge(&other));
+    assert!(one + two > 0, "something was merged");
+    expected.extend(more);
+    expected.sort();
+    let reader = again(objects).await;
+    let files = reader.files(Table::Events).await.expect("files");
+    assert_eq!(all_events(&reader, &files).await, expected);
+    for group in ["one", "two"] {
+        let intents: Vec<_> = (1..=60).map(intent).collect();
+        assert_eq!(reader.epochs_after(group, 0).await.expect("intents"), intents);
+    }
+}
+
+#[tokio::test]
+async fn who_merges_what_another_has_merged_gives_up() {
+    let (objects, lake) = in_memory().await;
+    for epoch in 1..=8 {
+        append_services(&lake, GROUP, epoch).await.expect("an append");
+    }
+    let run = lake.files(Table::Services).await.expect("files").files.clone();
+    let other = again(objects).await;
+    assert_eq!(other.compact(Table::Services).await.expect("merged"), 8);
+    assert!(!lake.merge(Table::Services, &run).await.expect("no harm"), "its files are gone");
+    let files = lake.files(Table::Services).await.expect("files");
+    assert_eq!((files.files.len(), rows(&lake, Table::Services).await), (1, 8));
+    assert_eq!(
+        lake.vacuum_before(soon(), soon()).await.expect("removed").files,
+        8 + 1,
+        "what was merged, and the litter"
+    );
+    assert_eq!(lake.files(Table::Services).await.expect("files"), files);
+    assert!(lake.root().get(&files.files[0].path.as_str().into()).await.expect("a store").is_some());
+}
+
+#[tokio::test]
+async fn a_merge_whose_answer_was_lost_is_not_made_twice() {
+    let is_lost = Arc::new(AtomicBool::new(false));
+    let lost = is_lost.clone();
+    let objects = Faulty::new(move |path| match path.ends_with(".json") && lost.swap(false, Ordering::Relaxed) {
+        true => Fault::TriedTwice,
+        false => Fault::None,
+    });
+    let lake = again(Arc::new(objects)).await;
+    for epoch in 1..=8 {
+        append_services(&lake, GROUP, epoch).await.expect("an append");
+    }
+    is_lost.store(true, Ordering::Relaxed);
+    assert_eq!(lake.compact(Table::Services).await.expect("merged"), 8);
+    let files = lake.files(Table::Services).await.expect("files");
+    assert_eq!((files.version, files.files.len(), rows(&lake, Table::Services).await), (9, 1, 8));
+}
+
+#[tokio::test]
+async fn rows_of_merged_files_are_in_the_order_of_epochs_however_they_were_merged() {
+    let (_, lake) = in_memory().await;
+    // Epochs 1 to 8 and 10 to 17 have one row each, 9 has twenty.
+    for epoch in 1..=17 {
+        let names: Vec<String> = (0..if epoch == 9 { 20 } else { 1 }).map(|name| format!("{name}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        lake.append(Table::Services, vec![services(&names, epoch)], GROUP, epoch).await.expect("an append");
+        if epoch == 8 || epoch == 17 {
+            lake.compact(Table::Services).await.expect("merged");
+        }
+    }
+    let files = lake.files(Table::Services).await.expect("files");
+    for file in &files.files {
+        let bytes = lake.root().get(&file.path.as_str().into()).await.expect("a store").expect("a file");
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("a reader");
+        let mut epochs = Vec::new();
+        for batch in reader {
+            let batch = batch.expect("a batch");
+            epochs.extend(batch.column_by_name("epoch").expect("epoch").as_primitive::<Int64Type>().values().to_vec());
+        }
+        assert!(epochs.is_sorted(), "{}: {epochs:?}", file.path);
+    }
+    // After the eighth: 8. Then, from the newest back: eight ones are 8, and 20 is more than twice that.
+    assert_eq!((files.files.len(), rows(&lake, Table::Services).await), (3, 36));
+}
+
+#[tokio::test]
+async fn only_what_no_commit_can_name_is_litter() {
+    let (_, lake) = in_memory().await;
+    append_services(&lake, GROUP, 5).await.expect("an append");
+    let put = async |name: &str| {
+        let path = StorePath::from(format!("services/{name}"));
+        lake.root().put(&path, "rows".into()).await.expect("a file");
+        path
+    };
+    let past = put("lanes-0-000000000005-0000-00000000deadbeef.parquet").await;
+    let ahead = put("lanes-0-000000000006-0000-00000000deadbeef.parquet").await;
+    let of_nobody = put("lanes-9-000000000001-0000-00000000deadbeef.parquet").await;
+    let merged = put("lanes-0-000000000001_000000000009-0000-00000000deadbeef.parquet").await;
+    let foreign = put("part-00001-c0ffee.parquet").await;
+    let staged = StorePath::from(format!("{}/x", store::STAGING));
+    lake.root().put(&staged, "half".into()).await.expect("a file");
+    // Nothing is old.
+    assert_eq!(lake.vacuum(KEPT_MIN).await.expect("removed"), Removed::default());
+    assert_eq!(lake.vacuum_before(soon(), soon()).await.expect("removed"), Removed { files: 4, log_entries: 0 });
+    let is_there = async |path: &StorePath| lake.root().get(path).await.expect("a store").is_some();
+    // Its epoch may yet be made again, and then it is put again and committed.
+    assert!(is_there(&ahead).await && is_there(&of_nobody).await);
+    for gone in [&past, &merged, &foreign, &staged] {
+        assert!(!is_there(gone).await, "{gone}");
+    }
+    assert_eq!(rows(&lake, Table::Services).await, 1);
+    assert!(matches!(lake.vacuum(KEPT_MIN / 2).await, Err(LakeError::Invalid(_))));
+    assert!(matches!(lake.vacuum(KEPT_MAX * 2).await, Err(LakeError::Invalid(_))));
+}

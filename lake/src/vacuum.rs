@@ -1,0 +1,133 @@
+//! What nobody needs any more is removed: files that were merged into others, files that no commit ever named, and entries
+//! of a log that a checkpoint stands for.
+//!
+//! A question keeps reading the files that were active when it began, and a Delta reader those of the version that it
+//! opened. So a file stays for a while after it was taken away, a day unless said, which is longer than any question may
+//! take. To ask for what was known earlier no old file is needed: rows carry when they were recorded, and merging keeps
+//! them.
+//!
+//! A file that no commit names is litter of a crash, a lost race or a put whose answer came too late. It is removed only
+//! when no commit can ever name it: an epoch's file once the table is past the epoch, for it is written only until then; a
+//! merged file when it is old, for its name is never given again. Otherwise whoever makes the epoch again could commit the
+//! file in the very moment in which it is removed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use deltalake_core::protocol::checkpoints::cleanup_expired_logs_for;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as StorePath;
+use plimsoll_schemas::table::Table;
+
+use crate::Lake;
+use crate::append::Span;
+use crate::error::LakeError;
+use crate::log::{TableLog, last_checkpoint};
+use crate::store::STAGING;
+
+/// How long files stay at most after they were taken away, and unless said: longer is not known, for the log itself
+/// remembers it no longer.
+pub const KEPT_MAX: Duration = Duration::from_hours(24);
+
+/// How long they stay at least: longer than a question may take.
+pub const KEPT_MIN: Duration = Duration::from_hours(1);
+
+/// A staged file this old belongs to no writer that is still at work.
+const STAGING_AGE_MAX: TimeDelta = TimeDelta::hours(1);
+
+/// Files removed at the same time: enough to hide the latency of a bucket.
+const REMOVED_AT_ONCE: usize = 16;
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Data files, and files that were left half-written.
+    pub files: usize,
+    /// Entries and checkpoints of logs.
+    pub log_entries: usize,
+}
+
+impl Lake {
+    /// Removes files that were taken away, or written and never committed, longer ago than `kept`, and entries of logs that
+    /// are older and that a checkpoint stands for. Call it every hour or so.
+    ///
+    /// # Errors
+    /// `Invalid` when `kept` is not between `KEPT_MIN` and `KEPT_MAX`; `Unavailable` when the storage does not let it, what
+    /// was removed before stays removed; otherwise those of `files`.
+    pub async fn vacuum(&self, kept: Duration) -> Result<Removed, LakeError> {
+        if !(KEPT_MIN..=KEPT_MAX).contains(&kept) {
+            let hours = |span: Duration| span.as_secs() / 3600;
+            return Err(LakeError::Invalid(format!(
+                "files cannot be kept for {} s after they were taken away; keep them between {} and {} hours",
+                kept.as_secs(),
+                hours(KEPT_MIN),
+                hours(KEPT_MAX)
+            )));
+        }
+        let kept = TimeDelta::from_std(kept).unwrap_or(TimeDelta::MAX);
+        self.vacuum_before(Utc::now() - kept, Utc::now() - STAGING_AGE_MAX).await
+    }
+
+    pub(crate) async fn vacuum_before(
+        &self,
+        cutoff: DateTime<Utc>,
+        staged_before: DateTime<Utc>,
+    ) -> Result<Removed, LakeError> {
+        let mut removed = Removed::default();
+        for table in Table::ALL {
+            let old = self.removable(table, cutoff).await?;
+            removed.files += self.remove(old).await?;
+            removed.log_entries += self.remove_entries(table, cutoff).await?;
+        }
+        let staged = self.root().list(&StorePath::from(STAGING), None).await?;
+        let staged = staged.into_iter().filter(|staged| staged.last_modified < staged_before);
+        removed.files += self.remove(staged.map(|staged| staged.location).collect()).await?;
+        Ok(removed)
+    }
+
+    /// The data files of a table that nobody needs.
+    async fn removable(&self, table: Table, cutoff: DateTime<Utc>) -> Result<Vec<StorePath>, LakeError> {
+        // Listed before the log is read: whatever was committed meanwhile is seen to be active.
+        let found = self.root().list(&StorePath::from(table.name()), None).await?;
+        let mut log = self.log(table).await;
+        log.refresh(self.root()).await?;
+        log.check()?;
+        let old = found.into_iter().filter(|object| object.last_modified < cutoff);
+        let old = old.map(|object| object.location).filter(|path| is_removable(&log, table, path, cutoff)).collect();
+        log.forget_removed(cutoff.timestamp_millis());
+        Ok(old)
+    }
+
+    async fn remove(&self, paths: Vec<StorePath>) -> Result<usize, LakeError> {
+        let count = paths.len();
+        let removals = paths.into_iter().map(async |path| self.root().delete(&path).await);
+        futures::stream::iter(removals).buffer_unordered(REMOVED_AT_ONCE).try_collect::<()>().await?;
+        Ok(count)
+    }
+
+    /// Removes entries of a table's log that are older and that a checkpoint stands for. Returns how many.
+    async fn remove_entries(&self, table: Table, cutoff: DateTime<Utc>) -> Result<usize, LakeError> {
+        let Some(newest) = last_checkpoint(self.root(), table).await? else { return Ok(0) };
+        let failed = |error| LakeError::Unavailable(format!("cannot clear the log of {}: {error}", table.name()));
+        let opened = self.delta_table(table).map_err(failed)?;
+        let (keep, cutoff_ms) = (u64::try_from(newest).unwrap_or(0), cutoff.timestamp_millis());
+        cleanup_expired_logs_for(keep, opened.log_store().as_ref(), cutoff_ms, None).await.map_err(failed)
+    }
+}
+
+/// Whether a file that is old enough is a data file that is not active, was not taken away lately, and will never be named
+/// by a commit.
+fn is_removable(log: &TableLog, table: Table, path: &StorePath, cutoff: DateTime<Utc>) -> bool {
+    let within = path.as_ref().strip_prefix(table.name()).and_then(|path| path.strip_prefix('/'));
+    let Some(within) = within.filter(|path| path.ends_with(".parquet") && !path.starts_with("_delta_log/")) else {
+        return false;
+    };
+    if log.has(within) {
+        return false;
+    }
+    match (log.removed_at(within), Span::of(within)) {
+        (Some(at), _) => at < cutoff.timestamp_millis(),
+        (None, Some(span)) if !span.is_merged => log.mark(span.group).is_some_and(|mark| mark.epoch >= span.last),
+        (None, _) => true,
+    }
+}
