@@ -5,6 +5,7 @@
 //! sequence whatever order they arrive in.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
 use plimsoll_schemas::table::EpochRow;
@@ -29,6 +30,10 @@ pub struct RecordedEpoch {
     pub recounted: bool,
     /// What it read: from, until, and until when the partition was complete.
     pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
+    /// What it told to be lost: from and until.
+    pub losses: Vec<(PartitionId, i64, i64)>,
+    /// The ids of the topics that it read, where they have one.
+    pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl RecordedEpoch {
@@ -36,20 +41,46 @@ impl RecordedEpoch {
     pub fn from_rows(rows: Vec<EpochRow>) -> VecDeque<RecordedEpoch> {
         let mut epochs: BTreeMap<i64, RecordedEpoch> = BTreeMap::new();
         for row in rows {
-            let ranges = BTreeMap::new();
-            let EpochRow { epoch, tick, publish, watermark, definitions, remembered_us, recounted, .. } = row;
-            let remembered = Micros(remembered_us);
-            let recorded =
-                RecordedEpoch { epoch, tick, publish, watermark, definitions, remembered, recounted, ranges };
-            let recorded = epochs.entry(row.epoch).or_insert(recorded);
+            let recorded = epochs.entry(row.epoch).or_insert_with(|| RecordedEpoch::without_ranges(&row));
             if let (Some(topic), Some(partition), Some(from), Some(until)) =
                 (row.topic, row.partition, row.from_offset, row.until_offset)
             {
                 let id = PartitionId { topic: topic.into(), partition };
-                recorded.ranges.insert(id, (from, until, row.complete_until));
+                if let Some(topic_id) = row.topic_id {
+                    recorded.topic_ids.insert(id.topic.clone(), topic_id.into());
+                }
+                match row.lost_count {
+                    Some(_) => recorded.losses.push((id, from, until)),
+                    None => drop(recorded.ranges.insert(id, (from, until, row.complete_until))),
+                }
             }
         }
         epochs.into_values().collect()
+    }
+
+    fn without_ranges(row: &EpochRow) -> RecordedEpoch {
+        RecordedEpoch {
+            epoch: row.epoch,
+            tick: row.tick,
+            publish: row.publish,
+            watermark: row.watermark,
+            definitions: row.definitions.clone(),
+            remembered: Micros(row.remembered_us),
+            recounted: row.recounted,
+            ranges: BTreeMap::new(),
+            losses: Vec::new(),
+            topic_ids: BTreeMap::new(),
+        }
+    }
+
+    /// Which offsets of a loss it did not tell.
+    pub fn untold(&self, lost: &Delivery) -> Vec<(i64, i64)> {
+        let mut untold = vec![(lost.from_offset, lost.until_offset)];
+        for (_, from, until) in self.losses.iter().filter(|(id, ..)| *id == lost.partition) {
+            let parts = untold.iter().flat_map(|&(first, last)| [(first, last.min(*from)), (first.max(*until), last)]);
+            untold = parts.filter(|(first, last)| first < last).collect();
+        }
+        untold
     }
 }
 
@@ -170,7 +201,8 @@ impl Collector {
                     break;
                 }
             }
-            taken.push(Delivery::news(id.clone(), last_end.max(until), complete_until));
+            let topic_id = recorded.topic_ids.get(&id.topic).cloned();
+            taken.push(Delivery { topic_id, ..Delivery::news(id.clone(), last_end.max(until), complete_until) });
         }
         let left = self.waiting.values().flatten().map(weight);
         (self.rows, self.bytes) = left.fold((0, 0), |(rows, bytes), one| (rows + one.0, bytes + one.1));
@@ -208,6 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn only_what_was_not_told_yet_is_told_to_be_lost() {
+        let row = |partition, from, until, lost_count| EpochRow {
+            epoch: 7,
+            topic: Some("t".into()),
+            partition: Some(partition),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            lost_count,
+            ..EpochRow::default()
+        };
+        let rows = vec![row(0, 3, 40, None), row(0, 5, 10, Some(5)), row(0, 20, 30, Some(10)), row(1, 0, 9, Some(9))];
+        let recorded = RecordedEpoch::from_rows(rows).pop_front().expect("an epoch");
+        assert_eq!(recorded.ranges.len(), 1, "a loss is no range");
+        let untold = |from, until| recorded.untold(&Delivery::lost(id(0), from, until));
+        assert_eq!(untold(5, 10), []);
+        assert_eq!(untold(3, 10), [(3, 5)]);
+        assert_eq!(untold(3, 25), [(3, 5), (10, 20)]);
+        assert_eq!(untold(25, 40), [(30, 40)]);
+        assert_eq!(untold(40, 41), [(40, 41)]);
+    }
+
+    #[test]
     fn a_recorded_epoch_is_cut_exactly_where_it_was() {
         let row = |partition, from, until, complete_until| EpochRow {
             epoch: 7,
@@ -222,6 +276,7 @@ mod tests {
             from_offset: Some(from),
             until_offset: Some(until),
             complete_until,
+            ..EpochRow::default()
         };
         let recorded = RecordedEpoch::from_rows(vec![row(0, 0, 15, None), row(1, 3, 3, Some(Instant(9)))]);
         let mut collector = Collector::default();

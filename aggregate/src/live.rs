@@ -11,7 +11,7 @@ use plimsoll_engine::budget::Spending;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::stage::Facts;
-use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow};
 use plimsoll_schemas::{Instant, Micros};
@@ -85,6 +85,8 @@ pub struct Pipeline {
     pub duplicates: u64,
     /// Records whose offset had been read before.
     pub already_read: u64,
+    /// Records that Kafka had deleted before they were read, at most.
+    pub lost: BTreeMap<PartitionId, u64>,
     /// Events from the future.
     pub clamped: u64,
     /// Events and counts from before what is remembered.
@@ -205,6 +207,15 @@ impl Live {
         pipeline.duplicates += folded.duplicates;
         pipeline.already_read += folded.already_read;
         pipeline.clamped += folded.clamped;
+    }
+
+    /// Counts what an epoch tells to be lost.
+    pub fn lose(&self, lost: &[Delivery]) {
+        let mut state = self.state();
+        for delivery in lost {
+            let count = u64::try_from(delivery.until_offset - delivery.from_offset).unwrap_or(0);
+            *state.pipeline.lost.entry(delivery.partition.clone()).or_default() += count;
+        }
     }
 
     /// Takes what an epoch found out.

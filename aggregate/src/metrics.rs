@@ -121,6 +121,11 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
     for ((topic, reason), count) in &pipeline.dead_letters {
         labelled(text, "plimsoll_dead_letters_total", &[("topic", topic), ("reason", reason)], count);
     }
+    let lost = "plimsoll_lost_records_total";
+    family(text, lost, "counter", "Records that Kafka had deleted before they were read, at most, by partition.");
+    for (id, count) in &pipeline.lost {
+        labelled(text, lost, &[("partition", &*id.partition.to_string()), ("topic", &*id.topic)], count);
+    }
     for (name, help, count) in [
         ("plimsoll_duplicates_total", "Events seen before under the same source and id.", pipeline.duplicates),
         ("plimsoll_already_read_total", "Records whose offset had been read before.", pipeline.already_read),

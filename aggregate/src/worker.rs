@@ -88,6 +88,9 @@ pub struct Worker {
     expected: BTreeSet<PartitionId>,
     /// News without records that steps took which were not recorded; the next intent tells them.
     unrecorded: BTreeMap<PartitionId, Delivery>,
+    /// What was found to be lost while recorded epochs were made again, and is told by none of them; the next intent
+    /// tells it.
+    lost: Vec<Delivery>,
     next_epoch: i64,
     published_at: Option<Instant>,
     /// Whether stored events were taken again since the last epoch that was recorded.
@@ -148,6 +151,7 @@ impl Worker {
             recorded,
             expected: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
+            lost: Vec::new(),
             published_at: None,
             recounted: false,
             untold: Some(definitions.clone()),
@@ -196,6 +200,13 @@ impl Worker {
         let partitions = self.group.watermarks().partitions();
         let heard = partitions.filter(|(_, progress)| progress.is_heard());
         heard.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
+    }
+
+    /// The ids of the topics that were read: who reads another topic of the same name must not go on at these offsets.
+    pub fn topic_ids(&self) -> BTreeMap<Arc<str>, Arc<str>> {
+        let mut ids = self.group.watermarks().topic_ids().clone();
+        ids.extend(self.recorded.epochs.iter().flat_map(|epoch| epoch.topic_ids.clone()));
+        ids
     }
 
     /// Works until all senders of `inputs` are gone, or until a former worker has replayed everything; then commits what
@@ -301,6 +312,10 @@ impl Worker {
         let Some(recorded) = self.recorded.epochs.front() else { return Ok(None) };
         let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(None) };
         let &RecordedEpoch { epoch, tick, publish, watermark, remembered, .. } = recorded;
+        for lost in deliveries.iter().filter(|delivery| delivery.is_lost) {
+            let part = |(from, until)| Delivery::lost(lost.partition.clone(), from, until);
+            self.lost.extend(recorded.untold(lost).into_iter().map(part));
+        }
         self.recorded.epochs.pop_front();
         self.group.remember(remembered);
         self.group.resume(watermark.unwrap_or(BEGINNING));
@@ -359,17 +374,10 @@ impl Worker {
         let started = Moment::now();
         let watermark = Some(self.group.watermarks().watermark()).filter(|watermark| *watermark > BEGINNING);
         let mut output = EpochOutput::new(epoch);
-        let mut read_any = false;
         for delivery in &deliveries {
-            read_any |= delivery.until_offset > delivery.from_offset;
-            let folded = self.group.fold(delivery, tick);
-            self.live.count(delivery, &folded);
-            if let Some(events) = accepted_events(delivery, &folded, tick, epoch)? {
-                output.events.push(events);
-            }
-            let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, epoch);
-            output.dead_letters.extend(delivery.dead_letters.iter().map(row));
+            self.fold(delivery, tick, &mut output)?;
         }
+        let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
         if live && !read_any && !facts.has_rows() && self.untold.is_none() {
@@ -398,15 +406,48 @@ impl Worker {
             ..EpochRow::default()
         };
         output.intent = intent(&row, &told);
+        let losses = if live { self.losses(&row, &told) } else { Vec::new() };
+        let is_lossy = !losses.is_empty();
+        output.intent.extend(losses);
         output.facts(facts)?;
         output.offsets = self.start_offsets();
-        if epoch % self.settings.snapshot_every == 0 {
+        // What is lost cannot be read again: the next start is not to need what lies before.
+        if epoch % self.settings.snapshot_every == 0 || is_lossy {
             output.snapshot = Some(self.group.snapshot()?.into());
         }
         output.is_replay = !live;
         self.next_epoch = epoch + 1;
         self.live.folded(started.elapsed());
         Ok(Some(Order::Write(Box::new(output))))
+    }
+
+    /// Folds a delivery, and adds what the tables keep of it.
+    fn fold(&mut self, delivery: &Delivery, tick: Instant, output: &mut EpochOutput) -> Result<(), AggregateError> {
+        let folded = self.group.fold(delivery, tick);
+        self.live.count(delivery, &folded);
+        output.events.extend(accepted_events(delivery, &folded, tick, output.epoch())?);
+        let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, output.epoch());
+        let rows: Vec<DeadLetterRow> = delivery.dead_letters.iter().map(row).collect();
+        output.dead_letters.extend(rows);
+        Ok(())
+    }
+
+    /// What the epoch tells to be lost, a row each.
+    fn losses(&mut self, epoch: &EpochRow, told: &[Delivery]) -> Vec<EpochRow> {
+        let mut lost = std::mem::take(&mut self.lost);
+        lost.extend(told.iter().filter(|delivery| delivery.is_lost).cloned());
+        lost.retain(|delivery| delivery.until_offset > delivery.from_offset);
+        self.live.lose(&lost);
+        let row = |delivery: &Delivery| EpochRow {
+            topic: Some(delivery.partition.topic.to_string()),
+            partition: Some(delivery.partition.partition),
+            from_offset: Some(delivery.from_offset),
+            until_offset: Some(delivery.until_offset),
+            lost_count: Some(delivery.until_offset - delivery.from_offset),
+            topic_id: topic_id(delivery),
+            ..epoch.clone()
+        };
+        lost.iter().map(row).collect()
     }
 }
 
@@ -424,6 +465,7 @@ fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
         match rows.last_mut() {
             Some(row) if row.topic == topic && row.partition == partition => {
                 row.until_offset = Some(delivery.until_offset);
+                row.topic_id = topic_id(delivery).or_else(|| row.topic_id.take());
                 row.complete_until = row.complete_until.max(delivery.complete_until);
             }
             _ => rows.push(EpochRow {
@@ -432,11 +474,16 @@ fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
                 from_offset: Some(delivery.from_offset),
                 until_offset: Some(delivery.until_offset),
                 complete_until: delivery.complete_until,
+                topic_id: topic_id(delivery),
                 ..epoch.clone()
             }),
         }
     }
     if rows.is_empty() { vec![epoch.clone()] } else { rows }
+}
+
+fn topic_id(delivery: &Delivery) -> Option<String> {
+    delivery.topic_id.as_ref().map(|id| id.to_string())
 }
 
 /// The delivery's events that count, with the columns that the table adds.

@@ -68,6 +68,11 @@ impl EpochOutput {
         }
     }
 
+    /// Its epoch.
+    pub fn epoch(&self) -> i64 {
+        self.epoch
+    }
+
     /// Adds the engine's facts.
     pub fn facts(&mut self, facts: Facts) -> Result<(), AggregateError> {
         self.rows(&facts.transitions)?;

@@ -88,7 +88,7 @@ fn read(
     };
     let live = Arc::new(Live::default());
     let worker = runtime.block_on(Worker::open(settings, lake, definitions, live.clone()))?;
-    let source = start(KafkaSettings::new(bootstrap, "bench"), &sources, HashMap::new())?;
+    let source = start(KafkaSettings::new(bootstrap, "bench"), &sources, HashMap::new(), BTreeMap::new())?;
     let (inputs, queue) = sync_channel(16);
     let threads = runtime.clone();
     let worker = std::thread::spawn(move || worker.run(threads, || false, queue, |_| ()));

@@ -103,15 +103,10 @@ fn read_day(
     take: &mut dyn FnMut(Delivery) -> Result<()>,
 ) -> Result<()> {
     for (number, events) in runtime.block_on(service.events_of(day, i64::MAX))?.into_iter().enumerate() {
-        take(Delivery {
-            partition: PartitionId { topic: day.into(), partition: number as i32 },
-            from_offset: 0,
-            until_offset: events.num_rows() as i64,
-            events,
-            dead_letters: Vec::new(),
-            // Each batch is all there is of its own.
-            complete_until: Some(Instant(i64::MAX)),
-        })?;
+        let partition = PartitionId { topic: day.into(), partition: number as i32 };
+        // Each batch is all there is of its own.
+        let read = Delivery::news(partition, events.num_rows() as i64, Some(Instant(i64::MAX)));
+        take(Delivery { from_offset: 0, events, ..read })?;
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaEvents, KafkaMetrics, KafkaS
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
-use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::config::RDKafkaLogLevel;
@@ -30,6 +30,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
+use crate::definitions;
 use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
@@ -198,7 +199,7 @@ impl Work {
 
     fn subscribe(&self, worker: &Worker) -> Result<KafkaEvents> {
         let sources = sources(worker.definitions());
-        let source = kafka::start(self.settings.kafka.clone(), &sources, worker.start_offsets())?;
+        let source = kafka::start(self.settings.kafka.clone(), &sources, worker.start_offsets(), worker.topic_ids())?;
         let events = source.events().clone();
         *self.source.present() = Some(source);
         Ok(events)
@@ -341,6 +342,9 @@ impl Feeder<'_> {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
                 Some(KafkaEvent::Delivery(delivery)) => {
+                    if delivery.is_lost {
+                        warn_of_loss(&delivery);
+                    }
                     if delivery.complete_until.is_some() {
                         caught_up.insert(delivery.partition.clone());
                     } else {
@@ -381,6 +385,17 @@ impl Feeder<'_> {
         }
         Ok(())
     }
+}
+
+/// Says what Kafka deleted before it was read.
+fn warn_of_loss(lost: &Delivery) {
+    let Delivery { partition: PartitionId { topic, partition }, from_offset, until_offset, .. } = lost;
+    eprintln!(
+        "warning: lost {} of partition {partition} of topic {topic}, offsets {from_offset} to {}: kafka deleted them \
+         before they were read; keep records longer than plimsoll may be down (retention.ms, retention.bytes)",
+        definitions::counted(usize::try_from(until_offset - from_offset).unwrap_or(0), "record"),
+        until_offset - 1
+    );
 }
 
 /// Which partitions the group took from this member and did not give back. A rebalance takes all of them and gives them

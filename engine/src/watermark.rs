@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub struct Watermarks {
     partitions: BTreeMap<PartitionId, Progress>,
     watermark: Instant,
+    /// The ids of the topics that were read, where they have one.
+    topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// How far one partition has been read.
@@ -46,7 +48,7 @@ pub const BEGINNING: Instant = Instant(i64::MIN);
 
 impl Default for Watermarks {
     fn default() -> Watermarks {
-        Watermarks { partitions: BTreeMap::new(), watermark: BEGINNING }
+        Watermarks { partitions: BTreeMap::new(), watermark: BEGINNING, topic_ids: BTreeMap::new() }
     }
 }
 
@@ -66,6 +68,18 @@ impl Watermarks {
     /// Makes a partition known, so that it holds the watermark until it is heard from.
     pub fn expect(&mut self, partition: &PartitionId) {
         self.partitions.entry(partition.clone()).or_insert(Progress::NONE);
+    }
+
+    /// Records the id of the topic that was read.
+    pub fn identify(&mut self, topic: &Arc<str>, id: &Arc<str>) {
+        if self.topic_ids.get(topic) != Some(id) {
+            self.topic_ids.insert(topic.clone(), id.clone());
+        }
+    }
+
+    /// The ids of the topics that were read: a topic of the same name and another id holds other records.
+    pub fn topic_ids(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+        &self.topic_ids
     }
 
     /// Records that a partition was read up to `next_offset`, what its newest event was and until when it is proved to

@@ -212,7 +212,7 @@ impl Decoder {
             return Err(IngestError::Offsets { from_offset, until_offset, first, last });
         }
         let partition = self.partition.clone();
-        Ok(Delivery { partition, from_offset, until_offset, events, dead_letters, complete_until })
+        Ok(Delivery { from_offset, events, dead_letters, ..Delivery::news(partition, until_offset, complete_until) })
     }
 
     #[inline]

@@ -77,10 +77,11 @@ pub enum IngestError {
     /// The consumer's thread ended in a panic.
     #[error("the kafka poll thread ended in a panic; please report it with the lines above")]
     KafkaPanic,
-    /// Kafka no longer has the records that the tables need next.
+    /// A partition ends before the offset that the tables need next.
     #[error(
-        "partition {partition} of topic {topic} cannot be read from offset {offset}: {detail}; its records were deleted \
-         before they were read, or the topic was created anew: give the tables a fresh folder, or restore the topic"
+        "partition {partition} of topic {topic} is to be read from offset {offset} on and has no such record, though it \
+         begins at {beginning}: the topic was created anew, or its newest records were lost; nothing was read of it. Let \
+         producers write to a topic of another name and name that in the source, or give the tables a fresh folder"
     )]
     KafkaOffset {
         /// The topic.
@@ -89,8 +90,22 @@ pub enum IngestError {
         partition: i32,
         /// The offset that was to be read.
         offset: i64,
-        /// What librdkafka said.
-        detail: String,
+        /// The first offset that the partition holds.
+        beginning: i64,
+    },
+    /// A topic is not the one that was read under this name.
+    #[error(
+        "topic {topic} was deleted and created anew: its id is {found} and was {known}, so its offsets are others than those \
+         that were read; nothing was read of it. Let producers write to a topic of another name and name that in the \
+         source, or give the tables a fresh folder"
+    )]
+    KafkaTopic {
+        /// The topic.
+        topic: String,
+        /// The id of the topic that was read.
+        known: String,
+        /// The id that it has now.
+        found: String,
     },
 }
 
@@ -109,7 +124,7 @@ impl IngestError {
             IngestError::CutOff { .. } => ErrorKind::Corrupt,
             IngestError::Format { .. } | IngestError::KafkaSetting(_) => ErrorKind::Invalid,
             IngestError::KafkaClient(_) => ErrorKind::Unavailable,
-            IngestError::KafkaOffset { .. } => ErrorKind::Corrupt,
+            IngestError::KafkaOffset { .. } | IngestError::KafkaTopic { .. } => ErrorKind::Corrupt,
             IngestError::Offsets { .. } | IngestError::Columns(_) | IngestError::KafkaPanic => ErrorKind::Internal,
         }
     }

@@ -10,8 +10,14 @@
 //! ```
 //! The tables are the truth about what was read: a partition starts at the offset that `start` was told, or where this
 //! member left off, or at its beginning. Offsets committed to Kafka are a hint for people and lag monitors; nothing
-//! here reads them. An offset that Kafka no longer has ends the source with an error instead of skipping records
-//! silently.
+//! here reads them.
+//!
+//! Nothing is skipped silently. Where Kafka does not have the offset that is to be read next, the brokers are asked where
+//! the partition begins. Behind that offset: retention deleted records unread, a delivery says which, and reading goes on
+//! where the partition begins. Before it: these are not the records that were read, and the source ends with an error.
+//! Offsets without a record further on (compaction, the marks of transactions) are no loss, and neither is the beginning
+//! of a partition from which nothing was read yet. Offsets alone do not show that a topic was deleted and created again,
+//! so partitions are read once Kafka has told the topic's id, and the id is asked for again every second.
 //!
 //! A full queue makes the poll thread wait, librdkafka's own queue fills up, and fetching stops: backpressure reaches
 //! the broker. If that lasts, partitions are paused and polling goes on, so that the group does not take the member for
@@ -19,12 +25,14 @@
 //!
 //! Modules in reading order: `settings` is what librdkafka is told; `queue` is the bounded queue; `native` is the only
 //! unsafe code, a thin wrapper of librdkafka's batch interface; `partition` decides when a delivery is cut and when a
-//! partition is complete; `trouble` decides what is worth an announcement; `poll` is the loop that ties them together.
+//! partition is complete; `trouble` decides what is worth an announcement; `reading` is what a batch changes; `poll` is the
+//! loop that ties them together.
 
 mod native;
 mod partition;
 mod poll;
 mod queue;
+mod reading;
 mod settings;
 mod trouble;
 
@@ -93,7 +101,8 @@ pub struct KafkaSource {
 
 /// Starts the poll thread, which joins the group and reads every topic of `sources`.
 ///
-/// A partition that `start_offsets` names starts there; any other at its beginning. That the broker cannot be reached
+/// A partition that `start_offsets` names starts there; any other at its beginning. A topic that `topic_ids` names is read
+/// only if Kafka still tells that id of it. That the broker cannot be reached
 /// is no error here: it arrives as `KafkaEvent::Unavailable`.
 ///
 /// # Errors
@@ -102,10 +111,11 @@ pub fn start(
     settings: KafkaSettings,
     sources: &[Arc<Source>],
     start_offsets: HashMap<PartitionId, i64>,
+    topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 ) -> Result<KafkaSource, IngestError> {
     let control = Arc::new(Control::default());
     let events = KafkaEvents::new(settings.queue_bytes_max);
-    let poll_thread = PollThread::new(&settings, sources, start_offsets, events.clone(), control.clone())?;
+    let poll_thread = PollThread::new(&settings, sources, (start_offsets, topic_ids), events.clone(), control.clone())?;
     let thread = std::thread::Builder::new()
         .name("kafka-poll".to_owned())
         .spawn(move || poll_thread.run())

@@ -1,11 +1,11 @@
 //! The tables that users see: keys and SQL text in, nothing else.
 //!
 //! Schema `history` holds every row as it was written; schema `public`, the default, holds a view of the same name that
-//! shows only what is current.
+//! shows only what is current, and some views more that people look for.
 
 /// A view of schema `public`.
 pub(crate) struct View {
-    /// Its name, which is the table's.
+    /// Its name, which is its table's, where it has one of its own.
     pub(crate) name: &'static str,
     rows: Rows,
 }
@@ -130,4 +130,13 @@ pub(crate) const VIEWS: &[View] = &[
         rows: Rows::Of("SELECT *, lossy_text(payload) AS payload_text FROM history.dead_letters"),
     },
     View { name: "epochs", rows: Rows::All },
+    // What Kafka had deleted before it was read, of which epochs tell beside what they read.
+    View {
+        name: "gaps",
+        rows: Rows::Of(
+            "SELECT topic, partition, from_offset, until_offset, lost_count, tick AS recorded_at, epoch
+              FROM history.epochs
+              WHERE lost_count IS NOT NULL",
+        ),
+    },
 ];

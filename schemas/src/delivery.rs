@@ -32,13 +32,31 @@ pub struct Delivery {
     /// Everything that the partition held at this instant has been read: position = high watermark, and an empty fetch
     /// said so (R23). `None` when that is not proved anew.
     pub complete_until: Option<Instant>,
+    /// Kafka had deleted its records before they were read: there is none, and there may have been one at each offset.
+    pub is_lost: bool,
+    /// The id that Kafka gave the topic when it was created; `None` where it tells none.
+    pub topic_id: Option<Arc<str>>,
 }
 
 impl Delivery {
     /// No record, only how far the partition was read and until when it is complete.
     pub fn news(partition: PartitionId, offset: i64, complete_until: Option<Instant>) -> Delivery {
         let (events, dead_letters) = (EventBatch::empty(), Vec::new());
-        Delivery { partition, from_offset: offset, until_offset: offset, events, dead_letters, complete_until }
+        Delivery {
+            partition,
+            from_offset: offset,
+            until_offset: offset,
+            events,
+            dead_letters,
+            complete_until,
+            is_lost: false,
+            topic_id: None,
+        }
+    }
+
+    /// Offsets whose records Kafka had deleted before they were read.
+    pub fn lost(partition: PartitionId, from_offset: i64, until_offset: i64) -> Delivery {
+        Delivery { from_offset, is_lost: true, ..Delivery::news(partition, until_offset, None) }
     }
 
     /// Cuts it in two at an offset: what lies before, and what lies at or after it. `complete_until` goes with the latter.
@@ -56,6 +74,8 @@ impl Delivery {
             events: self.events.slice(0, rows),
             dead_letters: before,
             complete_until: None,
+            is_lost: self.is_lost,
+            topic_id: self.topic_id.clone(),
         };
         let tail = Delivery {
             partition: self.partition,
@@ -64,6 +84,8 @@ impl Delivery {
             events: self.events.slice(rows, rest),
             dead_letters: after,
             complete_until: self.complete_until,
+            is_lost: self.is_lost,
+            topic_id: self.topic_id,
         };
         (head, tail)
     }

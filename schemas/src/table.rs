@@ -12,15 +12,18 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 mod attribution;
+mod epoch;
 mod rows;
 mod watermelon;
 
 use attribution::ATTRIBUTIONS;
 pub use attribution::AttributionRow;
+use epoch::EPOCHS;
+pub use epoch::EpochRow;
 use rows::*;
 pub use rows::{
-    AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, CreditRow, DeadLetterRow, EpochRow,
-    MeasureRow, OutageRow, ServiceRow, TransitionRow,
+    AgreementRow, AttainmentRow, BreachRow, CalendarRow, ClockRow, CorrectionRow, CreditRow, DeadLetterRow, MeasureRow,
+    OutageRow, ServiceRow, TransitionRow,
 };
 
 use watermelon::WATERMELONS;

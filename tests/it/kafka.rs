@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plimsoll_ingest::IngestError;
 use plimsoll_ingest::kafka::{CAUGHT_UP_INTERVAL, KafkaEvent, KafkaSettings, KafkaSource, start};
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -25,9 +24,9 @@ fn events(ids: std::ops::Range<i32>) -> impl Iterator<Item = String> {
 }
 
 fn consume(broker: &Broker, topics: &[&str], starts: &[(&str, i32, i64)]) -> KafkaSource {
-    let partition = |topic: &str, partition| PartitionId { topic: topic.into(), partition };
     let starts = starts.iter().map(|(topic, number, offset)| (partition(topic, *number), *offset)).collect();
-    start(KafkaSettings::new(broker.bootstrap(), "group"), &[source(topics)], starts).expect("settings are right")
+    start(KafkaSettings::new(broker.bootstrap(), "group"), &[source(topics)], starts, BTreeMap::new())
+        .expect("settings are right")
 }
 
 /// The next event for which `wanted` has an answer.
@@ -174,25 +173,42 @@ fn r23_a_deleted_topic_is_told_of_and_no_longer_complete() {
 }
 
 #[test]
-fn records_that_retention_deleted_unread_end_the_source() {
+fn records_that_retention_deleted_unread_are_told_and_reading_goes_on_behind_them() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
-    broker.create_topic("short", 1).expect("topic");
-    broker.produce("short", 0, events(0..10)).expect("records");
-    broker.delete_records("short", 0, 5).expect("deleted");
-    // From its beginning a partition is read from what is there.
-    let kafka = consume(&broker, &["short"], &[]);
-    let (from, until) = wait_for(&kafka, |event| match event {
-        KafkaEvent::Delivery(delivery) => Some((delivery.from_offset, delivery.until_offset)),
-        _ => None,
-    });
-    assert_eq!((from, until), (5, 10));
-    kafka.stop();
-    let kafka = consume(&broker, &["short"], &[("short", 0, 3)]);
-    let error = wait_for(&kafka, |event| match event {
-        KafkaEvent::Fatal(error) => Some(error),
-        _ => None,
-    });
-    assert!(matches!(error, IngestError::KafkaOffset { offset: 3, .. }), "{error}");
+    for strategy in ["range", "cooperative-sticky"] {
+        broker.create_topic(strategy, 2).expect("topic");
+        broker.produce(strategy, 0, events(0..10)).expect("records");
+        broker.produce(strategy, 1, events(10..20)).expect("records");
+        broker.delete_records(strategy, 0, 5).expect("deleted");
+        let read = |starts: &[(&str, i32, i64)]| {
+            let mut settings = KafkaSettings::new(broker.bootstrap(), strategy);
+            settings.properties.insert("partition.assignment.strategy".to_owned(), strategy.to_owned());
+            let starts = starts.iter().map(|(topic, number, offset)| (partition(topic, *number), *offset)).collect();
+            let kafka = start(settings, &[source(&[strategy])], starts, BTreeMap::new()).expect("settings are right");
+            let mut found = BTreeMap::from([(0, Vec::new()), (1, Vec::new())]);
+            wait_for(&kafka, |event| {
+                if let KafkaEvent::Delivery(delivery) = event
+                    && delivery.until_offset > delivery.from_offset
+                {
+                    let Delivery { partition, from_offset, until_offset, is_lost, events, .. } = delivery;
+                    assert_eq!(events.num_rows() as i64, if is_lost { 0 } else { until_offset - from_offset });
+                    found.get_mut(&partition.partition).expect("one of two").push((from_offset, until_offset, is_lost));
+                }
+                let is_read = |parts: &Vec<(i64, i64, bool)>| parts.last().is_some_and(|(_, until, _)| *until == 10);
+                found.values().all(is_read).then_some(())
+            });
+            found.into_values().collect::<Vec<_>>()
+        };
+        // Where nothing was read before, a partition is read from what is there, and nothing is lost.
+        assert_eq!(read(&[]), [vec![(5, 10, false)], vec![(0, 10, false)]], "{strategy}");
+        // 3 and 4 were to be read and are gone. The other partition is not disturbed.
+        let behind = [(strategy, 0, 3), (strategy, 1, 8)];
+        assert_eq!(read(&behind), [vec![(3, 5, true), (5, 10, false)], vec![(8, 10, false)]], "{strategy}");
+    }
+}
+
+fn partition(topic: &str, partition: i32) -> PartitionId {
+    PartitionId { topic: topic.into(), partition }
 }
 
 #[test]

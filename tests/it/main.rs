@@ -5,6 +5,7 @@ mod backpressure;
 mod calendar;
 mod command_line;
 mod end_to_end;
+mod faults;
 mod guide;
 mod house;
 mod kafka;

@@ -1,6 +1,6 @@
 //! What `run` says while Kafka is away, and after it was killed: nothing that it cannot know, and nothing less.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use plimsoll_tests::broker::Broker;
 
 use crate::support::{Running, get, output, run_until_caught_up};
 
-/// A folder with definitions and a lake.
+/// A folder with definitions and lakes.
 pub struct World {
     folder: tempfile::TempDir,
 }
@@ -258,7 +258,8 @@ fn only_what_another_member_reads_is_told_to_be_read_by_another_member() {
     broker.add_partitions("events", 3).expect("partitions");
     broker.produce("events", 2, ticket("T2", "opened", Utc::now())).expect("a record");
     wait_for_events(2);
-    let other = kafka::start(KafkaSettings::new(broker.bootstrap(), "plimsoll"), &[source()], HashMap::new());
+    let other =
+        kafka::start(KafkaSettings::new(broker.bootstrap(), "plimsoll"), &[source()], HashMap::new(), BTreeMap::new());
     let other = other.expect("settings are right");
     // The first warning, so there was none about the partition that came back.
     let told = running.wait_for("warning");

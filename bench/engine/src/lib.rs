@@ -120,14 +120,8 @@ pub fn samples(first: usize, rows: usize) -> Delivery {
     }
     let batch = RecordBatch::try_new(event_schema(), columns).ok().and_then(|batch| EventBatch::try_new(batch).ok());
     let Some(events) = batch else { panic!("the columns do not fit the schema of events") };
-    Delivery {
-        partition: PartitionId { topic: "checks".into(), partition: 0 },
-        from_offset: first as i64,
-        until_offset: (first + rows) as i64,
-        events,
-        dead_letters: Vec::new(),
-        complete_until: None,
-    }
+    let partition = PartitionId { topic: "checks".into(), partition: 0 };
+    Delivery { from_offset: first as i64, events, ..Delivery::news(partition, (first + rows) as i64, None) }
 }
 
 /// A group that has read samples up to some minute.

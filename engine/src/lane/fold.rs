@@ -65,6 +65,9 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
         folded.accepted = Some(accepted);
     }
     group.watermarks.read(&delivery.partition, delivery.until_offset, newest, delivery.complete_until);
+    if let Some(id) = &delivery.topic_id {
+        group.watermarks.identify(&delivery.partition.topic, id);
+    }
     folded
 }
 

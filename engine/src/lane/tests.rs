@@ -406,14 +406,9 @@ fn delivery(events: &[(usize, Happening)], from_offset: i64, caught_up: bool) ->
     columns[EventColumn::State as usize] = words(EventColumn::State, vec![None; rows]);
     columns[EventColumn::Outcome as usize] = words(EventColumn::Outcome, outcomes);
     let batch = RecordBatch::try_new(event_schema(), columns).expect("the event schema");
-    Delivery {
-        partition: PartitionId { topic: "t".into(), partition: 0 },
-        from_offset,
-        until_offset: from_offset + rows as i64,
-        events: EventBatch::try_new(batch).expect("vocabularies"),
-        dead_letters: Vec::new(),
-        complete_until: caught_up.then_some(Instant(i64::MAX)),
-    }
+    let partition = PartitionId { topic: "t".into(), partition: 0 };
+    let read = Delivery::news(partition, from_offset + rows as i64, caught_up.then_some(Instant(i64::MAX)));
+    Delivery { from_offset, events: EventBatch::try_new(batch).expect("vocabularies"), ..read }
 }
 
 /// The day after the week in which everything happens.

@@ -7,7 +7,7 @@
 //! in one order.
 #![allow(unsafe_code, reason = "librdkafka's batch interface has no safe binding")]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment};
@@ -96,11 +96,21 @@ pub(super) enum News {
     ClientError(RDKafkaErrorCode, String),
 }
 
+/// An offset of each partition, or why it is not known.
+pub(super) type Offsets = Vec<(PartitionId, Result<i64, RDKafkaErrorCode>)>;
+
+/// The id of each topic, if it has one, or why it is not known.
+pub(super) type TopicIds = Vec<(String, Result<Option<String>, RDKafkaErrorCode>)>;
+
 /// What became of a question to the brokers.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Where each partition ends, or why that is not known.
-    Ends(Vec<(PartitionId, Result<i64, RDKafkaErrorCode>)>),
+    /// An offset of each partition, or why it is not known: where it ends or where it begins, as was asked.
+    Offsets(Offsets),
+    /// The id of each topic, `None` where the broker gives none, or why it is not known.
+    Topics(TopicIds),
+    /// The ids of topics are not told, and librdkafka's words for why.
+    NoTopics(String),
     /// Somebody is there.
     Alive,
     /// There is no answer, and librdkafka's words for why.
@@ -208,6 +218,17 @@ impl NativeConsumer {
         }
     }
 
+    /// Starts reading one of the partitions anew, at another offset. `all` are all that are read, each with the offset at
+    /// which it goes on: without the cooperative protocol the assignment can be changed only as a whole.
+    pub fn assign_anew(&self, id: &PartitionId, all: &[(PartitionId, Option<i64>)]) -> Result<(), IngestError> {
+        if !self.is_cooperative() {
+            return self.assign(all);
+        }
+        self.unassign(std::slice::from_ref(id))?;
+        let anew: Vec<_> = all.iter().filter(|(other, _)| other == id).cloned().collect();
+        self.assign(&anew)
+    }
+
     /// Stops reading these partitions.
     pub fn unassign(&self, partitions: &[PartitionId]) -> Result<(), IngestError> {
         let list = partition_list(partitions.iter().map(|id| (id, Offset::Invalid)))?;
@@ -251,7 +272,7 @@ impl NativeConsumer {
 
     /// The high watermark as the last fetch saw it; `None` before the first.
     pub fn high_watermark(&self, id: &PartitionId) -> Option<i64> {
-        let topic = std::ffi::CString::new(&*id.topic).ok()?;
+        let topic = CString::new(&*id.topic).ok()?;
         let (mut low, mut high) = (-1, -1);
         // SAFETY: the name is a C string and both offsets may be written to.
         let code =
@@ -262,12 +283,39 @@ impl NativeConsumer {
     /// Asks the brokers where these partitions end now: at the high watermark, beyond what open transactions hold back.
     /// `take_answer` has the answer later.
     pub fn ask_ends<'id>(&self, partitions: impl Iterator<Item = &'id PartitionId>) -> Result<(), IngestError> {
-        let list = partition_list(partitions.map(|id| (id, Offset::End)))?;
+        self.ask_offsets(partitions, Offset::End)
+    }
+
+    /// Asks the brokers for the first offset of each partition that they still hold; `take_answer` has the answer later.
+    pub fn ask_beginnings<'id>(&self, partitions: impl Iterator<Item = &'id PartitionId>) -> Result<(), IngestError> {
+        self.ask_offsets(partitions, Offset::Beginning)
+    }
+
+    fn ask_offsets<'id>(
+        &self,
+        partitions: impl Iterator<Item = &'id PartitionId>,
+        wanted: Offset,
+    ) -> Result<(), IngestError> {
+        let list = partition_list(partitions.map(|id| (id, wanted)))?;
         self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, |options| {
             // SAFETY: all pointers are valid during the call; librdkafka copies the list and answers on our queue.
             unsafe { rd_kafka_ListOffsets(self.client, list.ptr(), options, self.answers_queue) }
         });
         Ok(())
+    }
+
+    /// Asks the brokers for the ids of these topics; `take_answer` has the answer later.
+    pub fn ask_topics<'name>(&self, topics: impl Iterator<Item = &'name str>) {
+        let names: Vec<CString> = topics.filter_map(|topic| CString::new(topic).ok()).collect();
+        let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
+        self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, |options| {
+            // SAFETY: all pointers are valid during the calls; librdkafka copies the names and answers on our queue.
+            unsafe {
+                let topics = rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+                rd_kafka_DescribeTopics(self.client, topics, options, self.answers_queue);
+                rd_kafka_TopicCollection_destroy(topics);
+            }
+        });
     }
 
     /// Asks the brokers for a sign of life; `take_answer` has the answer later.
@@ -299,24 +347,20 @@ impl NativeConsumer {
             if event.is_null() {
                 return None;
             }
-            let result = rd_kafka_event_ListOffsets_result(event);
             let code = rd_kafka_event_error(event);
             let answer = if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-                Answer::Refused(code.into(), text(rd_kafka_event_error_string(event)))
-            } else if result.is_null() {
-                Answer::Alive
+                let reason = text(rd_kafka_event_error_string(event));
+                if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT {
+                    Answer::NoTopics(reason)
+                } else {
+                    Answer::Refused(code.into(), reason)
+                }
+            } else if let Some(offsets) = offsets(event) {
+                Answer::Offsets(offsets)
+            } else if let Some(topics) = topics(event) {
+                Answer::Topics(topics)
             } else {
-                let mut count = 0;
-                let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
-                let infos = if count == 0 { &[] } else { std::slice::from_raw_parts(infos, count) };
-                let partitions = infos.iter().map(|info| &*rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
-                let end = |partition: &rd_kafka_topic_partition_t| match partition.err {
-                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if partition.offset >= 0 => Ok(partition.offset),
-                    // A leader that did not answer leaves no other trace.
-                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Err(RDKafkaErrorCode::OperationTimedOut),
-                    code => Err(code.into()),
-                };
-                Answer::Ends(partitions.map(|partition| (partition_id(partition), end(partition))).collect())
+                Answer::Alive
             };
             rd_kafka_event_destroy(event);
             Some(answer)
@@ -353,6 +397,59 @@ impl Drop for NativeConsumer {
             rd_kafka_queue_destroy(self.messages_queue);
             rd_kafka_destroy_flags(self.client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }
+    }
+}
+
+/// The offsets that an answer tells; `None` when it tells of something else.
+///
+/// # Safety
+/// The event must be valid.
+unsafe fn offsets(event: *mut rd_kafka_event_t) -> Option<Offsets> {
+    // SAFETY: the caller vouches for the event, from which everything is copied.
+    unsafe {
+        let result = rd_kafka_event_ListOffsets_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
+        let infos = if count == 0 { &[] } else { std::slice::from_raw_parts(infos, count) };
+        let partitions = infos.iter().map(|info| &*rd_kafka_ListOffsetsResultInfo_topic_partition(*info));
+        let offset = |partition: &rd_kafka_topic_partition_t| match partition.err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR if partition.offset >= 0 => Ok(partition.offset),
+            // A leader that did not answer leaves no other trace.
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Err(RDKafkaErrorCode::OperationTimedOut),
+            code => Err(code.into()),
+        };
+        Some(partitions.map(|partition| (partition_id(partition), offset(partition))).collect())
+    }
+}
+
+/// The ids of topics that an answer tells; `None` when it tells of something else.
+///
+/// # Safety
+/// The event must be valid.
+unsafe fn topics(event: *mut rd_kafka_event_t) -> Option<TopicIds> {
+    // SAFETY: the caller vouches for the event, from which everything is copied.
+    unsafe {
+        let result = rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let found = rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        let found = if count == 0 { &[] } else { std::slice::from_raw_parts(found, count) };
+        let id = |topic: *const rd_kafka_TopicDescription_t| {
+            let code = rd_kafka_error_code(rd_kafka_TopicDescription_error(topic));
+            if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return Err(code.into());
+            }
+            let id = rd_kafka_TopicDescription_topic_id(topic);
+            let bits = (rd_kafka_Uuid_most_significant_bits(id), rd_kafka_Uuid_least_significant_bits(id));
+            // Brokers before Kafka 2.8 tell no id, which arrives as zero.
+            Ok((bits != (0, 0)).then(|| text(rd_kafka_Uuid_base64str(id))))
+        };
+        Some(found.iter().map(|topic| (text(rd_kafka_TopicDescription_name(*topic)), id(*topic))).collect())
     }
 }
 

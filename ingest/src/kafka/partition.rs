@@ -41,6 +41,18 @@ pub(super) struct PartitionReader {
     asked_at: Option<Moment>,
     /// A proof that is newer than the last delivery.
     complete_until: Option<Instant>,
+    range: Range,
+}
+
+/// What is known of a position at which Kafka stopped reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Range {
+    /// It did not stop.
+    Inside,
+    /// Nobody has said where the partition begins.
+    Unknown,
+    /// The partition begins at or before the position, and nobody has said where it ends.
+    BeginsBefore(i64),
 }
 
 impl PartitionReader {
@@ -56,6 +68,7 @@ impl PartitionReader {
             is_at_end: false,
             asked_at: None,
             complete_until: None,
+            range: Range::Inside,
         }
     }
 
@@ -112,6 +125,27 @@ impl PartitionReader {
         if self.is_at_end && self.position == Some(end) {
             self.complete_until = self.complete_until.max(Some(asked));
         }
+    }
+
+    /// Notes what is known of the position.
+    pub fn set_range(&mut self, range: Range) {
+        self.range = range;
+    }
+
+    /// What is known of the position.
+    pub fn range(&self) -> Range {
+        self.range
+    }
+
+    /// Goes on at the beginning of what the partition still holds. What lies before was deleted unread: a delivery says
+    /// so, unless this reader never had a claim to it. Everything that was read is to be cut before.
+    pub fn begin_again(&mut self, beginning: i64) -> Option<Delivery> {
+        self.range = Range::Inside;
+        self.is_at_end = false;
+        let position = self.position?;
+        self.position = Some(beginning);
+        self.delivered_until = Some(beginning);
+        Some(Delivery::lost(self.id.clone(), position, beginning))
     }
 
     /// True when the next delivery cannot wait for the end of the batch.

@@ -3,22 +3,22 @@
 //! Each turn: take a batch and decode it, act on the group's news, cut what is due, ask the brokers where idle
 //! partitions end, announce trouble, send. Only sending may wait for the receiver.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::delivery::PartitionId;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::native::{Answer, Item, NativeConsumer, News, Topic};
-use super::partition::PartitionReader;
+use super::native::{Answer, NativeConsumer, News, TopicIds};
+use super::partition::{PartitionReader, Range};
 use super::queue::{KafkaEvents, Push};
-use super::trouble::{Cause, Troubles};
+use super::reading::{Reading, sources_by_topic};
+use super::trouble::Cause;
 use super::{KafkaEvent, KafkaMetrics, KafkaSettings};
-use crate::decode::Record;
 use crate::error::IngestError;
 
 /// How long a turn waits for messages: short enough that stopping, cutting and announcing are prompt.
@@ -36,6 +36,9 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How much time lies between two questions to the brokers at least.
 const ASK_INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// When brokers that do not tell ids of topics are asked again.
+const IDENTIFY_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long leaving the group may take before it is given up.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -92,6 +95,10 @@ pub(super) struct PollThread {
     caught_up_interval: Duration,
     housekeeping_at: Moment,
     clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    /// Partitions that the group gave us and that are not read before their topic's id is known, with their start.
+    unassigned: Vec<(PartitionId, Option<i64>)>,
+    /// When the brokers are to be asked for the ids of topics; `None` while an answer is to come.
+    identify_at: Option<Moment>,
     /// When the brokers were last asked something, and whether the answer is still to come.
     asked: Asked,
     /// When the brokers last said anything.
@@ -101,30 +108,25 @@ pub(super) struct PollThread {
 }
 
 /// One question to the brokers.
-struct Asked {
+pub(super) struct Asked {
+    question: Question,
     /// By the clock that dates proofs.
-    at: Instant,
-    moment: Moment,
+    pub at: Instant,
+    pub moment: Moment,
     is_open: bool,
 }
 
-/// What a batch changes.
-struct Reading {
-    sources: BTreeMap<String, Arc<Source>>,
-    /// Where each partition that is not assigned would start.
-    starts: HashMap<PartitionId, i64>,
-    readers: Vec<PartitionReader>,
-    /// Where a topic's handle and a partition lead in `readers`; forgotten at each rebalance.
-    places: HashMap<(usize, i32), usize>,
-    /// The last of them, because messages of a partition come in runs.
-    last_place: Option<((usize, i32), usize)>,
-    outbox: VecDeque<(KafkaEvent, usize)>,
-    troubles: Troubles,
-    fatal: Option<IngestError>,
-    records_count: u64,
-    payload_bytes: u64,
-    /// The brokers talked to us in this batch.
-    heard: bool,
+/// What the brokers are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Whether somebody is there.
+    Alive,
+    /// Where idle partitions end.
+    Ends,
+    /// Where partitions begin at whose position Kafka stopped reading.
+    Beginnings,
+    /// Where those of them end that do not begin behind it.
+    Limits,
 }
 
 impl PollThread {
@@ -132,7 +134,7 @@ impl PollThread {
     pub fn new(
         settings: &KafkaSettings,
         sources: &[Arc<Source>],
-        starts: HashMap<PartitionId, i64>,
+        known: (HashMap<PartitionId, i64>, BTreeMap<Arc<str>, Arc<str>>),
         events: KafkaEvents,
         control: Arc<Control>,
     ) -> Result<PollThread, IngestError> {
@@ -141,7 +143,7 @@ impl PollThread {
         native.subscribe(sources.keys().map(String::as_str))?;
         Ok(PollThread {
             native,
-            reading: Reading::new(sources, starts),
+            reading: Reading::new(sources, known),
             events,
             control,
             bootstrap: settings.bootstrap.clone(),
@@ -149,7 +151,9 @@ impl PollThread {
             caught_up_interval: settings.caught_up_interval,
             housekeeping_at: Moment::now(),
             clock: settings.clock.clone(),
-            asked: Asked { at: (settings.clock)(), moment: Moment::now(), is_open: false },
+            unassigned: Vec::new(),
+            identify_at: Some(Moment::now()),
+            asked: Asked { question: Question::Alive, at: (settings.clock)(), moment: Moment::now(), is_open: false },
             heard_at: Moment::now(),
             stalled_since: None,
             paused: false,
@@ -200,16 +204,30 @@ impl PollThread {
     fn handle(&mut self, news: News) -> Result<(), IngestError> {
         match news {
             News::Assign(ids) => {
-                self.native.assign(&self.reading.gain(ids))?;
+                self.unassigned.extend(self.reading.gain(ids));
                 self.paused = false;
+                // A topic of which no id is known yet need not be compared.
+                let topic_ids = &self.reading.topic_ids;
+                if self.unassigned.iter().any(|(id, _)| topic_ids.contains_key(&id.topic)) {
+                    self.identify_at = self.identify_at.map(|_| Moment::now());
+                } else {
+                    self.native.assign(&std::mem::take(&mut self.unassigned))?;
+                }
             }
             News::Revoke(ids) => {
+                self.assign_unread()?;
                 self.reading.lose(&ids, Moment::now())?;
                 self.native.unassign(&ids)?;
             }
             News::ClientError(code, text) => self.note_client_error(code, &text),
         }
         Ok(())
+    }
+
+    /// Takes what was given and not read yet, for the client gives nothing back that was not taken.
+    fn assign_unread(&mut self) -> Result<(), IngestError> {
+        let unread = std::mem::take(&mut self.unassigned);
+        if unread.is_empty() { Ok(()) } else { self.native.assign(&unread) }
     }
 
     fn note_client_error(&mut self, code: RDKafkaErrorCode, text: &str) {
@@ -242,10 +260,16 @@ impl PollThread {
 
     /// Commit hints, lag, and the question where idle partitions end.
     fn keep_house(&mut self, now: Moment) -> Result<(), IngestError> {
-        if let Some(answer) = self.native.take_answer() {
-            self.asked.is_open = false;
-            self.hear(answer, now);
+        match self.native.take_answer() {
+            None => {}
+            Some(Answer::Topics(topics)) => self.identify(topics, now)?,
+            Some(Answer::NoTopics(reason)) => self.stay_unidentified(&reason, now),
+            Some(answer) => {
+                self.asked.is_open = false;
+                self.hear(answer, now)?;
+            }
         }
+        self.ask_topics(now);
         let commits = std::mem::take(&mut *lock(&self.control.commits));
         self.commit(commits);
         if now.duration_since(self.housekeeping_at) >= HOUSEKEEPING_INTERVAL {
@@ -255,37 +279,61 @@ impl PollThread {
         if self.asked.is_open || now.duration_since(self.asked.moment) < ASK_INTERVAL_MIN {
             return Ok(());
         }
+        let Some(question) = self.question(now) else { return Ok(()) };
+        // Before the question goes out, so that whatever the brokers have then is older than the answer.
+        self.asked = Asked { question, at: (self.clock)(), moment: now, is_open: true };
         let readers = &mut self.reading.readers;
-        let needs_proof = readers.iter().any(|reader| reader.needs_proof(self.caught_up_interval, now));
-        let is_silent = now.duration_since(self.heard_at) >= HOUSEKEEPING_INTERVAL;
-        if needs_proof || is_silent {
-            // Before the question goes out, so that whatever the brokers have then is older than the answer.
-            self.asked = Asked { at: (self.clock)(), moment: now, is_open: true };
-        }
-        if needs_proof {
-            let at_end = || readers.iter().filter(|reader| reader.is_at_end());
-            self.native.ask_ends(at_end().map(|reader| &reader.id))?;
-            readers.iter_mut().for_each(|reader| reader.ask(now));
-        } else if is_silent {
-            self.native.ask_alive();
+        match question {
+            Question::Alive => self.native.ask_alive(),
+            Question::Ends => {
+                let at_end = readers.iter().filter(|reader| reader.is_at_end());
+                self.native.ask_ends(at_end.map(|reader| &reader.id))?;
+                readers.iter_mut().for_each(|reader| reader.ask(now));
+            }
+            Question::Beginnings => {
+                let stopped = readers.iter().filter(|reader| reader.range() == Range::Unknown);
+                self.native.ask_beginnings(stopped.map(|reader| &reader.id))?;
+            }
+            Question::Limits => {
+                let stopped = readers.iter().filter(|reader| matches!(reader.range(), Range::BeginsBefore(_)));
+                self.native.ask_ends(stopped.map(|reader| &reader.id))?;
+            }
         }
         Ok(())
     }
 
+    /// What is to be asked now: first what keeps records from being read.
+    fn question(&self, now: Moment) -> Option<Question> {
+        let readers = &self.reading.readers;
+        if readers.iter().any(|reader| reader.range() == Range::Unknown) {
+            Some(Question::Beginnings)
+        } else if readers.iter().any(|reader| reader.range() != Range::Inside) {
+            Some(Question::Limits)
+        } else if readers.iter().any(|reader| reader.needs_proof(self.caught_up_interval, now)) {
+            Some(Question::Ends)
+        } else {
+            (now.duration_since(self.heard_at) >= HOUSEKEEPING_INTERVAL).then_some(Question::Alive)
+        }
+    }
+
     /// Takes the brokers' answer. That nobody answers is trouble since the question was asked.
-    fn hear(&mut self, answer: Answer, now: Moment) {
+    fn hear(&mut self, answer: Answer, now: Moment) -> Result<(), IngestError> {
         let is_silent = match answer {
             Answer::Alive => false,
             // The client knows no leader of these partitions, perhaps because nobody told it.
-            Answer::Refused(RDKafkaErrorCode::NoEnt, _) => return,
+            Answer::Refused(RDKafkaErrorCode::NoEnt, _) => return Ok(()),
             Answer::Refused(code, reason) => {
                 tracing::debug!(%code, reason, "a question to the brokers");
                 is_silence(code)
             }
-            Answer::Ends(ends) => {
-                let is_silent = ends.iter().all(|(_, end)| end.is_err_and(is_silence));
-                if !is_silent {
-                    self.reading.confirm_ends(ends, &self.asked, now);
+            // Heard elsewhere.
+            Answer::Topics(_) | Answer::NoTopics(_) => return Ok(()),
+            Answer::Offsets(offsets) => {
+                let is_silent = offsets.iter().all(|(_, offset)| offset.is_err_and(is_silence));
+                match self.asked.question {
+                    _ if is_silent => {}
+                    Question::Beginnings | Question::Limits => self.go_on(&offsets, now)?,
+                    _ => self.reading.confirm_ends(offsets, &self.asked, now),
                 }
                 is_silent
             }
@@ -300,6 +348,84 @@ impl PollThread {
             );
             self.reading.troubles.begin(Cause::Connection, why, self.asked.moment);
         }
+        Ok(())
+    }
+
+    fn ask_topics(&mut self, now: Moment) {
+        let readers = &self.reading.readers;
+        if self.identify_at.is_some_and(|at| at <= now) && !readers.is_empty() {
+            let topics: BTreeSet<&str> = readers.iter().map(|reader| &*reader.id.topic).collect();
+            self.native.ask_topics(topics.into_iter());
+            self.identify_at = None;
+        }
+    }
+
+    /// Goes on without the ids of topics, where none waits for them.
+    fn stay_unidentified(&mut self, reason: &str, now: Moment) {
+        tracing::debug!(reason, "the ids of topics are not told");
+        for (id, _) in &self.unassigned {
+            let topic = id.topic.to_string();
+            let why = format!(
+                "topic {topic} is not read before it is known to be the one that was read, and the brokers do not tell its \
+                 id: {reason}; check that the cluster's controller runs"
+            );
+            self.reading.troubles.begin(Cause::Topic(topic), why, now);
+        }
+        self.identify_at = Some(now + if self.unassigned.is_empty() { IDENTIFY_AGAIN } else { HOUSEKEEPING_INTERVAL });
+    }
+
+    /// Compares the ids of topics with those that were read, and begins to read what waited for that.
+    fn identify(&mut self, topics: TopicIds, now: Moment) -> Result<(), IngestError> {
+        use RDKafkaErrorCode::{TopicAuthorizationFailed, UnknownTopicOrPartition};
+        let mut identified = BTreeSet::new();
+        for (topic, id) in topics {
+            match id {
+                Ok(id) => {
+                    self.reading.identify(&topic, id)?;
+                    identified.insert(topic);
+                }
+                Err(code @ (UnknownTopicOrPartition | TopicAuthorizationFailed)) => {
+                    self.reading.note_error(Some(&topic), -1, code, &code.to_string(), now);
+                    // There is nothing to be read of it, and others are not to wait for that.
+                    identified.insert(topic);
+                }
+                Err(code) => tracing::debug!(topic, %code, "the id of a topic is not known yet"),
+            }
+        }
+        self.identify_at =
+            Some(now + if self.unassigned.is_empty() { HOUSEKEEPING_INTERVAL } else { ASK_INTERVAL_MIN });
+        let is_identified = |(id, _): &(PartitionId, Option<i64>)| identified.contains(&*id.topic);
+        let (ready, rest): (Vec<_>, Vec<_>) = self.unassigned.drain(..).partition(is_identified);
+        self.unassigned = rest;
+        // The client takes what it was given at once or, without the cooperative protocol, as a whole.
+        if self.unassigned.is_empty() && !ready.is_empty() {
+            for (id, _) in &ready {
+                self.reading.troubles.end(&Cause::Topic(id.topic.to_string()));
+            }
+            return self.native.assign(&ready);
+        }
+        self.unassigned.extend(ready);
+        Ok(())
+    }
+
+    /// Goes on with partitions at whose position Kafka stopped, now that it is known where they begin, or end.
+    fn go_on(
+        &mut self,
+        offsets: &[(PartitionId, Result<i64, RDKafkaErrorCode>)],
+        now: Moment,
+    ) -> Result<(), IngestError> {
+        for (id, offset) in offsets.iter().filter(|_| self.unassigned.is_empty()) {
+            // Who does not know it is asked again.
+            if let Ok(offset) = *offset
+                && self.reading.go_on(id, offset, now)?
+            {
+                let readers = &self.reading.readers;
+                let all: Vec<_> = readers.iter().map(|reader| (reader.id.clone(), reader.position())).collect();
+                self.native.assign_anew(id, &all)?;
+                self.paused = false;
+            }
+        }
+        Ok(())
     }
 
     fn commit(&self, commits: HashMap<PartitionId, i64>) {
@@ -355,6 +481,9 @@ impl PollThread {
     fn end(mut self) {
         let commits = std::mem::take(&mut *lock(&self.control.commits));
         self.commit(commits);
+        if let Err(error) = self.assign_unread() {
+            tracing::debug!(%error, "taking partitions at the end");
+        }
         if let Some(error) = self.reading.fatal.take() {
             self.reading.outbox.push_back((KafkaEvent::Fatal(error), 0));
         }
@@ -382,236 +511,8 @@ impl Drop for PollThread {
     }
 }
 
-impl Reading {
-    fn new(sources: BTreeMap<String, Arc<Source>>, starts: HashMap<PartitionId, i64>) -> Reading {
-        Reading {
-            sources,
-            starts,
-            readers: Vec::new(),
-            places: HashMap::new(),
-            last_place: None,
-            outbox: VecDeque::new(),
-            troubles: Troubles::default(),
-            fatal: None,
-            records_count: 0,
-            payload_bytes: 0,
-            heard: false,
-        }
-    }
-
-    fn visit(&mut self, item: Item<'_>, now: Moment) {
-        match item {
-            Item::Record { topic, partition, record } => self.read(topic, partition, record, now),
-            Item::End { topic, partition, offset } => {
-                if let Some(place) = self.place(topic, partition) {
-                    self.readers[place].reach_end(offset);
-                }
-                self.heard(topic);
-            }
-            Item::Error { topic, partition, code, text } => {
-                self.note_error(topic.map(Topic::name), partition, code, &text, now);
-            }
-        }
-    }
-
-    fn read(&mut self, topic: Topic<'_>, partition: i32, record: Record<'_>, now: Moment) {
-        let Some(place) = self.place(topic, partition) else {
-            return; // A last message of a partition that was taken away: its next reader will see it.
-        };
-        self.records_count += 1;
-        self.payload_bytes += record.payload.map_or(0, |payload| payload.len() as u64);
-        let reader = &mut self.readers[place];
-        reader.read(record, now);
-        if reader.is_full()
-            && let Err(error) = self.cut(place, now)
-        {
-            self.fatal.get_or_insert(error);
-        }
-        self.heard(topic);
-    }
-
-    fn heard(&mut self, topic: Topic<'_>) {
-        self.heard = true;
-        if !self.troubles.is_empty() {
-            self.troubles.end(&Cause::Topic(topic.name().to_owned()));
-        }
-    }
-
-    fn place(&mut self, topic: Topic<'_>, partition: i32) -> Option<usize> {
-        let key = (topic.key(), partition);
-        if let Some((last, place)) = self.last_place
-            && last == key
-        {
-            return Some(place);
-        }
-        let place = match self.places.get(&key) {
-            Some(place) => *place,
-            None => {
-                let is_it = |id: &PartitionId| id.partition == partition && *id.topic == *topic.name();
-                let place = self.readers.iter().position(|reader| is_it(&reader.id))?;
-                self.places.insert(key, place);
-                place
-            }
-        };
-        self.last_place = Some((key, place));
-        Some(place)
-    }
-
-    fn cut(&mut self, place: usize, now: Moment) -> Result<(), IngestError> {
-        if let Some(cut) = self.readers[place].cut(now) {
-            let (delivery, bytes): (Delivery, usize) = cut?;
-            self.outbox.push_back((KafkaEvent::Delivery(delivery), bytes));
-        }
-        Ok(())
-    }
-
-    fn cut_due(&mut self, now: Moment) -> Result<(), IngestError> {
-        (0..self.readers.len())
-            .filter(|place| self.readers[*place].is_due(now))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .try_for_each(|place| self.cut(place, now))
-    }
-
-    /// Makes readers of the partitions that the group gives us, and says where each starts.
-    fn gain(&mut self, ids: Vec<PartitionId>) -> Vec<(PartitionId, Option<i64>)> {
-        self.forget_places();
-        for cause in [Cause::Start, Cause::Connection, Cause::Group] {
-            self.troubles.end(&cause);
-        }
-        let mut starts = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let Some(source) = self.sources.get(&*id.topic) else { continue };
-            self.troubles.end(&Cause::Topic(id.topic.to_string()));
-            let start = self.starts.remove(id);
-            self.readers.push(PartitionReader::new(source.clone(), id.clone(), start));
-            starts.push((id.clone(), start));
-        }
-        self.outbox.push_back((KafkaEvent::Assigned(ids), 0));
-        starts
-    }
-
-    /// Delivers what was read of the partitions that the group takes away, and remembers where they would go on.
-    fn lose(&mut self, ids: &[PartitionId], now: Moment) -> Result<(), IngestError> {
-        self.forget_places();
-        for place in 0..self.readers.len() {
-            if ids.contains(&self.readers[place].id) {
-                self.cut(place, now)?;
-            }
-        }
-        for id in ids {
-            self.troubles.end(&Cause::Partition(id.clone()));
-        }
-        let starts = &mut self.starts;
-        self.readers.retain(|reader| {
-            let lost = ids.contains(&reader.id);
-            if lost && let Some(offset) = reader.delivered_until() {
-                starts.insert(reader.id.clone(), offset);
-            }
-            !lost
-        });
-        self.outbox.push_back((KafkaEvent::Revoked(ids.to_vec()), 0));
-        Ok(())
-    }
-
-    fn forget_places(&mut self) {
-        self.places.clear();
-        self.last_place = None;
-    }
-
-    fn confirm_ends(&mut self, ends: Vec<(PartitionId, Result<i64, RDKafkaErrorCode>)>, asked: &Asked, now: Moment) {
-        for (id, end) in ends {
-            match end {
-                Ok(end) => {
-                    if let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) {
-                        reader.confirm_end(end, asked.at);
-                    }
-                    self.troubles.end(&Cause::Topic(id.topic.to_string()));
-                    self.troubles.end(&Cause::Partition(id));
-                }
-                Err(
-                    code @ (RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::TopicAuthorizationFailed),
-                ) => {
-                    self.note_error(Some(&id.topic), id.partition, code, &code.to_string(), now);
-                }
-                Err(code) => {
-                    let why = format!(
-                        "the broker that leads partition {} of topic {} does not say where it ends ({code}); check that \
-                         the broker runs",
-                        id.partition, id.topic
-                    );
-                    self.troubles.begin(Cause::Partition(id), why, asked.moment);
-                }
-            }
-        }
-    }
-
-    fn note_error(&mut self, topic: Option<&str>, partition: i32, code: RDKafkaErrorCode, text: &str, now: Moment) {
-        use RDKafkaErrorCode::*;
-        let name = topic.unwrap_or_default();
-        let (cause, why) = match code {
-            AutoOffsetReset => {
-                let is_it = |reader: &&PartitionReader| reader.id.partition == partition && *reader.id.topic == *name;
-                let offset = self.readers.iter().find(is_it).and_then(PartitionReader::position).unwrap_or(0);
-                let detail = text.to_owned();
-                self.fatal = Some(IngestError::KafkaOffset { topic: name.to_owned(), partition, offset, detail });
-                return;
-            }
-            Fatal => {
-                self.fatal = Some(IngestError::KafkaClient(text.to_owned()));
-                return;
-            }
-            UnknownTopicOrPartition | UnknownTopic | UnknownPartition => (
-                Cause::Topic(name.to_owned()),
-                format!("topic {name} does not exist; create it, or correct the topics of its source"),
-            ),
-            TopicAuthorizationFailed => (
-                Cause::Topic(name.to_owned()),
-                format!("topic {name} may not be read; grant this user READ and DESCRIBE on it"),
-            ),
-            GroupAuthorizationFailed => (
-                Cause::Group,
-                "the consumer group may not be joined; grant this user READ on the group, or set another".to_owned(),
-            ),
-            _ if !name.is_empty() => (Cause::Topic(name.to_owned()), format!("topic {name} cannot be read: {text}")),
-            _ => (Cause::Group, format!("the consumer group cannot be joined: {text}")),
-        };
-        self.troubles.begin(cause, why, now);
-    }
-
-    fn announce(&mut self, now: Moment) {
-        let announcements = self.troubles.announcements(now);
-        self.outbox.extend(announcements.into_iter().map(|event| (event, 0)));
-    }
-}
-
 /// True when a question was not answered at all.
 fn is_silence(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, RequestTimedOut};
     matches!(code, AllBrokersDown | BrokerTransportFailure | OperationTimedOut | RequestTimedOut)
-}
-
-/// Which source maps a topic's records.
-fn sources_by_topic(sources: &[Arc<Source>]) -> Result<BTreeMap<String, Arc<Source>>, IngestError> {
-    let mut by_topic: BTreeMap<String, Arc<Source>> = BTreeMap::new();
-    for source in sources {
-        for topic in &source.topics {
-            if topic.is_empty() || topic.starts_with('^') {
-                return Err(IngestError::KafkaSetting(format!(
-                    "source {} names the topic {topic:?}; name one topic by its full name, patterns are not supported",
-                    source.id
-                )));
-            }
-            if let Some(other) = by_topic.insert(topic.clone(), source.clone()) {
-                return Err(IngestError::KafkaSetting(format!(
-                    "topic {topic} is mapped by source {} and by source {}; leave it to one of them",
-                    other.id, source.id
-                )));
-            }
-        }
-    }
-    if by_topic.is_empty() {
-        return Err(IngestError::KafkaSetting("no source names a topic; give at least one source topics".to_owned()));
-    }
-    Ok(by_topic)
 }

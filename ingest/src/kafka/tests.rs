@@ -57,8 +57,8 @@ fn consume(bootstrap: &str, starts: &[(i32, i64)]) -> KafkaSource {
     for (property, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
         settings.properties.insert(property.to_owned(), value.to_owned());
     }
-    start(settings, &[source()], starts.iter().map(|(partition, offset)| (id(*partition), *offset)).collect())
-        .expect("settings are right")
+    let starts = starts.iter().map(|(partition, offset)| (id(*partition), *offset)).collect();
+    start(settings, &[source()], starts, BTreeMap::new()).expect("settings are right")
 }
 
 /// The ids of each partition's events, in order, until every partition of `counts` has as many and is caught up.
@@ -149,7 +149,7 @@ fn a_full_queue_makes_the_consumer_wait_and_loses_nothing() {
     let bootstrap = cluster.bootstrap_servers();
     produce(&bootstrap, 0..1_000);
     let settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
-    let kafka = start(settings, &[source()], HashMap::new()).expect("settings are right");
+    let kafka = start(settings, &[source()], HashMap::new(), BTreeMap::new()).expect("settings are right");
     std::thread::sleep(Duration::from_secs(1));
     assert!(kafka.metrics().queue_depth_count <= 1);
     let found = read(&kafka, &[], [250; 4]);
@@ -180,7 +180,7 @@ fn stopping_is_prompt_while_the_receiver_stalls() {
     let bootstrap = cluster.bootstrap_servers();
     produce(&bootstrap, 0..100);
     let settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
-    let kafka = start(settings, &[source()], HashMap::new()).expect("settings are right");
+    let kafka = start(settings, &[source()], HashMap::new(), BTreeMap::new()).expect("settings are right");
     let deadline = Moment::now() + PATIENCE;
     while kafka.metrics().queue_depth_count == 0 {
         assert!(Moment::now() < deadline, "nothing came");
@@ -197,7 +197,7 @@ fn settings_that_cannot_work_are_refused_with_a_hint() {
     let check = |properties: &[(&str, &str)], hint: &str| {
         let mut settings = KafkaSettings::new("localhost:1", "group");
         settings.properties = properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        let error = start(settings, &[source()], HashMap::new()).err().expect("refused").to_string();
+        let error = start(settings, &[source()], HashMap::new(), BTreeMap::new()).err().expect("refused").to_string();
         assert!(error.contains(hint), "{error}");
     };
     check(&[("enable.auto.commit", "true")], "enable.auto.commit cannot be set");
@@ -213,9 +213,9 @@ fn settings_that_cannot_work_are_refused_with_a_hint() {
         );
     }
     let settings = KafkaSettings::new("localhost:1", "group");
-    let twice = start(settings.clone(), &[source(), source()], HashMap::new()).err().expect("refused");
+    let twice = start(settings.clone(), &[source(), source()], HashMap::new(), BTreeMap::new()).err().expect("refused");
     assert!(twice.to_string().contains("mapped by source plain and by source plain"), "{twice}");
-    let none = start(settings, &[], HashMap::new()).err().expect("refused");
+    let none = start(settings, &[], HashMap::new(), BTreeMap::new()).err().expect("refused");
     assert!(none.to_string().contains("no source names a topic"), "{none}");
 }
 
@@ -229,7 +229,7 @@ fn sasl_plain_needs_no_further_library() {
         ("sasl.password", "p"),
     ];
     settings.properties = properties.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    assert!(start(settings, &[source()], HashMap::new()).is_ok());
+    assert!(start(settings, &[source()], HashMap::new(), BTreeMap::new()).is_ok());
 }
 
 #[test]

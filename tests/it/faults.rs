@@ -1,0 +1,108 @@
+//! What Kafka may do to a `run`: records that are deleted unread, topics that are made anew.
+
+use std::time::Duration;
+
+use plimsoll_tests::broker::Broker;
+
+use crate::recovery::{World, ask, wait_for_answer};
+use crate::support::{get, run_until_caught_up};
+
+const SCORES: &str = "
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: web}
+---
+apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: plain}
+spec: {topics: [events]}
+";
+
+/// Scores of a service, whose ids are these numbers.
+fn scores(ids: std::ops::Range<i32>) -> impl Iterator<Item = String> {
+    ids.map(|id| {
+        format!(r#"{{"id":"{id}","time":"2026-03-05T12:00:00Z","kind":"feedback","service":"web","score":5}}"#)
+    })
+}
+
+#[test]
+fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..10)).expect("records");
+    // Nobody had a claim to what was deleted before the first start.
+    broker.delete_records("events", 0, 2).expect("deleted");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    let gaps = "SELECT topic, \"partition\", from_offset, until_offset, lost_count FROM gaps";
+    assert_eq!(ask(&lake, gaps), "");
+
+    // Offsets 10 to 14 go before anybody reads them.
+    broker.produce("events", 0, scores(10..20)).expect("records");
+    broker.delete_records("events", 0, 15).expect("deleted");
+    let (mut running, address) = world.run(&broker.bootstrap(), "lake", &[]);
+    let told = running.wait_for("warning");
+    assert!(told.starts_with("warning: lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
+    wait_for_answer(&lake, gaps, "events,0,10,15,5");
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("plimsoll_lost_records_total{partition=\"0\",topic=\"events\"} 5\n"), "{metrics}");
+    wait_for_answer(&lake, "SELECT count(*), min(\"offset\"), max(\"offset\") FROM events", "13,2,19");
+    running.signal("KILL");
+    running.end();
+
+    // What was told is not told again, neither after a crash nor after a stop.
+    for _ in 0..2 {
+        run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    }
+    assert_eq!(ask(&lake, gaps), "events,0,10,15,5");
+    assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "13,13");
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..3)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    assert_eq!(ask(&lake, "SELECT count(DISTINCT topic_id) FROM epochs WHERE topic_id IS NOT NULL"), "1");
+
+    // While `run` is up. The new topic is shorter than what was read, so that its offsets alone show it.
+    let (mut running, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    wait_for_answer(&lake, "SELECT count(*) FROM events", "3");
+    broker.delete_topic("events").expect("deleted");
+    make_anew(&broker, 1);
+    let told = running.wait_for("error: ");
+    assert!(told.contains("events") && told.contains("created anew"), "{told}");
+    assert!(!running.end().success());
+
+    // At the start. It has grown beyond what was read, and its offsets show nothing.
+    broker.produce("events", 0, scores(100..110)).expect("records");
+    for _ in 0..2 {
+        let (mut running, _) = world.run(&broker.bootstrap(), "lake", &[]);
+        let told = running.wait_for("error: ");
+        assert!(told.starts_with("error: topic events was deleted and created anew: its id is "), "{told}");
+        assert!(!running.end().success());
+    }
+    assert_eq!(ask(&lake, "SELECT count(*), max(\"offset\") FROM events"), "3,2");
+
+    // What can be done: another name.
+    broker.create_topic("events-2", 1).expect("topic");
+    broker.produce("events-2", 0, scores(100..110)).expect("records");
+    world.define(&SCORES.replace("[events]", "[events-2]"));
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    assert_eq!(ask(&lake, "SELECT topic, count(*) FROM events GROUP BY topic ORDER BY topic"), "events,3\nevents-2,10");
+}
+
+/// Creates the topic once more, with so many records, as soon as the broker lets its name go.
+fn make_anew(broker: &Broker, records: i32) {
+    let made = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        broker.create_topic("events", 1).is_ok()
+    });
+    assert!(made, "the name is free");
+    broker.produce("events", 0, scores(100..100 + records)).expect("records");
+}
