@@ -44,3 +44,10 @@ pub enum AggregateError {
     #[error("the writer thread ended unexpectedly")]
     WriterGone,
 }
+
+impl AggregateError {
+    /// True when another worker keeps the lane group: nothing is wrong but that there are two.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, AggregateError::Lake(LakeError::Fenced { .. }))
+    }
+}

@@ -74,6 +74,22 @@ pub struct LiveResult {
     pub exhaustion_at: Option<Instant>,
 }
 
+/// What became of a partition's records since the start of the process. When nothing is on its way, `read` is the sum of all
+/// others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Handed to the worker.
+    pub read: u64,
+    /// Stored as events.
+    pub accepted: u64,
+    /// Seen before under the same source and id.
+    pub duplicates: u64,
+    /// Events whose offset had been read before.
+    pub already_read: u64,
+    /// Set aside.
+    pub dead_letters: u64,
+}
+
 /// Counts since the start of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pipeline {
@@ -85,6 +101,8 @@ pub struct Pipeline {
     pub duplicates: u64,
     /// Records whose offset had been read before.
     pub already_read: u64,
+    /// What became of the records of each partition.
+    pub accounts: BTreeMap<PartitionId, Account>,
     /// Records that Kafka had deleted before they were read, at most.
     pub lost: BTreeMap<PartitionId, u64>,
     /// Events from the future.
@@ -192,6 +210,14 @@ impl Live {
         }
     }
 
+    /// Counts the records of a delivery that is handed to the worker.
+    pub fn read(&self, delivery: &Delivery) {
+        let count = delivery.events.num_rows() + delivery.dead_letters.len();
+        if count > 0 {
+            self.state().pipeline.accounts.entry(delivery.partition.clone()).or_default().read += count as u64;
+        }
+    }
+
     /// Counts a delivery.
     pub fn count(&self, delivery: &Delivery, folded: &Folded) {
         let mut state = self.state();
@@ -203,6 +229,13 @@ impl Live {
         }
         for letter in &delivery.dead_letters {
             *pipeline.dead_letters.entry((topic.to_owned(), letter.reason.code())).or_default() += 1;
+        }
+        if delivery.until_offset > delivery.from_offset {
+            let account = pipeline.accounts.entry(delivery.partition.clone()).or_default();
+            account.accepted += accepted as u64;
+            account.duplicates += folded.duplicates;
+            account.already_read += folded.already_read;
+            account.dead_letters += delivery.dead_letters.len() as u64;
         }
         pipeline.duplicates += folded.duplicates;
         pipeline.already_read += folded.already_read;

@@ -8,7 +8,7 @@ use plimsoll_engine::budget::SPANS;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::ratio::Share;
 
-use crate::live::{Live, LiveObjective, State};
+use crate::live::{Live, LiveObjective, Pipeline, State};
 
 /// Everything that the worker knows, as a scrape at `now` sees it.
 pub fn render(live: &Live, now: Instant) -> String {
@@ -121,6 +121,7 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
     for ((topic, reason), count) in &pipeline.dead_letters {
         labelled(text, "plimsoll_dead_letters_total", &[("topic", topic), ("reason", reason)], count);
     }
+    accounts(text, pipeline);
     let lost = "plimsoll_lost_records_total";
     family(text, lost, "counter", "Records that Kafka had deleted before they were read, at most, by partition.");
     for (id, count) in &pipeline.lost {
@@ -154,6 +155,32 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
     }
     summary(text, "plimsoll_epoch_fold_seconds", "Time to fold an epoch into state.", pipeline.folded);
     summary(text, "plimsoll_epoch_commit_seconds", "Time to encode and commit an epoch.", pipeline.committed);
+}
+
+/// What became of the records of each partition: read is the sum of the outcomes when nothing is on its way.
+fn accounts(text: &mut String, pipeline: &Pipeline) {
+    let (read, outcomes) = ("plimsoll_records_read_total", "plimsoll_record_outcomes_total");
+    family(text, read, "counter", "Records handed to the worker, by partition.");
+    for (id, account) in &pipeline.accounts {
+        labelled(text, read, &[("partition", &*id.partition.to_string()), ("topic", &*id.topic)], account.read);
+    }
+    family(
+        text,
+        outcomes,
+        "counter",
+        "What became of records, by partition; what is missing to those read is on its way.",
+    );
+    for (id, account) in &pipeline.accounts {
+        for (outcome, count) in [
+            ("accepted", account.accepted),
+            ("already_read", account.already_read),
+            ("dead_letter", account.dead_letters),
+            ("duplicate", account.duplicates),
+        ] {
+            let labels = [("outcome", outcome), ("partition", &*id.partition.to_string()), ("topic", &*id.topic)];
+            labelled(text, outcomes, &labels, count);
+        }
+    }
 }
 
 fn summary(text: &mut String, name: &str, help: &str, (count, total): (u64, Duration)) {

@@ -17,7 +17,7 @@ use arrow_select::take::take_record_batch;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
 use plimsoll_engine::watermark::BEGINNING;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::EventBatch;
@@ -62,6 +62,9 @@ pub const EPOCH_BYTES_MAX: usize = 256 << 20;
 /// Two years and what is late: who compares this year with the last sees both corrected.
 pub const REMEMBERED: Duration = Duration::from_secs(800 * 86_400);
 
+/// How often a worker that makes recorded epochs again looks whether another one records new ones.
+const FENCE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How long the worker waits for input before it looks at the clock.
 const WAIT_MAX: Duration = Duration::from_millis(50);
 
@@ -92,6 +95,10 @@ pub struct Worker {
     /// tells it.
     lost: Vec<Delivery>,
     next_epoch: i64,
+    /// The newest intent that was found at the start.
+    recorded_until: i64,
+    /// Whether an epoch is to be recorded though it may have nothing to say.
+    is_contested: bool,
     published_at: Option<Instant>,
     /// Whether stored events were taken again since the last epoch that was recorded.
     recounted: bool,
@@ -126,6 +133,7 @@ impl Worker {
         let snapshot = lake.newest_snapshot(&settings.group).await?;
         let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
         let rows = lake.epochs_after(&settings.group, snapshot_epoch - 1).await?;
+        let recorded_until = rows.last().map_or(snapshot_epoch, |row| row.epoch);
         let mut recorded = Recorded::after(snapshot_epoch, rows, &current);
         let definitions = match recorded.definitions == current {
             true => definitions,
@@ -145,6 +153,8 @@ impl Worker {
         live.describe(group.portfolio());
         Ok(Worker {
             next_epoch: snapshot_epoch + 1,
+            recorded_until,
+            is_contested: false,
             settings,
             group,
             collector: Collector::default(),
@@ -223,8 +233,9 @@ impl Worker {
         inputs: Receiver<Input>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, AggregateError> {
-        let mut writer = Writer::start(self.committer().patient(is_stopping), runtime)?;
+        let mut writer = Writer::start(self.committer().patient(is_stopping), runtime.clone())?;
         let mut cut_at = Moment::now() + self.settings.epoch_interval;
+        let mut looked_at = Moment::now();
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
                 Ok(input) => {
@@ -236,6 +247,10 @@ impl Worker {
             };
             while let Some(order) = self.replay()? {
                 writer.order(order)?;
+            }
+            if !self.is_replayed() && looked_at.elapsed() >= FENCE_LOOK_INTERVAL {
+                runtime.block_on(self.check_fence())?;
+                looked_at = Moment::now();
             }
             let full = self.is_full();
             self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
@@ -262,6 +277,21 @@ impl Worker {
         }
     }
 
+    /// Whether this worker alone records epochs while it makes those again that it found: until then it records none itself,
+    /// and would not notice. It may wait for long, when another member of the consumer group reads what it waits for.
+    ///
+    /// # Errors
+    /// `Fenced` when another worker recorded an epoch since this one was opened.
+    pub async fn check_fence(&self) -> Result<(), AggregateError> {
+        let (group, epoch) = (&self.settings.group, self.recorded_until + 1);
+        match self.lake.last_epoch(Table::Epochs, group).await? {
+            Some(found) if found >= epoch => {
+                Err(LakeError::Fenced { table: Table::Epochs, group: group.clone(), epoch, found }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Who carries out what this worker orders.
     pub fn committer(&self) -> Committer {
         Committer::new(self.settings.group.clone(), self.lake.clone(), self.live.clone())
@@ -276,6 +306,7 @@ impl Worker {
             Input::Delivery(delivery) if self.is_surplus(&delivery) => self.recorded.is_former = true,
             Input::Delivery(delivery) => self.collector.push(delivery),
             Input::Assigned(partitions) => self.expected.extend(partitions),
+            Input::Contested => self.is_contested = true,
         }
     }
 
@@ -380,7 +411,8 @@ impl Worker {
         let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
-        if live && !read_any && !facts.has_rows() && self.untold.is_none() {
+        let is_asked_for = live && std::mem::take(&mut self.is_contested);
+        if live && !read_any && !facts.has_rows() && self.untold.is_none() && !is_asked_for {
             for mut news in deliveries {
                 let known = self.unrecorded.get(&news.partition).and_then(|known| known.complete_until);
                 news.complete_until = news.complete_until.max(known);

@@ -1,11 +1,11 @@
 //! `plimsoll`: one binary, every role, wired together.
 //!
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
-//! usage, 3 no-go, or a result that does not follow) and, when something is wrong, one line that says what and what to
-//! do. Modules in reading order: `commands` has one file a command; `definitions` reads the folder; `in_force` has the
-//! definitions in force, which may change; `judging` judges without a server; `pipeline` wires source, worker and lake;
-//! `maintenance` keeps tables small; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps
-//! what computes from what waits; `demo` is the generated month.
+//! usage, 3 no-go, or a result that does not follow, 4 another process keeps the tables) and, when something is wrong,
+//! one line that says what and what to do. Modules in reading order: `commands` has one file a command; `definitions`
+//! reads the folder; `in_force` has the definitions in force, which may change; `judging` judges without a server;
+//! `pipeline` wires source, worker and lake; `maintenance` keeps tables small; `doors` serves HTTP and `/metrics`;
+//! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;
@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use plimsoll_aggregate::AggregateError;
 use plimsoll_ingest::IngestError;
 use rdkafka::error::KafkaError;
 use tracing_subscriber::EnvFilter;
@@ -106,10 +107,16 @@ fn failed(error: &anyhow::Error) -> ExitCode {
         error.exit();
     }
     eprintln!("error: {}", in_one_line(error));
+    if error.downcast_ref().is_some_and(AggregateError::is_fenced) {
+        return ExitCode::from(FENCED);
+    }
     let refused_by_ingest = matches!(error.downcast_ref(), Some(IngestError::KafkaSetting(_)));
     let refused_by_client = matches!(error.downcast_ref(), Some(KafkaError::ClientConfig(..)));
     if refused_by_ingest || refused_by_client { ExitCode::from(USAGE) } else { ExitCode::FAILURE }
 }
+
+/// The exit code of a process that found another one at its work.
+const FENCED: u8 = 4;
 
 /// The exit code for wrong usage, which clap has too.
 const USAGE: u8 = 2;

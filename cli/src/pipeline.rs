@@ -40,6 +40,9 @@ const INPUTS_MAX: usize = 16;
 /// How long the broker may take to say which partitions there are.
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long after partitions were lost, and how often then, it is looked who has them.
+const SHARING_LOOK_INTERVAL: Duration = Duration::from_secs(3);
+
 /// How often the feeder looks whether it is to end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -338,6 +341,7 @@ impl Feeder<'_> {
         let is_overdue = || began.elapsed() >= *deferred_wait_max && self.work.live.deferred() > 0;
         let is_ending = || self.work.shutdown.is_requested() || worker.is_finished();
         while !is_ending() && !is_superseded() && !is_overdue() {
+            self.contest(sharing.look(|| partitions_of(kafka, &self.sources)));
             let input = match self.events.receive(LOOK_EVERY) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
@@ -353,12 +357,7 @@ impl Feeder<'_> {
                     Input::Delivery(delivery)
                 }
                 Some(KafkaEvent::Assigned(partitions)) => {
-                    if let Some(warning) = sharing.gain(&partitions, || partitions_of(kafka, &self.sources)) {
-                        eprintln!(
-                            "warning: {warning} of group {}; a group is one process: stop the other",
-                            kafka.group
-                        );
-                    }
+                    self.contest(sharing.gain(&partitions, || partitions_of(kafka, &self.sources)));
                     Input::Assigned(partitions)
                 }
                 Some(KafkaEvent::Revoked(partitions)) => {
@@ -375,6 +374,9 @@ impl Feeder<'_> {
                 }
                 Some(KafkaEvent::Fatal(error)) => return Err(error.into()),
             };
+            if let Input::Delivery(delivery) = &input {
+                self.work.live.read(delivery);
+            }
             if self.inputs.send(input).is_err() {
                 // The worker ended; it says why.
                 return Ok(());
@@ -384,6 +386,17 @@ impl Feeder<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Feeder<'_> {
+    /// Says that another member reads some of the partitions, and lets the worker find out which of them keeps the tables.
+    fn contest(&self, warning: Option<String>) {
+        if let Some(warning) = warning {
+            let group = &self.work.settings.kafka.group;
+            eprintln!("warning: {warning} of group {group}; a group is one process: stop the other");
+            let _ = self.inputs.send(Input::Contested); // That the worker ended is seen elsewhere.
+        }
     }
 }
 
@@ -403,12 +416,21 @@ fn warn_of_loss(lost: &Delivery) {
 #[derive(Default)]
 struct Sharing {
     lost: BTreeSet<PartitionId>,
+    /// When it was last looked whether they came back.
+    looked_at: Option<Moment>,
     is_told: bool,
 }
 
 impl Sharing {
     fn lose(&mut self, partitions: Vec<PartitionId>) {
         self.lost.extend(partitions);
+        self.looked_at = Some(Moment::now());
+    }
+
+    /// The same as `gain` some time after partitions were lost: the cooperative protocol does not say that it gives none.
+    fn look(&mut self, there: impl FnOnce() -> Result<BTreeSet<PartitionId>>) -> Option<String> {
+        let is_due = self.looked_at.is_some_and(|looked| looked.elapsed() >= SHARING_LOOK_INTERVAL);
+        if is_due && !self.is_told { self.gain(&[], there) } else { None }
     }
 
     /// What is to be told once the group has given partitions: that another member has some of those that were lost and
@@ -419,6 +441,7 @@ impl Sharing {
         there: impl FnOnce() -> Result<BTreeSet<PartitionId>>,
     ) -> Option<String> {
         self.lost.retain(|id| !partitions.contains(id));
+        self.looked_at = (!self.lost.is_empty()).then(Moment::now);
         self.is_told &= !self.lost.is_empty();
         if self.lost.is_empty() || self.is_told {
             return None;

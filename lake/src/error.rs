@@ -16,8 +16,8 @@ pub enum LakeError {
     /// Another worker has taken over the lane group. This worker must stop working on the group; nothing is lost, and
     /// the operator has nothing to do.
     #[error(
-        "lane group {group} was taken over by another worker: epoch {epoch} was to be written to table {table}, but the \
-         table is at epoch {found}; stop working on the group",
+        "lane group {group} is kept by another worker, which has recorded epoch {found} (table {table}, where this one was \
+         to write {epoch}); nothing is lost. One process keeps a group: let the other go on, or stop it and start this one",
         table = .table.name()
     )]
     Fenced {

@@ -1,4 +1,5 @@
-//! What Kafka may do to a `run`: records that are deleted unread, topics that are made anew.
+//! What Kafka may do to a `run`: records that are deleted unread, topics that are made anew, and
+//! partitions that go to somebody else.
 
 use std::time::Duration;
 
@@ -105,4 +106,102 @@ fn make_anew(broker: &Broker, records: i32) {
     });
     assert!(made, "the name is free");
     broker.produce("events", 0, scores(100..100 + records)).expect("records");
+}
+
+/// The exit code of a process that found another one at its work.
+const FENCED: i32 = 4;
+
+#[test]
+fn of_two_runs_of_one_group_one_goes_on_and_the_other_says_why_it_ends() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let produce = |topic: &str, ids: std::ops::Range<i32>| {
+        ids.for_each(|id| broker.produce(topic, id % 2, scores(id..id + 1)).expect("a record"));
+    };
+    let count = "SELECT count(*), count(DISTINCT id) FROM events";
+    for strategy in ["range", "cooperative-sticky"] {
+        let assignment = format!("partition.assignment.strategy={strategy}");
+        let more = ["--group", strategy, "-X", assignment.as_str()];
+        broker.create_topic(strategy, 2).expect("topic");
+        produce(strategy, 0..10);
+        let world = World::new(&SCORES.replace("[events]", &format!("[{strategy}]")));
+        let lake = world.lake(strategy);
+        let (first, _) = world.run(&broker.bootstrap(), strategy, &more);
+        wait_for_answer(&lake, count, "10,10");
+        let (second, _) = world.run(&broker.bootstrap(), strategy, &more);
+        let mut runs = [first, second];
+        // Nothing is read meanwhile, so that the two find out by themselves.
+        let ended = (0..600).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            runs.iter_mut().position(|run| run.process.try_wait().expect("it can be waited for").is_some())
+        });
+        let ended = ended.expect("one of the two ends");
+        assert_eq!(runs[ended].end().code(), Some(FENCED), "{strategy}");
+        let told = runs[ended].wait_for("error: ");
+        let beginning = format!("error: lane group {strategy} is kept by another worker, which has recorded epoch ");
+        assert!(told.starts_with(&beginning), "{told}");
+        // The other has all partitions again, and lost and doubled nothing.
+        produce(strategy, 10..20);
+        wait_for_answer(&lake, count, "20,20");
+        let other = &mut runs[1 - ended];
+        other.signal("TERM");
+        assert!(other.end().success(), "{strategy}");
+        assert_eq!(ask(&lake, count), "20,20", "{strategy}");
+    }
+}
+
+#[test]
+fn a_run_that_hung_while_another_took_over_commits_nothing_any_more() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..10)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    let count = "SELECT count(*), count(DISTINCT id) FROM events";
+    let (mut hung, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    wait_for_answer(&lake, count, "10,10");
+    hung.signal("STOP");
+    let (mut heir, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    broker.produce("events", 0, scores(10..20)).expect("records");
+    // Once the group has given the one up.
+    wait_for_answer(&lake, count, "20,20");
+    hung.signal("CONT");
+    broker.produce("events", 0, scores(20..30)).expect("records");
+    assert_eq!(hung.end().code(), Some(FENCED));
+    hung.wait_for("error: lane group plimsoll is kept by another worker");
+    wait_for_answer(&lake, count, "30,30");
+    heir.signal("TERM");
+    assert!(heir.end().success());
+    assert_eq!(ask(&lake, count), "30,30");
+}
+
+#[test]
+fn every_record_of_a_partition_is_accounted_for() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 2).expect("topic");
+    // Of partition 0 ten events, three of them a second time, and two records that cannot be used; of 1 four events.
+    let bad = ["no event", ""].map(str::to_owned);
+    broker.produce("events", 0, scores(0..10).chain(scores(4..7)).chain(bad)).expect("records");
+    broker.produce("events", 1, scores(10..14)).expect("records");
+    let world = World::new(SCORES);
+    let (mut running, address) = world.run(&broker.bootstrap(), "lake", &[]);
+    wait_for_answer(&world.lake("lake"), "SELECT count(*) FROM events", "14");
+    let expected = [
+        ("outcomes_total{outcome=\"accepted\",partition=\"0\"", 10),
+        ("outcomes_total{outcome=\"already_read\",partition=\"0\"", 0),
+        ("outcomes_total{outcome=\"dead_letter\",partition=\"0\"", 2),
+        ("outcomes_total{outcome=\"duplicate\",partition=\"0\"", 3),
+        ("outcomes_total{outcome=\"accepted\",partition=\"1\"", 4),
+        ("outcomes_total{outcome=\"duplicate\",partition=\"1\"", 0),
+    ];
+    let metrics = get(&address, "/metrics");
+    for (series, count) in expected {
+        let line = format!("plimsoll_record_{series},topic=\"events\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    for (partition, count) in [(0, 15), (1, 4)] {
+        let line = format!("plimsoll_records_read_total{{partition=\"{partition}\",topic=\"events\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    running.signal("TERM");
+    assert!(running.end().success());
 }

@@ -114,6 +114,57 @@ fn r20_members_of_a_group_share_the_partitions_and_lose_no_record() {
 }
 
 #[test]
+fn a_partition_that_comes_back_goes_on_where_it_was_left() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    for strategy in ["range", "cooperative-sticky"] {
+        broker.create_topic(strategy, 2).expect("topic");
+        let member = || {
+            let mut settings = KafkaSettings::new(broker.bootstrap(), strategy);
+            settings.properties.insert("partition.assignment.strategy".to_owned(), strategy.to_owned());
+            start(settings, &[source(&[strategy])], HashMap::new(), BTreeMap::new()).expect("settings are right")
+        };
+        let produce = |ids: std::ops::Range<i32>| {
+            (0..2).for_each(|number| broker.produce(strategy, number, events(ids.clone())).expect("records"));
+        };
+        let first = member();
+        let (mut next, mut assigned) = ([0, 0], HashSet::new());
+        // Each offset is delivered once and in order, whoever had the partition in between.
+        let mut read = |wanted: &dyn Fn(&[i64; 2], &HashSet<i32>) -> bool| {
+            wait_for(&first, |event| {
+                match event {
+                    KafkaEvent::Assigned(gained) => assigned.extend(gained.iter().map(|id| id.partition)),
+                    KafkaEvent::Revoked(lost) => {
+                        assigned.retain(|number| lost.iter().all(|id| id.partition != *number))
+                    }
+                    KafkaEvent::Delivery(Delivery { partition, from_offset, until_offset, .. }) => {
+                        let next = &mut next[partition.partition as usize];
+                        assert_eq!(from_offset, *next, "{strategy}");
+                        *next = until_offset;
+                    }
+                    other => panic!("unexpected: {other:?}"),
+                }
+                wanted(&next, &assigned).then_some(())
+            });
+        };
+        produce(0..10);
+        read(&|next, _| *next == [10, 10]);
+        // The other member reads something of its partition, from its beginning, and leaves again.
+        let second = member();
+        read(&|_, assigned| assigned.len() == 1);
+        produce(10..20);
+        wait_for(&second, |event| matches!(event, KafkaEvent::Delivery(read) if read.until_offset == 20).then_some(()));
+        second.stop();
+        read(&|next, assigned| *next == [20, 20] && assigned.len() == 2);
+        // One that reads nothing, and a partition more.
+        let third = member();
+        read(&|_, assigned| assigned.len() == 1);
+        third.stop();
+        produce(20..30);
+        read(&|next, _| *next == [30, 30]);
+    }
+}
+
+#[test]
 fn r23_a_partition_before_an_open_transaction_is_not_complete() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
     broker.create_topic("held", 1).expect("topic");

@@ -192,7 +192,8 @@ impl Reading {
     }
 
     /// Takes where a partition begins or, if that is known, where it ends. True when it is to be read anew: behind what was
-    /// deleted unread, or where it stopped for no reason that is to be seen. False when more is to be known, or nobody waits.
+    /// deleted unread, or where it stopped for no reason that is to be seen. False when more is to be known, or nobody
+    /// waits.
     pub fn go_on(&mut self, id: &PartitionId, offset: i64, now: Moment) -> Result<bool, IngestError> {
         let waits = |reader: &PartitionReader| reader.id == *id && reader.range() != Range::Inside;
         let Some(place) = self.readers.iter().position(waits) else { return Ok(false) };
