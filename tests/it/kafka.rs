@@ -136,9 +136,14 @@ fn a_partition_that_comes_back_goes_on_where_it_was_left() {
                     KafkaEvent::Revoked(lost) => {
                         assigned.retain(|number| lost.iter().all(|id| id.partition != *number))
                     }
-                    KafkaEvent::Delivery(Delivery { partition, from_offset, until_offset, .. }) => {
+                    KafkaEvent::Delivery(Delivery { partition, from_offset, until_offset, events, .. }) => {
                         let next = &mut next[partition.partition as usize];
                         assert_eq!(from_offset, *next, "{strategy}");
+                        assert_eq!(
+                            events.num_rows() as i64,
+                            until_offset - from_offset,
+                            "{strategy}: none is passed over"
+                        );
                         *next = until_offset;
                     }
                     other => panic!("unexpected: {other:?}"),

@@ -42,6 +42,8 @@ pub(super) struct PartitionReader {
     /// A proof that is newer than the last delivery.
     complete_until: Option<Instant>,
     range: Range,
+    /// Where reading began again because a record seemed to be passed over; there it is believed that there was none.
+    looked_again_at: Option<i64>,
 }
 
 /// What is known of a position at which Kafka stopped reading.
@@ -53,6 +55,9 @@ pub(super) enum Range {
     Unknown,
     /// The partition begins at or before the position, and nobody has said where it ends.
     BeginsBefore(i64),
+    /// A record came that lies behind the end that was found, so those between may have been passed over: it is to be read
+    /// from the position again.
+    PassedOver,
 }
 
 impl PartitionReader {
@@ -69,6 +74,7 @@ impl PartitionReader {
             asked_at: None,
             complete_until: None,
             range: Range::Inside,
+            looked_again_at: None,
         }
     }
 
@@ -82,9 +88,20 @@ impl PartitionReader {
         self.delivered_until
     }
 
-    /// Decodes a record; a record that was read before is passed over.
+    /// Decodes a record; a record that was read before is passed over, and so is everything while it is to be found out
+    /// where to read.
+    ///
+    /// librdkafka takes an empty fetch at offset 7 for a message with that offset. When it pauses the partition then, for a
+    /// rebalance or for us, it goes on at 8, and what arrives at 7 in the meantime is never seen. So a record behind the end
+    /// is believed only when it comes a second time.
     pub fn read(&mut self, record: Record<'_>, now: Moment) {
-        if self.position.is_some_and(|position| record.offset < position) {
+        if self.position.is_some_and(|position| record.offset < position) || self.range != Range::Inside {
+            return;
+        }
+        let is_behind_end = self.is_at_end && self.position.is_some_and(|position| record.offset > position);
+        if is_behind_end && self.looked_again_at != self.position {
+            self.looked_again_at = self.position;
+            self.range = Range::PassedOver;
             return;
         }
         self.delivered_until.get_or_insert(record.offset);

@@ -182,6 +182,7 @@ impl PollThread {
         for news in self.native.take_news() {
             self.handle(news)?;
         }
+        self.read_again()?;
         let now = Moment::now();
         self.reading.cut_due(now)?;
         self.keep_house(now)?;
@@ -307,7 +308,7 @@ impl PollThread {
         let readers = &self.reading.readers;
         if readers.iter().any(|reader| reader.range() == Range::Unknown) {
             Some(Question::Beginnings)
-        } else if readers.iter().any(|reader| reader.range() != Range::Inside) {
+        } else if readers.iter().any(|reader| matches!(reader.range(), Range::BeginsBefore(_))) {
             Some(Question::Limits)
         } else if readers.iter().any(|reader| reader.needs_proof(self.caught_up_interval, now)) {
             Some(Question::Ends)
@@ -408,21 +409,47 @@ impl PollThread {
         Ok(())
     }
 
+    /// Reads partitions again from where a record may have been passed over.
+    fn read_again(&mut self) -> Result<(), IngestError> {
+        let is_passed_over = |reader: &&mut PartitionReader| reader.range() == Range::PassedOver;
+        let passed_over: Vec<PartitionId> =
+            self.reading.readers.iter_mut().filter(is_passed_over).map(|reader| reader.id.clone()).collect();
+        if !self.unassigned.is_empty() {
+            return Ok(()); // What is not assigned yet may be among them; they wait for it.
+        }
+        for id in passed_over {
+            self.reading
+                .readers
+                .iter_mut()
+                .filter(|reader| reader.id == id)
+                .for_each(|reader| reader.set_range(Range::Inside));
+            self.assign_anew(&id)?;
+        }
+        Ok(())
+    }
+
+    fn assign_anew(&mut self, id: &PartitionId) -> Result<(), IngestError> {
+        let readers = &self.reading.readers;
+        let all: Vec<_> = readers.iter().map(|reader| (reader.id.clone(), reader.position())).collect();
+        self.paused = false;
+        self.native.assign_anew(id, &all)
+    }
+
     /// Goes on with partitions at whose position Kafka stopped, now that it is known where they begin, or end.
     fn go_on(
         &mut self,
         offsets: &[(PartitionId, Result<i64, RDKafkaErrorCode>)],
         now: Moment,
     ) -> Result<(), IngestError> {
-        for (id, offset) in offsets.iter().filter(|_| self.unassigned.is_empty()) {
+        if !self.unassigned.is_empty() {
+            return Ok(()); // It is asked again.
+        }
+        for (id, offset) in offsets {
             // Who does not know it is asked again.
             if let Ok(offset) = *offset
                 && self.reading.go_on(id, offset, now)?
             {
-                let readers = &self.reading.readers;
-                let all: Vec<_> = readers.iter().map(|reader| (reader.id.clone(), reader.position())).collect();
-                self.native.assign_anew(id, &all)?;
-                self.paused = false;
+                self.assign_anew(id)?;
             }
         }
         Ok(())

@@ -195,7 +195,9 @@ impl Reading {
     /// deleted unread, or where it stopped for no reason that is to be seen. False when more is to be known, or nobody
     /// waits.
     pub fn go_on(&mut self, id: &PartitionId, offset: i64, now: Moment) -> Result<bool, IngestError> {
-        let waits = |reader: &PartitionReader| reader.id == *id && reader.range() != Range::Inside;
+        let waits = |reader: &PartitionReader| {
+            reader.id == *id && matches!(reader.range(), Range::Unknown | Range::BeginsBefore(_))
+        };
         let Some(place) = self.readers.iter().position(waits) else { return Ok(false) };
         self.cut(place, now)?;
         self.forget_places();

@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 
-use super::partition::{DELIVERY_WAIT_MAX, PartitionReader};
+use super::partition::{DELIVERY_WAIT_MAX, PartitionReader, Range};
 use super::queue::Push;
 use super::trouble::{Cause, Troubles, UNAVAILABLE_AFTER};
 use super::*;
@@ -324,6 +324,34 @@ fn r23_a_partition_is_complete_until_its_position_was_proved_to_be_its_end() {
     reader.read(record(13), at(5 * wait));
     reader.confirm_end(14, Instant(6)); // The brokers' word alone is no proof: no empty fetch has said so.
     assert_eq!(cut(&mut reader, 6 * wait), Some((13, 14, None)));
+}
+
+#[test]
+fn r20_a_record_behind_the_end_is_believed_only_when_it_comes_a_second_time() {
+    let now = Moment::now();
+    let mut reader = PartitionReader::new(source(), id(0), Some(5));
+    let event = payload("a");
+    let record = |offset| Record { offset, payload: Some(&event), record_time: None };
+    reader.read(record(5), now);
+    reader.reach_end(6);
+    // 6 came while the partition was paused, and the client goes on behind it.
+    reader.read(record(7), now);
+    assert_eq!((reader.position(), reader.range()), (Some(6), Range::PassedOver));
+    reader.read(record(8), now);
+    assert_eq!(reader.position(), Some(6), "nothing is read before it begins again");
+    reader.set_range(Range::Inside);
+    reader.read(record(6), now);
+    reader.read(record(7), now);
+    assert_eq!((reader.position(), reader.range()), (Some(8), Range::Inside));
+    // The marks of a transaction: what is behind the end comes a second time, and nothing else.
+    reader.reach_end(8);
+    reader.read(record(10), now);
+    assert_eq!(reader.range(), Range::PassedOver);
+    reader.set_range(Range::Inside);
+    reader.read(record(10), now);
+    assert_eq!((reader.position(), reader.range()), (Some(11), Range::Inside));
+    let (delivery, _) = reader.cut(now).expect("something was read").expect("columns");
+    assert_eq!((delivery.from_offset, delivery.until_offset, delivery.events.num_rows()), (5, 11, 4));
 }
 
 #[test]
