@@ -310,6 +310,11 @@ impl Worker {
         }
     }
 
+    /// Up to when the input is believed complete.
+    pub fn watermark(&self) -> Instant {
+        self.group.watermarks().watermark()
+    }
+
     /// How many records wait for the next epoch.
     pub fn waiting(&self) -> usize {
         self.collector.rows()

@@ -7,6 +7,7 @@ mod measure;
 mod pipeline;
 mod raw_limit;
 mod workload;
+mod year;
 
 use std::time::Instant;
 
@@ -35,13 +36,25 @@ struct Arguments {
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(subcommand)]
+    other: Option<Other>,
     /// How many threads the raw limit reads on; as many as processors unless given.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     threads: Option<u32>,
 }
 
+/// What else can be measured.
+#[derive(clap::Subcommand)]
+enum Other {
+    /// Live through a year at compressed time, without a broker
+    Year(year::Arguments),
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(Other::Year(arguments)) = &arguments.other {
+        return year::measure(arguments);
+    }
     let workload = Workload {
         events_count: arguments.events,
         services_count: arguments.services,

@@ -77,7 +77,20 @@ fn processor_time() -> Result<Duration> {
 }
 
 fn resident_bytes_max() -> Result<u64> {
+    of_status("VmHWM:")
+}
+
+/// The memory that is resident now, in bytes.
+///
+/// # Errors
+/// When `/proc/self` cannot be read.
+pub fn resident_bytes() -> Result<u64> {
+    of_status("VmRSS:")
+}
+
+fn of_status(name: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("/proc/self/status has no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("/proc/self/status has no {name}"))?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
 }

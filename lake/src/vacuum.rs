@@ -68,7 +68,12 @@ impl Lake {
         self.vacuum_before(Utc::now() - kept, Utc::now() - STAGING_AGE_MAX).await
     }
 
-    pub(crate) async fn vacuum_before(
+    /// The same of what was taken away or written before `cutoff`, and of what was left half-written before `staged_before`:
+    /// for whoever knows that no question is under way.
+    ///
+    /// # Errors
+    /// Those of `vacuum`.
+    pub async fn vacuum_before(
         &self,
         cutoff: DateTime<Utc>,
         staged_before: DateTime<Utc>,

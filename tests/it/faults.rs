@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_tests::broker::Broker;
 
 use crate::recovery::{World, ask, wait_for_answer};
-use crate::support::{get, run_until_caught_up};
+use crate::support::{get, run, run_until_caught_up};
 
 const SCORES: &str = "
 apiVersion: plimsoll/v1
@@ -42,6 +42,18 @@ fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
     // Offsets 10 to 14 go before anybody reads them.
     broker.produce("events", 0, scores(10..20)).expect("records");
     broker.delete_records("events", 0, 15).expect("deleted");
+    let (definitions, location) = (world.definitions(), lake.clone());
+    let (definitions, location) = (definitions.to_string_lossy(), location.to_string_lossy());
+    let bootstrap = broker.bootstrap();
+    let doctor = || {
+        let asked = ["doctor", "--lake", &location, "--definitions", &definitions, "--bootstrap", &bootstrap];
+        String::from_utf8(run(&asked).stdout).expect("text")
+    };
+    let told = doctor();
+    assert!(
+        told.contains("FAULT   kafka        partition 0 of topic events: the tables are at 10, but kafka begins at 15"),
+        "{told}"
+    );
     let (mut running, address) = world.run(&broker.bootstrap(), "lake", &[]);
     let told = running.wait_for("warning");
     assert!(told.starts_with("warning: lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
@@ -58,6 +70,8 @@ fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
     }
     assert_eq!(ask(&lake, gaps), "events,0,10,15,5");
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "13,13");
+    let told = doctor();
+    assert!(told.contains("notice  gaps         1 gap: up to 5 records") && !told.contains("FAULT"), "{told}");
 }
 
 #[test]

@@ -188,6 +188,19 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Notice, "dead letters", told);
         }
     }
+    let gaps = "SELECT count(*), coalesce(sum(lost_count), 0) FROM gaps";
+    let counts: Vec<_> = service.sql(gaps).await?.try_collect().await?;
+    let count = |column: usize| counts.first().map_or(0, |row| row.column(column).as_primitive::<Int64Type>().value(0));
+    match count(0) {
+        0 => findings.add(Weight::Good, "gaps", "none"),
+        gaps => {
+            let (gaps, records) = (counted(gaps as usize, "gap"), count(1));
+            let told = format!(
+                "{gaps}: up to {records} records were deleted by kafka before they were read; see the view gaps"
+            );
+            findings.add(Weight::Notice, "gaps", told);
+        }
+    }
     let read = "SELECT CAST(topic AS VARCHAR), partition, max(until_offset) FROM history.epochs WHERE topic IS NOT NULL \
                 GROUP BY topic, partition";
     let mut positions = BTreeMap::new();
@@ -223,7 +236,7 @@ fn tell_kafka(
             let lost = low - position;
             let told = format!(
                 "{of}: the tables are at {position}, but kafka begins at {low}; up to {lost} records were deleted before \
-                 they were read: keep them longer (retention.ms), and look into the gap"
+                 they were read: run goes on behind them and keeps the gap; keep records longer (retention.ms)"
             );
             findings.add(Weight::Fault, "kafka", told);
         } else if position > high {
