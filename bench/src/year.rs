@@ -219,7 +219,7 @@ impl Year {
         for service in 0..self.services {
             let at = time(i64::from(service) * span / i64::from(self.services));
             let number = epoch as u64 * u64::from(self.services) + u64::from(service);
-            let status = if mix(number) % CHECKS_PER_OUTAGE == 0 { "down" } else { "up" };
+            let status = if mix(number).is_multiple_of(CHECKS_PER_OUTAGE) { "down" } else { "up" };
             records.push(format!(
                 r#"{{"id":"c{number}","time":"{at}","kind":"monitoring","service":"s{service}","check":"http","status":"{status}"}}"#
             ));
