@@ -223,7 +223,7 @@ impl Live {
         let mut state = self.state();
         let pipeline = &mut state.pipeline;
         let accepted = folded.accepted.as_ref().map_or(delivery.events.num_rows(), Vec::len);
-        let topic = &*delivery.partition.topic;
+        let topic = &*delivery.retried.as_ref().map_or(&delivery.partition, |retried| &retried.partition).topic;
         if delivery.until_offset > delivery.from_offset {
             *pipeline.events.entry(topic.to_owned()).or_default() += accepted as u64;
         }

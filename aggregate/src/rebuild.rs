@@ -32,6 +32,8 @@ pub struct StoredRecords {
     pub events: Vec<EventBatch>,
     /// The records that could not be used.
     pub dead_letters: Vec<DeadLetter>,
+    /// Of the log of dead letters that are taken again: its requests.
+    pub requests: Vec<Delivery>,
 }
 
 /// By epoch and partition.
@@ -158,8 +160,12 @@ fn deliveries(recorded: &RecordedEpoch, records: &mut StoredEpochs) -> Vec<Deliv
         if from == until {
             continue;
         }
-        let StoredRecords { events, dead_letters } =
+        let StoredRecords { events, dead_letters, requests } =
             records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
+        if partition.is_retries() {
+            deliveries.extend(requests);
+            continue;
+        }
         // The last of them covers the rest of the range, with all that is no event.
         let mut next = from;
         let (last, before) = match events.split_last() {

@@ -29,7 +29,9 @@ use crate::error::AggregateError;
 pub struct Taken {
     /// The events that matter, in the order of their offsets.
     pub events: Vec<EventBatch>,
-    /// The newest time of all its events; `None` when it had none.
+    /// Those among its events that were dead letters before, whenever they were read.
+    pub retried: Vec<EventBatch>,
+    /// The newest time of all its other events; `None` when it had none.
     pub newest: Option<Instant>,
 }
 
@@ -93,7 +95,7 @@ impl Replay {
     ) -> Result<(), AggregateError> {
         let part = Part { agreement, services, history };
         let mut group: Option<LaneGroup> = None;
-        let (mut digest, mut last_epoch) = ("", 0);
+        let (mut digest, mut last_epoch, mut request) = ("", 0, 0);
         for epoch in &self.epochs {
             let mut going_on = match group.take() {
                 Some(group) if epoch.definitions == digest && !epoch.recounted => group,
@@ -111,6 +113,12 @@ impl Replay {
                     going_on.fold(&Delivery { events, ..news }, epoch.tick);
                 }
                 going_on.read(partition, until, taken.and_then(|taken| taken.newest), complete_until);
+            }
+            for events in part.retried(epoch.epoch) {
+                // As a partition of its own, of which nothing was read before.
+                request -= 1;
+                let partition = PartitionId { partition: request, ..PartitionId::retries() };
+                going_on.fold(&Delivery { events: events.clone(), ..Delivery::news(partition, 1, None) }, epoch.tick);
             }
             take(epoch.epoch, going_on.close(epoch.epoch, epoch.tick, epoch.publish));
             last_epoch = epoch.epoch;
@@ -144,8 +152,7 @@ impl Replay {
         if epoch.recounted && group.wants_recount() {
             group.begin_recount();
             for one in self.epochs.iter().filter(|one| one.epoch <= last_epoch) {
-                let of_epoch = part.history.range((one.epoch, least())..(one.epoch + 1, least()));
-                for events in of_epoch.flat_map(|(_, taken)| &taken.events) {
+                for events in part.of_epoch(one.epoch).flat_map(|taken| taken.events.iter().chain(&taken.retried)) {
                     group.recount(&events.counted_at(one.tick)?);
                 }
             }
@@ -160,6 +167,16 @@ struct Part<'a> {
     agreement: &'a str,
     services: &'a BTreeSet<String>,
     history: &'a History,
+}
+
+impl Part<'_> {
+    fn of_epoch(&self, epoch: i64) -> impl Iterator<Item = &Taken> {
+        self.history.range((epoch, least())..(epoch + 1, least())).map(|(_, taken)| taken)
+    }
+
+    fn retried(&self, epoch: i64) -> impl Iterator<Item = &EventBatch> {
+        self.of_epoch(epoch).flat_map(|taken| &taken.retried)
+    }
 }
 
 /// The partition before all others.

@@ -19,8 +19,8 @@ use plimsoll_engine::portfolio::{Portfolio, definition_rows};
 use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::event::EventBatch;
+use plimsoll_schemas::delivery::{Delivery, PartitionId, Retried};
+use plimsoll_schemas::event::{EventBatch, EventColumn};
 use plimsoll_schemas::table::{DeadLetterRow, EpochRow, Table};
 use plimsoll_schemas::{Instant, Micros};
 
@@ -462,10 +462,15 @@ impl Worker {
     fn fold(&mut self, delivery: &Delivery, tick: Instant, output: &mut EpochOutput) -> Result<(), AggregateError> {
         let folded = self.group.fold(delivery, tick);
         self.live.count(delivery, &folded);
-        output.events.extend(accepted_events(delivery, &folded, tick, output.epoch())?);
-        let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, output.epoch());
-        let rows: Vec<DeadLetterRow> = delivery.dead_letters.iter().map(row).collect();
-        output.dead_letters.extend(rows);
+        let epoch = output.epoch();
+        output.events.extend(accepted_events(delivery, &folded, tick, epoch)?);
+        match &delivery.retried {
+            Some(retried) => output.dead_letters.extend(outcomes(delivery, retried, &folded, tick, epoch)),
+            None => {
+                let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, epoch);
+                output.dead_letters.extend(delivery.dead_letters.iter().map(row));
+            }
+        }
         Ok(())
     }
 
@@ -523,6 +528,31 @@ fn topic_id(delivery: &Delivery) -> Option<String> {
     delivery.topic_id.as_ref().map(|id| id.to_string())
 }
 
+/// What became of dead letters that were taken again: a row each.
+fn outcomes(delivery: &Delivery, retried: &Retried, folded: &Folded, tick: Instant, epoch: i64) -> Vec<DeadLetterRow> {
+    let offsets = delivery.events.integers(EventColumn::Offset).values();
+    let accepted: BTreeSet<i64> = match &folded.accepted {
+        None => offsets.iter().copied().collect(),
+        Some(rows) => rows.iter().map(|row| offsets[*row as usize]).collect(),
+    };
+    let refused: BTreeMap<i64, _> = delivery.dead_letters.iter().map(|letter| (letter.offset, letter)).collect();
+    let row = |before: &DeadLetterRow| {
+        let outcome = if accepted.contains(&before.offset) { "event" } else { "duplicate" };
+        let after = match refused.get(&before.offset) {
+            Some(letter) => DeadLetterRow::new(&retried.partition, letter, tick, epoch),
+            None => DeadLetterRow {
+                payload: before.kept_payload().to_vec(),
+                outcome: Some(outcome.to_owned()),
+                recorded_at: tick,
+                epoch,
+                ..before.clone()
+            },
+        };
+        DeadLetterRow { retry: Some(delivery.from_offset), ..after }
+    };
+    retried.rows.iter().map(row).collect()
+}
+
 /// The delivery's events that count, with the columns that the table adds.
 fn accepted_events(
     delivery: &Delivery,
@@ -540,6 +570,8 @@ fn accepted_events(
     }
     let recorded_at = TimestampMicrosecondArray::from_value(tick.0, accepted.num_rows()).with_timezone("UTC");
     let mut columns = accepted.columns().to_vec();
+    let retry = delivery.retried.as_ref().map(|_| delivery.from_offset);
+    columns.push(Arc::new(Int64Array::from(vec![retry; accepted.num_rows()])));
     columns.push(Arc::new(recorded_at));
     columns.push(Arc::new(Int64Array::from_value(epoch, accepted.num_rows())));
     Ok(Some(RecordBatch::try_new(Table::Events.schema(), columns)?))

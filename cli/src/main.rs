@@ -16,6 +16,7 @@ mod in_force;
 mod judging;
 mod maintenance;
 mod pipeline;
+mod retries;
 mod shutdown;
 mod threads;
 
@@ -57,7 +58,7 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Say how well agreements are measured, kept and looked after
     Kpi(commands::kpi::Arguments),
-    /// Show which records could not be used, and why
+    /// Show which records could not be used, and why; have them taken again
     #[command(name = "dead-letters")]
     DeadLetters(commands::dead_letters::Arguments),
     /// Check the tables, the definitions, Kafka and the clock, and say what to do about each fault

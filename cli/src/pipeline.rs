@@ -6,9 +6,9 @@
 //! ```
 //! Every queue is bounded, so a slow disk slows the consumer. The worker ends when the feeder stops feeding it, which is
 //! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
-//! that were recorded under former definitions are first finished under these, by a worker and a source of their own. When
-//! other definitions are in force, or observations were deferred for long enough, the next worker goes on by them. When everything is read and observations were deferred,
-//! one more applies them.
+//! that were recorded under former definitions are first finished under these, by a worker and a source of their own.
+//! When other definitions are in force, or observations were deferred for long enough, the next worker goes on by them.
+//! When everything is read and observations were deferred, one more applies them.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -32,6 +32,7 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use crate::definitions;
 use crate::in_force::InForce;
+use crate::retries::Retries;
 use crate::shutdown::Shutdown;
 
 /// How many inputs may wait for the worker. The bytes are bounded before, by the source's own queue.
@@ -214,6 +215,8 @@ impl Work {
         let sources = sources(worker.definitions());
         // Who only finishes what was recorded is not disturbed.
         let number = (!worker.is_former()).then_some(number);
+        let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
+        let retries = Retries::new(self.settings.lake.clone(), self.runtime.clone(), sources.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
         let commit = move |progress: &Progress| {
@@ -227,7 +230,7 @@ impl Work {
             let is_stopping = move || shutdown.is_requested();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, commit));
             let working = working.context("cannot start a thread")?;
-            let fed = Feeder { events, inputs, work: self, sources, number, expected }.run(&working);
+            let fed = Feeder { events, inputs, work: self, sources, retries, number, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             fed.map(|()| progress)
         })
@@ -324,6 +327,7 @@ struct Feeder<'work> {
     inputs: SyncSender<Input>,
     work: &'work Work,
     sources: Vec<Arc<Source>>,
+    retries: Retries,
     /// The number of the definitions that are worked by; it ends when others are in force.
     number: Option<u64>,
     /// When to end by itself: once all of these were read to their end.
@@ -332,7 +336,7 @@ struct Feeder<'work> {
 
 impl Feeder<'_> {
     /// Feeds until there is a reason to end. What the worker waits for is then dropped, so that it ends, too.
-    fn run(self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
+    fn run(mut self, worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>) -> Result<()> {
         let mut caught_up: BTreeSet<PartitionId> = BTreeSet::new();
         let mut sharing = Sharing::default();
         let Settings { kafka, definitions, deferred_wait_max, .. } = &self.work.settings;
@@ -342,7 +346,8 @@ impl Feeder<'_> {
         let is_ending = || self.work.shutdown.is_requested() || worker.is_finished();
         while !is_ending() && !is_superseded() && !is_overdue() {
             self.contest(sharing.look(|| partitions_of(kafka, &self.sources)));
-            let input = match self.events.receive(LOOK_EVERY) {
+            let retried = self.retries.take()?.map(KafkaEvent::Delivery);
+            let input = match retried.or_else(|| self.events.receive(LOOK_EVERY)) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
                 Some(KafkaEvent::Delivery(delivery)) => {

@@ -65,9 +65,11 @@ impl Watermarks {
         }
     }
 
-    /// Makes a partition known, so that it holds the watermark until it is heard from.
+    /// Makes a partition known, so that it holds the watermark until it is heard from; but the log of dead letters that are
+    /// taken again says nothing of how complete the input is.
     pub fn expect(&mut self, partition: &PartitionId) {
-        self.partitions.entry(partition.clone()).or_insert(Progress::NONE);
+        let is_followed = !partition.is_retries();
+        self.partitions.entry(partition.clone()).or_insert(Progress { is_followed, ..Progress::NONE });
     }
 
     /// Records the id of the topic that was read.
@@ -188,6 +190,19 @@ mod tests {
         watermarks.read(&other, 1, None, Some(Instant(50)));
         assert_eq!(watermarks.advance(Instant(60)), Instant(30), "t has to be heard from again");
         assert_eq!(watermarks.next_offset(&partition(0)), Some(1), "and goes on where it was");
+    }
+
+    #[test]
+    fn r23_dead_letters_that_are_taken_again_do_not_hold_the_watermark() {
+        let mut watermarks = Watermarks::default();
+        watermarks.read(&PartitionId::retries(), 1, Some(Instant(5)), None);
+        watermarks.read(&partition(0), 1, Some(Instant(50)), None);
+        assert_eq!(watermarks.advance(Instant(100)), Instant(50));
+        watermarks.follow(&topics(&["t"]));
+        watermarks.read(&PartitionId::retries(), 2, Some(Instant(6)), None);
+        watermarks.read(&partition(0), 2, Some(Instant(60)), None);
+        assert_eq!(watermarks.advance(Instant(100)), Instant(60));
+        assert_eq!(watermarks.next_offset(&PartitionId::retries()), Some(2));
     }
 
     #[test]

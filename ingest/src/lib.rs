@@ -7,13 +7,16 @@
 //! commits its offsets together with the results.
 //!
 //! Modules in reading order: `decode` turns the bytes of records into columns; `file` reads files through it; `kafka`
-//! consumes topics through it; `error` is what can stop either of them. A record that cannot be used never does.
+//! consumes topics through it; `retry` maps dead letters once more; `error` is what can stop either of them. A record
+//! that cannot be used never does.
 
 pub mod decode;
 pub mod file;
 pub mod kafka;
+mod retry;
 
 pub mod error;
 
 pub use decode::{BATCH_BYTES_MAX, BATCH_ROWS_MAX, Decoder, RECORD_BYTES_MAX, Record};
 pub use error::{ErrorKind, IngestError};
+pub use retry::retry;

@@ -11,6 +11,7 @@
 //! LAKE/attainment/...                                   one folder for each of Table::ALL
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
 //! LAKE/_plimsoll/definitions/DIGEST.zst
+//! LAKE/_plimsoll/retries/NUMBER.zst
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
@@ -30,6 +31,7 @@ mod inspect;
 mod log;
 mod maintain;
 mod order;
+mod retries;
 mod snapshot;
 mod statistics;
 mod store;

@@ -65,6 +65,8 @@ pub struct StoredEvents {
     pub epoch: i64,
     /// The partition.
     pub partition: PartitionId,
+    /// The request by which they were made of dead letters, if they were.
+    pub retry: Option<i64>,
     /// The events.
     pub events: EventBatch,
 }
@@ -91,7 +93,7 @@ impl QueryService {
     }
 
     /// The stored events about one of these services, and all others of their tickets and changes, each batch of one
-    /// epoch and one partition: in the order of epoch, topic, partition and offset.
+    /// epoch, one partition and one request: in the order of epoch, topic, partition, request and offset.
     ///
     /// # Errors
     /// As `sql`.
@@ -128,8 +130,8 @@ impl QueryService {
     ) -> Result<Vec<StoredEvents>, QueryError> {
         let answer = self.view("history.events", move |rows| {
             let schema = event_schema();
-            let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch"]);
-            let order = ["epoch", "topic", "partition", "offset"].map(|name| col(name).sort(true, false));
+            let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch", "retry"]);
+            let order = ["epoch", "topic", "partition", "retry", "offset"].map(|name| col(name).sort(true, false));
             pick(rows)?.sort(order.to_vec())?.select_columns(&names.collect::<Vec<_>>())
         });
         let batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
@@ -167,18 +169,22 @@ fn newest(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
     let micros = |column: &str| datafusion::logical_expr::cast(col(column), DataType::Int64);
     let is_ahead = (micros("time") - micros("recorded_at")).gt(lit(FUTURE_TOLERANCE.0));
     let believed = when(is_ahead, col("recorded_at")).otherwise(col("time"))?;
-    rows.aggregate(["epoch", "topic", "partition"].map(col).to_vec(), vec![max(believed).alias("newest")])
+    // A dead letter that is taken again says nothing of how far its partition was read.
+    rows.filter(col("retry").is_null())?
+        .aggregate(["epoch", "topic", "partition"].map(col).to_vec(), vec![max(believed).alias("newest")])
 }
 
-/// Cuts sorted events where the epoch or the partition changes.
+/// Cuts sorted events where the epoch, the partition or the request changes.
 fn cut(batch: &RecordBatch, found: &mut Vec<StoredEvents>) -> Result<(), QueryError> {
-    let epochs = integers(batch, batch.num_columns() - 1);
-    let places: Vec<(i64, PartitionId)> = epochs.values().iter().copied().zip(partitions(batch, 0)?).collect();
+    let last = batch.num_columns() - 1;
+    let (epochs, retries) = (integers(batch, last - 1), integers(batch, last));
+    let places = epochs.values().iter().copied().zip(partitions(batch, 0)?).zip(retries.iter());
+    let places: Vec<((i64, PartitionId), Option<i64>)> = places.collect();
     let all = event_batch(batch).map_err(unfit)?;
     let mut from = 0;
     for same in places.chunk_by(|one, next| one == next) {
-        let (epoch, partition) = same[0].clone();
-        found.push(StoredEvents { epoch, partition, events: all.slice(from, same.len()) });
+        let ((epoch, partition), retry) = same[0].clone();
+        found.push(StoredEvents { epoch, partition, retry, events: all.slice(from, same.len()) });
         from += same.len();
     }
     Ok(())

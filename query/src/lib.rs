@@ -16,6 +16,7 @@
 
 mod ahead;
 mod audit;
+mod dead_letters;
 mod error;
 mod events;
 mod format;

@@ -53,7 +53,7 @@ impl QueryService {
 }
 
 /// All rows of an answer.
-async fn collect<Row: TableRow>(mut answer: SendableRecordBatchStream) -> Result<Vec<Row>, QueryError> {
+pub(crate) async fn collect<Row: TableRow>(mut answer: SendableRecordBatchStream) -> Result<Vec<Row>, QueryError> {
     let mut rows = Vec::new();
     while let Some(batch) = answer.try_next().await? {
         rows.extend(from_batch(&batch).map_err(|error| QueryError::Internal(error.to_string()))?);

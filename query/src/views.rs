@@ -124,10 +124,15 @@ pub(crate) const VIEWS: &[View] = &[
     View { name: "services", rows: Rows::Latest(&["service"]) },
     // Accepted events, records set aside and epochs never change.
     View { name: "events", rows: Rows::All },
-    // The payload also as text, whatever its bytes are.
+    // What became of each record that was set aside: the newest word, and the payload also as text, whatever its bytes are.
     View {
         name: "dead_letters",
-        rows: Rows::Of("SELECT *, lossy_text(payload) AS payload_text FROM history.dead_letters"),
+        rows: Rows::Of(
+            "SELECT * EXCEPT (place), lossy_text(payload) AS payload_text FROM (
+                  SELECT *, row_number() OVER (PARTITION BY topic, partition, \"offset\" ORDER BY epoch DESC) AS place
+                  FROM history.dead_letters)
+              WHERE place <= 1",
+        ),
     },
     View { name: "epochs", rows: Rows::All },
     // What Kafka had deleted before it was read, of which epochs tell beside what they read.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{EventBatch, EventColumn};
+use crate::table::DeadLetterRow;
 use crate::time::Instant;
 
 /// One partition of one topic; for a file, the file and partition 0.
@@ -12,6 +13,30 @@ pub struct PartitionId {
     pub topic: Arc<str>,
     /// The partition's number.
     pub partition: i32,
+}
+
+/// The name, which no topic can have, of the log of dead letters that are taken again; it has one partition.
+const RETRIES: &str = "plimsoll/retries";
+
+impl PartitionId {
+    /// The log of dead letters that are taken again: each of its offsets is a request.
+    pub fn retries() -> PartitionId {
+        PartitionId { topic: RETRIES.into(), partition: 0 }
+    }
+
+    /// True for the log of dead letters that are taken again.
+    pub fn is_retries(&self) -> bool {
+        &*self.topic == RETRIES
+    }
+}
+
+/// Dead letters that a delivery takes again, all of one partition.
+#[derive(Clone, Debug)]
+pub struct Retried {
+    /// Where their records stood.
+    pub partition: PartitionId,
+    /// As they were recorded, with their whole records, in offset order.
+    pub rows: Vec<DeadLetterRow>,
 }
 
 /// Records `[from_offset, until_offset)` of one partition: each is an event or a dead letter, none is both or neither.
@@ -36,6 +61,9 @@ pub struct Delivery {
     pub is_lost: bool,
     /// The id that Kafka gave the topic when it was created; `None` where it tells none.
     pub topic_id: Option<Arc<str>>,
+    /// The dead letters that are taken again. Then events and dead letters have the offsets at which their records stood,
+    /// and the delivery is one request of the log.
+    pub retried: Option<Retried>,
 }
 
 impl Delivery {
@@ -51,6 +79,7 @@ impl Delivery {
             complete_until,
             is_lost: false,
             topic_id: None,
+            retried: None,
         }
     }
 
@@ -62,6 +91,10 @@ impl Delivery {
     /// Cuts it in two at an offset: what lies before, and what lies at or after it. `complete_until` goes with the latter.
     pub fn split_at(self, offset: i64) -> (Delivery, Delivery) {
         let cut = offset.clamp(self.from_offset, self.until_offset);
+        if self.retried.is_some() {
+            let nothing = Delivery::news(self.partition.clone(), cut, None);
+            return if cut == self.until_offset { (self, nothing) } else { (nothing, self) };
+        }
         let offsets = self.events.integers(EventColumn::Offset).values();
         let rows = offsets.partition_point(|row| *row < cut);
         let mut before = self.dead_letters;
@@ -76,6 +109,7 @@ impl Delivery {
             complete_until: None,
             is_lost: self.is_lost,
             topic_id: self.topic_id.clone(),
+            retried: None,
         };
         let tail = Delivery {
             partition: self.partition,
@@ -86,6 +120,7 @@ impl Delivery {
             complete_until: self.complete_until,
             is_lost: self.is_lost,
             topic_id: self.topic_id,
+            retried: None,
         };
         (head, tail)
     }

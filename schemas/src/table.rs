@@ -154,6 +154,7 @@ impl Table {
             (_, "verdict") => Some(&["met", "at_risk", "breached", "no_data", "insufficient_data"]),
             (_, "supporting_type") => Some(&["ola", "uc"]),
             (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
+            (_, "outcome") => Some(&["event", "duplicate"]),
             (_, "event") => Some(&["warning", "breach", "retraction"]),
             (_, "limited_by") => Some(&["window", "year"]),
             (_, "finality") => Some(&["provisional", "final"]),
@@ -231,11 +232,11 @@ fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// An event's columns, and when and in which epoch it was accepted.
+/// An event's columns, whether it was made of a dead letter, and when and in which epoch it was accepted.
 fn event_table_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields: Vec<_> = event_schema().fields().iter().cloned().collect();
-        fields.extend(schema_of(&[RECORDED_AT, EPOCH]).fields().iter().cloned());
+        fields.extend(schema_of(&[RETRY, RECORDED_AT, EPOCH]).fields().iter().cloned());
         Arc::new(Schema::new(fields))
     });
     SCHEMA.clone()
@@ -344,6 +345,8 @@ mod tests {
             payload: vec![0xff, 0],
             payload_bytes: 2,
             record_time: None,
+            outcome: Some("event".into()),
+            retry: Some(3),
             recorded_at: Instant(1),
             epoch: 1,
         };

@@ -20,6 +20,7 @@ mod rebuild;
 mod recovery;
 mod reference;
 mod reload;
+mod retries;
 mod rules;
 mod scenarios;
 mod stored;

@@ -11,8 +11,8 @@ use futures::TryStreamExt;
 use plimsoll_aggregate::replay::{History, Replay};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
-use plimsoll_ingest::IngestError;
 use plimsoll_ingest::file::read_file;
+use plimsoll_ingest::{IngestError, retry};
 use plimsoll_lake::Lake;
 use plimsoll_query::{Asked, Format, Limits, QueryService, StoredEvents, encode};
 use plimsoll_schemas::Instant;
@@ -107,10 +107,27 @@ impl Tables {
             self.stored(last_epoch).iter().for_each(|events| worker.recount(events));
             worker.end_recount();
         }
+        let sources: Vec<_> = worker.definitions().sources.values().cloned().map(Arc::new).collect();
+        let first = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
+        for number in first.. {
+            let Some(request) = self.runtime.block_on(self.lake.retry(number)).expect("a request") else { break };
+            let letters = serde_json::from_slice(&request).expect("letters");
+            inputs.push(retry(&sources, number, letters).expect("a delivery"));
+        }
         let (sender, receiver) = channel();
         inputs.into_iter().for_each(|delivery| sender.send(Input::Delivery(delivery)).expect("a place"));
         drop(sender);
         worker.run(self.runtime.handle().clone(), || false, receiver, |_| {}).expect("an epoch");
+    }
+
+    /// Asks for every open dead letter to be taken again by the next epoch.
+    pub fn take_again(&self) {
+        let letters = self.runtime.block_on(self.service.open_dead_letters("true")).expect("letters");
+        let number = self.runtime.block_on(self.lake.next_retry()).expect("a number");
+        if !letters.is_empty() {
+            let request = serde_json::to_vec(&letters).expect("JSON").into();
+            assert!(self.runtime.block_on(self.lake.put_retry(number, request)).expect("a place"));
+        }
     }
 
     /// Whether the next start would only finish what was recorded.
@@ -187,10 +204,12 @@ impl Tables {
         for (place, newest) in newest {
             history.entry(place).or_default().newest = Some(newest);
         }
-        for StoredEvents { epoch, partition, events } in
+        for StoredEvents { epoch, partition, retry, events } in
             self.runtime.block_on(self.service.events_about(&names)).expect("events")
         {
-            history.entry((epoch, partition)).or_default().events.push(events);
+            let taken = history.entry((epoch, partition)).or_default();
+            let part = if retry.is_some() { &mut taken.retried } else { &mut taken.events };
+            part.push(events);
         }
         let mut rows = Vec::new();
         let again = replay.run(agreement, &behind, &history, |_, facts| rows.extend(facts.attainment));

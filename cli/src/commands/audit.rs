@@ -199,8 +199,10 @@ async fn history(service: &QueryService, events: &[StoredEvents]) -> Result<Hist
     for (place, newest) in service.newest_of_epochs().await? {
         history.entry(place).or_default().newest = Some(newest);
     }
-    for StoredEvents { epoch, partition, events } in events {
-        history.entry((*epoch, partition.clone())).or_default().events.push(events.clone());
+    for StoredEvents { epoch, partition, retry, events } in events {
+        let taken = history.entry((*epoch, partition.clone())).or_default();
+        let part = if retry.is_some() { &mut taken.retried } else { &mut taken.events };
+        part.push(events.clone());
     }
     Ok(history)
 }

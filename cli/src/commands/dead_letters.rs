@@ -1,4 +1,6 @@
-//! `plimsoll dead-letters`: which records could not be used, and why.
+//! `plimsoll dead-letters`: which records could not be used, and why; and those that can be used now, taken again.
+
+mod replay;
 
 use std::process::ExitCode;
 
@@ -11,7 +13,7 @@ use crate::commands::DEFAULT_LAKE;
 use crate::commands::sql::print_answer;
 use crate::threads::Threads;
 
-/// Browse dead letters.
+/// Browse dead letters, and have them taken again.
 #[derive(Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -20,16 +22,27 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Question {
-    /// Count them by source, topic and reason
-    List(Which),
-    /// Show them one by one, with what they held
+    /// Count those that are open by source, topic and reason
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// How the answer is written: table, json, ndjson, csv or arrow
+        #[arg(long, default_value = "table", value_name = "FORMAT")]
+        format: Format,
+    },
+    /// Show those that are open one by one, with what they held
     Show {
         #[command(flatten)]
         which: Which,
+        /// How the answer is written: table, json, ndjson, csv or arrow
+        #[arg(long, default_value = "table", value_name = "FORMAT")]
+        format: Format,
         /// The most that are shown
         #[arg(long, value_name = "COUNT", default_value_t = 100)]
         limit: u32,
     },
+    /// Have those taken again that can be used now that the mapping was mended
+    Replay(replay::Replay),
 }
 
 /// Which of them.
@@ -47,9 +60,6 @@ struct Which {
     /// Only those that have this reason, e.g. bad_time
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// How the answer is written: table, json, ndjson, csv or arrow
-    #[arg(long, default_value = "table", value_name = "FORMAT")]
-    format: Format,
 }
 
 impl Which {
@@ -66,22 +76,24 @@ impl Which {
 
 /// Prints the answer.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
-    let (which, statement) = match &arguments.question {
-        Question::List(which) => {
+    let (which, format, statement) = match &arguments.question {
+        Question::Replay(arguments) => return replay::run(arguments, threads),
+        Question::List { which, format } => {
             let of = which.condition();
             let counts = "count(*) AS record_count, min(recorded_at) AS first_at, max(recorded_at) AS last_at";
             let order = "record_count DESC, source, topic, reason";
             let statement = format!(
-                "SELECT source, topic, reason, {counts} FROM dead_letters WHERE {of} GROUP BY source, topic, reason ORDER BY {order}"
+                "SELECT source, topic, reason, {counts} FROM dead_letters WHERE outcome IS NULL AND {of} GROUP BY source, topic, reason ORDER BY {order}"
             );
-            (which, statement)
+            (which, format, statement)
         }
-        Question::Show { which, limit } => {
+        Question::Show { which, format, limit } => {
             let of = which.condition();
             let columns = "topic, partition, \"offset\", source, reason, detail, payload_text, payload_bytes, record_time, recorded_at";
             let order = "topic, partition, \"offset\"";
-            (which, format!("SELECT {columns} FROM dead_letters WHERE {of} ORDER BY {order} LIMIT {limit}"))
+            let of = format!("outcome IS NULL AND {of}");
+            (which, format, format!("SELECT {columns} FROM dead_letters WHERE {of} ORDER BY {order} LIMIT {limit}"))
         }
     };
-    print_answer(&statement, &which.lake, None, which.format, threads)
+    print_answer(&statement, &which.lake, None, *format, threads)
 }

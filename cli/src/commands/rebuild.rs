@@ -1,5 +1,6 @@
 //! `plimsoll rebuild`: the tables of a damaged lake made anew in another one, from what it has recorded.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_lake::Lake;
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Limits, QueryService, StoredEvents};
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, PartitionId};
+use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId, Retried};
 use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::DeadLetterRow;
 
@@ -88,14 +89,27 @@ impl StoredInput for Recorded {
     fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs> {
         let Tables { service, waiting, .. } = &self.0;
         let mut found = StoredEpochs::new();
-        for stored in waiting.block_on(service.events_of_epochs(first, last))? {
-            found.entry((stored.epoch, stored.partition)).or_default().events.push(stored.events);
+        let mut requests = Requests::new();
+        for StoredEvents { epoch, partition, retry, events } in
+            waiting.block_on(service.events_of_epochs(first, last))?
+        {
+            match retry {
+                Some(number) => requests.entry((epoch, number)).or_default().0 = Some(events),
+                None => found.entry((epoch, partition)).or_default().events.push(events),
+            }
         }
         let mut letters = waiting.block_on(service.dead_letters_of_epochs(first, last))?;
         letters.sort_by_key(|row| (row.epoch, row.offset));
         for row in letters {
             let partition = PartitionId { topic: row.topic.as_str().into(), partition: row.partition };
-            found.entry((row.epoch, partition)).or_default().dead_letters.push(letter(row)?);
+            match row.retry {
+                Some(number) => requests.entry((row.epoch, number)).or_default().1.push(row),
+                None => found.entry((row.epoch, partition)).or_default().dead_letters.push(letter(row)?),
+            }
+        }
+        for ((epoch, number), (events, rows)) in requests {
+            let request = request(number, events, rows)?;
+            found.entry((epoch, PartitionId::retries())).or_default().requests.push(request);
         }
         Ok(found)
     }
@@ -103,6 +117,23 @@ impl StoredInput for Recorded {
     fn recount(&mut self, last: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
         self.0.events(last, take)
     }
+}
+
+/// What became of each request of each epoch: the events that counted, and a row for each of its dead letters.
+type Requests = BTreeMap<(i64, i64), (Option<EventBatch>, Vec<DeadLetterRow>)>;
+
+/// A request as it was delivered, but for events that did not count.
+fn request(number: i64, events: Option<EventBatch>, rows: Vec<DeadLetterRow>) -> Result<Delivery> {
+    let first = rows.first().context("a request has no row in dead_letters")?;
+    let partition = PartitionId { topic: first.topic.as_str().into(), partition: first.partition };
+    let refused = rows.iter().filter(|row| row.outcome.is_none()).cloned();
+    Ok(Delivery {
+        from_offset: number,
+        events: events.unwrap_or_else(EventBatch::empty),
+        dead_letters: refused.map(letter).collect::<Result<_>>()?,
+        retried: Some(Retried { partition, rows }),
+        ..Delivery::news(PartitionId::retries(), number + 1, None)
+    })
 }
 
 /// A dead letter as its source had told it.

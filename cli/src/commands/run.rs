@@ -114,7 +114,7 @@ impl Connection {
 
 /// A property that Kafka's client knows. What is wrong with its value is told when the client is made, with what to do
 /// about it.
-fn property(text: &str) -> Result<(String, String), String> {
+pub fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
     match ClientConfig::new().set(&name, &value).create_native_config() {
@@ -147,7 +147,7 @@ fn group(text: &str) -> Result<String, String> {
 }
 
 /// The properties of a file, as Kafka's own tools read them.
-fn properties_of(path: &Path) -> Result<BTreeMap<String, String>> {
+pub fn properties_of(path: &Path) -> Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
     let told = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));

@@ -27,7 +27,12 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     let mut rows = Rows::new(&delivery.events);
     let read_until = group.watermarks.next_offset(&delivery.partition).unwrap_or(i64::MIN);
     let total = delivery.events.num_rows();
-    let unread = rows.offsets.values().partition_point(|offset| *offset < read_until);
+    let unread = match delivery.partition.is_retries() {
+        // A request is taken as a whole; its rows have the offsets at which their records stood.
+        true if delivery.until_offset <= read_until => total,
+        true => 0,
+        false => rows.offsets.values().partition_point(|offset| *offset < read_until),
+    };
     let mut folded = Folded { already_read: unread as u64, ..Folded::default() };
 
     if unread < total {

@@ -6,11 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Type::{Boolean, Bytes, Integer, Ratio, SmallInteger, Text, Time};
 use super::{Column, Decimal, OPTIONAL, REQUIRED, Table, TableRow};
-use crate::delivery::{DeadLetter, PartitionId};
+use crate::delivery::{DEAD_LETTER_PAYLOAD_BYTES_MAX, DeadLetter, PartitionId};
 use crate::time::Instant;
 
 pub(super) const RECORDED_AT: Column = ("recorded_at", Time, REQUIRED, "tick at which this row became known, UTC");
 pub(super) const EPOCH: Column = ("epoch", Integer, REQUIRED, "epoch that wrote this row");
+pub(super) const RETRY: Column = (
+    "retry",
+    Integer,
+    OPTIONAL,
+    "number of the request by which a dead letter was taken again; null for a record itself",
+);
 pub(super) const REVISION: Column = (
     "revision",
     SmallInteger,
@@ -30,12 +36,14 @@ pub(super) const DEAD_LETTERS: &[Column] = &[
     ("payload", Bytes, OPTIONAL, "the record's bytes, cut at 16 KiB"),
     ("payload_bytes", Integer, REQUIRED, "length of the whole record in bytes"),
     ("record_time", Time, OPTIONAL, "the broker's timestamp of the record, UTC"),
+    ("outcome", Text, OPTIONAL, "what became of it when it was taken again: event or duplicate; null while it is open"),
+    RETRY,
     RECORDED_AT,
     EPOCH,
 ];
 
 /// A row of `dead_letters`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the columns of DEAD_LETTERS, described there")]
 pub struct DeadLetterRow {
     pub topic: String,
@@ -48,11 +56,18 @@ pub struct DeadLetterRow {
     pub payload: Vec<u8>,
     pub payload_bytes: i64,
     pub record_time: Option<Instant>,
+    pub outcome: Option<String>,
+    pub retry: Option<i64>,
     pub recorded_at: Instant,
     pub epoch: i64,
 }
 
 impl DeadLetterRow {
+    /// What the table keeps of the record.
+    pub fn kept_payload(&self) -> &[u8] {
+        &self.payload[..self.payload.len().min(DEAD_LETTER_PAYLOAD_BYTES_MAX)]
+    }
+
     /// A dead letter of a partition, recorded at `tick` in `epoch`.
     pub fn new(partition: &PartitionId, letter: &DeadLetter, tick: Instant, epoch: i64) -> DeadLetterRow {
         DeadLetterRow {
@@ -65,6 +80,8 @@ impl DeadLetterRow {
             payload: letter.payload.clone(),
             payload_bytes: letter.payload_bytes,
             record_time: letter.record_time,
+            outcome: None,
+            retry: None,
             recorded_at: tick,
             epoch,
         }
