@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant as Moment};
 
 use arrow_json::LineDelimitedWriter;
 use bytes::Bytes;
@@ -26,6 +27,10 @@ use crate::table::{self, DATE, Metadata, Protocol};
 /// Entries fetched at the same time when a log is first read: enough to hide the latency of a bucket.
 const ENTRIES_AT_ONCE: usize = 16;
 
+/// After so long the entry that follows the newest one read may have been removed, as `vacuum` removes entries that are an
+/// hour old or older. Then the newest checkpoint tells whether there is more.
+const READ_ANEW_AFTER: Duration = Duration::from_mins(30);
+
 /// What is known of a table's log.
 #[derive(Debug)]
 pub(crate) struct TableLog {
@@ -39,6 +44,8 @@ pub(crate) struct TableLog {
     marks: HashMap<String, Mark>,
     /// Files that were taken away, as the log writes them, and when: milliseconds since 1970.
     removed: HashMap<String, i64>,
+    /// When it was last read to its end.
+    pub(crate) read_at: Moment,
     /// How many files are active, for whoever does not want to wait for the log.
     pub(crate) active: Arc<AtomicUsize>,
     /// `files` as it was last handed out; `None` since it changed.
@@ -139,6 +146,7 @@ impl TableLog {
             files: BTreeMap::new(),
             marks: HashMap::new(),
             removed: HashMap::new(),
+            read_at: Moment::now(),
             active: Arc::default(),
             published: None,
         }
@@ -179,13 +187,18 @@ impl TableLog {
 
     /// Reads the entries that are new.
     pub(crate) async fn refresh(&mut self, store: &Store) -> Result<(), LakeError> {
-        loop {
-            let version = self.next_version();
-            match store.get(&entry_path(self.table, version)).await? {
-                Some(entry) => self.append(version, &entry)?,
-                None => return Ok(()),
-            }
+        let read_at = Moment::now();
+        while let Some(entry) = store.get(&entry_path(self.table, self.next_version())).await? {
+            self.append(self.next_version(), &entry)?;
         }
+        if self.read_at.elapsed() >= READ_ANEW_AFTER && last_checkpoint(store, self.table).await? > self.version {
+            let active = self.active.clone();
+            *self = TableLog::load(store, self.table).await?;
+            active.store(self.files.len(), Ordering::Relaxed);
+            self.active = active;
+        }
+        self.read_at = read_at;
+        Ok(())
     }
 
     /// The version of the next entry.

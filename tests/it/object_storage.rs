@@ -13,7 +13,7 @@ use plimsoll_tests::broker::Broker;
 use plimsoll_tests::object_store::{BUCKET, ObjectStore};
 
 use crate::end_to_end::{TABLES, World, produce};
-use crate::support::{assert_same, judged, plimsoll, rows};
+use crate::support::{Running, assert_same, judged, plimsoll, rows};
 
 fn run(store: &ObjectStore, arguments: &[&str]) -> Output {
     plimsoll().args(arguments).envs(store.environment()).output().expect("the program starts")
@@ -24,6 +24,15 @@ fn said(store: &ObjectStore, arguments: &[&str]) -> Result<String, String> {
     let done = run(store, arguments);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
+}
+
+fn assert_as_judged(store: &ObjectStore, world: &World, lake: &str, what: &str) {
+    for name in TABLES {
+        let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
+        let question = format!("SELECT * FROM {name}");
+        let found = said(store, &["sql", "--lake", lake, "--format", "csv", &question]).expect(name);
+        assert_same(&format!("{what}: rows of {name} and those of judge"), &rows(&found), &expected);
+    }
 }
 
 #[test]
@@ -40,12 +49,11 @@ fn the_same_tables_in_a_bucket_as_judge_says() {
         let tables = ["--definitions", &definitions, "--lake", &lake, "--snapshot-every", "2"];
         said(&store, &[run.as_slice(), &tables].concat()).expect("it runs to its end");
     }
+    assert_as_judged(&store, &world, &lake, "from the bucket");
+    let merged = said(&store, &["maintain", "--lake", &lake]).expect("it is maintained");
+    assert!(merged.starts_with("merged "), "{merged}");
+    assert_as_judged(&store, &world, &lake, "from the bucket, merged");
     let ask = |statement: &str| said(&store, &["sql", "--lake", &lake, "--format", "csv", statement]).expect(statement);
-    for name in TABLES {
-        let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
-        let found = rows(&ask(&format!("SELECT * FROM {name}")));
-        assert_same(&format!("rows of {name} from the bucket and from judge"), &found, &expected);
-    }
     // What others ask of the tables goes the same way.
     let before = ask("SELECT tick - interval '1 millisecond' AS at FROM history.epochs ORDER BY tick LIMIT 1");
     let before = before.lines().nth(1).expect("a first epoch").to_owned();
@@ -57,6 +65,33 @@ fn the_same_tables_in_a_bucket_as_judge_says() {
     let audit = ["audit", "--lake", &lake, "--agreement", "acme-gold", "--service", "web"];
     let audited = said(&store, &[audit.as_slice(), &window].concat()).expect("an audit");
     assert!(audited.contains("availability"), "{audited}");
+}
+
+#[test]
+fn a_bucket_that_does_not_answer_for_a_while_lacks_nothing_afterwards() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let world = World::new();
+    let lake = format!("s3://{BUCKET}/away");
+    broker.create_topic("events", 1).expect("topic");
+    let (bootstrap, definitions) = (broker.bootstrap(), world.definitions.to_string_lossy().into_owned());
+    let places = ["--bootstrap", &bootstrap, "--definitions", &definitions, "--lake", &lake];
+    let run = [["run", "--listen", "127.0.0.1:0"].as_slice(), &places].concat();
+    let mut running = Running::of(plimsoll().args(&run).envs(store.environment()));
+    running.wait_for("answering on");
+    let half = world.events.len() / 2;
+    produce(&broker, "events", 1, &world.events[..half]);
+    // Requests are taken and not answered: those on their way are carried out later, when nobody waits for them any more.
+    store.pause(true);
+    produce(&broker, "events", 1, &world.events[half..]);
+    let told = running.wait_for("trying again");
+    assert!(told.contains("no answer from the store"), "{told}");
+    store.pause(false);
+    running.wait_for("the tables can be written again");
+    running.signal("TERM");
+    assert!(running.end().success());
+    said(&store, &[run.as_slice(), &["--until-caught-up"]].concat()).expect("it runs to its end");
+    assert_as_judged(&store, &world, &lake, "after the outage");
 }
 
 #[test]

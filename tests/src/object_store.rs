@@ -97,9 +97,11 @@ impl ObjectStore {
         ]
     }
 
-    /// The process's id, for those who want to stop it for a while.
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
+    /// Stops it from answering, or lets it go on.
+    pub fn pause(&self, is_paused: bool) {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the store cannot be paused");
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

@@ -255,6 +255,29 @@ async fn rows_of_merged_files_are_in_the_order_of_epochs_however_they_were_merge
     assert_eq!((files.files.len(), rows(&lake, Table::Services).await), (3, 36));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_not_asked_for_a_day_reads_on_from_a_checkpoint() {
+    let (objects, lake) = in_memory().await;
+    append_services(&lake, GROUP, 1).await.expect("an append");
+    let sleeper = again(objects).await;
+    for epoch in 2..=120 {
+        append_services(&lake, GROUP, epoch).await.expect("an append");
+    }
+    lake.maintain().await.expect("upkeep");
+    let removed = lake.vacuum_before(soon(), soon()).await.expect("as if a day had passed");
+    assert!(removed.log_entries >= 120, "{removed:?}");
+    let path = entry_path(Table::Services, 2);
+    assert!(lake.root().get(&path).await.expect("a store").is_none(), "the entry that it would read next is gone");
+    sleeper.log(Table::Services).await.read_at -= std::time::Duration::from_hours(1);
+    let files = lake.files(Table::Services).await.expect("files");
+    assert_eq!(sleeper.files(Table::Services).await.expect("files"), files);
+    assert_eq!(
+        sleeper.file_counts().find(|(table, _)| *table == Table::Services),
+        Some((Table::Services, files.files.len()))
+    );
+    assert_eq!(sleeper.last_epoch(Table::Services, GROUP).await.expect("an epoch"), Some(120));
+}
+
 #[tokio::test]
 async fn only_what_no_commit_can_name_is_litter() {
     let (_, lake) = in_memory().await;
