@@ -2,7 +2,7 @@
 //! size and time, where nothing is recorded.
 //!
 //! Within an epoch deliveries are put in the order of partition and offset, so that a replay folds the very same
-//! sequence whatever order they arrive in.
+//! sequence whatever order they arrive in. Records that are sent a second time are left out, so an epoch never reads back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -130,14 +130,36 @@ impl Recorded {
 /// Deliveries that no epoch has taken yet.
 #[derive(Debug, Default)]
 pub struct Collector {
+    /// The first offset of each partition that was not taken yet.
+    next_offsets: BTreeMap<PartitionId, i64>,
     waiting: BTreeMap<PartitionId, VecDeque<Delivery>>,
     rows: usize,
     bytes: usize,
 }
 
 impl Collector {
-    /// Takes a delivery.
-    pub fn push(&mut self, delivery: Delivery) {
+    /// Nothing waits; these are the first offsets that were not read yet.
+    pub fn new(next_offsets: BTreeMap<PartitionId, i64>) -> Collector {
+        Collector { next_offsets, ..Collector::default() }
+    }
+
+    /// Takes a delivery without what was taken before, and says how many records that was (R20).
+    pub fn push(&mut self, mut delivery: Delivery) -> u64 {
+        let next = self.next_offsets.entry(delivery.partition.clone()).or_insert(delivery.from_offset);
+        let mut again = 0;
+        if delivery.from_offset < *next {
+            let (before, rest) = delivery.split_at(*next);
+            again = (before.events.num_rows() + before.dead_letters.len()) as u64;
+            // Of what was taken whole, the news is left that it was complete.
+            let until_offset = rest.until_offset.max(*next);
+            delivery = Delivery { from_offset: *next, until_offset, ..rest };
+        }
+        *next = delivery.until_offset;
+        self.add(delivery);
+        again
+    }
+
+    fn add(&mut self, delivery: Delivery) {
         let (rows, bytes) = weight(&delivery);
         (self.rows, self.bytes) = (self.rows + rows, self.bytes + bytes);
         let waiting = self.waiting.entry(delivery.partition.clone()).or_default();
@@ -314,6 +336,34 @@ mod tests {
         assert_eq!(after(6, "a"), (vec![7], "a".into(), false, true));
         assert_eq!(after(7, "a"), (vec![], "a".into(), false, false));
         assert_eq!(after(7, "c"), (vec![], "c".into(), false, true));
+    }
+
+    #[test]
+    fn r20_records_that_are_sent_again_are_left_out_wherever_they_begin() {
+        let letters = |from: i64, until: i64, complete_until| {
+            let letter = |offset| DeadLetter {
+                offset,
+                source: "s".into(),
+                reason: DeadLetterReason::Empty,
+                detail: String::new(),
+                payload: Vec::new(),
+                payload_bytes: 0,
+                record_time: None,
+            };
+            let dead_letters = (from..until).map(letter).collect();
+            Delivery { dead_letters, complete_until, ..delivery(0, from, until) }
+        };
+        let mut collector = Collector::new(BTreeMap::from([(id(0), 5)]));
+        // 3 and 4 were read before the start; then 5 to 7 wait; 6 and 7 are sent again with 8, and 2 to 5 with a proof.
+        let sent = [(3, 8, None), (6, 9, None), (2, 6, Some(Instant(7)))];
+        let again = sent.map(|(from, until, proof)| collector.push(letters(from, until, proof)));
+        assert_eq!(again, [2, 2, 4]);
+        assert_eq!(collector.rows(), 4);
+        let taken = collector.take_all();
+        let offsets: Vec<i64> = taken.iter().flat_map(|part| &part.dead_letters).map(|letter| letter.offset).collect();
+        assert_eq!(offsets, [5, 6, 7, 8]);
+        assert_eq!(ranges(&taken), [(0, 5, 8, None), (0, 8, 9, Some(Instant(7)))]);
+        assert_eq!(collector.push(letters(6, 10, None)), 3, "also what no longer waits");
     }
 
     #[test]

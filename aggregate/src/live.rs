@@ -182,6 +182,11 @@ impl Live {
         live
     }
 
+    /// Counts records that were sent again after they had been read.
+    pub fn read_again(&self, records: u64) {
+        self.state().pipeline.already_read += records;
+    }
+
     /// Makes room for the objectives of a portfolio.
     pub fn describe(&self, portfolio: &Portfolio) {
         let mut state = self.state();

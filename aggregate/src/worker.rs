@@ -5,7 +5,8 @@
 //! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
 //! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed and the writer is free: under
 //! load epochs grow, which is cheaper for each record; at rest they are small and quick. An epoch that read nothing and
-//! found out nothing is not written.
+//! found out nothing is not written, unless it is the last and such steps moved the state: what is saved in the end is the
+//! state after the epochs that are recorded, and nothing besides.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -94,6 +95,8 @@ pub struct Worker {
     /// What was found to be lost while recorded epochs were made again, and is told by none of them; the next intent
     /// tells it.
     lost: Vec<Delivery>,
+    /// Whether such steps moved the state.
+    is_ahead: bool,
     next_epoch: i64,
     /// The newest intent that was found at the start.
     recorded_until: i64,
@@ -103,7 +106,7 @@ pub struct Worker {
     /// Whether stored events were taken again since the last epoch that was recorded.
     recounted: bool,
     definitions: Arc<Definitions>,
-    /// The same, until an epoch has told them.
+    /// The same when they are others than those of the epoch before, until an epoch has told them.
     untold: Option<Arc<Definitions>>,
     lake: Lake,
     live: Arc<Live>,
@@ -141,7 +144,10 @@ impl Worker {
         };
         let portfolio = Arc::new(Portfolio::new(&definitions));
         let mut group = match snapshot {
-            Some((_, bytes)) => LaneGroup::restore(portfolio, settings.lanes, &bytes)?,
+            Some((_, bytes)) => {
+                let recounted = recorded.epochs.front().map(|next| next.recounted);
+                LaneGroup::restore_before(portfolio, settings.lanes, &bytes, recounted)?
+            }
             None => LaneGroup::new(portfolio, settings.lanes),
         };
         recorded.is_former |= group.wants_rest();
@@ -151,20 +157,23 @@ impl Worker {
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
         live.describe(group.portfolio());
+        let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
+        let collector = Collector::new(read.collect());
         Ok(Worker {
             next_epoch: snapshot_epoch + 1,
             recorded_until,
             is_contested: false,
             settings,
             group,
-            collector: Collector::default(),
-            recorded,
+            collector,
             expected: BTreeSet::new(),
             unrecorded: BTreeMap::new(),
             lost: Vec::new(),
+            is_ahead: false,
             published_at: None,
             recounted: false,
-            untold: Some(definitions.clone()),
+            untold: recorded.is_change.then(|| definitions.clone()),
+            recorded,
             definitions,
             lake,
             live,
@@ -304,7 +313,7 @@ impl Worker {
     pub fn take(&mut self, input: Input) {
         match input {
             Input::Delivery(delivery) if self.is_surplus(&delivery) => self.recorded.is_former = true,
-            Input::Delivery(delivery) => self.collector.push(delivery),
+            Input::Delivery(delivery) => self.live.read_again(self.collector.push(delivery)),
             Input::Assigned(partitions) => self.expected.extend(partitions),
             Input::Contested => self.is_contested = true,
         }
@@ -355,7 +364,7 @@ impl Worker {
         self.recorded.epochs.pop_front();
         self.group.remember(remembered);
         self.group.resume(watermark.unwrap_or(BEGINNING));
-        self.epoch(epoch, tick, publish, deliveries, false)
+        self.epoch(epoch, tick, publish, deliveries, Kind::Replayed)
     }
 
     /// Makes an epoch of all that waits, which publishes when that is due or it is the last; `None` when it read nothing and
@@ -379,7 +388,7 @@ impl Worker {
                 deliveries.push(Delivery::news(id, 0, None));
             }
         }
-        self.epoch(self.next_epoch, tick, publish, deliveries, true)
+        self.epoch(self.next_epoch, tick, publish, deliveries, if is_last { Kind::Last } else { Kind::Live })
     }
 
     /// Ends the work: saves the state, unless recorded epochs are left, and says how many observations the next start makes
@@ -398,6 +407,11 @@ impl Worker {
         Ok((order, self.group.deferred()))
     }
 
+    /// The watermark as intents tell it; `None` before every partition was heard from.
+    fn told_watermark(&self) -> Option<Instant> {
+        Some(self.watermark()).filter(|watermark| *watermark > BEGINNING)
+    }
+
     /// Folds the deliveries, closes the step and orders its rows to be written.
     fn epoch(
         &mut self,
@@ -405,10 +419,10 @@ impl Worker {
         tick: Instant,
         publish: bool,
         deliveries: Vec<Delivery>,
-        live: bool,
+        kind: Kind,
     ) -> Result<Option<Order>, AggregateError> {
         let started = Moment::now();
-        let watermark = Some(self.group.watermarks().watermark()).filter(|watermark| *watermark > BEGINNING);
+        let watermark = self.told_watermark();
         let mut output = EpochOutput::new(epoch);
         for delivery in &deliveries {
             self.fold(delivery, tick, &mut output)?;
@@ -416,8 +430,12 @@ impl Worker {
         let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
-        let is_asked_for = live && std::mem::take(&mut self.is_contested);
-        if live && !read_any && !facts.has_rows() && self.untold.is_none() && !is_asked_for {
+        let is_live = kind != Kind::Replayed;
+        let is_asked_for = is_live && std::mem::take(&mut self.is_contested);
+        let is_idle = is_live && !read_any && !facts.has_rows() && self.untold.is_none() && !is_asked_for;
+        self.is_ahead |= is_idle && (!deliveries.is_empty() || self.told_watermark() != watermark);
+        let is_saved = kind == Kind::Last && (self.is_ahead || self.recounted);
+        if is_idle && !is_saved {
             for mut news in deliveries {
                 let known = self.unrecorded.get(&news.partition).and_then(|known| known.complete_until);
                 news.complete_until = news.complete_until.max(known);
@@ -425,8 +443,8 @@ impl Worker {
             }
             return Ok(None);
         }
-        let is_told = live || self.recorded.is_change;
-        if let Some(definitions) = self.untold.take_if(|_| is_told) {
+        self.is_ahead = false;
+        if let Some(definitions) = self.untold.take() {
             output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
         }
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
@@ -443,7 +461,7 @@ impl Worker {
             ..EpochRow::default()
         };
         output.intent = intent(&row, &told);
-        let losses = if live { self.losses(&row, &told) } else { Vec::new() };
+        let losses = if is_live { self.losses(&row, &told) } else { Vec::new() };
         let is_lossy = !losses.is_empty();
         output.intent.extend(losses);
         output.facts(facts)?;
@@ -452,7 +470,7 @@ impl Worker {
         if epoch % self.settings.snapshot_every == 0 || is_lossy {
             output.snapshot = Some(self.group.snapshot()?.into());
         }
-        output.is_replay = !live;
+        output.is_replay = !is_live;
         self.next_epoch = epoch + 1;
         self.live.folded(started.elapsed());
         Ok(Some(Order::Write(Box::new(output))))
@@ -491,6 +509,17 @@ impl Worker {
         };
         lost.iter().map(row).collect()
     }
+}
+
+/// An epoch among those of a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It was recorded before.
+    Replayed,
+    /// It is new.
+    Live,
+    /// It is new, and no other follows.
+    Last,
 }
 
 fn micros(span: Duration) -> Micros {

@@ -418,13 +418,28 @@ impl LaneGroup {
     /// When the bytes are not a snapshot, or one of another number of lanes, or a new version touches the past without
     /// saying so.
     pub fn restore(portfolio: Arc<Portfolio>, lanes: usize, bytes: &[u8]) -> Result<LaneGroup, SnapshotError> {
+        LaneGroup::restore_before(portfolio, lanes, bytes, None)
+    }
+
+    /// The same to make the next step again, if one is recorded: whether events were taken again before it (`recounted`)
+    /// says whether it was made from a state at rest. Two workers may have saved the state after one step, one of them at
+    /// rest.
+    ///
+    /// # Errors
+    /// Those of `restore`.
+    pub fn restore_before(
+        portfolio: Arc<Portfolio>,
+        lanes: usize,
+        bytes: &[u8],
+        recounted: Option<bool>,
+    ) -> Result<LaneGroup, SnapshotError> {
         let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
         if snapshot.lanes.len() != lanes.max(1) {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
         refuse_the_past(&portfolio, &snapshot)?;
         let heard_until = snapshot.watermarks.partitions().filter_map(|(_, progress)| progress.newest).max();
-        let at_rest = snapshot.at_rest;
+        let at_rest = recounted.unwrap_or(snapshot.at_rest);
         let lanes = snapshot.lanes.into_iter().map(|(seen, tickets, changes, services)| {
             let (mut tickets, mut changes) = (tickets.into_owned(), changes.into_owned());
             tickets.touch_all();

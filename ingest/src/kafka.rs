@@ -48,6 +48,7 @@ use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
 use crate::error::IngestError;
+pub use partition::{PartitionReader, Range};
 pub use queue::KafkaEvents;
 pub use settings::{CAUGHT_UP_INTERVAL, KafkaSettings, QUEUE_BYTES_MAX};
 pub use trouble::UNAVAILABLE_AFTER;

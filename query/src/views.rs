@@ -118,7 +118,7 @@ pub(crate) const VIEWS: &[View] = &[
     },
     // Every correction is a fact of its own.
     View { name: "corrections", rows: Rows::All },
-    // Definitions are recorded again when they are loaded again: the latest record of each.
+    // Definitions are recorded again when one of them changes: the latest record of each.
     View { name: "agreements", rows: Rows::Latest(&["agreement", "agreement_version", "service", "objective"]) },
     View { name: "calendars", rows: Rows::Latest(&["calendar", "calendar_version"]) },
     View { name: "services", rows: Rows::Latest(&["service"]) },

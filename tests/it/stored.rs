@@ -136,3 +136,18 @@ fn r38_r23_a_service_that_is_new_has_what_was_stored_of_it_at_the_times_by_which
     let whole = week("mail", [168, 0, 0], "met", 1);
     assert_eq!(of_mail, [week("mail", [167, 1, 0], "breached", 1), whole.clone(), whole]);
 }
+
+#[test]
+fn r24_definitions_are_told_when_they_change_and_not_at_each_start() {
+    // Were they told at a start, that epoch, made again after a crash, would not have the rows that it had.
+    let (before, after) = (definitions(false), definitions(true));
+    let records: Vec<String> = (1..=4).map(|hour| result("web", hour, "up")).collect();
+    let mut tables = Tables::new(&before, &records);
+    for (hour, definitions) in [(2, &before), (3, &before), (4, &after), (5, &after)] {
+        tables.epoch(definitions, hours(hour), 1);
+    }
+    let told = tables.ask("SELECT service, epoch FROM history.services ORDER BY epoch, service", None);
+    let row = |service: &str, epoch: i64| json!({"service": service, "epoch": epoch});
+    assert_eq!(told, [row("web", 1), row("mail", 3), row("web", 3)]);
+    assert_eq!(tables.ask("SELECT count(*) AS epochs FROM epochs", None), [json!({"epochs": 4})]);
+}

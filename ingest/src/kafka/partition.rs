@@ -26,7 +26,8 @@ pub(super) const DELIVERY_BYTES_MAX: usize = 8 << 20;
 pub(super) const DELIVERY_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The reader of one partition.
-pub(super) struct PartitionReader {
+pub struct PartitionReader {
+    /// Which one it reads.
     pub id: PartitionId,
     decoder: Decoder,
     /// The first offset not read yet; unknown before the first word from a partition that is read from its beginning.
@@ -48,7 +49,7 @@ pub(super) struct PartitionReader {
 
 /// What is known of a position at which Kafka stopped reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Range {
+pub enum Range {
     /// It did not stop.
     Inside,
     /// Nobody has said where the partition begins.

@@ -171,6 +171,14 @@ fn r22_observations_beyond_history_are_made_good_at_the_next_start_after_a_stop(
     let bytes = group.snapshot().expect("a snapshot");
     let unordered = LaneGroup::restore(world(&[(0, 1)]), 1, &bytes).expect("restored");
     assert_eq!((unordered.wants_recount(), unordered.wants_rest(), unordered.deferred()), (false, true, 1));
+    // Where the next step is recorded, it says what it was made from, whichever of the two states is found.
+    group.rest();
+    for bytes in [bytes, group.snapshot().expect("a snapshot")] {
+        for recounted in [false, true] {
+            let before = LaneGroup::restore_before(world(&[(0, 1)]), 1, &bytes, Some(recounted)).expect("restored");
+            assert_eq!((before.wants_recount(), before.wants_rest()), (recounted, !recounted));
+        }
+    }
     let mut group = started_again(&mut group, world(&[(0, 1)]), 1, &stored);
     assert!(!group.wants_rest());
     let facts = group.close(3, END, true);

@@ -1,0 +1,288 @@
+//! What must hold of the tables that a run left behind, whatever happened in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use plimsoll_aggregate::{Input, Live, Worker};
+use plimsoll_lake::Lake;
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::table::{EpochRow, Table};
+use serde_json::Value;
+
+use crate::broker::Client;
+use crate::process::{GROUP, Shape, carry_out, settings, url};
+use crate::run::Outcome;
+use crate::store::{Disk, Faults, Mortal, SimulatedStore};
+use crate::tables::{Row, files, place, rows, stored_events, text};
+use crate::world::{FINAL, Meaning, World};
+
+/// The columns that say when and how often something was said, not what: they depend on how the input was cut.
+const BOOKKEEPING: [&str; 4] = ["revision", "recorded_at", "epoch", "retracted"];
+
+/// The recorded epochs read every partition from its beginning to its end, each record in one of them.
+pub async fn every_range_is_read_once(world: &World, lake: &Lake) {
+    let mut read: BTreeMap<PartitionId, i64> = BTreeMap::new();
+    let mut last_epoch = 0;
+    for row in lake.epochs_after(GROUP, 0).await.expect("epochs") {
+        assert!(row.epoch == last_epoch || row.epoch == last_epoch + 1, "epoch {} follows {last_epoch}", row.epoch);
+        last_epoch = row.epoch;
+        let (Some(topic), Some(partition)) = (row.topic, row.partition) else { continue };
+        let (from, until) = (row.from_offset.expect("an offset"), row.until_offset.expect("an offset"));
+        let id = PartitionId { topic: topic.into(), partition };
+        let next = read.entry(id.clone()).or_insert(from);
+        let is_new = *next <= world.partitions[&id].first().map_or(0, |first| first.offset);
+        assert!(from == *next || is_new, "epoch {last_epoch} reads {id:?} from {from}, and not from {next}");
+        assert!(until >= from, "epoch {last_epoch} reads {id:?} back from {from} until {until}");
+        *next = until;
+    }
+    let ends = world.partitions.keys().map(|id| (id.clone(), world.end_of(id))).collect::<BTreeMap<_, _>>();
+    assert_eq!(read, ends, "everything was read");
+}
+
+/// Each record is a dead letter, an accepted event, or a copy of one: of those with one source and id one counts. So of
+/// each partition records read = accepted + duplicates + dead letters, record by record.
+pub async fn every_record_is_accounted_for(world: &World, lake: &Lake) {
+    let places = |rows: &[Row], what: &str| {
+        let mut places = BTreeSet::new();
+        for row in rows {
+            assert!(places.insert(place(row)), "{what} {:?} is there twice", place(row));
+        }
+        places
+    };
+    let events = rows(lake, Table::Events).await.expect("events");
+    let (accepted, set_aside) =
+        (places(&events, "event"), places(&rows(lake, Table::DeadLetters).await.expect("dead letters"), "dead letter"));
+    let names = events.iter().map(|row| (text(row, "source").to_owned(), text(row, "id").to_owned()));
+    let mut counted: BTreeMap<(String, String), usize> = BTreeMap::new();
+    names.for_each(|name| *counted.entry(name).or_default() += 1);
+    let mut known = BTreeSet::new();
+    for (id, record) in world.records() {
+        let place = (id.clone(), record.offset);
+        match &record.is {
+            Meaning::Garbage => assert!(set_aside.contains(&place), "{place:?} is a dead letter"),
+            Meaning::Event(source, name) => {
+                assert!(!set_aside.contains(&place), "{place:?} is an event");
+                known.insert((source.to_string(), name.clone()));
+            }
+        }
+    }
+    let garbage = world.records().filter(|(_, record)| record.is == Meaning::Garbage).count();
+    assert_eq!(set_aside.len(), garbage, "no other dead letters");
+    let told: BTreeSet<_> = counted.keys().cloned().collect();
+    assert_eq!(told, known, "every event counts");
+    assert!(counted.values().all(|count| *count == 1), "no event counts twice: {counted:?}");
+    assert_eq!(accepted.len(), known.len());
+}
+
+/// A process that read everything counted every record: read = accepted + duplicates + read before + dead letters.
+pub fn the_counts_add_up(world: &World, live: &Live) {
+    let counts = live.pipeline();
+    let (mut garbage, mut names, mut events) = (0, BTreeSet::new(), 0);
+    for (_, record) in world.records() {
+        match &record.is {
+            Meaning::Garbage => garbage += 1,
+            Meaning::Event(source, name) => {
+                events += 1;
+                names.insert((*source, name));
+            }
+        }
+    }
+    assert_eq!(counts.dead_letters.values().sum::<u64>(), garbage);
+    assert_eq!(counts.events.values().sum::<u64>(), names.len() as u64);
+    assert_eq!(counts.duplicates, events - names.len() as u64);
+    assert_eq!(counts.already_read, 0);
+}
+
+/// The tables are what the recorded epochs make when they are made once, one after the other, by workers to which nothing
+/// happens: file by file and byte by byte, or, where files were merged, row by row.
+pub async fn the_tables_follow_from_the_epochs(world: &World, shape: &Shape, outcome: &Outcome) {
+    let again = made_again(world, shape, outcome).await;
+    for table in Table::ALL {
+        let (found, expected) = (files(&outcome.lake, table).await, files(&again, table).await);
+        if found == expected {
+            continue;
+        }
+        let (found, expected) = (rows(&outcome.lake, table).await, rows(&again, table).await);
+        let (found, expected) = (counted(&found.expect("rows")), counted(&expected.expect("rows")));
+        same(&format!("{} as written and as it follows from the epochs", table.name()), &found, &expected);
+        assert!(shape.merge > 0, "the files of {} hold the same rows in other bytes", table.name());
+    }
+}
+
+/// A lake in which the recorded epochs of another were made again.
+async fn made_again(world: &World, shape: &Shape, outcome: &Outcome) -> Lake {
+    let store = SimulatedStore::new(Disk::new(0, Faults::default()), Mortal::new(0, None));
+    let lake = Lake::open_in(Arc::new(store), url()).await.expect("a lake");
+    let mut epochs: BTreeMap<i64, Vec<EpochRow>> = BTreeMap::new();
+    for row in outcome.lake.epochs_after(GROUP, 0).await.expect("epochs") {
+        epochs.entry(row.epoch).or_default().push(row);
+    }
+    let mut epochs = epochs.into_iter().peekable();
+    while let Some((epoch, first)) = epochs.next() {
+        let (recounted, digest) = (first[0].recounted, first[0].definitions.clone());
+        lake.record_intent(GROUP, epoch, &first).await.expect("an intent");
+        while let Some((epoch, rows)) = epochs.next_if(|(_, rows)| !rows[0].recounted && rows[0].definitions == digest)
+        {
+            lake.record_intent(GROUP, epoch, &rows).await.expect("an intent");
+        }
+        let bytes = outcome.lake.definitions(&digest).await.expect("definitions");
+        lake.keep_definitions(bytes).await.expect("room for definitions");
+        make(world, shape, &lake, &digest, recounted).await;
+    }
+    lake
+}
+
+/// Makes what is recorded, under one set of definitions.
+async fn make(world: &World, shape: &Shape, lake: &Lake, digest: &str, recounted: bool) {
+    let mut worker = None;
+    for definitions in &world.definitions {
+        let settings = settings(shape, Arc::new(|| FINAL));
+        let opened = Worker::open(settings, lake.clone(), definitions.clone(), Arc::new(Live::default())).await;
+        let opened = opened.expect("a worker");
+        if !opened.is_former() {
+            worker = Some(opened);
+            break;
+        }
+    }
+    let mut worker = worker.unwrap_or_else(|| panic!("no definitions have the digest {digest}"));
+    if let Some(last_epoch) = worker.wants_recount() {
+        assert!(recounted, "the epoch after {last_epoch} tells that stored events were taken again");
+        worker.begin_recount();
+        stored_events(lake, world, last_epoch).await.expect("events").iter().for_each(|events| worker.recount(events));
+        worker.end_recount();
+    }
+    let mut client = Client::new(world, worker.definitions(), worker.start_offsets());
+    let all = world.partitions.keys().cloned().collect();
+    client.assign(&all, true).into_iter().chain(client.drain(FINAL, FINAL)).for_each(|input: Input| worker.take(input));
+    let committer = worker.committer();
+    let mut orders = std::collections::VecDeque::new();
+    while let Some(order) = worker.replay().expect("an epoch") {
+        orders.push_back(order);
+    }
+    assert!(worker.is_replayed(), "all that was recorded can be made again");
+    orders.extend(worker.rest().expect("a state").0);
+    carry_out(&committer, &mut orders, 0).await.expect("a lake");
+}
+
+/// What tables say in the end: of each what it is, and its rows with how often each stands there.
+pub type Said = Vec<(String, BTreeMap<String, usize>)>;
+
+/// What the tables say in the end, which another run of the same world must say, too. Of a key the current row counts; left
+/// out are the columns of bookkeeping, and of a clock that has not stopped how much had passed when it was written. Daily
+/// measures of what is promised later begin with the start that knows of it (R24), so where definitions change they are left
+/// out.
+pub async fn said(lake: &Lake, redefined: bool) -> Said {
+    let mut said = Vec::new();
+    for (table, key) in CURRENT {
+        said.push((format!("{}, current", table.name()), current(lake, *table, key).await));
+    }
+    if !redefined {
+        said.push(("measures".to_owned(), measures(lake).await));
+    }
+    said.push(("events".to_owned(), content(lake).await));
+    said
+}
+
+/// Both say the same.
+pub fn the_tables_say_the_same(one: &Said, other: &Said) {
+    for ((what, one), (_, other)) in one.iter().zip(other) {
+        same(&format!("{what}, as they came about and all at once"), one, other);
+    }
+}
+
+/// Of the rows with one key the one with the greatest revision counts, and of these the one of the latest epoch; when it
+/// is retracted, none.
+const CURRENT: &[(Table, &[&str])] = &[
+    (Table::Attainment, &["agreement", "agreement_version", "service", "objective", "window_start"]),
+    (Table::Credits, &["agreement", "agreement_version", "service", "window_start", "window_end"]),
+    (Table::Watermelons, &["agreement", "agreement_version", "service", "objective", "window_start"]),
+    (Table::Clocks, &["agreement", "agreement_version", "service", "objective", "ticket", "cycle"]),
+    (Table::Outages, &["service", "started_at"]),
+    (Table::Transitions, &["service", "at"]),
+    (
+        Table::Attributions,
+        &[
+            "agreement",
+            "agreement_version",
+            "service",
+            "objective",
+            "ticket",
+            "cycle",
+            "window_start",
+            "supporting_agreement",
+            "supporting_version",
+            "supporting_service",
+        ],
+    ),
+    (Table::Agreements, &["agreement", "agreement_version", "service", "objective"]),
+    (Table::Calendars, &["calendar", "calendar_version"]),
+    (Table::Services, &["service"]),
+    (Table::DeadLetters, &["topic", "partition", "offset"]),
+];
+
+async fn current(lake: &Lake, table: Table, key: &[&str]) -> BTreeMap<String, usize> {
+    let mut newest: BTreeMap<String, Row> = BTreeMap::new();
+    for row in rows(lake, table).await.expect("rows") {
+        let name = key.iter().map(|column| format!("{:?} ", row.get(*column))).collect::<String>();
+        let rank = |row: &Row| ["revision", "epoch"].map(|column| row.get(column).and_then(Value::as_i64));
+        if newest.get(&name).is_none_or(|known| rank(known) < rank(&row)) {
+            newest.insert(name, row);
+        }
+    }
+    let mut told: Vec<Row> = newest.into_values().collect();
+    told.retain(|row| row.get("retracted") != Some(&Value::Bool(true)));
+    for row in &mut told {
+        let grows = table == Table::Clocks && !row.contains_key("stopped_at");
+        let grown = if grows { &["elapsed_us", "paused_us"][..] } else { &[] };
+        row.retain(|name, _| !BOOKKEEPING.contains(&name.as_str()) && !grown.contains(&name.as_str()));
+    }
+    counted(&told)
+}
+
+/// The signed rows of each bucket, added up; buckets in which nothing is left are not told.
+async fn measures(lake: &Lake) -> BTreeMap<String, usize> {
+    let mut sums: BTreeMap<String, BTreeMap<String, i64>> = BTreeMap::new();
+    for mut row in rows(lake, Table::Measures).await.expect("measures") {
+        row.retain(|name, _| !BOOKKEEPING.contains(&name.as_str()) && name != "bucket_end");
+        let is_part = |name: &str| {
+            name == "good_us" || (name != "latency_at_most_us" && name.ends_with("_us")) || name.ends_with("_count")
+        };
+        let key: Row =
+            row.iter().filter(|(name, _)| !is_part(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let sum = sums.entry(Value::Object(key).to_string()).or_default();
+        for (name, value) in row.iter().filter(|(name, _)| is_part(name)) {
+            *sum.entry(name.clone()).or_default() += value.as_i64().expect("a number");
+        }
+    }
+    sums.retain(|_, sum| sum.values().any(|part| *part != 0));
+    sums.into_iter().map(|(key, sum)| (format!("{key} {sum:?}"), 1)).collect()
+}
+
+/// What accepted events say. Which of several copies counts depends on which was read first, and so where it stood does.
+async fn content(lake: &Lake) -> BTreeMap<String, usize> {
+    let mut told = rows(lake, Table::Events).await.expect("events");
+    for row in &mut told {
+        row.retain(|name, _| !BOOKKEEPING.contains(&name.as_str()) && name != "partition" && name != "offset");
+    }
+    counted(&told)
+}
+
+fn counted(rows: &[Row]) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for row in rows {
+        *counted.entry(Value::Object(row.clone()).to_string()).or_default() += 1;
+    }
+    counted
+}
+
+fn same(what: &str, one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>) {
+    let lacks = |one: &BTreeMap<String, usize>, other: &BTreeMap<String, usize>| {
+        let rows = one.iter().filter(|(row, count)| other.get(*row) != Some(count));
+        rows.take(3).map(|(row, count)| format!("\n    {count} x {row}")).collect::<String>()
+    };
+    let (more, missing) = (lacks(one, other), lacks(other, one));
+    assert!(
+        more.is_empty() && missing.is_empty(),
+        "{what}:\n  only in the first:{more}\n  only in the second:{missing}"
+    );
+}
