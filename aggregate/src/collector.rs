@@ -218,7 +218,9 @@ impl Collector {
                 head.complete_until = None;
                 last_end = head.until_offset;
                 taken.push(head);
-                if tail.until_offset > tail.from_offset || tail.complete_until.is_some() {
+                // A proof from before the end of the range is told by what was recorded, and holds up nothing that follows.
+                let is_later_proof = tail.complete_until.is_some() && tail.until_offset >= until;
+                if tail.until_offset > tail.from_offset || is_later_proof {
                     waiting.push_front(tail);
                     break;
                 }
@@ -375,6 +377,37 @@ mod tests {
         }
         assert_eq!(ranges(&collector.take_all()), [(0, 0, 10, Some(Instant(7)))]);
         assert!(collector.is_empty());
+    }
+
+    #[test]
+    fn a_proof_that_comes_before_records_does_not_hold_them_up() {
+        // As the exchange has them: what was proved then stands between the records.
+        let mut collector = Collector::default();
+        for delivery in [
+            Delivery::news(id(0), 0, Some(Instant(5))),
+            delivery(0, 0, 10),
+            Delivery { complete_until: Some(Instant(7)), ..delivery(0, 10, 12) },
+            delivery(0, 12, 20),
+            Delivery::news(id(0), 20, Some(Instant(9))),
+        ] {
+            collector.push(delivery);
+        }
+        let row = |epoch, from, until, complete_until: Option<i64>| EpochRow {
+            epoch,
+            topic: Some("t".into()),
+            partition: Some(0),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            complete_until: complete_until.map(Instant),
+            ..EpochRow::default()
+        };
+        let recorded =
+            RecordedEpoch::from_rows(vec![row(1, 0, 12, Some(5)), row(2, 12, 15, Some(7)), row(3, 15, 20, None)]);
+        let mut taken = |place: usize| ranges(&collector.take_recorded(&recorded[place]).expect("all of it is there"));
+        assert_eq!(taken(0), [(0, 0, 0, None), (0, 0, 10, None), (0, 10, 12, None), (0, 12, 12, Some(Instant(5)))]);
+        assert_eq!(taken(1), [(0, 12, 12, None), (0, 12, 15, None), (0, 15, 15, Some(Instant(7)))]);
+        assert_eq!(taken(2), [(0, 15, 20, None), (0, 20, 20, None)]);
+        assert_eq!(ranges(&collector.take_all()), [(0, 20, 20, Some(Instant(9)))]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can go wrong in the worker, by what the operator has to do.
 
 use plimsoll_engine::lane::SnapshotError;
+use plimsoll_engine::shards::PlacementError;
 use plimsoll_lake::LakeError;
 
 /// Why the worker stopped.
@@ -20,6 +21,46 @@ pub enum AggregateError {
         /// The group whose epochs are in the lake.
         found: String,
     },
+    /// These tables are kept by one process, not by shards.
+    #[error(
+        "these tables are kept by group {found} as a whole; shards of group {group} would store every event a second time: \
+         go on with `plimsoll run --group {found}`, or choose another lake"
+    )]
+    WholeGroup {
+        /// The group of this worker.
+        group: String,
+        /// The group whose epochs are in the lake.
+        found: String,
+    },
+    /// These tables are kept by shards, not by one process.
+    #[error(
+        "these tables are kept by {shards} shards of group {found}; group {group} as a whole would store every event a \
+         second time: go on with `plimsoll ingest` and `plimsoll aggregate --group {found}`, or choose another lake"
+    )]
+    ShardedGroup {
+        /// The group of this worker.
+        group: String,
+        /// The group whose epochs are in the lake.
+        found: String,
+        /// How many shards it has.
+        shards: u32,
+    },
+    /// These tables are kept by another number of shards.
+    #[error("these tables are kept by {found} shards, not by {asked}; the number is for good: give --shards {found}")]
+    OtherShards {
+        /// As recorded.
+        found: u32,
+        /// As asked for.
+        asked: u32,
+    },
+    /// The record of what is measured where is not understood.
+    #[error(
+        "the record of what each shard measures, in _plimsoll/shards, is not understood ({0}); restore it from a backup"
+    )]
+    Placement(String),
+    /// Definitions cannot be measured by the shards as they are.
+    #[error(transparent)]
+    Joined(#[from] PlacementError),
     /// The state could not be restored; the message says what to do.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

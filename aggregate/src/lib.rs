@@ -9,8 +9,8 @@
 //!           cuts live epochs by size and time,                               encodes, commits,
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
-//! Modules in reading order: `input`, `collector`, `definitions`, `worker`, `writer`, `patience`, `live`, `metrics`;
-//! `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
+//! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`, `live`,
+//! `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
 
 pub mod collector;
 mod definitions;
@@ -21,6 +21,7 @@ pub mod metrics;
 mod patience;
 pub mod rebuild;
 pub mod replay;
+pub mod shards;
 pub mod worker;
 mod writer;
 

@@ -188,6 +188,41 @@ fn summary(text: &mut String, name: &str, help: &str, (count, total): (u64, Dura
     let _ = writeln!(text, "{name}_sum {}\n{name}_count {count}", total.as_secs_f64());
 }
 
+/// The same families of several, such as shards, as one text: each sample says by this label whose it is.
+pub fn together(label: &str, texts: &[(String, String)]) -> String {
+    // Of each family what introduces it, and its samples.
+    let mut families: Vec<(&str, String, String)> = Vec::new();
+    for (whose, text) in texts {
+        let (mut place, mut is_new) = (0, false);
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if let Some(told) = line.strip_prefix("# HELP ") {
+                let name = told.split(' ').next().unwrap_or_default();
+                let known = families.iter().position(|(known, ..)| *known == name);
+                (place, is_new) = (known.unwrap_or(families.len()), known.is_none());
+                if is_new {
+                    families.push((name, String::new(), String::new()));
+                }
+            }
+            let Some((_, head, samples)) = families.get_mut(place) else { continue };
+            if line.starts_with('#') {
+                if is_new {
+                    let _ = writeln!(head, "{line}");
+                }
+                continue;
+            }
+            let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap_or(line.len()));
+            samples.push_str(name);
+            samples.push('{');
+            push_label(samples, label, whose);
+            let _ = match rest.strip_prefix('{') {
+                Some(labels) => writeln!(samples, ",{labels}"),
+                None => writeln!(samples, "}}{rest}"),
+            };
+        }
+    }
+    families.into_iter().map(|(_, head, samples)| head + &samples).collect()
+}
+
 /// The two lines that introduce a family.
 pub fn family(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -280,6 +315,19 @@ mod tests {
                 "plimsoll_objective_verdict{objective=\"a\",verdict=\"met\"} 1",
             ]
         );
+    }
+
+    #[test]
+    fn families_of_several_are_told_once_and_samples_say_whose_they_are() {
+        let text =
+            |family_of: &str, sample: &str| format!("# HELP {family_of} Help.\n# TYPE {family_of} gauge\n{sample}\n");
+        let first = text("a", "a{x=\"{ }\"} 1") + &text("b", "b 2");
+        let second = text("b", "b 3") + &text("c", "c 4") + &text("a", "");
+        let told = together("shard", &[("0".to_owned(), first), ("1".to_owned(), second)]);
+        let expected = text("a", "a{shard=\"0\",x=\"{ }\"} 1")
+            + &text("b", "b{shard=\"0\"} 2\nb{shard=\"1\"} 3")
+            + &text("c", "c{shard=\"1\"} 4");
+        assert_eq!(told, expected);
     }
 
     #[test]

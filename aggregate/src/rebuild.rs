@@ -9,7 +9,7 @@
 //! definitions. So the rows come out as they were, with when they were recorded and in which epoch, and `AS OF` answers as
 //! before. Duplicates are not stored and have no part in any result.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use plimsoll_lake::Lake;
@@ -47,8 +47,12 @@ pub trait StoredInput {
     /// What the epochs from the first up to and with the last one took.
     fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs, Self::Error>;
 
-    /// Hands over every event of the epochs up to and with the last one, in any order.
-    fn recount(&mut self, last: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<(), Self::Error>;
+    /// Hands over every event before these offsets of partitions, in any order.
+    fn recount(
+        &mut self,
+        before: HashMap<PartitionId, i64>,
+        take: &mut dyn FnMut(&EventBatch),
+    ) -> Result<(), Self::Error>;
 }
 
 /// How many epochs are read at once: enough that reading does not begin anew for each, and few enough for memory.
@@ -136,9 +140,9 @@ impl Rebuild {
         let (settings, definitions) = (self.settings.clone(), self.definitions.clone());
         let opening = Worker::open(settings, self.into.clone(), definitions, live.clone());
         let mut worker = runtime.block_on(opening)?;
-        if let Some(last) = worker.wants_recount() {
+        if let Some(before) = worker.wants_recount() {
             worker.begin_recount();
-            stored.recount(last, &mut |events| worker.recount(events))?;
+            stored.recount(before, &mut |events| worker.recount(events))?;
             worker.end_recount();
         }
         Ok(worker)

@@ -4,6 +4,9 @@
 //! engine, ticks, watermarks and definitions. What is left out has no part in the result: agreements that the audited
 //! one does not rest on, services that its service is not made of and does not depend on, and their events. Of these
 //! only how far their partitions were read is told, because the watermark is the least of all.
+//!
+//! Where several shards keep the tables, the epochs are those of the shard that wrote the result. It read every event, and
+//! each shard has stored a part of them: which epoch took an event follows from its partition and offset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,11 +16,11 @@ use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::portfolio::Portfolio;
 use plimsoll_engine::stage::Facts;
 use plimsoll_engine::watermark::BEGINNING;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, of_lane_group};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::event::EventBatch;
+use plimsoll_schemas::event::{EventBatch, EventColumn};
 use plimsoll_schemas::table::EpochRow;
 
 use crate::collector::RecordedEpoch;
@@ -41,18 +44,23 @@ pub type History = BTreeMap<(i64, PartitionId), Taken>;
 /// The epochs up to one of them, and the definitions under which they were folded.
 pub struct Replay {
     epochs: Vec<RecordedEpoch>,
+    /// What they took of each partition, in the order of offsets: from, until, and the place of the epoch.
+    ranges: BTreeMap<PartitionId, Vec<(i64, i64, usize)>>,
     definitions: BTreeMap<String, Definitions>,
 }
 
 impl Replay {
-    /// Reads the epochs up to and with the last one, and their definitions.
+    /// Reads the epochs of a shard up to and with its last one, whose number tells the shard, and their definitions.
     ///
     /// # Errors
     /// When the lake cannot be read, or holds definitions that are not understood.
     pub async fn open(lake: &Lake, last_epoch: i64) -> Result<Replay, AggregateError> {
         let mut rows: Vec<EpochRow> = Vec::new();
-        for group in lake.groups().await? {
-            rows.extend(lake.epochs_after(&group, 0).await?);
+        let groups = lake.groups().await?;
+        let shards = groups.iter().map(|group| of_lane_group(group).2).max().unwrap_or(1);
+        let shard = (last_epoch - 1).rem_euclid(shards.into());
+        for group in groups.iter().filter(|group| i64::from(of_lane_group(group).1) == shard) {
+            rows.extend(lake.epochs_after(group, 0).await?);
         }
         rows.retain(|row| row.epoch <= last_epoch);
         let epochs = Vec::from(RecordedEpoch::from_rows(rows));
@@ -62,7 +70,35 @@ impl Replay {
                 known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
             }
         }
-        Ok(Replay { epochs, definitions: known })
+        let mut ranges: BTreeMap<PartitionId, Vec<(i64, i64, usize)>> = BTreeMap::new();
+        for (place, epoch) in epochs.iter().enumerate() {
+            for (partition, &(from, until, _)) in epoch.ranges.iter().filter(|(_, (from, until, _))| from < until) {
+                ranges.entry(partition.clone()).or_default().push((from, until, place));
+            }
+        }
+        Ok(Replay { epochs, ranges, definitions: known })
+    }
+
+    /// The epoch that took the record at an offset of a partition, and its tick; `None` when none of these did.
+    pub fn epoch_of(&self, partition: &PartitionId, offset: i64) -> Option<(i64, Instant)> {
+        let ranges = self.ranges.get(partition)?;
+        let (from, _, place) = ranges.get(ranges.partition_point(|(_, until, _)| *until <= offset))?;
+        let epoch = self.epochs.get(*place).filter(|_| *from <= offset)?;
+        Some((epoch.epoch, epoch.tick))
+    }
+
+    /// Events of one partition, in the order of their offsets, cut into those that each epoch took, whichever shard has
+    /// stored them.
+    pub fn cut(&self, partition: &PartitionId, events: &EventBatch) -> Vec<(i64, EventBatch)> {
+        let offsets = events.integers(EventColumn::Offset).values();
+        let epochs = offsets.iter().map(|offset| self.epoch_of(partition, *offset).map(|(epoch, _)| epoch));
+        let epochs: Vec<Option<i64>> = epochs.collect();
+        let (mut found, mut from) = (Vec::new(), 0);
+        for same in epochs.chunk_by(|one, next| one == next) {
+            found.extend(same[0].map(|epoch| (epoch, events.slice(from, same.len()))));
+            from += same.len();
+        }
+        found
     }
 
     /// The digest of the definitions under which the last of the epochs was folded, and these; `None` when there is no
@@ -138,7 +174,7 @@ impl Replay {
         let whole = &self.definitions[&epoch.definitions];
         let definitions = part_of(whole, part.agreement, part.services);
         let mut portfolio = Portfolio::new(&definitions);
-        portfolio.close_as(&Portfolio::new(whole));
+        portfolio.be_part_of(&Portfolio::new(whole));
         let mut group = match before {
             Some(mut before) => {
                 if epoch.recounted {

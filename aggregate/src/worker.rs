@@ -17,8 +17,9 @@ use arrow_array::{Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Arra
 use arrow_select::take::take_record_batch;
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
+use plimsoll_engine::shards::Shard;
 use plimsoll_engine::watermark::BEGINNING;
-use plimsoll_lake::{Lake, LakeError};
+use plimsoll_lake::{Lake, LakeError, lane_group};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId, Retried};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
@@ -30,13 +31,16 @@ use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
+use crate::shards::{place, portfolio_of, refuse_others};
 use crate::writer::{Committer, EpochOutput, Order, Writer};
 
 /// How a worker works.
 #[derive(Clone)]
 pub struct WorkerSettings {
-    /// The name of its lane group, under which epochs and snapshots are kept.
+    /// The name under which epochs and snapshots are kept; that of its lane group also tells the shard.
     pub group: String,
+    /// What it measures.
+    pub shard: Shard,
     /// How many lanes; at least 1.
     pub lanes: usize,
     /// How long records wait for company before they are committed.
@@ -76,6 +80,8 @@ pub struct Progress {
     pub epoch: i64,
     /// Per partition, the first offset that is not in the tables yet.
     pub offsets: HashMap<PartitionId, i64>,
+    /// The same of the newest saved state, from which the next start reads; nothing before one is saved.
+    pub saved: HashMap<PartitionId, i64>,
     /// How many observations the next start makes up for; told at the end alone.
     pub deferred: u64,
     /// Whether the next worker has something to do at once; told at the end alone.
@@ -128,25 +134,28 @@ impl Worker {
         definitions: Arc<Definitions>,
         live: Arc<Live>,
     ) -> Result<Worker, AggregateError> {
-        let others = lake.groups().await?;
-        if let Some(found) = others.into_iter().find(|other| *other != settings.group) {
-            return Err(AggregateError::OtherGroup { group: settings.group, found });
-        }
+        let shard = settings.shard;
+        refuse_others(&lake, &settings.group, shard.count()).await?;
+        let placement = match shard.is_whole() {
+            true => None,
+            false => Some(place(&lake, &definitions, shard.count()).await?),
+        };
+        let lane_group = settings.lane_group();
         let current = definitions::keep(&lake, &definitions).await?;
-        let snapshot = lake.newest_snapshot(&settings.group).await?;
+        let snapshot = lake.newest_snapshot(&lane_group).await?;
         let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
-        let rows = lake.epochs_after(&settings.group, snapshot_epoch - 1).await?;
+        let rows = lake.epochs_after(&lane_group, snapshot_epoch - 1).await?;
         let recorded_until = rows.last().map_or(snapshot_epoch, |row| row.epoch);
         let mut recorded = Recorded::after(snapshot_epoch, rows, &current);
         let definitions = match recorded.definitions == current {
             true => definitions,
             false => Arc::new(definitions::recall(&lake, &recorded.definitions).await?),
         };
-        let portfolio = Arc::new(Portfolio::new(&definitions));
-        let mut group = match snapshot {
+        let portfolio = Arc::new(portfolio_of(&definitions, placement.as_ref(), shard));
+        let mut group = match &snapshot {
             Some((_, bytes)) => {
                 let recounted = recorded.epochs.front().map(|next| next.recounted);
-                LaneGroup::restore_before(portfolio, settings.lanes, &bytes, recounted)?
+                LaneGroup::restore_before(portfolio, settings.lanes, bytes, recounted)?
             }
             None => LaneGroup::new(portfolio, settings.lanes),
         };
@@ -159,8 +168,12 @@ impl Worker {
         live.describe(group.portfolio());
         let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
         let collector = Collector::new(read.collect());
+        let next_epoch = match snapshot {
+            Some(_) => snapshot_epoch + epoch_step(shard),
+            None => first_epoch(shard),
+        };
         Ok(Worker {
-            next_epoch: snapshot_epoch + 1,
+            next_epoch,
             recorded_until,
             is_contested: false,
             settings,
@@ -180,11 +193,12 @@ impl Worker {
         })
     }
 
-    /// The last epoch of the state that it went on from, when the events until then must be taken again, for objectives or
-    /// services that are new or were defined in another way (R24), or for what was deferred (R22). Then `begin_recount` is
-    /// to be called, `recount` with all of them, and `end_recount`, ahead of anything else.
-    pub fn wants_recount(&self) -> Option<i64> {
-        self.group.wants_recount().then_some(self.next_epoch - 1)
+    /// Where the state that it went on from goes on in each partition, when all events before that must be taken again, for
+    /// objectives or services that are new or were defined in another way (R24), or for what was deferred (R22). Then
+    /// `begin_recount` is to be called, `recount` with all of them, and `end_recount`, ahead of anything else. Where there
+    /// are several shards, each has stored a part of them: all must have come that far (`shards::not_stored`).
+    pub fn wants_recount(&self) -> Option<HashMap<PartitionId, i64>> {
+        self.group.wants_recount().then(|| self.start_offsets())
     }
 
     /// See `LaneGroup::begin_recount`.
@@ -292,18 +306,29 @@ impl Worker {
     /// # Errors
     /// `Fenced` when another worker recorded an epoch since this one was opened.
     pub async fn check_fence(&self) -> Result<(), AggregateError> {
-        let (group, epoch) = (&self.settings.group, self.recorded_until + 1);
-        match self.lake.last_epoch(Table::Epochs, group).await? {
+        let (group, epoch) = (self.settings.lane_group(), self.recorded_until + 1);
+        match self.lake.last_epoch(Table::Epochs, &group).await? {
             Some(found) if found >= epoch => {
-                Err(LakeError::Fenced { table: Table::Epochs, group: group.clone(), epoch, found }.into())
+                Err(LakeError::Fenced { table: Table::Epochs, group, epoch, found }.into())
             }
             _ => Ok(()),
         }
     }
 
+    /// The epoch after which the state is as it is.
+    fn last_epoch(&self) -> i64 {
+        self.next_epoch - epoch_step(self.settings.shard)
+    }
+
+    /// Whether the state after this epoch is to be saved, by how many there were before it.
+    fn is_to_be_saved(&self, epoch: i64) -> bool {
+        let shard = self.settings.shard;
+        ((epoch - first_epoch(shard)) / epoch_step(shard) + 1) % self.settings.snapshot_every == 0
+    }
+
     /// Who carries out what this worker orders.
     pub fn committer(&self) -> Committer {
-        Committer::new(self.settings.group.clone(), self.lake.clone(), self.live.clone())
+        Committer::new(self.settings.lane_group(), self.lake.clone(), self.live.clone())
     }
 
     /// Takes an input; what it brings waits for the next epoch.
@@ -400,9 +425,9 @@ impl Worker {
         let mut order = None;
         if !self.is_replayed() {
             tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
-        } else if self.next_epoch > 1 {
+        } else if self.next_epoch > first_epoch(self.settings.shard) {
             self.group.rest();
-            order = Some(Order::Snapshot(self.next_epoch - 1, self.group.snapshot()?.into()));
+            order = Some(Order::Snapshot(self.last_epoch(), self.group.snapshot()?.into()));
         }
         Ok((order, self.group.deferred()))
     }
@@ -418,13 +443,13 @@ impl Worker {
         epoch: i64,
         tick: Instant,
         publish: bool,
-        deliveries: Vec<Delivery>,
+        mut deliveries: Vec<Delivery>,
         kind: Kind,
     ) -> Result<Option<Order>, AggregateError> {
         let started = Moment::now();
         let watermark = self.told_watermark();
         let mut output = EpochOutput::new(epoch);
-        for delivery in &deliveries {
+        for delivery in &mut deliveries {
             self.fold(delivery, tick, &mut output)?;
         }
         let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);
@@ -444,8 +469,12 @@ impl Worker {
             return Ok(None);
         }
         self.is_ahead = false;
-        if let Some(definitions) = self.untold.take() {
-            output.definitions(&definition_rows(&definitions, self.group.portfolio(), tick, epoch))?;
+        if let Some(definitions) = self.untold.take()
+            && self.settings.shard.is_first()
+        {
+            let whole = (!self.settings.shard.is_whole()).then(|| Portfolio::new(&definitions));
+            let portfolio = whole.as_ref().unwrap_or(self.group.portfolio());
+            output.definitions(&definition_rows(&definitions, portfolio, tick, epoch))?;
         }
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
         told.extend(deliveries);
@@ -463,22 +492,24 @@ impl Worker {
         output.intent = intent(&row, &told);
         let losses = if is_live { self.losses(&row, &told) } else { Vec::new() };
         let is_lossy = !losses.is_empty();
-        output.intent.extend(losses);
+        // All shards meet them, and one tells.
+        output.intent.extend(losses.into_iter().filter(|_| self.settings.shard.is_first()));
         output.facts(facts)?;
         output.offsets = self.start_offsets();
         // What is lost cannot be read again: the next start is not to need what lies before.
-        if epoch % self.settings.snapshot_every == 0 || is_lossy {
+        if self.is_to_be_saved(epoch) || is_lossy {
             output.snapshot = Some(self.group.snapshot()?.into());
         }
         output.is_replay = !is_live;
-        self.next_epoch = epoch + 1;
+        self.next_epoch = epoch + epoch_step(self.settings.shard);
         self.live.folded(started.elapsed());
         Ok(Some(Order::Write(Box::new(output))))
     }
 
     /// Folds a delivery, and adds what the tables keep of it.
-    fn fold(&mut self, delivery: &Delivery, tick: Instant, output: &mut EpochOutput) -> Result<(), AggregateError> {
+    fn fold(&mut self, delivery: &mut Delivery, tick: Instant, output: &mut EpochOutput) -> Result<(), AggregateError> {
         let folded = self.group.fold(delivery, tick);
+        let folded = keep_own(self.settings.shard, delivery, folded);
         self.live.count(delivery, &folded);
         let epoch = output.epoch();
         output.events.extend(accepted_events(delivery, &folded, tick, epoch)?);
@@ -520,6 +551,37 @@ enum Kind {
     Live,
     /// It is new, and no other follows.
     Last,
+}
+
+impl WorkerSettings {
+    /// The name of its lane group.
+    pub fn lane_group(&self) -> String {
+        lane_group(&self.group, self.shard.number(), self.shard.count())
+    }
+}
+
+/// The number of a shard's first epoch: shards number theirs in turn, so that a number tells its shard.
+fn first_epoch(shard: Shard) -> i64 {
+    i64::from(shard.number()) + 1
+}
+
+/// How far the number of a shard's next epoch is from the last.
+fn epoch_step(shard: Shard) -> i64 {
+    i64::from(shard.count())
+}
+
+/// What of a delivery that was folded is this shard's to store and to count: its own events; dead letters, and what all
+/// shards see alike, are the first one's.
+fn keep_own(shard: Shard, delivery: &mut Delivery, folded: Folded) -> Folded {
+    if shard.is_whole() {
+        return folded;
+    }
+    let accepted = Some(shard.stored(&delivery.events, folded.accepted.as_deref()));
+    if shard.is_first() {
+        return Folded { accepted, ..folded };
+    }
+    delivery.dead_letters.clear();
+    Folded { accepted, ..Folded::default() }
 }
 
 fn micros(span: Duration) -> Micros {

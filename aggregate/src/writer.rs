@@ -188,10 +188,11 @@ impl Committer {
             Order::Write(encoded) => &**encoded,
             Order::Snapshot(epoch, bytes) => {
                 lake.put_snapshot(group, *epoch, bytes.clone()).await?;
-                return Ok(live.progress());
+                let progress = live.progress();
+                return Ok(Progress { saved: progress.offsets.clone(), ..progress });
             }
         };
-        let started = Moment::now();
+        let (started, is_saved) = (Moment::now(), output.snapshot.is_some());
         if !output.is_replay {
             lake.record_intent(group, output.epoch, &output.intent).await?;
         }
@@ -199,7 +200,8 @@ impl Committer {
         if let Some(bytes) = &output.snapshot {
             lake.put_snapshot(group, output.epoch, bytes.clone()).await?;
         }
-        let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), ..Progress::default() };
+        let saved = if is_saved { output.offsets.clone() } else { live.progress().saved };
+        let progress = Progress { epoch: output.epoch, offsets: output.offsets.clone(), saved, ..Progress::default() };
         live.committed(*took + started.elapsed(), progress.clone());
         Ok(progress)
     }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use chrono::NaiveDate;
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::{KafkaEvent, KafkaSettings, start};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
@@ -78,6 +79,7 @@ fn read(
     let sources: Vec<_> = definitions.sources.values().cloned().map(Arc::new).collect();
     let settings = WorkerSettings {
         group: "bench".to_owned(),
+        shard: Shard::WHOLE,
         lanes: 1,
         epoch_interval: Duration::from_secs(1),
         epoch_rows_max: EPOCH_ROWS_MAX,

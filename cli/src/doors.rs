@@ -50,6 +50,17 @@ pub async fn open<Text: Future<Output = String> + Send>(
     serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
 }
 
+/// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.
+pub async fn open_metrics(
+    listener: TcpListener,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    shutdown: Shutdown,
+) {
+    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics()) };
+    let router = Router::new().route("/metrics", get(scrape)).route("/healthz", get(async || "ok\n"));
+    serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
+}
+
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not
 /// there, and the service counts an error.
 pub async fn table_metrics(service: &QueryService, now: Instant) -> String {
@@ -62,7 +73,14 @@ pub async fn table_metrics(service: &QueryService, now: Instant) -> String {
 
 /// The worker's numbers and the consumer's, in the Prometheus text format.
 pub fn pipeline_metrics(live: &Live, metrics: &KafkaMetrics, now: Instant) -> String {
-    let mut text = render(live, now);
+    let mut text = render(live, now) + &kafka_metrics(metrics);
+    queues(&mut text, live, metrics);
+    text
+}
+
+/// The consumer's numbers in the Prometheus text format.
+pub fn kafka_metrics(metrics: &KafkaMetrics) -> String {
+    let mut text = String::new();
     family(&mut text, "plimsoll_kafka_records_total", "counter", "Records decoded, dead letters included.");
     labelled(&mut text, "plimsoll_kafka_records_total", &[("role", "ingest")], metrics.records_count);
     family(
@@ -75,7 +93,6 @@ pub fn pipeline_metrics(live: &Live, metrics: &KafkaMetrics, now: Instant) -> St
         let labels = [("partition", &*id.partition.to_string()), ("topic", &*id.topic)];
         labelled(&mut text, "plimsoll_kafka_lag_records", &labels, lag);
     }
-    queues(&mut text, live, metrics);
     text
 }
 

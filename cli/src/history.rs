@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Limits, QueryService, Stored};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -102,7 +102,7 @@ fn read_day(
     day: &str,
     take: &mut dyn FnMut(Delivery) -> Result<()>,
 ) -> Result<()> {
-    for (number, events) in runtime.block_on(service.events_of(day, i64::MAX))?.into_iter().enumerate() {
+    for (number, events) in runtime.block_on(service.events_of(day, &Stored::All))?.into_iter().enumerate() {
         let partition = PartitionId { topic: day.into(), partition: number as i32 };
         // Each batch is all there is of its own.
         let read = Delivery::news(partition, events.num_rows() as i64, Some(Instant(i64::MAX)));

@@ -4,8 +4,9 @@
 //! usage, 3 no-go, or a result that does not follow, 4 another process keeps the tables) and, when something is wrong,
 //! one line that says what and what to do. Modules in reading order: `commands` has one file a command; `definitions`
 //! reads the folder; `in_force` has the definitions in force, which may change; `judging` judges without a server;
-//! `pipeline` wires source, worker and lake; `maintenance` keeps tables small; `doors` serves HTTP and `/metrics`;
-//! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
+//! `pipeline` wires source, worker and lake, `roles` and `keeper` do so in several processes; `maintenance` keeps tables
+//! small; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps what computes from what
+//! waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;
@@ -14,9 +15,11 @@ mod doors;
 mod history;
 mod in_force;
 mod judging;
+mod keeper;
 mod maintenance;
 mod pipeline;
 mod retries;
+mod roles;
 mod shutdown;
 mod threads;
 
@@ -67,6 +70,10 @@ enum Command {
     Rebuild(commands::rebuild::Arguments),
     /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
     Run(commands::run::Arguments),
+    /// Consume from Kafka and pass on what was read to the processes that aggregate
+    Ingest(commands::ingest::Arguments),
+    /// Keep shards of the tables, from what other processes ingest
+    Aggregate(commands::aggregate::Arguments),
     /// Answer over HTTP from tables that another process keeps
     Query(commands::query::Arguments),
     /// Ask the tables one question in SQL
@@ -91,6 +98,8 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => with_threads(|threads| commands::doctor::run(&arguments, threads)),
         Command::Rebuild(arguments) => with_threads(|threads| commands::rebuild::run(&arguments, threads)),
         Command::Run(arguments) => with_threads(|threads| commands::run::run(arguments, threads)),
+        Command::Ingest(arguments) => with_threads(|threads| commands::ingest::run(arguments, threads)),
+        Command::Aggregate(arguments) => with_threads(|threads| commands::aggregate::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),

@@ -10,7 +10,7 @@
 //! When other definitions are in force, or observations were deferred for long enough, the next worker goes on by them.
 //! When everything is read and observations were deferred, one more applies them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ScopedJoinHandle};
@@ -36,7 +36,7 @@ use crate::retries::Retries;
 use crate::shutdown::Shutdown;
 
 /// How many inputs may wait for the worker. The bytes are bounded before, by the source's own queue.
-const INPUTS_MAX: usize = 16;
+pub const INPUTS_MAX: usize = 16;
 
 /// How long the broker may take to say which partitions there are.
 const METADATA_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ const METADATA_WAIT_MAX: Duration = Duration::from_secs(10);
 const SHARING_LOOK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How often the feeder looks whether it is to end.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What a pipeline is made of.
 pub struct Settings {
@@ -70,11 +70,11 @@ pub trait Stored {
     /// The newest result of each objective.
     fn newest(&self) -> Vec<AttainmentRow>;
 
-    /// Hands over every event of the epochs up to and with the last one.
+    /// Hands over every event before these offsets of partitions.
     ///
     /// # Errors
     /// When they cannot be read.
-    fn events(&self, last_epoch: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
+    fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
 }
 
 /// A running pipeline.
@@ -180,13 +180,10 @@ impl Work {
         let opening = Worker::open(worker.clone(), lake.clone(), definitions.clone(), self.live.clone());
         let mut worker = self.runtime.block_on(opening)?;
         let stored = &self.settings.stored;
-        if let Some(last_epoch) = worker.wants_recount() {
-            tracing::info!(
-                last_epoch,
-                "taking stored events again: definitions are new or edited, or some came very late"
-            );
+        if let Some(before) = worker.wants_recount() {
+            tracing::info!("taking stored events again: definitions are new or edited, or some came very late");
             worker.begin_recount();
-            let taken = stored.events(last_epoch, &mut |events| worker.recount(events));
+            let taken = stored.events(before, &mut |events| worker.recount(events));
             taken.context(
                 "stored events cannot be taken again, for definitions that are new or edited or very late events",
             )?;
@@ -237,7 +234,7 @@ impl Work {
     }
 }
 
-fn sources(definitions: &Definitions) -> Vec<Arc<Source>> {
+pub fn sources(definitions: &Definitions) -> Vec<Arc<Source>> {
     definitions.sources.values().cloned().map(Arc::new).collect()
 }
 
@@ -406,7 +403,7 @@ impl Feeder<'_> {
 }
 
 /// Says what Kafka deleted before it was read.
-fn warn_of_loss(lost: &Delivery) {
+pub fn warn_of_loss(lost: &Delivery) {
     let Delivery { partition: PartitionId { topic, partition }, from_offset, until_offset, .. } = lost;
     eprintln!(
         "warning: lost {} of partition {partition} of topic {topic}, offsets {from_offset} to {}: kafka deleted them \

@@ -411,6 +411,15 @@ impl LaneGroup {
         Ok(postcard::to_stdvec(&snapshot)?)
     }
 
+    /// How far the state that `snapshot` gave has read each partition.
+    ///
+    /// # Errors
+    /// When the bytes are not a snapshot.
+    pub fn watermarks_of(bytes: &[u8]) -> Result<Watermarks, SnapshotError> {
+        let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
+        Ok(snapshot.watermarks.into_owned())
+    }
+
     /// The state that `snapshot` gave, for a portfolio that may have changed since: every ticket and change is read
     /// anew under it.
     ///

@@ -10,7 +10,8 @@
 //! `histogram` the percentiles of latencies; `verdict` compares; `budget` and `forecast` look ahead; `attribution` says
 //! who spent a budget, `credit` what misses give back, `kpi` how well all of it goes, `watermelon` who is not satisfied all
 //! the same; `ledger` and `timeline` remember what was said; `stage` folds events; `gate` asks what a planned change would
-//! cost; `evidence` what a result stands on; `lane` puts it together.
+//! cost; `evidence` what a result stands on; `lane` puts it together; `shards` cuts what is measured into parts that are
+//! folded alone.
 
 use std::hash::{Hash, Hasher};
 
@@ -31,6 +32,7 @@ pub mod lane;
 pub mod ledger;
 pub mod memory;
 pub mod portfolio;
+pub mod shards;
 pub mod stage;
 pub mod state;
 pub mod ticket;

@@ -226,6 +226,8 @@ pub struct Portfolio {
     credit_plans: HashMap<Name, CreditPlan>,
     with_scores: HashMap<Name, BTreeSet<u32>>,
     window_kinds: HashSet<(WindowKind, Tz)>,
+    /// Services that the catalogue knows and others measure.
+    elsewhere: HashSet<Name>,
     grace: Micros,
 }
 
@@ -484,9 +486,17 @@ impl Portfolio {
         &self.window_kinds
     }
 
-    /// Lets time be closed as it is for another portfolio, of which this is a part: see `memory`.
-    pub fn close_as(&mut self, whole: &Portfolio) {
+    /// Makes this a part of another portfolio: time is closed as it is there (see `memory`), and services that only the
+    /// whole has are known to the catalogue.
+    pub fn be_part_of(&mut self, whole: &Portfolio) {
         self.window_kinds = whole.window_kinds.clone();
+        let ids = whole.services.iter().map(|plan| &plan.id);
+        self.elsewhere = ids.filter(|id| !self.service_places.contains_key(*id)).cloned().collect();
+    }
+
+    /// Whether the catalogue has a service of this id, whoever measures it (R38).
+    pub fn knows(&self, id: &str) -> bool {
+        self.service_places.contains_key(id) || self.elsewhere.contains(id)
     }
 
     /// How long after a window's end its result stays provisional (R22): the greatest lateness of any

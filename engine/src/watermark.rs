@@ -106,6 +106,12 @@ impl Watermarks {
         self.partitions.get(partition).map(|progress| progress.next_offset)
     }
 
+    /// Where each partition that was heard from goes on.
+    pub fn next_offsets(&self) -> impl Iterator<Item = (PartitionId, i64)> {
+        let heard = self.partitions.iter().filter(|(_, progress)| progress.is_heard());
+        heard.map(|(id, progress)| (id.clone(), progress.next_offset))
+    }
+
     /// Every partition and its progress.
     pub fn partitions(&self) -> impl Iterator<Item = (&PartitionId, &Progress)> {
         self.partitions.iter()

@@ -1,6 +1,7 @@
 //! How fast one core decodes: monitoring results of about 310 bytes of JSON with foreign field names, mapped by a
 //! source, into event batches. Prints records per second and, beside it, the cost of parsing the same fields with
-//! sonic-rs into borrowed strings and nothing else.
+//! sonic-rs into borrowed strings and nothing else; and what it costs to write the batches as messages of the exchange, and
+//! to read them.
 //!
 //! `cargo run --release -p plimsoll-ingest --example decode_throughput`
 
@@ -10,6 +11,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use plimsoll_ingest::exchange::Message;
 use plimsoll_ingest::{BATCH_ROWS_MAX, Decoder, Record};
 use plimsoll_schemas::definition::source::{Field, Mapping, Origin, Source, TimeFormat};
 use plimsoll_schemas::delivery::PartitionId;
@@ -122,5 +124,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok::<(), plimsoll_ingest::IngestError>(())
     })?;
     println!("{dead_letters} dead letters");
+
+    for (offset, record) in (0..).zip(&records) {
+        decoder.decode(Record { offset, payload: Some(record.as_bytes()), record_time: None });
+    }
+    let delivery = decoder.take(0, RECORDS as i64, None)?;
+    let message = Message::Delivery { delivery, is_beginning: true };
+    let encoded = message.clone().encode()?;
+    let bytes: usize = encoded.iter().map(Vec::len).sum();
+    println!("{} messages of the exchange, {} bytes a record", encoded.len(), bytes / RECORDS);
+    measure("exchange, written", bytes, |_| message.clone().encode().map(|encoded| _ = black_box(encoded)))?;
+    measure("exchange, read", bytes, |_| {
+        encoded.iter().try_for_each(|bytes| Message::decode(bytes).map(|message| _ = black_box(message)))
+    })?;
     Ok(())
 }

@@ -74,6 +74,9 @@ pub enum IngestError {
     /// librdkafka refuses to work.
     #[error("the kafka client cannot work: {0}")]
     KafkaClient(String),
+    /// The exchange between roles does not work.
+    #[error("the exchange: {0}")]
+    Exchange(String),
     /// The consumer's thread ended in a panic.
     #[error("the kafka poll thread ended in a panic; please report it with the lines above")]
     KafkaPanic,
@@ -123,7 +126,7 @@ impl IngestError {
             IngestError::CutOff { cause, .. } if cause.raw_os_error().is_some() => ErrorKind::Unavailable,
             IngestError::CutOff { .. } => ErrorKind::Corrupt,
             IngestError::Format { .. } | IngestError::KafkaSetting(_) => ErrorKind::Invalid,
-            IngestError::KafkaClient(_) => ErrorKind::Unavailable,
+            IngestError::KafkaClient(_) | IngestError::Exchange(_) => ErrorKind::Unavailable,
             IngestError::KafkaOffset { .. } | IngestError::KafkaTopic { .. } => ErrorKind::Corrupt,
             IngestError::Offsets { .. } | IngestError::Columns(_) | IngestError::KafkaPanic => ErrorKind::Internal,
         }

@@ -136,6 +136,11 @@ impl KafkaSource {
         self.control.commit(offsets);
     }
 
+    /// Tells where partitions are to begin that this member is given from now on, in place of what was told before.
+    pub fn begin_at(&self, offsets: HashMap<PartitionId, i64>) {
+        self.control.begin_at(offsets);
+    }
+
     /// The consumer's own numbers now.
     pub fn metrics(&self) -> KafkaMetrics {
         KafkaMetrics {

@@ -7,10 +7,11 @@
 //! commits its offsets together with the results.
 //!
 //! Modules in reading order: `decode` turns the bytes of records into columns; `file` reads files through it; `kafka`
-//! consumes topics through it; `retry` maps dead letters once more; `error` is what can stop either of them. A record
-//! that cannot be used never does.
+//! consumes topics through it; `exchange` passes deliveries on to other processes; `retry` maps dead letters once more;
+//! `error` is what can stop any of them. A record that cannot be used never does.
 
 pub mod decode;
+pub mod exchange;
 pub mod file;
 pub mod kafka;
 mod retry;

@@ -12,12 +12,13 @@
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
 //! LAKE/_plimsoll/definitions/DIGEST.zst
 //! LAKE/_plimsoll/retries/NUMBER.zst
+//! LAKE/_plimsoll/shards/NUMBER.json                     what is measured where, if several groups keep it
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
-//! `snapshot` keeps state and `definitions` what it was made under; `maintain` does the upkeep, `compact` the merging of
-//! small files and `vacuum` the removal of what nobody needs; `inspect` finds what is damaged; `table` is what a table looks
-//! like, `store` where it lies, `bucket` what is particular to a lake in one.
+//! `snapshot` keeps state and `definitions` what it was made under; `shards` is several groups in one lake; `maintain` does
+//! the upkeep, `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
+//! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one.
 
 mod append;
 mod bucket;
@@ -32,6 +33,7 @@ mod log;
 mod maintain;
 mod order;
 mod retries;
+mod shards;
 mod snapshot;
 mod statistics;
 mod store;
@@ -54,6 +56,7 @@ pub use crate::error::LakeError;
 pub use crate::files::{ActiveFile, TableFiles};
 pub use crate::inspect::{Damage, Inspection, Report, inspect, try_write};
 use crate::log::{TableLog, entry_path};
+pub use crate::shards::{lane_group, of_lane_group};
 use crate::store::Store;
 pub use crate::vacuum::{KEPT_MAX, KEPT_MIN, Removed};
 

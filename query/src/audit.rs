@@ -1,6 +1,7 @@
 //! What an audit asks of the tables (R26): the rows of a result as they were written, the facts that were known then, and
 //! the stored events that may matter, with the epochs that took them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -9,8 +10,7 @@ use arrow_array::{Int64Array, RecordBatch};
 use arrow_schema::DataType;
 use datafusion::arrow::compute::cast;
 use datafusion::error::DataFusionError;
-use datafusion::functions_aggregate::expr_fn::max;
-use datafusion::logical_expr::{Expr, in_subquery, lit, when};
+use datafusion::logical_expr::{Expr, in_subquery, lit};
 use datafusion::prelude::{DataFrame, col};
 use futures::TryStreamExt;
 use plimsoll_schemas::Instant;
@@ -143,35 +143,35 @@ impl QueryService {
     }
 
     /// The newest event time of each partition that each epoch took, as the events counted: one from the future is taken to
-    /// be from the tick (R23).
+    /// be from the tick (R23). `epoch_of` tells which epoch took the record at an offset of a partition, and its tick.
     ///
     /// # Errors
     /// As `sql`.
-    pub async fn newest_of_epochs(&self) -> Result<Vec<((i64, PartitionId), Instant)>, QueryError> {
-        let answer = self.view("history.events", newest).await?;
-        let batches: Vec<RecordBatch> = answer.try_collect().await?;
-        let mut found = Vec::new();
-        for batch in &batches {
-            let (epochs, times) = (integers(batch, 0), batch.column(3).as_primitive::<TimestampMicrosecondType>());
-            for (row, partition) in partitions(batch, 1)?.into_iter().enumerate() {
-                found.push(((epochs.value(row), partition), Instant(times.value(row))));
+    pub async fn newest_of_epochs(
+        &self,
+        epoch_of: impl Fn(&PartitionId, i64) -> Option<(i64, Instant)>,
+    ) -> Result<HashMap<(i64, PartitionId), Instant>, QueryError> {
+        let columns = ["topic", "partition", "offset", "time"];
+        // A dead letter that is taken again says nothing of how far its partition was read.
+        let read = move |rows: DataFrame| rows.filter(col("retry").is_null())?.select_columns(&columns);
+        let mut answer = self.view("history.events", read).await?;
+        let mut newest: HashMap<(i64, PartitionId), Instant> = HashMap::new();
+        while let Some(batch) = answer.try_next().await? {
+            let (offsets, times) = (integers(&batch, 2), batch.column(3).as_primitive::<TimestampMicrosecondType>());
+            for (row, partition) in partitions(&batch, 0)?.into_iter().enumerate() {
+                let Some((epoch, tick)) = epoch_of(&partition, offsets.value(row)) else { continue };
+                let told = Instant(times.value(row));
+                let time = if told > tick + FUTURE_TOLERANCE { tick } else { told };
+                let known = newest.entry((epoch, partition)).or_insert(time);
+                *known = time.max(*known);
             }
         }
-        Ok(found)
+        Ok(newest)
     }
 }
 
 fn is_about(services: &[&str]) -> Expr {
     col("service").in_list(services.iter().map(|service| lit(*service)).collect(), false)
-}
-
-fn newest(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
-    let micros = |column: &str| datafusion::logical_expr::cast(col(column), DataType::Int64);
-    let is_ahead = (micros("time") - micros("recorded_at")).gt(lit(FUTURE_TOLERANCE.0));
-    let believed = when(is_ahead, col("recorded_at")).otherwise(col("time"))?;
-    // A dead letter that is taken again says nothing of how far its partition was read.
-    rows.filter(col("retry").is_null())?
-        .aggregate(["epoch", "topic", "partition"].map(col).to_vec(), vec![max(believed).alias("newest")])
 }
 
 /// Cuts sorted events where the epoch, the partition or the request changes.

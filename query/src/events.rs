@@ -1,5 +1,6 @@
 //! The stored events as the batches that the engine takes, so that history can be judged again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -8,10 +9,36 @@ use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray
 use arrow_schema::ArrowError;
 use datafusion::arrow::compute::cast;
 use futures::TryStreamExt;
+use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{ColumnType, EventBatch, EventColumn, FUTURE_TOLERANCE, event_schema};
 
 use crate::error::QueryError;
 use crate::session::QueryService;
+
+/// Which of the stored events are meant.
+#[derive(Clone, Debug)]
+pub enum Stored {
+    /// All of them.
+    All,
+    /// Those before these offsets of partitions, and none of other partitions.
+    Before(HashMap<PartitionId, i64>),
+}
+
+impl Stored {
+    /// As a condition in SQL.
+    fn condition(&self) -> String {
+        let Stored::Before(offsets) = self else { return "TRUE".to_owned() };
+        let before = offsets.iter().map(|(id, offset)| {
+            let PartitionId { topic, partition } = id;
+            if id.is_retries() {
+                return format!("retry < {offset}"); // Dead letters that were taken again, by their requests.
+            }
+            let topic = topic.replace('\'', "''");
+            format!("(topic = '{topic}' AND \"partition\" = {partition} AND \"offset\" < {offset} AND retry IS NULL)")
+        });
+        format!("({})", before.chain(["FALSE".to_owned()]).collect::<Vec<_>>().join(" OR "))
+    }
+}
 
 impl QueryService {
     /// The days in UTC on which there are stored events, such as `2026-03-02`, in order.
@@ -29,12 +56,12 @@ impl QueryService {
         Ok(days)
     }
 
-    /// The stored events of one of these days, each once, in no order: those of epochs up to and with the last one. An
-    /// event from the future has the time at which it was read, as it was counted (R23).
+    /// The stored events of one of these days, each once, in no order. An event from the future has the time at which it was
+    /// read, as it was counted (R23).
     ///
     /// # Errors
     /// As `sql`.
-    pub async fn events_of(&self, day: &str, last_epoch: i64) -> Result<Vec<EventBatch>, QueryError> {
+    pub async fn events_of(&self, day: &str, which: &Stored) -> Result<Vec<EventBatch>, QueryError> {
         let latest = format!("recorded_at + INTERVAL '{} seconds'", FUTURE_TOLERANCE.0 / 1_000_000);
         let column = |name: &str| match name == EventColumn::Time.name() {
             true => format!("CASE WHEN \"{name}\" > {latest} THEN recorded_at ELSE \"{name}\" END AS \"{name}\""),
@@ -43,7 +70,7 @@ impl QueryService {
         let names = event_schema().fields().iter().map(|field| column(field.name())).collect::<Vec<_>>();
         let names = names.join(", ");
         let question =
-            format!("SELECT {names} FROM history.events WHERE date = DATE '{day}' AND epoch <= {last_epoch}");
+            format!("SELECT {names} FROM history.events WHERE date = DATE '{day}' AND {}", which.condition());
         let batches: Vec<RecordBatch> = self.sql(&question).await?.try_collect().await?;
         batches.iter().map(|batch| event_batch(batch).map_err(unfit)).collect()
     }

@@ -7,6 +7,10 @@
 //! ```text
 //! rows known at t   epoch <= max(epoch of history.epochs where tick <= t);  none, when there is no such epoch
 //! ```
+//! Where several shards keep the tables, each has epochs of its own, which they number in turn. Then this holds for the
+//! epochs of each shard by themselves: an answer is what would have been said when each had committed its last epoch with a
+//! tick of at most `t`.
+//!
 //! There is one mechanism: in the plan of a question, a filter on `epoch` stands above each table that is read. Views
 //! pick the current rows out of what is left, as they do out of everything. Who asks for one table in a statement calls
 //! a function (`attainment_known_at(t)`), who asks the whole question so binds the service (`QueryService::known_at`);
@@ -48,12 +52,20 @@ pub(crate) fn register(context: &SessionContext, view: &'static str, plan: Logic
 }
 
 /// Up to which epoch tables are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     /// The last one that was known at this instant.
     pub(crate) known_at: Option<Instant>,
-    /// At most this one.
+    /// At most this one, of those of its shard.
     pub(crate) last_epoch: Option<i64>,
+    /// How many shards number their epochs in turn.
+    pub(crate) shards: i64,
+}
+
+impl Default for Cut {
+    fn default() -> Cut {
+        Cut { known_at: None, last_epoch: None, shards: 1 }
+    }
 }
 
 /// Puts the filter above every table that a question reads, where it asks for what was known at an instant, or where the
@@ -67,20 +79,32 @@ pub(crate) async fn resolve(
     let mut last_epochs = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
         let instant = table(node).and_then(|table| earlier(table.known_at, cut.known_at));
-        last_epochs.extend(instant.map(|instant| (instant, 0)));
+        last_epochs.extend(instant.map(|instant| (instant, Vec::new())));
         Ok(TreeNodeRecursion::Continue)
     })?;
-    for (instant, epoch) in &mut last_epochs {
-        *epoch = last_epoch(context, *instant).await?;
+    for (instant, epochs) in &mut last_epochs {
+        for shard in 0..cut.shards {
+            epochs.push(last_epoch(context, *instant, of_shard(col("epoch"), shard, cut.shards)).await?);
+        }
     }
     let last = |table: &LakeTable| {
-        let known = earlier(table.known_at, cut.known_at).map(|instant| last_epochs[&instant]);
-        known.into_iter().chain(cut.last_epoch).min()
+        let known = earlier(table.known_at, cut.known_at).map(|instant| last_epochs[&instant].clone());
+        // Of other shards than that of the last epoch everything is known.
+        let shard_of = |epoch: i64| (epoch - 1).rem_euclid(cut.shards);
+        let until =
+            |last: i64| (0..cut.shards).map(|shard| if shard == shard_of(last) { last } else { i64::MAX }).collect();
+        let until: Option<Vec<i64>> = cut.last_epoch.map(until);
+        match (known, until) {
+            (Some(known), Some(until)) => {
+                Some(known.into_iter().zip(until).map(|(one, other)| one.min(other)).collect())
+            }
+            (known, until) => known.or(until),
+        }
     };
     let filter = |node: LogicalPlan| match (&node, table(&node).and_then(|table| Some((last(&table)?, table)))) {
         (LogicalPlan::TableScan(scan), Some((last, table))) => {
             let epoch = Expr::Column(Column::new(Some(scan.table_name.clone()), "epoch"));
-            let known = LogicalPlanBuilder::from(read(scan, table, None)).filter(epoch.lt_eq(lit(last)))?;
+            let known = LogicalPlanBuilder::from(read(scan, table, None)).filter(until(&epoch, &last))?;
             Ok(Transformed::yes(known.build()?))
         }
         _ => Ok(Transformed::no(node)),
@@ -90,10 +114,26 @@ pub(crate) async fn resolve(
     Ok(DataFrame::new(state, plan))
 }
 
-/// The last epoch with a tick of at most an instant; 0, which no epoch has, when there is none.
-async fn last_epoch(context: &SessionContext, known_at: Instant) -> Result<i64, DataFusionError> {
+/// Whether an epoch is at most the last one of its shard.
+fn until(epoch: &Expr, last: &[i64]) -> Expr {
+    let shards = last.len() as i64;
+    let of_shards = last.iter().zip(0..).map(|(last, shard)| {
+        let is_known = epoch.clone().lt_eq(lit(*last));
+        if shards == 1 { is_known } else { of_shard(epoch.clone(), shard, shards).and(is_known) }
+    });
+    of_shards.reduce(Expr::or).unwrap_or(lit(true))
+}
+
+/// Whether an epoch is of one of so many shards, which number theirs in turn from 1 on.
+fn of_shard(epoch: Expr, shard: i64, shards: i64) -> Expr {
+    ((epoch - lit(1_i64)) % lit(shards)).eq(lit(shard))
+}
+
+/// The last of these epochs with a tick of at most an instant; 0, which no epoch has, when there is none.
+async fn last_epoch(context: &SessionContext, known_at: Instant, which: Expr) -> Result<i64, DataFusionError> {
     let epochs = context.table(TableReference::partial(HISTORY, Table::Epochs.name())).await?;
-    let known = epochs.filter(col("tick").lt_eq(time(known_at)))?.aggregate(Vec::new(), vec![max(col("epoch"))])?;
+    let known = epochs.filter(col("tick").lt_eq(time(known_at)).and(which))?;
+    let known = known.aggregate(Vec::new(), vec![max(col("epoch"))])?;
     let answer = known.collect().await?;
     let epochs = answer.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().iter().flatten());
     Ok(epochs.max().unwrap_or(0))

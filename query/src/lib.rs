@@ -36,6 +36,7 @@ pub use datafusion::execution::SendableRecordBatchStream;
 
 pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
+pub use crate::events::Stored;
 pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{Patience, Problem, Readiness, router, serve};
 pub use crate::session::{Limits, QueryService, STACK_BYTES};

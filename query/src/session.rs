@@ -4,7 +4,7 @@
 //! never silently short.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -95,12 +95,24 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct QueryService {
     context: SessionContext,
+    lake: Lake,
+    /// How many shards keep the lake, once anybody does: that is for good.
+    shards: Arc<OnceLock<u32>>,
     cut: Cut,
     limits: Limits,
     desk: Desk,
     /// That of what the service asks itself, one question after the other: others must not keep it waiting.
     own_desk: Desk,
     counters: Arc<Counters>,
+}
+
+/// How many shards keep a lake; 1 while nobody does.
+async fn count(lake: &Lake, known: &OnceLock<u32>) -> Result<u32, QueryError> {
+    if let Some(count) = known.get() {
+        return Ok(*count);
+    }
+    let found = lake.shards().await?;
+    Ok(found.map_or(1, |count| *known.get_or_init(|| count)))
 }
 
 /// Where questions wait for their turn and are computed.
@@ -149,7 +161,8 @@ impl QueryService {
         }
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
-        Ok(QueryService { context, cut: Cut::default(), limits, desk, own_desk, counters: Arc::default() })
+        let (cut, shards, counters) = (Cut::default(), Arc::default(), Arc::default());
+        Ok(QueryService { context, lake, shards, cut, limits, desk, own_desk, counters })
     }
 
     /// The same service for what was known at an instant: every answer is what it would have been when the last epoch
@@ -236,8 +249,10 @@ impl QueryService {
         let deadline = Moment::now() + self.limits.time_max;
         let gate = desk.gate.clone();
         let (context, cut) = (self.context.clone(), self.cut);
+        let (lake, shards) = (self.lake.clone(), self.shards.clone());
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
+            let cut = Cut { shards: count(&lake, &shards).await?.into(), ..cut };
             let rows = known::resolve(&context, plan.await?, cut).await?.execute_stream().await?;
             Ok((permit, rows))
         };

@@ -9,6 +9,7 @@ use object_store::memory::InMemory;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use plimsoll_aggregate::worker::REMEMBERED;
 use plimsoll_aggregate::{Input, Live, ORDERS_MAX, Progress, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::IngestError;
 use plimsoll_ingest::file::read_file;
 use plimsoll_lake::Lake;
@@ -47,6 +48,7 @@ impl World {
     fn worker(&self) -> Worker {
         let settings = WorkerSettings {
             group: "test".to_owned(),
+            shard: Shard::WHOLE,
             lanes: 1,
             epoch_interval: Duration::from_millis(10),
             epoch_rows_max: EPOCH_ROWS_MAX,

@@ -21,6 +21,7 @@ mod recovery;
 mod reference;
 mod reload;
 mod retries;
+mod roles;
 mod rules;
 mod scenarios;
 mod stored;

@@ -1,7 +1,7 @@
 //! A server's tables without a server: the worker, the lake and the query service as `run` wires them, with a clock
 //! that the test sets and records that come when it says. Each epoch is a worker of its own, as after a restart.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -11,10 +11,11 @@ use futures::TryStreamExt;
 use plimsoll_aggregate::replay::{History, Replay};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::file::read_file;
 use plimsoll_ingest::{IngestError, retry};
 use plimsoll_lake::Lake;
-use plimsoll_query::{Asked, Format, Limits, QueryService, StoredEvents, encode};
+use plimsoll_query::{Asked, Format, Limits, QueryService, Stored, StoredEvents, encode};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
@@ -102,9 +103,9 @@ impl Tables {
         inputs.push(Delivery::news(partition, until, Some(tick)));
         self.next_offset = until;
         let mut worker = self.worker(definitions, tick);
-        if let Some(last_epoch) = worker.wants_recount() {
+        if let Some(before) = worker.wants_recount() {
             worker.begin_recount();
-            self.stored(last_epoch).iter().for_each(|events| worker.recount(events));
+            self.stored(before).iter().for_each(|events| worker.recount(events));
             worker.end_recount();
         }
         let sources: Vec<_> = worker.definitions().sources.values().cloned().map(Arc::new).collect();
@@ -145,6 +146,7 @@ impl Tables {
     fn worker(&self, definitions: &Definitions, tick: Instant) -> Worker {
         let settings = WorkerSettings {
             group: GROUP.to_owned(),
+            shard: Shard::WHOLE,
             lanes: 1,
             epoch_interval: Duration::from_hours(1),
             epoch_rows_max: EPOCH_ROWS_MAX,
@@ -167,9 +169,10 @@ impl Tables {
         serde_json::from_slice(&answer).expect("rows")
     }
 
-    fn stored(&self, last_epoch: i64) -> Vec<EventBatch> {
+    fn stored(&self, before: HashMap<PartitionId, i64>) -> Vec<EventBatch> {
+        let which = Stored::Before(before);
         let days = self.runtime.block_on(self.service.event_days()).expect("days");
-        let events = |day: &String| self.runtime.block_on(self.service.events_of(day, last_epoch)).expect("events");
+        let events = |day: &String| self.runtime.block_on(self.service.events_of(day, &which)).expect("events");
         days.iter().flat_map(events).collect()
     }
 
@@ -200,7 +203,10 @@ impl Tables {
         let behind = replay.services_behind(service);
         let names: Vec<&str> = behind.iter().map(String::as_str).collect();
         let mut history = History::new();
-        let newest = self.runtime.block_on(self.service.newest_of_epochs()).expect("times");
+        let newest = self
+            .runtime
+            .block_on(self.service.newest_of_epochs(|id, offset| replay.epoch_of(id, offset)))
+            .expect("times");
         for (place, newest) in newest {
             history.entry(place).or_default().newest = Some(newest);
         }

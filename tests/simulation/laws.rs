@@ -145,10 +145,10 @@ async fn make(world: &World, shape: &Shape, lake: &Lake, digest: &str, recounted
         }
     }
     let mut worker = worker.unwrap_or_else(|| panic!("no definitions have the digest {digest}"));
-    if let Some(last_epoch) = worker.wants_recount() {
-        assert!(recounted, "the epoch after {last_epoch} tells that stored events were taken again");
+    if let Some(before) = worker.wants_recount() {
+        assert!(recounted, "epoch {} tells that stored events were taken again", worker.next_epoch());
         worker.begin_recount();
-        stored_events(lake, world, last_epoch).await.expect("events").iter().for_each(|events| worker.recount(events));
+        stored_events(lake, world, &before).await.expect("events").iter().for_each(|events| worker.recount(events));
         worker.end_recount();
     }
     let mut client = Client::new(world, worker.definitions(), worker.start_offsets());

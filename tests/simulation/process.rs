@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use plimsoll_aggregate::{AggregateError, Committer, Live, Order, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
@@ -162,9 +163,9 @@ impl Process<'_> {
         let clock = move || Instant(now.load(Ordering::Relaxed) + skew.load(Ordering::Relaxed));
         let settings = settings(self.shape, Arc::new(clock));
         let mut worker = Worker::open(settings, lake.clone(), definitions, self.live.clone()).await?;
-        if let Some(last_epoch) = worker.wants_recount() {
+        if let Some(before) = worker.wants_recount() {
             worker.begin_recount();
-            stored_events(lake, self.world, last_epoch).await?.iter().for_each(|events| worker.recount(events));
+            stored_events(lake, self.world, &before).await?.iter().for_each(|events| worker.recount(events));
             worker.end_recount();
         }
         Ok(worker)
@@ -231,6 +232,7 @@ impl Process<'_> {
 pub fn settings(shape: &Shape, clock: Arc<dyn Fn() -> Instant + Send + Sync>) -> WorkerSettings {
     WorkerSettings {
         group: GROUP.to_owned(),
+        shard: Shard::WHOLE,
         lanes: shape.lanes,
         epoch_interval: Duration::ZERO,
         epoch_rows_max: usize::MAX,

@@ -1,6 +1,6 @@
 //! What the tables hold, as rows by the names of their columns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_json::LineDelimitedWriter;
 use chrono::{DateTime, Utc};
@@ -68,11 +68,16 @@ pub fn place(row: &Row) -> (PartitionId, i64) {
     (PartitionId { topic: text(row, "topic").into(), partition }, number(row, "offset"))
 }
 
-/// The stored events of the epochs up to and with the last one, as they were counted.
-pub async fn stored_events(lake: &Lake, world: &World, last_epoch: i64) -> Result<Vec<EventBatch>, LakeError> {
+/// The stored events before these offsets of partitions, as they were counted.
+pub async fn stored_events(
+    lake: &Lake,
+    world: &World,
+    before: &HashMap<PartitionId, i64>,
+) -> Result<Vec<EventBatch>, LakeError> {
     let records: BTreeMap<_, _> = world.records().map(|(id, record)| ((id.clone(), record.offset), record)).collect();
     let rows = rows(lake, Table::Events).await?;
-    let taken = rows.iter().filter(|row| number(row, "epoch") <= last_epoch).map(|row| {
+    let is_before = |(id, offset): (PartitionId, i64)| before.get(&id).is_some_and(|next| offset < *next);
+    let taken = rows.iter().filter(|row| is_before(place(row))).map(|row| {
         let (id, offset) = place(row);
         let sources = world.definitions[0].sources.values();
         let source = sources.clone().find(|source| source.topics.iter().any(|topic| **topic == *id.topic));

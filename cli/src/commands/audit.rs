@@ -21,6 +21,7 @@ use plimsoll_lake::Lake;
 use plimsoll_query::{Asked, Format as AnswerFormat, Limits, QueryService, StoredEvents, encode_batch, texts};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{EventBatch, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, to_batch};
 
@@ -119,9 +120,9 @@ async fn audit(arguments: &Arguments, threads: &Threads) -> Result<Audited> {
     let service = service.until_epoch(stored.epoch);
     let behind = replay.services_behind(&stored.service);
     let names: Vec<&str> = behind.iter().map(String::as_str).collect();
-    let events = service.events_about(&names).await?;
+    let events = taken(&replay, service.events_about(&names).await?);
     let mut recomputed = None;
-    let history = history(&service, &events).await?;
+    let history = history(&replay, &service, &events).await?;
     replay.run(&stored.agreement, &behind, &history, |epoch, facts| {
         if epoch == stored.epoch {
             recomputed = facts.attainment.into_iter().find(|row| is_same(row, &stored));
@@ -193,10 +194,32 @@ fn is_same(one: &AttainmentRow, other: &AttainmentRow) -> bool {
     (ObjectiveKey::of(one), one.window_start) == (ObjectiveKey::of(other), other.window_start)
 }
 
+/// Stored events by the epochs that took them.
+fn taken(replay: &Replay, stored: Vec<StoredEvents>) -> Vec<StoredEvents> {
+    let mut taken: Vec<StoredEvents> = Vec::new();
+    for stored in stored {
+        let StoredEvents { partition, retry, events, .. } = &stored;
+        match retry {
+            Some(request) => {
+                let epoch = replay.epoch_of(&PartitionId::retries(), *request);
+                taken.extend(epoch.map(|(epoch, _)| StoredEvents { epoch, ..stored }));
+            }
+            None => taken.extend(replay.cut(partition, events).into_iter().map(|(epoch, events)| StoredEvents {
+                epoch,
+                partition: partition.clone(),
+                retry: None,
+                events,
+            })),
+        }
+    }
+    taken.sort_by(|one, other| (one.epoch, &one.partition).cmp(&(other.epoch, &other.partition)));
+    taken
+}
+
 /// What each epoch took of each partition.
-async fn history(service: &QueryService, events: &[StoredEvents]) -> Result<History> {
+async fn history(replay: &Replay, service: &QueryService, events: &[StoredEvents]) -> Result<History> {
     let mut history = History::new();
-    for (place, newest) in service.newest_of_epochs().await? {
+    for (place, newest) in service.newest_of_epochs(|id, offset| replay.epoch_of(id, offset)).await? {
         history.entry(place).or_default().newest = Some(newest);
     }
     for StoredEvents { epoch, partition, retry, events } in events {

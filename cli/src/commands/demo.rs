@@ -13,6 +13,7 @@ use chrono::{Months, NaiveDate, NaiveTime};
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::live::Pipeline as Counts;
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{KEPT_MAX, Lake};
 use plimsoll_query::{Limits, QueryService};
@@ -152,6 +153,7 @@ fn prepare(arguments: &Arguments) -> Result<(Generator, Arc<Definitions>)> {
 fn worker_settings(end: Instant) -> WorkerSettings {
     WorkerSettings {
         group: "demo".to_owned(),
+        shard: Shard::WHOLE,
         lanes: 2,
         epoch_interval: Duration::from_millis(500),
         epoch_rows_max: EPOCH_ROWS_MAX,

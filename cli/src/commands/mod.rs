@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and what it does.
 
+pub mod aggregate;
 pub mod audit;
 pub mod backtest;
 pub mod calendar;
@@ -8,6 +9,7 @@ pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
 pub mod gate;
+pub mod ingest;
 pub mod judge;
 pub mod kpi;
 pub mod maintain;

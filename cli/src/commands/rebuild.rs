@@ -1,6 +1,6 @@
 //! `plimsoll rebuild`: the tables of a damaged lake made anew in another one, from what it has recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
+use plimsoll_engine::shards::Shard;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService, StoredEvents};
 use plimsoll_schemas::Instant;
@@ -54,6 +55,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let into = runtime.block_on(Lake::open(&arguments.into))?;
     let settings = WorkerSettings {
         group,
+        shard: Shard::WHOLE,
         lanes: 1,
         epoch_interval: Duration::ZERO,
         epoch_rows_max: EPOCH_ROWS_MAX,
@@ -114,8 +116,8 @@ impl StoredInput for Recorded {
         Ok(found)
     }
 
-    fn recount(&mut self, last: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
-        self.0.events(last, take)
+    fn recount(&mut self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+        self.0.events(before, take)
     }
 }
 

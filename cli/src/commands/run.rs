@@ -1,6 +1,6 @@
 //! `plimsoll run`: all roles in one process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,11 +11,13 @@ use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Limits, QueryService, Stored as StoredEvents};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
+use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::EventBatch;
 use plimsoll_schemas::table::AttainmentRow;
 use rdkafka::ClientConfig;
@@ -138,7 +140,7 @@ fn brokers(text: &str) -> Result<String, String> {
 }
 
 /// The name of a lane group.
-fn group(text: &str) -> Result<String, String> {
+pub fn group(text: &str) -> Result<String, String> {
     if is_group(text) {
         Ok(text.to_owned())
     } else {
@@ -176,6 +178,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = WorkerSettings {
         group: arguments.group.clone(),
+        shard: Shard::WHOLE,
         lanes: arguments.lanes.into(),
         epoch_interval: arguments.epoch_interval,
         epoch_rows_max: EPOCH_ROWS_MAX,
@@ -240,12 +243,13 @@ impl Stored for Tables {
         })
     }
 
-    fn events(&self, last_epoch: i64, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+    fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
         // All of history is one question.
         let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
         let service = self.waiting.block_on(QueryService::open(self.lake.clone(), limits, self.questions.clone()))?;
+        let which = StoredEvents::Before(before);
         for day in self.waiting.block_on(service.event_days())? {
-            for events in self.waiting.block_on(service.events_of(&day, last_epoch))? {
+            for events in self.waiting.block_on(service.events_of(&day, &which))? {
                 take(&events);
             }
         }

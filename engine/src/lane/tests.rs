@@ -273,6 +273,7 @@ mod redefined;
 mod reference;
 mod remembered;
 mod rows;
+mod sharded;
 mod steps;
 mod stored;
 mod versions;

@@ -280,8 +280,11 @@ fn r9_r13_a_portfolio_knows_its_windows_its_scores_and_what_is_excluded() {
     let expected = [WindowKind::Day, WindowKind::Month, WindowKind::QUARTER, WindowKind::Year { first_month: 4 }];
     assert_eq!(kinds, expected.map(|kind| format!("{kind:?} UTC")));
     let mut part = portfolio_of("{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}");
-    part.close_as(&portfolio);
+    let known = |part: &Portfolio| ["web", "shop", "nowhere"].map(|id| part.knows(id));
+    assert_eq!(known(&part), [true, false, false]);
+    part.be_part_of(&portfolio);
     assert_eq!(part.window_kinds(), portfolio.window_kinds());
+    assert_eq!(known(&part), [true, true, false]);
     assert!(Portfolio::new(&definitions()).has_any_scores() && !portfolio.has_any_scores());
     let excluded = &objective(&portfolio, "sla", 1, "up").excluded_times;
     let flood = Window { start: instant("2026-01-02T06:00:00Z"), end: instant("2026-01-02T09:00:00Z") };

@@ -130,7 +130,7 @@ impl ChangeStage {
             .changes
             .iter()
             .map(|(name, entry)| (name, entry.records.iter().rev().find_map(|record| record.service.as_ref())));
-        named.filter(|(_, service)| service.and_then(|id| portfolio.service_place(id)).is_none())
+        named.filter(|(_, service)| !service.is_some_and(|id| portfolio.knows(id)))
     }
 
     /// Tells the second stage what the records taken since the last call amount to.

@@ -197,7 +197,7 @@ impl Found {
             found.claims.entry(outage.service.clone()).or_default().push((outage.started_at, outage.ended_at));
         }
         let present = history.attributes.last().and_then(|(_, attributes)| attributes.service.as_ref());
-        found.unassigned = present.and_then(|service| portfolio.service_place(service)).is_none();
+        found.unassigned = !present.is_some_and(|service| portfolio.knows(service));
         // An agreement's versions stand in their order, so that each passes on to the next.
         let mut passed: BTreeMap<ObjectiveIndex, Passed> = BTreeMap::new();
         for objective in objectives_of(portfolio, history) {

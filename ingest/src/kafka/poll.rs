@@ -51,6 +51,7 @@ const EVENT_BYTES: usize = 1_024;
 pub(super) struct Control {
     stop: AtomicBool,
     commits: Mutex<HashMap<PartitionId, i64>>,
+    starts: Mutex<HashMap<PartitionId, i64>>,
     records_count: AtomicU64,
     payload_bytes: AtomicU64,
     lag_count: Mutex<BTreeMap<PartitionId, i64>>,
@@ -67,6 +68,10 @@ impl Control {
 
     pub fn commit(&self, offsets: HashMap<PartitionId, i64>) {
         lock(&self.commits).extend(offsets);
+    }
+
+    pub fn begin_at(&self, offsets: HashMap<PartitionId, i64>) {
+        *lock(&self.starts) = offsets;
     }
 
     pub fn metrics(&self) -> KafkaMetrics {
@@ -205,6 +210,7 @@ impl PollThread {
     fn handle(&mut self, news: News) -> Result<(), IngestError> {
         match news {
             News::Assign(ids) => {
+                self.reading.starts.extend(std::mem::take(&mut *lock(&self.control.starts)));
                 self.unassigned.extend(self.reading.gain(ids));
                 self.paused = false;
                 // A topic of which no id is known yet need not be compared.

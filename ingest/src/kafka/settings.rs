@@ -46,8 +46,7 @@ const OWN_PROPERTIES: [(&str, &str); 6] = [
 ];
 
 /// Our choices where librdkafka's defaults do not fit; a user's property replaces them.
-const DEFAULTS: [(&str, &str); 6] = [
-    ("client.id", "plimsoll"),
+const DEFAULTS: [(&str, &str); 5] = [
     // A full local queue is looked at again after this; the default of a second would leave the thread idle.
     ("fetch.queue.backoff.ms", "5"),
     // An empty fetch, which is the proof of being caught up, is answered after this instead of half a second.
@@ -77,6 +76,26 @@ impl KafkaSettings {
     /// # Errors
     /// When a property is one of our own, or asks for what this build has not.
     pub(super) fn client_config(&self) -> Result<ClientConfig, IngestError> {
+        let mut config = self.shared_config()?;
+        for (property, value) in DEFAULTS {
+            if !self.properties.contains_key(property) {
+                config.set(property, value);
+            }
+        }
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        Ok(config)
+    }
+
+    /// What every client of the process is told: where the brokers are, and the user's properties.
+    ///
+    /// # Errors
+    /// As `client_config`.
+    pub fn shared_config(&self) -> Result<ClientConfig, IngestError> {
         for (property, why) in OWN_PROPERTIES {
             if self.properties.contains_key(property) {
                 return Err(IngestError::KafkaSetting(format!("{property} cannot be set: {why}; remove it")));
@@ -84,19 +103,11 @@ impl KafkaSettings {
         }
         self.check_security()?;
         let mut config = ClientConfig::new();
-        for (property, value) in DEFAULTS {
-            config.set(property, value);
-        }
+        config.set("client.id", "plimsoll");
         for (property, value) in &self.properties {
             config.set(property, value);
         }
-        config
-            .set("bootstrap.servers", &self.bootstrap)
-            .set("group.id", &self.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error");
+        config.set("bootstrap.servers", &self.bootstrap);
         Ok(config)
     }
 

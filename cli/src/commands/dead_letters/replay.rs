@@ -67,6 +67,11 @@ pub fn run(arguments: &Replay, threads: &Threads) -> Result<ExitCode> {
     let sources: Vec<Arc<Source>> = definitions.sources.values().cloned().map(Arc::new).collect();
     let runtime = &threads.waiting;
     let lake = runtime.block_on(Lake::open_existing(&arguments.which.lake))?;
+    if let Some(shards) = runtime.block_on(lake.shards())?.filter(|shards| *shards > 1) {
+        bail!(
+            "these tables are kept by {shards} shards of `plimsoll aggregate`, which take no dead letters again; `run` does"
+        )
+    }
     // All of them are one question.
     let limits = Limits { rows_max: usize::MAX, ..Limits::default() };
     let service = runtime.block_on(QueryService::open(lake.clone(), limits, threads.questions()))?;

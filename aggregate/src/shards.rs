@@ -1,0 +1,168 @@
+//! Shards in the lake: what is measured where, who else keeps the tables, and how far all of them are.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use plimsoll_engine::lane::LaneGroup;
+use plimsoll_engine::portfolio::Portfolio;
+use plimsoll_engine::shards::{Placement, Shard};
+use plimsoll_engine::watermark::Watermarks;
+use plimsoll_lake::{Lake, lane_group, of_lane_group};
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::table::{EpochRow, Table};
+
+use crate::error::AggregateError;
+
+/// What is measured where, as it is recorded; `None` where no shards were ever started.
+///
+/// # Errors
+/// When the lake cannot be read, or the record is not understood.
+pub async fn placement(lake: &Lake) -> Result<Option<Placement>, AggregateError> {
+    Ok(lake.placement().await?.map(|(_, bytes)| parse(&bytes)).transpose()?)
+}
+
+/// Places what is new in definitions among so many shards, and records it. Whoever else does so at the same time sees it,
+/// or is seen.
+///
+/// # Errors
+/// When the lake is kept by another number of shards, or definitions join what lies in two of them.
+pub async fn place(lake: &Lake, definitions: &Definitions, shards: u32) -> Result<Placement, AggregateError> {
+    loop {
+        let (number, mut placement) = match lake.placement().await? {
+            Some((number, bytes)) => (number, parse(&bytes)?),
+            None => (0, Placement::new(shards)),
+        };
+        if placement.shards() != shards {
+            return Err(AggregateError::OtherShards { found: placement.shards(), asked: shards });
+        }
+        let is_any_new = placement.place(definitions)?;
+        if !is_any_new && number > 0 {
+            return Ok(placement);
+        }
+        let bytes = serde_json::to_vec(&placement).map_err(|error| AggregateError::Placement(error.to_string()))?;
+        if lake.put_placement(number + 1, bytes.into()).await? {
+            return Ok(placement);
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Placement, AggregateError> {
+    let placement: Placement =
+        serde_json::from_slice(bytes).map_err(|error| AggregateError::Placement(error.to_string()))?;
+    match placement.is_sound() {
+        true => Ok(placement),
+        false => Err(AggregateError::Placement("it names shards that there are not".to_owned())),
+    }
+}
+
+/// What a shard measures of definitions. `placement` has all of them, and is there where there are several shards.
+pub fn portfolio_of(definitions: &Definitions, placement: Option<&Placement>, shard: Shard) -> Portfolio {
+    let whole = Portfolio::new(definitions);
+    let Some(placement) = placement.filter(|_| !shard.is_whole()) else { return whole };
+    let mut part = Portfolio::new(&placement.part_of(definitions, shard));
+    part.be_part_of(&whole);
+    part
+}
+
+/// Refuses a lake that others keep than this group in so many shards.
+///
+/// # Errors
+/// When another has recorded epochs there, or the lake cannot be read.
+pub async fn refuse_others(lake: &Lake, group: &str, shards: u32) -> Result<(), AggregateError> {
+    let found = lake.groups().await?;
+    let is_other = |name: &&String| {
+        let (of, _, count) = of_lane_group(name);
+        (of, count) != (group, shards)
+    };
+    let Some(found) = found.iter().find(is_other) else { return Ok(()) };
+    let group = group.to_owned();
+    match of_lane_group(found) {
+        (of, _, 1) if shards > 1 => Err(AggregateError::WholeGroup { group, found: of.to_owned() }),
+        (of, _, count) if count > 1 && shards == 1 => {
+            Err(AggregateError::ShardedGroup { group, found: of.to_owned(), shards: count })
+        }
+        (of, _, count) if of == group => Err(AggregateError::OtherShards { found: count, asked: shards }),
+        (of, ..) => Err(AggregateError::OtherGroup { group, found: of.to_owned() }),
+    }
+}
+
+/// Where sources are to be read from.
+#[derive(Clone, Debug, Default)]
+pub struct Starts {
+    /// By partition. One that is not here is to be read from its beginning.
+    pub offsets: HashMap<PartitionId, i64>,
+    /// The ids of the topics that were read.
+    pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Where each partition is to be read from so that every shard finds all that it needs next: the least of where their
+/// states go on. A partition that any of them knows nothing of is left out, and is to be read from its beginning.
+///
+/// # Errors
+/// When the lake or a snapshot cannot be read.
+pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> {
+    let shards = placement(lake).await?.map_or(1, |placement| placement.shards());
+    let mut topic_ids = BTreeMap::new();
+    let mut least: Option<HashMap<PartitionId, i64>> = None;
+    for shard in 0..shards {
+        let name = lane_group(group, shard, shards);
+        let watermarks = match lake.newest_snapshot(&name).await? {
+            Some((_, bytes)) => LaneGroup::watermarks_of(&bytes)?,
+            None => Watermarks::default(),
+        };
+        topic_ids.extend(watermarks.topic_ids().clone());
+        let offsets: HashMap<PartitionId, i64> = watermarks.next_offsets().collect();
+        least = Some(match least {
+            None => offsets,
+            Some(least) => {
+                let both = least.into_iter().filter_map(|(id, offset)| Some((offset.min(*offsets.get(&id)?), id)));
+                both.map(|(offset, id)| (id, offset)).collect()
+            }
+        });
+    }
+    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids })
+}
+
+/// Of these offsets of partitions one that another shard has not stored all events before, with that shard; `None` when
+/// all have. An epoch has surely stored its events when another follows it, a table has rows of it, or its state is saved.
+///
+/// # Errors
+/// When the lake or a snapshot cannot be read.
+pub async fn not_stored(
+    lake: &Lake,
+    group: &str,
+    shard: Shard,
+    offsets: &HashMap<PartitionId, i64>,
+) -> Result<Option<(u32, PartitionId)>, AggregateError> {
+    for other in (0..shard.count()).filter(|other| *other != shard.number()) {
+        let name = lane_group(group, other, shard.count());
+        let snapshot = lake.newest_snapshot(&name).await?;
+        let (epoch, mut stored): (i64, HashMap<PartitionId, i64>) = match snapshot {
+            Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?.next_offsets().collect()),
+            None => (0, HashMap::new()),
+        };
+        let rows = lake.epochs_after(&name, epoch).await?;
+        let surely = stored_until(lake, &name).await?.max(rows.last().map_or(0, |row| row.epoch - 1));
+        for EpochRow { topic, partition, until_offset, .. } in rows.into_iter().filter(|row| row.epoch <= surely) {
+            if let (Some(topic), Some(partition), Some(until)) = (topic, partition, until_offset) {
+                let known = stored.entry(PartitionId { topic: topic.into(), partition }).or_default();
+                *known = until.max(*known);
+            }
+        }
+        let lacks = |(id, offset): &(&PartitionId, &i64)| stored.get(*id).is_none_or(|stored| stored < *offset);
+        if let Some((id, _)) = offsets.iter().filter(|(_, offset)| **offset > 0).find(lacks) {
+            return Ok(Some((other, id.clone())));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest epoch of a lane group of which any table has rows: events are committed before all else.
+async fn stored_until(lake: &Lake, lane_group: &str) -> Result<i64, AggregateError> {
+    let mut newest = 0;
+    for table in Table::ALL.into_iter().filter(|table| *table != Table::Epochs) {
+        newest = newest.max(lake.last_epoch(table, lane_group).await?.unwrap_or(0));
+    }
+    Ok(newest)
+}

@@ -1,0 +1,142 @@
+//! `plimsoll aggregate`: keeps shards of the tables, from what `plimsoll ingest` passes on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::Router;
+use clap::builder::NonEmptyStringValueParser;
+use plimsoll_aggregate::WorkerSettings;
+use plimsoll_aggregate::shards::{placement, refuse_others};
+use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_engine::shards::Shard;
+use plimsoll_lake::Lake;
+use plimsoll_query::{Limits, QueryService};
+use plimsoll_schemas::Instant;
+
+use crate::commands::DEFAULT_LAKE;
+use crate::commands::maintain::{interval, kept};
+use crate::commands::run::{Connection, Tables, duration, group};
+use crate::doors;
+use crate::in_force::InForce;
+use crate::keeper::{Keeper, Settings};
+use crate::roles::make_topics;
+use crate::shutdown::Shutdown;
+use crate::threads::Threads;
+
+/// How many shards there are unless that is told at the first start.
+const SHARDS_DEFAULT: u32 = 4;
+
+/// Keep shards of the tables.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of definitions, which is the same for all roles
+    #[arg(long, short = 'd', value_name = "DIR", default_value = "definitions")]
+    definitions: PathBuf,
+    /// The folder with the tables, or s3://BUCKET/PREFIX; it is made if it is not there
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_LAKE, env = "PLIMSOLL_LAKE", value_parser = NonEmptyStringValueParser::new())]
+    lake: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// The name that topics, consumer groups and lane groups begin with, which is the same for all roles
+    #[arg(long, value_name = "NAME", default_value = "plimsoll", value_parser = group)]
+    group: String,
+    /// Into how many shards the work is cut, fixed by the first start; more processes than these have nothing to do.
+    /// Default: as it was fixed, or 4
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    shards: Option<u32>,
+    /// How many lanes share the state of a shard
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    lanes: u16,
+    /// How long records wait for company before they are committed
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    epoch_interval: Duration,
+    /// How often provisional results are written; changes of verdict are written at once
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    publish_interval: Duration,
+    /// Every how many epochs the state of a shard is saved; a restart replays the epochs since
+    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
+    snapshot_every: i64,
+    /// How far behind the watermark results may be restated, besides what is open; older ones stand and are forgotten
+    #[arg(long, value_name = "DURATION", default_value = "800d", value_parser = duration)]
+    remember: Duration,
+    /// How long results of checks that came too late for the state wait until stored events are taken again for them
+    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration)]
+    apply_late_after: Duration,
+    /// How often small files of the tables are merged
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval)]
+    maintain_every: Duration,
+    /// How long files stay after they were merged into others, 1h to 24h: longer than any question takes
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = kept)]
+    keep_files: Duration,
+    /// Where to listen for HTTP
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
+    listen: SocketAddr,
+}
+
+/// Keeps shards until it is told to end.
+pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
+    let in_force = Arc::new(InForce::of_folder(&arguments.definitions)?);
+    let runtime = &threads.waiting;
+    let shutdown = Shutdown::on_signals(runtime.handle())?;
+    let lake = runtime.block_on(Lake::open(&arguments.lake))?;
+    let fixed = runtime.block_on(placement(&lake))?.map(|placement| placement.shards());
+    let shards = arguments.shards.or(fixed).unwrap_or(SHARDS_DEFAULT);
+    runtime.block_on(refuse_others(&lake, &arguments.group, shards))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let service =
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+    let kafka = arguments.connection.settings(&arguments.group)?;
+    let worker = WorkerSettings {
+        group: arguments.group.clone(),
+        shard: Shard::WHOLE,
+        lanes: arguments.lanes.into(),
+        epoch_interval: arguments.epoch_interval,
+        epoch_rows_max: EPOCH_ROWS_MAX,
+        publish_interval: arguments.publish_interval,
+        snapshot_every: arguments.snapshot_every,
+        remembered: arguments.remember,
+        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+    };
+    println!(
+        "keeping shards of {shards} of group {} from {}, answering on http://{}",
+        arguments.group,
+        kafka.bootstrap,
+        listener.local_addr()?
+    );
+    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
+    if !make_topics(&kafka, Some(shards), runtime.handle(), &shutdown)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    in_force.watch(shutdown.clone())?;
+    let definitions = in_force.clone();
+    let Arguments { apply_late_after: deferred_wait_max, maintain_every, keep_files, .. } = arguments;
+    let keeper = Keeper::new(Settings {
+        kafka,
+        worker,
+        shards,
+        definitions,
+        lake,
+        stored,
+        runtime: runtime.handle().clone(),
+        deferred_wait_max,
+        upkeep: (maintain_every, keep_files),
+    });
+    let scraped = keeper.clone();
+    let metrics = move || {
+        let kept = scraped.metrics(chrono::Utc::now().into());
+        std::future::ready(kept + &doors::definitions_metrics(&in_force))
+    };
+    let readiness = Arc::new(|| Ok(()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, Router::new(), shutdown.clone()));
+    let done = keeper.run(&shutdown);
+    shutdown.request();
+    runtime.block_on(answering)?;
+    done?;
+    println!("all shards that were kept here are saved");
+    Ok(ExitCode::SUCCESS)
+}

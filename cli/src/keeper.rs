@@ -1,0 +1,373 @@
+//! Who keeps which shard, among the processes of `plimsoll aggregate`.
+//!
+//! ```text
+//! GROUP.shards, a topic without records: partition i stands for shard i
+//!      │  the consumer group gives partitions and takes them away
+//! keeper ──starts, stops──▶ a thread a shard:  GROUP.exchange ──ExchangeReader──▶ worker thread ──▶ lake
+//! ```
+//! A partition that is given opens the shard: its state is restored from the lake, and the exchange is read from where that
+//! goes on. One that is taken away is stopped first: what waits is committed, the state is saved, and only then does the
+//! group hear that it is free. Nothing depends on that being heard in time: epochs fence, so of two processes that believe
+//! they keep a shard exactly one commits. The other says so and opens the shard anew, which ends when the group has told it
+//! that the shard is not its own.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{JoinHandle, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use plimsoll_aggregate::metrics::{family, labelled, render, together};
+use plimsoll_aggregate::shards::not_stored;
+use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
+use plimsoll_ingest::exchange::{ExchangeReader, Heard, shards_topic};
+use plimsoll_ingest::kafka::KafkaSettings;
+use plimsoll_lake::{Lake, LakeError};
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::delivery::PartitionId;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use crate::commands::run::Tables;
+use crate::in_force::InForce;
+use crate::maintenance;
+use crate::pipeline::{INPUTS_MAX, LOOK_EVERY, Stored};
+use crate::shutdown::Shutdown;
+
+/// How long a shard rests that another process was at work on, before it is opened anew.
+const FENCED_WAIT: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether siblings have stored what is to be taken again.
+const STORED_LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// After how many such looks it is told what is waited for.
+const STORED_LOOKS_UNTOLD: u32 = 10;
+
+/// What shards are kept with.
+pub struct Settings {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// How each worker works; the shard is put in.
+    pub worker: WorkerSettings,
+    /// How many shards there are.
+    pub shards: u32,
+    /// What is promised.
+    pub definitions: Arc<InForce>,
+    /// The tables.
+    pub lake: Lake,
+    /// What they hold.
+    pub stored: Tables,
+    /// Where to wait.
+    pub runtime: tokio::runtime::Handle,
+    /// How long observations that came too late for the state wait until stored events are taken again for them (R22).
+    pub deferred_wait_max: Duration,
+    /// How often small files are merged, and how long they stay after that: by whoever keeps the first shard.
+    pub upkeep: (Duration, Duration),
+}
+
+/// Keeps the shards that the group gives to this process.
+#[derive(Clone)]
+pub struct Keeper {
+    settings: Arc<Settings>,
+    kept: Arc<Mutex<BTreeMap<u32, Kept>>>,
+}
+
+/// A shard that is kept here.
+struct Kept {
+    stop: Shutdown,
+    thread: JoinHandle<Result<()>>,
+    live: Arc<Live>,
+    exchange: Arc<Mutex<Exchanged>>,
+}
+
+/// Messages of the exchange that were read for a shard, and source partitions of which it lacks records.
+type Exchanged = (u64, usize);
+
+impl Keeper {
+    /// Keeps nothing yet.
+    pub fn new(settings: Settings) -> Keeper {
+        Keeper { settings: Arc::new(settings), kept: Arc::default() }
+    }
+
+    /// Keeps what the group gives, until the shutdown.
+    ///
+    /// # Errors
+    /// When the group cannot be joined, or a shard cannot be kept.
+    pub fn run(&self, shutdown: &Shutdown) -> Result<()> {
+        let Settings { kafka, .. } = &*self.settings;
+        let mut config = kafka.shared_config()?;
+        let own_strategy = kafka.properties.get("partition.assignment.strategy");
+        config
+            .set("group.id", format!("{}.aggregate", kafka.group))
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "latest")
+            .set("partition.assignment.strategy", own_strategy.map_or("cooperative-sticky", String::as_str));
+        let member: BaseConsumer<Keeper> =
+            config.create_with_context(self.clone()).context("cannot make a kafka client")?;
+        member.subscribe(&[&shards_topic(&kafka.group)]).context("the shards' topic cannot be read")?;
+        let mut done = Ok(());
+        while !shutdown.is_requested() && done.is_ok() {
+            if let Some(Err(error)) = member.poll(LOOK_EVERY) {
+                tracing::debug!(%error, "waiting for shards");
+            }
+            done = self.check();
+        }
+        let stopped = self.stop(|_| true);
+        drop(member); // It leaves the group, whose other members take over at once.
+        done.and(stopped)
+    }
+
+    /// What every shard that is kept here says of itself, in the Prometheus text format.
+    pub fn metrics(&self, now: Instant) -> String {
+        let kept = self.kept();
+        let text = |kept: &Kept| {
+            let mut text = render(&kept.live, now);
+            let (messages_count, holes_count) = *locked(&kept.exchange);
+            let messages = "plimsoll_exchange_messages_total";
+            family(&mut text, messages, "counter", "Messages of the exchange that were read.");
+            labelled(&mut text, messages, &[], messages_count);
+            let holes = "plimsoll_exchange_incomplete_partitions";
+            family(&mut text, holes, "gauge", "Source partitions of which the exchange lacks records.");
+            labelled(&mut text, holes, &[], holes_count);
+            text
+        };
+        let texts: Vec<(String, String)> = kept.iter().map(|(shard, kept)| (shard.to_string(), text(kept))).collect();
+        drop(kept);
+        let mut all = String::new();
+        family(&mut all, "plimsoll_shards", "gauge", "Shards that this process keeps.");
+        labelled(&mut all, "plimsoll_shards", &[], texts.len());
+        all + &together("shard", &texts)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<u32, Kept>> {
+        locked(&self.kept)
+    }
+
+    fn start(&self, number: u32) -> Result<()> {
+        let shards = self.settings.shards;
+        let Some(shard) = Shard::new(number, shards) else { bail!("there is no shard {number} of {shards}") };
+        let (stop, live, exchange) = (Shutdown::default(), Arc::new(Live::default()), Arc::default());
+        if shard.is_first() {
+            let Settings { lake, upkeep: (every, kept), runtime, .. } = &*self.settings;
+            runtime.spawn(maintenance::keep_small(lake.clone(), *every, *kept, stop.clone()));
+        }
+        let work = Work {
+            settings: self.settings.clone(),
+            shard,
+            stop: stop.clone(),
+            live: live.clone(),
+            exchange: Arc::clone(&exchange),
+        };
+        let thread = std::thread::Builder::new().name(format!("shard-{number}"));
+        let thread = thread.spawn(move || work.run()).context("cannot start a thread")?;
+        self.kept().insert(number, Kept { stop, thread, live, exchange });
+        Ok(())
+    }
+
+    /// Stops the shards that are meant, and waits until all of them are saved.
+    fn stop(&self, is_meant: impl Fn(u32) -> bool) -> Result<()> {
+        let stopping: Vec<_> = self.kept().extract_if(.., |number, _| is_meant(*number)).collect();
+        stopping.iter().for_each(|(_, kept)| kept.stop.request());
+        let mut done = Ok(());
+        for (number, kept) in stopping {
+            done = done.and(end(number, kept));
+        }
+        done
+    }
+
+    /// Whether every shard is still being kept.
+    fn check(&self) -> Result<()> {
+        let ended: Vec<_> = self.kept().extract_if(.., |_, kept| kept.thread.is_finished()).collect();
+        ended.into_iter().try_for_each(|(number, kept)| end(number, kept))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn end(number: u32, kept: Kept) -> Result<()> {
+    let done = kept.thread.join().map_err(|_| anyhow!("its thread ended unexpectedly"));
+    done.flatten().with_context(|| format!("shard {number} cannot be kept"))
+}
+
+impl ClientContext for Keeper {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        tracing::debug!(target: "librdkafka", ?level, "{facility}: {line}");
+    }
+}
+
+impl ConsumerContext for Keeper {
+    /// Before the group hears that they are free.
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let taken = numbers(partitions);
+            if let Err(error) = self.stop(|number| taken.contains(&number)) {
+                tracing::warn!("{error:#}; whoever keeps it next goes on from the last committed epoch");
+            }
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            for number in numbers(partitions).into_iter().filter(|number| !self.kept().contains_key(number)) {
+                if let Err(error) = self.start(number) {
+                    tracing::error!("{error:#}");
+                }
+            }
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<u32> {
+    partitions.elements().iter().filter_map(|partition| u32::try_from(partition.partition()).ok()).collect()
+}
+
+/// The work on one shard: one worker after the other, as definitions change and others take the shard over.
+struct Work {
+    settings: Arc<Settings>,
+    shard: Shard,
+    stop: Shutdown,
+    live: Arc<Live>,
+    exchange: Arc<Mutex<Exchanged>>,
+}
+
+impl Work {
+    fn run(&self) -> Result<()> {
+        let (number, count) = (self.shard.number(), self.shard.count());
+        while !self.stop.is_requested() {
+            match self.go_on() {
+                Ok(Some(progress)) if self.stop.is_requested() => {
+                    println!("shard {number} of {count} is free after epoch {}", progress.epoch);
+                }
+                Ok(_) => {}
+                Err(error) if is_fenced(&error) => {
+                    eprintln!("warning: shard {number} of {count}: {error:#}");
+                    self.rest(FENCED_WAIT);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn rest(&self, wait: Duration) {
+        let until = std::time::Instant::now() + wait;
+        while !self.stop.is_requested() && std::time::Instant::now() < until {
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Goes on from the lake until it is stopped, others have the shard, or other definitions are in force; `None` when it
+    /// was stopped before anything was done.
+    fn go_on(&self) -> Result<Option<Progress>> {
+        let Settings { kafka, worker, lake, definitions, runtime, .. } = &*self.settings;
+        let (number, defined) = definitions.now();
+        let settings = WorkerSettings { shard: self.shard, ..worker.clone() };
+        let lane_group = settings.lane_group();
+        let opening = Worker::open(settings, lake.clone(), defined, self.live.clone());
+        let mut worker = runtime.block_on(opening)?;
+        if let Some(before) = worker.wants_recount() {
+            if !self.wait_until_stored(&before)? {
+                return Ok(None);
+            }
+            worker.begin_recount();
+            let taken = self.settings.stored.events(before, &mut |events| worker.recount(events));
+            taken.context("stored events cannot be taken again")?;
+            worker.end_recount();
+        }
+        self.live.take(&self.settings.stored.newest());
+        let reader = ExchangeReader::start(kafka, &lane_group, worker.start_offsets())?;
+        println!("keeping shard {} of {}", self.shard.number(), self.shard.count());
+        // Who only finishes what was recorded is not disturbed.
+        let number = (!worker.is_former()).then_some(number);
+        self.feed(worker, reader, number).map(Some)
+    }
+
+    /// Waits until siblings have stored all events before these offsets; false when it was stopped meanwhile. All shards
+    /// read the exchange in one order, so the one that is least far waits for nobody.
+    fn wait_until_stored(&self, before: &HashMap<PartitionId, i64>) -> Result<bool> {
+        let Settings { lake, worker, runtime, .. } = &*self.settings;
+        for look in 0.. {
+            let Some((sibling, id)) = runtime.block_on(not_stored(lake, &worker.group, self.shard, before))? else {
+                return Ok(true);
+            };
+            if self.stop.is_requested() {
+                return Ok(false);
+            }
+            if look == STORED_LOOKS_UNTOLD {
+                eprintln!(
+                    "shard {} waits for shard {sibling}, which stores a part of what is to be taken again, of partition {} of \
+                     topic {}",
+                    self.shard.number(),
+                    id.partition,
+                    id.topic
+                );
+            }
+            self.rest(STORED_LOOK_EVERY);
+        }
+        Ok(false)
+    }
+
+    fn feed(&self, worker: Worker, mut reader: ExchangeReader, number: Option<u64>) -> Result<Progress> {
+        let runtime = self.settings.runtime.clone();
+        let (inputs, queue) = sync_channel(INPUTS_MAX);
+        let saved: Mutex<Option<HashMap<PartitionId, i64>>> = Mutex::default();
+        let note = |progress: &Progress| {
+            if !progress.saved.is_empty() {
+                *locked(&saved) = Some(progress.saved.clone());
+            }
+        };
+        std::thread::scope(|scope| {
+            let working = std::thread::Builder::new().name("worker".to_owned());
+            let stop = self.stop.clone();
+            let is_stopping = move || stop.is_requested();
+            let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, note));
+            let working = working.context("cannot start a thread")?;
+            let fed = self.pass_on(&mut reader, inputs, &working, number, &saved);
+            let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
+            reader.close(&progress.saved);
+            fed.map(|()| progress)
+        })
+    }
+
+    /// Hands the exchange on to the worker, until there is a reason to end. What the worker waits for is then dropped, so
+    /// that it ends, too.
+    fn pass_on(
+        &self,
+        reader: &mut ExchangeReader,
+        inputs: std::sync::mpsc::SyncSender<Input>,
+        worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>,
+        number: Option<u64>,
+        saved: &Mutex<Option<HashMap<PartitionId, i64>>>,
+    ) -> Result<()> {
+        let is_superseded = || number.is_some_and(|number| number != self.settings.definitions.number());
+        let began = std::time::Instant::now();
+        let is_overdue = || began.elapsed() >= self.settings.deferred_wait_max && self.live.deferred() > 0;
+        while !self.stop.is_requested() && !worker.is_finished() && !is_superseded() && !is_overdue() {
+            if let Some(offsets) = locked(saved).take() {
+                reader.saved(&offsets);
+            }
+            let heard = reader.next(LOOK_EVERY)?;
+            *locked(&self.exchange) = reader.counts();
+            let input = match heard {
+                None => continue,
+                Some(Heard::Partitions(ids)) => Input::Assigned(ids),
+                Some(Heard::Delivery(delivery)) => Input::Delivery(delivery),
+            };
+            if inputs.send(input).is_err() {
+                break; // The worker ended; it says why.
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether another process was at work on the same shard.
+fn is_fenced(error: &anyhow::Error) -> bool {
+    let found = error.chain().find_map(|cause| cause.downcast_ref::<AggregateError>());
+    matches!(found, Some(AggregateError::Lake(LakeError::Fenced { .. })))
+}

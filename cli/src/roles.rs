@@ -1,0 +1,156 @@
+//! What the roles that stand apart have in common: the topics between them, and how an ingest worker passes on what it
+//! reads.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
+
+use anyhow::{Result, bail};
+use plimsoll_aggregate::shards::{self, Starts};
+use plimsoll_ingest::IngestError;
+use plimsoll_ingest::exchange::{ExchangeWriter, Message, create_topics};
+use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
+use plimsoll_lake::Lake;
+use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::delivery::PartitionId;
+
+use crate::pipeline::{LOOK_EVERY, partitions_of, warn_of_loss};
+use crate::shutdown::Shutdown;
+
+/// How long to wait before a broker that did not answer is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// How long what was read may take to reach the exchange at the end.
+const FLUSH_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked how far the tables are, for partitions that this member takes over from another.
+const STARTS_LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Makes the topics between the roles, and waits for a broker that does not answer; false when the shutdown came first.
+///
+/// # Errors
+/// When a topic cannot be as it is needed.
+pub fn make_topics(
+    settings: &KafkaSettings,
+    shards: Option<u32>,
+    runtime: &tokio::runtime::Handle,
+    shutdown: &Shutdown,
+) -> Result<bool> {
+    let mut is_told = false;
+    while !shutdown.is_requested() {
+        match runtime.block_on(create_topics(settings, shards)) {
+            Ok(()) => return Ok(true),
+            Err(error @ IngestError::KafkaClient(_)) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    eprintln!("warning: {error}; still trying");
+                }
+                let until = Moment::now() + ASK_AGAIN_AFTER;
+                while Moment::now() < until && !shutdown.is_requested() {
+                    std::thread::sleep(LOOK_EVERY);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
+/// An ingest worker: from Kafka's topics into the exchange.
+pub struct Passing<'a> {
+    settings: &'a KafkaSettings,
+    sources: &'a [Arc<Source>],
+    lake: &'a Lake,
+    runtime: &'a tokio::runtime::Handle,
+    source: &'a KafkaSource,
+    writer: &'a ExchangeWriter,
+    /// Partitions that begin in the middle, or of which something was sent.
+    begun: HashSet<PartitionId>,
+    looked_at: Moment,
+}
+
+/// Where partitions are to begin.
+///
+/// # Errors
+/// When the lake cannot be read.
+pub fn starts(lake: &Lake, group: &str, runtime: &tokio::runtime::Handle) -> Result<Starts> {
+    Ok(runtime.block_on(shards::starts(lake, group))?)
+}
+
+impl<'a> Passing<'a> {
+    /// Passes on what the source reads, which begins at `starts`.
+    pub fn new(
+        settings: &'a KafkaSettings,
+        sources: &'a [Arc<Source>],
+        lake: &'a Lake,
+        runtime: &'a tokio::runtime::Handle,
+        (source, writer): (&'a KafkaSource, &'a ExchangeWriter),
+        starts: &Starts,
+    ) -> Passing<'a> {
+        let begun = starts.offsets.keys().cloned().collect();
+        Passing { settings, sources, lake, runtime, source, writer, begun, looked_at: Moment::now() }
+    }
+
+    /// Passes on until it is to end.
+    ///
+    /// # Errors
+    /// When the source or the exchange fails for good.
+    pub fn run(&mut self, is_to_end: impl Fn() -> bool) -> Result<()> {
+        while !is_to_end() {
+            let stored = self.writer.stored()?;
+            if !stored.is_empty() {
+                self.source.commit(stored);
+            }
+            self.look_at_tables();
+            match self.source.events().receive(LOOK_EVERY) {
+                None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
+                None | Some(KafkaEvent::Revoked(_)) => {}
+                Some(KafkaEvent::Delivery(delivery)) => {
+                    if delivery.is_lost {
+                        warn_of_loss(&delivery);
+                    }
+                    let is_beginning = self.begun.insert(delivery.partition.clone());
+                    self.writer.send(Message::Delivery { delivery, is_beginning }, &is_to_end)?;
+                }
+                Some(KafkaEvent::Assigned(given)) => {
+                    // All of them, for whoever has the others may be away.
+                    let there = partitions_of(self.settings, self.sources);
+                    let there = there.map_or(given, |there| there.into_iter().collect());
+                    self.writer.send(Message::Partitions(there), &is_to_end)?;
+                }
+                Some(KafkaEvent::Unavailable { why, .. }) => eprintln!("warning: {why}; still trying"),
+                Some(KafkaEvent::Recovered) => eprintln!("kafka can be read again"),
+                Some(KafkaEvent::Fatal(error)) => return Err(error.into()),
+            }
+        }
+        self.writer.flush(FLUSH_WAIT_MAX);
+        self.source.commit(self.writer.stored()?);
+        Ok(())
+    }
+
+    fn look_at_tables(&mut self) {
+        if self.looked_at.elapsed() < STARTS_LOOK_EVERY {
+            return;
+        }
+        self.looked_at = Moment::now();
+        match starts(self.lake, &self.settings.group, self.runtime) {
+            Ok(Starts { offsets, .. }) => {
+                self.begun.extend(offsets.keys().cloned());
+                self.source.begin_at(offsets);
+            }
+            Err(error) => tracing::warn!("{error:#}"),
+        }
+    }
+}
+
+/// A consumer that begins where the tables are, and the end of the exchange to pass on to.
+///
+/// # Errors
+/// When a setting cannot be used, or the lake cannot be read.
+pub fn open(
+    settings: &KafkaSettings,
+    sources: &[Arc<Source>],
+    starts: Starts,
+) -> Result<(KafkaSource, ExchangeWriter)> {
+    let writer = ExchangeWriter::new(settings)?;
+    Ok((kafka::start(settings.clone(), sources, starts.offsets, starts.topic_ids)?, writer))
+}
