@@ -64,6 +64,14 @@ pub enum AggregateError {
     /// The state could not be restored; the message says what to do.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A saved state is not what was written, or of another version of the program.
+    #[error("{path} in the lake: {cause}")]
+    Saved {
+        /// The file in the lake.
+        path: String,
+        /// What is wrong with it, and what to do.
+        cause: SnapshotError,
+    },
     /// The definitions under which recorded epochs were folded are no longer understood.
     #[error(
         "the definitions under which the last epochs were recorded cannot be read ({0}); start and stop the version of \

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant as Moment};
 
 use arrow_array::{Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow_select::take::take_record_batch;
-use plimsoll_engine::lane::{Folded, LaneGroup};
+use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
 use plimsoll_engine::shards::Shard;
 use plimsoll_engine::watermark::BEGINNING;
-use plimsoll_lake::{Lake, LakeError, lane_group};
+use plimsoll_lake::{Lake, LakeError, lane_group, snapshot_path};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId, Retried};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
@@ -153,9 +153,15 @@ impl Worker {
         };
         let portfolio = Arc::new(portfolio_of(&definitions, placement.as_ref(), shard));
         let mut group = match &snapshot {
-            Some((_, bytes)) => {
+            Some((epoch, bytes)) => {
                 let recounted = recorded.epochs.front().map(|next| next.recounted);
-                LaneGroup::restore_before(portfolio, settings.lanes, bytes, recounted)?
+                let restored = LaneGroup::restore_before(portfolio, settings.lanes, bytes, recounted);
+                restored.map_err(|cause| match cause {
+                    SnapshotError::Damaged | SnapshotError::Unreadable(_) => {
+                        AggregateError::Saved { path: snapshot_path(&lane_group, *epoch).to_string(), cause }
+                    }
+                    cause => cause.into(),
+                })?
             }
             None => LaneGroup::new(portfolio, settings.lanes),
         };

@@ -97,6 +97,13 @@ struct LaneGroupSnapshot<'a> {
 /// A snapshot cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
+    /// Its bytes are not those that were written: some are missing or others. Remove it: the state is rebuilt from the
+    /// input.
+    #[error(
+        "the snapshot is damaged, or of an earlier version of the program; remove it and those beside it, and the state is \
+         rebuilt from the input"
+    )]
+    Damaged,
     /// Its bytes are not a snapshot of this version of the program. Remove it: the state is rebuilt from the input.
     #[error("the snapshot cannot be read ({0}); remove it and the state is rebuilt from the input")]
     Unreadable(#[from] postcard::Error),
@@ -408,7 +415,9 @@ impl LaneGroup {
             closed_events: self.closed_events,
             at_rest: self.at_rest,
         };
-        Ok(postcard::to_stdvec(&snapshot)?)
+        let mut bytes = postcard::to_stdvec(&snapshot)?;
+        bytes.extend(checksum(&bytes));
+        Ok(bytes)
     }
 
     /// How far the state that `snapshot` gave has read each partition.
@@ -442,7 +451,12 @@ impl LaneGroup {
         bytes: &[u8],
         recounted: Option<bool>,
     ) -> Result<LaneGroup, SnapshotError> {
-        let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
+        // Nothing of it is believed before the whole of it is known to be what was written.
+        let (state, found) = bytes.split_last_chunk().ok_or(SnapshotError::Damaged)?;
+        if *found != checksum(state) {
+            return Err(SnapshotError::Damaged);
+        }
+        let snapshot: LaneGroupSnapshot = postcard::from_bytes(state)?;
         if snapshot.lanes.len() != lanes.max(1) {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
@@ -487,6 +501,11 @@ fn refuse_the_past(portfolio: &Portfolio, snapshot: &LaneGroupSnapshot<'_>) -> R
         }
     }
     Ok(())
+}
+
+/// What stands behind the state in a snapshot.
+fn checksum(state: &[u8]) -> [u8; 8] {
+    xxh3_64(state).to_le_bytes()
 }
 
 /// The lane of a key.

@@ -57,6 +57,7 @@ pub use crate::files::{ActiveFile, TableFiles};
 pub use crate::inspect::{Damage, Inspection, Report, inspect, try_write};
 use crate::log::{TableLog, entry_path};
 pub use crate::shards::{lane_group, of_lane_group};
+pub use crate::snapshot::snapshot_path;
 use crate::store::Store;
 pub use crate::vacuum::{KEPT_MAX, KEPT_MIN, Removed};
 

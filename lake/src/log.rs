@@ -203,7 +203,7 @@ impl TableLog {
 
     /// The version of the next entry.
     pub(crate) fn next_version(&self) -> i64 {
-        self.version.map_or(0, |version| version + 1)
+        self.version.map_or(0, |version| version.saturating_add(1))
     }
 
     /// How far a lane group has come in this table.

@@ -31,7 +31,7 @@ impl Lake {
         }
         let packed = compute(move || pack(&bytes)).await?;
         let packed = packed.map_err(|error| LakeError::Internal(format!("a snapshot cannot be packed: {error}")))?;
-        let path = StorePath::from(format!("{}/{epoch:020}.zst", folder(group)));
+        let path = snapshot_path(group, epoch);
         self.root().put(&path, packed.into()).await?;
         for (_, old) in self.snapshots(group).await?.into_iter().skip(SNAPSHOTS_KEPT) {
             self.root().delete(&old).await?;
@@ -64,6 +64,11 @@ impl Lake {
         found.sort_by_key(|(epoch, _)| std::cmp::Reverse(*epoch));
         Ok(found)
     }
+}
+
+/// Where the state of a lane group after an epoch lies.
+pub fn snapshot_path(group: &str, epoch: i64) -> StorePath {
+    StorePath::from(format!("{}/{epoch:020}.zst", folder(group)))
 }
 
 fn folder(group: &str) -> String {

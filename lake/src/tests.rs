@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use super::*;
 
 pub mod faulty;
+mod hostile;
 mod upkeep;
 
 const GROUP: &str = "lanes-0";

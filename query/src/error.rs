@@ -50,6 +50,9 @@ impl From<LakeError> for QueryError {
     }
 }
 
+/// How errors of regular expressions begin, which DataFusion hands on as if they came from outside.
+const REGEX_ERRORS: [&str; 2] = ["regex parse error", "Compiled regex exceeds"];
+
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> QueryError {
         let root = match error.find_root() {
@@ -80,6 +83,7 @@ impl From<DataFusionError> for QueryError {
             }
             DataFusionError::External(error) => match error.downcast_ref::<QueryError>() {
                 Some(error) => error.clone(),
+                None if REGEX_ERRORS.iter().any(|beginning| text.starts_with(beginning)) => QueryError::Invalid(text),
                 None => QueryError::Unavailable(text),
             },
             _ => QueryError::Internal(text),

@@ -266,7 +266,7 @@ struct Wish {
 impl Wish {
     /// Reads the parameters of a door. A filter that is given several times takes any of its values.
     fn read(door: &Door, parameters: Vec<(String, String)>) -> Result<Wish, QueryError> {
-        let (mut limit, mut known_at) = (None, None);
+        let (mut limit, mut known_at, mut from, mut until) = (None, None, None, None);
         let mut conditions = Vec::new();
         let mut values: Vec<(&'static str, Vec<Expr>)> = Vec::new();
         for (name, value) in parameters {
@@ -285,13 +285,14 @@ impl Wish {
                 continue;
             }
             match (name.as_str(), door.time) {
-                ("from", Some(column)) => conditions.push(col(column).gt_eq(time(instant(&name, &value)?))),
-                ("until", Some(column)) => conditions.push(col(column).lt(time(instant(&name, &value)?))),
+                ("from", Some(column)) => once(&name, &mut from, col(column).gt_eq(time(instant(&name, &value)?)))?,
+                ("until", Some(column)) => once(&name, &mut until, col(column).lt(time(instant(&name, &value)?)))?,
                 ("limit", _) => once(&name, &mut limit, rows(&value)?)?,
                 (KNOWN_AT, _) => once(&name, &mut known_at, instant(&name, &value)?)?,
                 _ => return Err(unknown_parameter(door, &name)),
             }
         }
+        conditions.extend(from.into_iter().chain(until));
         conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
         Ok(Wish { conditions, limit: limit.unwrap_or(LIMIT_DEFAULT), known_at })
     }

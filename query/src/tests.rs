@@ -3,6 +3,7 @@
 mod connections;
 mod doors;
 mod formats;
+mod hostile;
 mod known;
 mod statements;
 

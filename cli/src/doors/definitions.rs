@@ -141,3 +141,45 @@ fn written(problems: &[Wrong]) -> Value {
     let one = |Wrong { file, line, field, found, allowed }: &Wrong| json!({"file": file, "line": line, "field": field, "found": found, "allowed": allowed});
     problems.iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_leads_to_no_other_folder() {
+        let named = |name: &str| file_name(Ok(Query(vec![("file".to_owned(), name.to_owned())])));
+        for name in ["acme.yaml", "a-B_9.yml", "holidays.ics", "a..yaml", &format!("{}.yaml", "x".repeat(123))] {
+            assert!(named(name).is_ok_and(|taken| taken == name), "{name}");
+        }
+        for name in [
+            "",
+            ".yaml",
+            "..yaml",
+            "../acme.yaml",
+            "a/../acme.yaml",
+            "/etc/acme.yaml",
+            "a\\acme.yaml",
+            "C:acme.yaml",
+            "acme.yaml/",
+            "acme.yaml\0",
+            "acme.yaml\n",
+            "acme.yaml ",
+            "acme.YAML",
+            "acme",
+            "acme.yaml.exe",
+            "%2e%2e%2facme.yaml",
+            "\u{e9}.yaml",
+            "a\u{202e}.yaml",
+            "~.yaml",
+            "$HOME.yaml",
+            &format!("{}.yaml", "x".repeat(124)),
+        ] {
+            assert!(named(name).is_err(), "{name:?}");
+        }
+        let pair = |name: &str| (name.to_owned(), "acme.yaml".to_owned());
+        for parameters in [vec![], vec![pair("name")], vec![pair("file"), pair("file")]] {
+            assert!(file_name(Ok(Query(parameters))).is_err());
+        }
+    }
+}

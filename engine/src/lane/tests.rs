@@ -263,6 +263,7 @@ mod counts;
 mod edited;
 mod evidence;
 mod gated;
+mod hostile;
 mod laws;
 mod levels;
 mod memory;

@@ -3,6 +3,9 @@
 /// More significant digits than this are beyond every column, and 10^36 still fits into an i128.
 const DIGITS_MAX: u32 = 36;
 
+/// The greatest exponent that is told from others: more than a record has bytes, and ten times it still fits 32 bits.
+const EXPONENT_MAX: i32 = 10_000_000;
+
 /// What a text is as a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scaled {
@@ -82,13 +85,13 @@ fn parse(text: &str) -> Option<Result<Decimal, TooManyDigits>> {
     Some(Ok(decimal))
 }
 
-/// An exponent; those beyond a thousand mean nothing else than a thousand does.
+/// An exponent; those beyond this limit, which no record has room for digits to make up for, mean what the limit does.
 fn parse_exponent(text: &str) -> Option<i32> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let size = digits.bytes().fold(0_i32, |size, byte| (size * 10 + i32::from(byte - b'0')).min(1_000));
+    let size = digits.bytes().fold(0_i32, |size, byte| (size * 10 + i32::from(byte - b'0')).min(EXPONENT_MAX));
     Some(if text.starts_with('-') { -size } else { size })
 }
 

@@ -12,6 +12,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+pub(crate) mod hostile;
+
 /// A field that is found at a pointer, e.g. `/a/b/0`.
 pub(crate) fn at(pointer: &str) -> Field {
     field(Origin::Pointer(pointer.split('/').skip(1).map(str::to_owned).collect()))

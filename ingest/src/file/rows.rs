@@ -30,13 +30,19 @@ use crate::decode::Rejection;
 /// Rows that are turned into JSON at once. Their text must stay in cache, and a row may be wide.
 const BATCH_ROWS: usize = 1_024;
 
+/// How much text is written at once, apart from its last row: a file may refer to one long text from many rows, and is much
+/// smaller than what it says then.
+const TEXT_BYTES: usize = 4 << 20;
+
 /// The rows of a file, one after the other.
 pub(super) struct Rows {
     reader: ParquetRecordBatchReader,
+    /// What is not yet written of the batch that was read last.
+    rest: Option<RecordBatch>,
     /// How a column is written, and how one of UUIDs is.
     options: [EncoderOptions; 2],
     uuids: Vec<String>,
-    /// The rows of one batch.
+    /// The rows that were written last.
     text: Vec<u8>,
     /// Where each of them ends in the text, and what is wrong with it.
     rows: Vec<(usize, Option<Rejection>)>,
@@ -69,7 +75,7 @@ impl Rows {
         let options = [Bytes::Text, Bytes::Uuid];
         let options = options.map(|bytes| EncoderOptions::default().with_encoder_factory(Arc::new(bytes)));
         let (text, rows) = (Vec::new(), Vec::new());
-        Ok(Rows { reader, options, uuids, text, rows, read: 0, count: 0, failure: None })
+        Ok(Rows { reader, rest: None, options, uuids, text, rows, read: 0, count: 0, failure: None })
     }
 
     /// Why the rows could not be read to their end, if so.
@@ -77,7 +83,7 @@ impl Rows {
         self.failure
     }
 
-    /// Writes the rows of a batch.
+    /// Writes rows of a batch and keeps the rest.
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let schema = batch.schema();
         let arrays = batch.columns().iter().map(with_numeric_zones).collect::<Result<Vec<_>, _>>()?;
@@ -89,7 +95,12 @@ impl Rows {
         for row in 0..batch.num_rows() {
             let fault = write_row(row, &mut columns, &mut self.text);
             self.rows.push((self.text.len(), fault));
+            if self.text.len() >= TEXT_BYTES {
+                break;
+            }
         }
+        let written = self.rows.len();
+        self.rest = (written < batch.num_rows()).then(|| batch.slice(written, batch.num_rows() - written));
         Ok(())
     }
 }
@@ -100,7 +111,11 @@ impl Records for Rows {
             self.text.clear();
             self.rows.clear();
             self.read = 0;
-            let written = self.reader.next()?.and_then(|batch| self.write(&batch));
+            let batch = match self.rest.take() {
+                Some(rest) => Ok(rest),
+                None => self.reader.next()?,
+            };
+            let written = batch.and_then(|batch| self.write(&batch));
             self.failure = written.err();
         }
         let (_, fault) = self.rows.get_mut(self.read)?;

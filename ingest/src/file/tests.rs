@@ -4,12 +4,15 @@ use std::fs;
 use std::io::{self, Write};
 
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use plimsoll_schemas::delivery::DeadLetterReason;
 use plimsoll_schemas::event::EventColumn;
 
 use super::*;
 use crate::decode::tests::{at, constant, plain, row, source};
 use crate::decode::{BATCH_ROWS_MAX, RECORD_BYTES_MAX};
+
+mod hostile;
 
 pub(super) fn incidents(format: Format) -> Arc<Source> {
     let mut source = source([
@@ -70,10 +73,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn parquet_of_json(json: &str) -> Vec<u8> {
+    parquet_with(json, None)
+}
+
+fn parquet_with(json: &str, properties: Option<WriterProperties>) -> Vec<u8> {
     let (schema, _) = arrow_json::reader::infer_json_schema(json.as_bytes(), None).expect("a schema");
     let schema = Arc::new(schema);
     let mut reader = arrow_json::ReaderBuilder::new(schema.clone()).build(json.as_bytes()).expect("a reader");
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).expect("a writer");
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, properties).expect("a writer");
     for batch in &mut reader {
         writer.write(&batch.expect("a batch")).expect("written");
     }

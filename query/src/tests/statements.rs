@@ -179,6 +179,8 @@ async fn mistakes_get_one_clear_line() {
         ("SELECT * FROM 'file:///etc/passwd'", "not found"),
         ("BEGIN", "not supported"),
         ("SELECT nosuch(1)", "nosuch"),
+        ("SELECT regexp_replace(name, ')', 'x') FROM services", "regex parse error"),
+        ("SELECT regexp_replace(name, '((x{99}){99}){99}', 'x') FROM services", "Compiled regex exceeds"),
         ("SELECT repeat('x', 2000000000)", "repeat"),
         ("SELECT lpad('x', 2000000000)", "lpad"),
         ("SELECT list_repeat(1, 2000000000)", "list_repeat"),

@@ -123,6 +123,9 @@ pub(super) fn field_below(parent: &str, name: &str) -> String {
     if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
+/// A word of more letters is not one that somebody misspelt: the longest id has 200.
+const LIKE_LETTERS_MAX: usize = 255;
+
 /// The allowed words, with the one that was perhaps meant in front: `"gold"? (one of bronze, gold, silver)`.
 pub(super) fn one_of<'a>(found: &str, words: impl IntoIterator<Item = &'a str>, what: &str) -> String {
     /// A list that is longer no longer helps; the description or the suggestion alone does.
@@ -142,7 +145,14 @@ pub(super) fn one_of<'a>(found: &str, words: impl IntoIterator<Item = &'a str>, 
 
 /// The word that is most like the one found, if any is like it at all: at most a third of its letters differ.
 pub fn nearest<'a>(found: &str, words: &[&'a str]) -> Option<&'a str> {
-    let distance = |word: &str| strsim::damerau_levenshtein(&found.to_lowercase(), &word.to_lowercase());
-    let (distance, word) = words.iter().map(|word| (distance(word), *word)).min()?;
-    (distance <= word.chars().count().div_ceil(3)).then_some(word)
+    let (found, letters) = (found.to_lowercase(), found.chars().count());
+    let like = words.iter().filter_map(|word| {
+        let word_letters = word.chars().count();
+        let differ_max = word_letters.div_ceil(3);
+        // Each letter too many or too few is a difference, and comparing costs the product of both lengths.
+        let may_be = letters.abs_diff(word_letters) <= differ_max && word_letters <= LIKE_LETTERS_MAX;
+        let distance = may_be.then(|| strsim::damerau_levenshtein(&found, &word.to_lowercase()))?;
+        (distance <= differ_max).then_some((distance, *word))
+    });
+    like.min().map(|(_, word)| word)
 }

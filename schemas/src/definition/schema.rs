@@ -1,5 +1,6 @@
 //! The form of a definition: the embedded JSON Schemas, and their errors in the words of a user.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use jsonschema::error::ValidationErrorKind;
@@ -100,12 +101,10 @@ impl Compiled {
             }
             ValidationErrorKind::MinItems { .. } => "at least one entry".to_owned(),
             ValidationErrorKind::UniqueItems => {
-                let items = node.items();
-                let is_again = |(place, item): &(usize, &Node<'_>)| {
-                    items[..*place].iter().any(|earlier| earlier.value() == item.value())
-                };
-                let repeated = items.iter().enumerate().find(is_again).map_or(&node, |(_, item)| item);
-                problems.found(&node, format!("{} twice", repeated.found()), "each entry once");
+                let mut known = HashSet::new();
+                let repeated = node.items().into_iter().find(|item| !known.insert(item.value().to_string()));
+                let found = repeated.as_ref().unwrap_or(&node).found();
+                problems.found(&node, format!("{found} twice"), "each entry once");
                 return;
             }
             ValidationErrorKind::MinProperties { .. } | ValidationErrorKind::MaxProperties { .. } => {

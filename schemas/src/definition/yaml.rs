@@ -4,7 +4,7 @@
 //! problems of a file are to be told at once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr::{Scalar, ScalarStyle};
 use saphyr_parser::{Event, Parser, Tag};
@@ -17,8 +17,16 @@ use super::resolve::File;
 /// How deep lists and mappings may be nested. A definition needs eight levels; what is deeper is a mistake or an
 /// attack.
 const DEPTH_MAX: usize = 64;
-/// How many values the aliases of one file may repeat, so that nested anchors cannot grow without end.
+/// How many values the aliases of one file may repeat, and its anchors keep, so that nested anchors cannot grow without
+/// end. A long text counts as several values.
 const ALIASED_VALUES_MAX: usize = 100_000;
+/// How many bytes of a text count as one value.
+const VALUE_BYTES: usize = 64;
+/// How many bytes the paths of all values of a file may take for each byte of the file: a long name with many values
+/// below it costs once for each of them. An ordinary file has ten.
+const PATH_BYTES_MAX: usize = 32;
+/// How many bytes those paths may take whatever the file.
+const PATH_BYTES_ALWAYS: usize = 1 << 20;
 
 /// A parsed value and what is known of its extent.
 #[derive(Clone)]
@@ -44,11 +52,15 @@ struct Open {
     content: Content,
     /// The key, with its line, whose value comes next.
     key: Option<(String, usize)>,
+    /// All keys so far.
+    keys: HashSet<String>,
 }
 
 /// All documents of a file that can be read; what cannot be read becomes a problem.
 pub(super) fn parse(file: &File<'_>, problems: &mut Problems) -> Vec<Document> {
-    let mut builder = Builder { file: file.name, problems, open: Vec::new(), anchors: HashMap::new(), aliased: 0 };
+    let mut builder =
+        Builder { file: file.name, problems, open: Vec::new(), anchors: HashMap::new(), aliased: 0, anchored: 0 };
+    let mut path_bytes_left = PATH_BYTES_ALWAYS + PATH_BYTES_MAX * file.text.len();
     let mut documents = Vec::new();
     let mut root = None;
     for event in Parser::new_from_str(file.text) {
@@ -62,8 +74,15 @@ pub(super) fn parse(file: &File<'_>, problems: &mut Problems) -> Vec<Document> {
         };
         let line = span.start.line();
         if event == Event::DocumentEnd {
-            documents.extend(root.take().and_then(|tree| document(file.name, tree)));
             builder.anchors.clear();
+            let Some(tree) = root.take() else { continue };
+            let Some(left) = path_bytes_left.checked_sub(path_bytes(&tree, 0)) else {
+                let found = format!("more than {PATH_BYTES_MAX} bytes of paths for each byte of the file");
+                builder.problem(tree.line, "", found, "shorter names of fields, or fewer values below them");
+                break;
+            };
+            path_bytes_left = left;
+            documents.extend(document(file.name, tree));
         } else {
             match builder.take(event, line) {
                 Ok(Some(tree)) => root = Some(tree),
@@ -84,6 +103,7 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, Tree>,
     aliased: usize,
+    anchored: usize,
 }
 
 impl Builder<'_> {
@@ -105,7 +125,10 @@ impl Builder<'_> {
                     *key = Some((text.into_owned(), line));
                     Ok(None)
                 }
-                _ => self.insert(Tree { line, depth: 1, size: 1, content: scalar(text, style, tag.as_ref()) }, anchor),
+                _ => {
+                    let size = size_of(&text);
+                    self.insert(Tree { line, depth: 1, size, content: scalar(text, style, tag.as_ref()) }, anchor)
+                }
             },
             Event::Alias(anchor) => self.alias(anchor, line),
             _ => Ok(None),
@@ -114,7 +137,7 @@ impl Builder<'_> {
 
     fn begin(&mut self, line: usize, anchor: usize, content: Content) -> Result<Option<Tree>, TooLarge> {
         self.check_depth(1, line)?;
-        self.open.push(Open { line, anchor, content, key: None });
+        self.open.push(Open { line, anchor, content, key: None, keys: HashSet::new() });
         Ok(None)
     }
 
@@ -154,6 +177,12 @@ impl Builder<'_> {
     /// Puts a complete value where it belongs.
     fn insert(&mut self, mut tree: Tree, anchor: usize) -> Result<Option<Tree>, TooLarge> {
         if anchor > 0 {
+            self.anchored += tree.size;
+            if self.anchored > ALIASED_VALUES_MAX {
+                let found = format!("anchors that keep {} values", self.anchored);
+                self.problem(tree.line, "", found, &format!("at most {ALIASED_VALUES_MAX} kept values in a file"));
+                return Err(TooLarge);
+            }
             self.anchors.insert(anchor, tree.clone());
         }
         let Some(open) = self.open.last_mut() else { return Ok(Some(tree)) };
@@ -161,7 +190,7 @@ impl Builder<'_> {
         match &mut open.content {
             Content::List(items) => items.push(tree),
             Content::Mapping(fields) => match open.key.take() {
-                Some((key, line)) if fields.iter().any(|(name, _)| *name == key) => {
+                Some((key, line)) if !open.keys.insert(key.clone()) => {
                     wrong = Some((line, format!("the field {} twice", quoted(&key)), Some(key)));
                 }
                 Some((key, line)) => {
@@ -218,9 +247,29 @@ fn measured(line: usize, content: Content) -> Tree {
     let (depth, size) = match &content {
         Content::Scalar(..) => (0, 0),
         Content::List(items) => extent(items.iter()),
-        Content::Mapping(fields) => extent(fields.iter().map(|(_, tree)| tree)),
+        Content::Mapping(fields) => {
+            let (depth, size) = extent(fields.iter().map(|(_, tree)| tree));
+            (depth, size + fields.iter().map(|(key, _)| size_of(key) - 1).sum::<usize>())
+        }
     };
     Tree { line, depth: depth + 1, size: size + 1, content }
+}
+
+/// As how many values a text counts.
+fn size_of(text: &str) -> usize {
+    1 + text.len() / VALUE_BYTES
+}
+
+/// How many bytes the paths of a value and of all below it take, when that of the value takes `above`.
+fn path_bytes(tree: &Tree, above: usize) -> usize {
+    /// A place in a list has at most so many bytes, with its slash.
+    const PLACE_BYTES: usize = 8;
+    let below: usize = match &tree.content {
+        Content::Scalar(..) => 0,
+        Content::List(items) => items.iter().map(|item| path_bytes(item, above + PLACE_BYTES)).sum(),
+        Content::Mapping(fields) => fields.iter().map(|(key, tree)| path_bytes(tree, above + 1 + key.len())).sum(),
+    };
+    above + below
 }
 
 fn extent<'a>(trees: impl Iterator<Item = &'a Tree>) -> (usize, usize) {

@@ -9,7 +9,11 @@ fn a_snapshot_that_does_not_fit_is_refused_with_what_to_do() {
     let bytes = group.snapshot().expect("a snapshot");
     let refused = |lanes, bytes: &[u8]| LaneGroup::restore(portfolio(), lanes, bytes).expect_err("refused").to_string();
     assert_eq!(refused(3, &bytes), "the snapshot has 2 lanes, the settings say 3; set the number of lanes back to 2");
-    assert!(refused(2, &bytes[..3]).ends_with("remove it and the state is rebuilt from the input"));
+    let damaged = "the snapshot is damaged, or of an earlier version of the program; remove it and those beside it, and the \
+                   state is rebuilt from the input";
+    assert_eq!(refused(2, &bytes[..3]), damaged);
+    let other = [b"whole, and something else".as_slice(), &checksum(b"whole, and something else")].concat();
+    assert!(refused(2, &other).ends_with("remove it and the state is rebuilt from the input"));
 }
 
 #[test]

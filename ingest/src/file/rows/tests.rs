@@ -208,3 +208,22 @@ fn rows_before_the_damage_are_handed_on() {
     assert!(rows > 0 && rows < 200_000, "{rows}");
     assert!(error.contains(&format!("not readable as Parquet beyond row {rows}: ")), "{error}");
 }
+
+#[test]
+fn rows_of_long_texts_are_written_a_few_at_a_time() {
+    // 60 rows of 300 kB: 18 MB of text, of which never more than 4 MiB and a row are there.
+    let long = "x".repeat(300_000);
+    let folder = tempfile::tempdir().expect("a folder");
+    let columns: [(&str, ArrayRef); 1] = [("when", Arc::new(StringArray::from(vec![long.as_str(); 60])))];
+    let path = write(&folder, "long", &file(columns, true));
+    let opened = ParquetRecordBatchReaderBuilder::try_new(File::open(path).expect("a file")).expect("Parquet");
+    let mut rows = Rows::new(opened, &[&["when".to_owned()]]).expect("rows");
+    let expected = format!("{{\"when\":\"{long}\"}}");
+    for offset in 1..=60 {
+        let found = rows.advance().expect("a row");
+        assert!(found.offset == offset && found.fault.is_none());
+        assert!(rows.text() == expected.as_bytes());
+        assert!(rows.text.len() <= (4 << 20) + expected.len(), "{}", rows.text.len());
+    }
+    assert!(rows.advance().is_none() && rows.into_failure().is_none());
+}

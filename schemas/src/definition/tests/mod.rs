@@ -8,6 +8,7 @@ mod examples;
 mod exclusions;
 mod form;
 mod holidays;
+mod hostile;
 mod sources;
 
 use super::{Definitions, File, load};

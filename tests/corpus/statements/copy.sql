@@ -1,0 +1,1 @@
+COPY (SELECT * FROM attainment) TO '/tmp/out.csv' STORED AS CSV

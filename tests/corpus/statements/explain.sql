@@ -1,0 +1,1 @@
+EXPLAIN ANALYZE VERBOSE SELECT * FROM 'plimsoll://lake/services' LIMIT 1

@@ -1,0 +1,1 @@
+CREATE EXTERNAL TABLE x STORED AS CSV LOCATION 'file:///etc/passwd'

@@ -1,0 +1,1 @@
+INSERT INTO history.services SELECT * FROM history.services

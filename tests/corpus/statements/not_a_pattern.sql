@@ -1,0 +1,1 @@
+SELECT regexp_replace(payload_text, ')(a*)*b', 'x') FROM dead_letters

@@ -1,0 +1,1 @@
+SELECT service, row_number() OVER (PARTITION BY service ORDER BY started_at) FROM outages
