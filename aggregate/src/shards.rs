@@ -19,7 +19,7 @@ use crate::error::AggregateError;
 /// # Errors
 /// When the lake cannot be read, or the record is not understood.
 pub async fn placement(lake: &Lake) -> Result<Option<Placement>, AggregateError> {
-    Ok(lake.placement().await?.map(|(_, bytes)| parse(&bytes)).transpose()?)
+    lake.placement().await?.map(|(_, bytes)| parse(&bytes)).transpose()
 }
 
 /// Places what is new in definitions among so many shards, and records it. Whoever else does so at the same time sees it,

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_aggregate::{Committer, Input, Live, Worker, WorkerSettings};
 use plimsoll_ingest::decode::{Decoder, Record};
+use plimsoll_engine::shards::Shard;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
@@ -165,6 +166,7 @@ impl Year {
         let now = self.now.clone();
         let settings = WorkerSettings {
             group: "year".to_owned(),
+            shard: Shard::WHOLE,
             lanes: 1,
             epoch_interval: Duration::from_secs(1),
             epoch_rows_max: EPOCH_ROWS_MAX,
