@@ -89,7 +89,8 @@ fn a_bucket_that_does_not_answer_for_a_while_lacks_nothing_afterwards() {
     store.pause(false);
     running.wait_for("the tables can be written again");
     running.signal("TERM");
-    assert!(running.end().success());
+    let ended = running.end();
+    assert!(ended.success(), "{ended}: {}", running.rest());
     said(&store, &[run.as_slice(), &["--until-caught-up"]].concat()).expect("it runs to its end");
     assert_as_judged(&store, &world, &lake, "after the outage");
 }

@@ -344,7 +344,7 @@ fn r22_what_came_very_late_is_applied_while_it_runs() {
     };
     let on_time = (0..21 * 24).filter(|hour| *hour != 10).map(|hour| result(hour, "up"));
     broker.produce("events", 0, on_time).expect("records");
-    let (running, address) = world.run(&broker.bootstrap(), "lake", &["--apply-late-after", "1s"]);
+    let (mut running, address) = world.run(&broker.bootstrap(), "lake", &["--apply-late-after", "1s"]);
     let week = "SELECT revision, verdict, good_us / 3600000000, bad_us / 3600000000 FROM attainment";
     let lake = world.lake("lake");
     wait_for_answer(&lake, week, "1,met,167,0");
@@ -353,8 +353,9 @@ fn r22_what_came_very_late_is_applied_while_it_runs() {
     assert_eq!(ask(&lake, "SELECT revision, reason FROM corrections"), "2,late_event");
     let none_waits = (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
+        let ended = running.process.try_wait().expect("a process");
+        assert_eq!(ended, None, "it runs on: {}", running.rest());
         get(&address, "/metrics").contains("\nplimsoll_observations_deferred 0\n")
     });
     assert!(none_waits, "it was applied");
-    drop(running);
 }

@@ -254,7 +254,8 @@ proptest! {
     fn any_number_scales_as_a_naive_reading_does(
         negative in any::<bool>(), whole in 0_u64..1_000_000, zeros in 0_usize..1_200, digits in "[0-9]{0,5}", shift in -3_i32..4, power in -3_i32..7,
     ) {
-        // The value is whole.digits times 10^(shift + power); `zeros` are put behind the point and taken back by the exponent.
+        // The value is whole.digits times 10^(shift + power); `zeros` are put behind the point, and the exponent takes
+        // them back.
         let sign = if negative { "-" } else { "" };
         let exponent = zeros as i32 + shift + whole.to_string().len() as i32;
         let text = format!("{sign}0.{}{whole}{digits}e{exponent}", "0".repeat(zeros));
