@@ -140,6 +140,11 @@ impl Live {
         self.state().pipeline.clone()
     }
 
+    /// So many observations wait for stored events to be taken again.
+    pub fn defer(&self, count: u64) {
+        self.state().pipeline.deferred = count;
+    }
+
     /// How many observations wait for stored events to be taken again.
     pub fn deferred(&self) -> u64 {
         self.state().pipeline.deferred

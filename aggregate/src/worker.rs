@@ -172,6 +172,7 @@ impl Worker {
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
         live.describe(group.portfolio());
+        live.defer(group.deferred());
         let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
         let collector = Collector::new(read.collect());
         let next_epoch = match snapshot {
@@ -220,6 +221,7 @@ impl Worker {
     /// See `LaneGroup::end_recount`.
     pub fn end_recount(&mut self) {
         self.group.end_recount();
+        self.live.defer(self.group.deferred());
         self.recounted = true;
     }
 

@@ -157,13 +157,11 @@ struct Work {
 impl Work {
     fn run(&self, mut opened: Opened) -> Result<Progress> {
         loop {
-            let (number, began) = (opened.number, Moment::now());
-            let is_expected = opened.expected.is_some();
+            let (number, is_expected) = (opened.number, opened.expected.is_some());
             let progress = self.feed(opened)?;
-            // Who stays up makes good what was deferred when it has waited long enough; who is to end does so before.
-            let is_overdue = progress.deferred > 0 && began.elapsed() >= self.settings.deferred_wait_max;
-            let is_next = progress.is_former || is_overdue || self.settings.definitions.number() != number;
-            let is_done = !is_next && (!is_expected || progress.deferred == 0);
+            let is_next = progress.is_former || self.settings.definitions.number() != number;
+            // Who stays up goes on; who is to end makes good what was deferred before.
+            let is_done = is_expected && !is_next && progress.deferred == 0;
             if is_done || self.shutdown.is_requested() {
                 return Ok(progress);
             }

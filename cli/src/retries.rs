@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result};
 use plimsoll_ingest::retry;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::table::DeadLetterRow;
@@ -75,15 +75,21 @@ impl Retries {
         Retries { lake, runtime, sources, next, looked_at: None }
     }
 
-    /// The next request, mapped; `None` while there is none. When there was none a moment ago, it is not looked again.
+    /// The next request, mapped; `None` while there is none, or the storage is away. When there was none a moment ago, it is
+    /// not looked again.
     ///
     /// # Errors
-    /// When a request cannot be read or understood.
+    /// When a request is damaged or cannot be understood.
     pub fn take(&mut self) -> Result<Option<Delivery>> {
         if self.looked_at.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
             return Ok(None);
         }
-        match self.runtime.block_on(read(&self.lake, self.next))? {
+        let found = match self.runtime.block_on(read(&self.lake, self.next)) {
+            // Whoever writes the tables says that the storage is away, and for how long that is borne.
+            Err(error) if matches!(error.downcast_ref(), Some(LakeError::Unavailable(_))) => None,
+            found => found?,
+        };
+        match found {
             Some(request) => {
                 let delivery = retry(&self.sources, self.next, request)?;
                 self.next += 1;
