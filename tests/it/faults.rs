@@ -144,7 +144,7 @@ fn of_two_runs_of_one_group_one_goes_on_and_the_other_says_why_it_ends() {
         let (second, _) = world.run(&broker.bootstrap(), strategy, &more);
         let mut runs = [first, second];
         // Nothing is read meanwhile, so that the two find out by themselves.
-        let ended = (0..600).find_map(|_| {
+        let ended = (0..1_800).find_map(|_| {
             std::thread::sleep(Duration::from_millis(100));
             runs.iter_mut().position(|run| run.process.try_wait().expect("it can be waited for").is_some())
         });

@@ -58,7 +58,7 @@ pub fn ask(lake: &Path, question: &str) -> String {
 /// Asks until this is the answer.
 pub fn wait_for_answer(lake: &Path, question: &str, expected: &str) {
     let mut found = String::new();
-    for _ in 0..300 {
+    for _ in 0..1_200 {
         found = ask(lake, question);
         if found == expected {
             return;

@@ -45,6 +45,8 @@ pub struct PartitionReader {
     range: Range,
     /// Where reading began again because a record seemed to be passed over; there it is believed that there was none.
     looked_again_at: Option<i64>,
+    /// Where the brokers' word was that more is there, and nothing had come.
+    waited_at: Option<i64>,
 }
 
 /// What is known of a position at which Kafka stopped reading.
@@ -76,6 +78,7 @@ impl PartitionReader {
             complete_until: None,
             range: Range::Inside,
             looked_again_at: None,
+            waited_at: None,
         }
     }
 
@@ -139,9 +142,19 @@ impl PartitionReader {
     }
 
     /// Notes the brokers' answer that the partition ended at `end` at some time after `asked`.
+    ///
+    /// An end that is further than we are, twice, is that of a record which the client passed over: it would come only with
+    /// the next one.
     pub fn confirm_end(&mut self, end: i64, asked: Instant) {
-        if self.is_at_end && self.position == Some(end) {
+        let Some(position) = self.position.filter(|_| self.is_at_end) else { return };
+        if position == end {
             self.complete_until = self.complete_until.max(Some(asked));
+        } else if position < end && self.range == Range::Inside {
+            if self.waited_at == self.position && self.looked_again_at != self.position {
+                self.looked_again_at = self.position;
+                self.range = Range::PassedOver;
+            }
+            self.waited_at = self.position;
         }
     }
 
