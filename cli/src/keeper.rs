@@ -24,7 +24,7 @@ use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSe
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::exchange::{ExchangeReader, Heard, shards_topic};
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::{Lake, LakeError};
+use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
 use rdkafka::config::RDKafkaLogLevel;
@@ -368,6 +368,5 @@ impl Work {
 
 /// Whether another process was at work on the same shard.
 fn is_fenced(error: &anyhow::Error) -> bool {
-    let found = error.chain().find_map(|cause| cause.downcast_ref::<AggregateError>());
-    matches!(found, Some(AggregateError::Lake(LakeError::Fenced { .. })))
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(AggregateError::is_fenced)
 }

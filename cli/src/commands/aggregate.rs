@@ -4,22 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::shards::{placement, refuse_others};
-use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
-use plimsoll_engine::shards::Shard;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
-use plimsoll_schemas::Instant;
 
 use crate::commands::DEFAULT_LAKE;
-use crate::commands::maintain::{interval, kept};
-use crate::commands::run::{Connection, Tables, duration, group};
+use crate::commands::run::{Connection, Keeping, Tables, group};
 use crate::doors;
 use crate::in_force::InForce;
 use crate::keeper::{Keeper, Settings};
@@ -48,30 +42,8 @@ pub struct Arguments {
     /// Default: as it was fixed, or 4
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
     shards: Option<u32>,
-    /// How many lanes share the state of a shard
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    lanes: u16,
-    /// How long records wait for company before they are committed
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
-    epoch_interval: Duration,
-    /// How often provisional results are written; changes of verdict are written at once
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
-    publish_interval: Duration,
-    /// Every how many epochs the state of a shard is saved; a restart replays the epochs since
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
-    snapshot_every: i64,
-    /// How far behind the watermark results may be restated, besides what is open; older ones stand and are forgotten
-    #[arg(long, value_name = "DURATION", default_value = "800d", value_parser = duration)]
-    remember: Duration,
-    /// How long results of checks that came too late for the state wait until stored events are taken again for them
-    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration)]
-    apply_late_after: Duration,
-    /// How often small files of the tables are merged
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval)]
-    maintain_every: Duration,
-    /// How long files stay after they were merged into others, 1h to 24h: longer than any question takes
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = kept)]
-    keep_files: Duration,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
@@ -90,17 +62,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let kafka = arguments.connection.settings(&arguments.group)?;
-    let worker = WorkerSettings {
-        group: arguments.group.clone(),
-        shard: Shard::WHOLE,
-        lanes: arguments.lanes.into(),
-        epoch_interval: arguments.epoch_interval,
-        epoch_rows_max: EPOCH_ROWS_MAX,
-        publish_interval: arguments.publish_interval,
-        snapshot_every: arguments.snapshot_every,
-        remembered: arguments.remember,
-        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
-    };
+    let worker = arguments.keeping.worker(&arguments.group);
     println!(
         "keeping shards of {shards} of group {} from {}, answering on http://{}",
         arguments.group,
@@ -114,7 +76,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     }
     in_force.watch(shutdown.clone())?;
     let definitions = in_force.clone();
-    let Arguments { apply_late_after: deferred_wait_max, maintain_every, keep_files, .. } = arguments;
+    let Keeping { apply_late_after: deferred_wait_max, maintain_every, keep_files, .. } = arguments.keeping;
     let keeper = Keeper::new(Settings {
         kafka,
         worker,

@@ -47,6 +47,24 @@ pub struct Arguments {
     /// The consumer group, and the name under which epochs are kept
     #[arg(long, value_name = "NAME", default_value = "plimsoll", value_parser = group)]
     group: String,
+    #[command(flatten)]
+    keeping: Keeping,
+    /// Where to listen for HTTP
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
+    listen: SocketAddr,
+    /// Take changed definitions over HTTP from whoever reaches --listen. Otherwise they are taken only where that is an
+    /// address of this machine alone, such as 127.0.0.1; files that change in the folder are always taken
+    #[arg(long)]
+    accept_definitions: bool,
+    /// End as soon as every partition has been read to its end
+    #[arg(long)]
+    until_caught_up: bool,
+}
+
+/// How tables are kept.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Keeping {
     /// How many lanes share the state
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     lanes: u16,
@@ -64,23 +82,30 @@ pub struct Arguments {
     remember: Duration,
     /// How long results of checks that came too late for the state wait until stored events are taken again for them
     #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = duration)]
-    apply_late_after: Duration,
+    pub apply_late_after: Duration,
     /// How often small files of the tables are merged
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = interval)]
-    maintain_every: Duration,
+    pub maintain_every: Duration,
     /// How long files stay after they were merged into others, 1h to 24h: longer than any question takes
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = kept)]
-    keep_files: Duration,
-    /// Where to listen for HTTP
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
-    listen: SocketAddr,
-    /// Take changed definitions over HTTP from whoever reaches --listen. Otherwise they are taken only where that is an
-    /// address of this machine alone, such as 127.0.0.1; files that change in the folder are always taken
-    #[arg(long)]
-    accept_definitions: bool,
-    /// End as soon as every partition has been read to its end
-    #[arg(long)]
-    until_caught_up: bool,
+    pub keep_files: Duration,
+}
+
+impl Keeping {
+    /// How the workers of a group work.
+    pub fn worker(&self, group: &str) -> WorkerSettings {
+        WorkerSettings {
+            group: group.to_owned(),
+            shard: Shard::WHOLE,
+            lanes: self.lanes.into(),
+            epoch_interval: self.epoch_interval,
+            epoch_rows_max: EPOCH_ROWS_MAX,
+            publish_interval: self.publish_interval,
+            snapshot_every: self.snapshot_every,
+            remembered: self.remember,
+            clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+        }
+    }
 }
 
 /// How to reach Kafka.
@@ -176,26 +201,16 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let kafka = arguments.connection.settings(&arguments.group)?;
-    let worker = WorkerSettings {
-        group: arguments.group.clone(),
-        shard: Shard::WHOLE,
-        lanes: arguments.lanes.into(),
-        epoch_interval: arguments.epoch_interval,
-        epoch_rows_max: EPOCH_ROWS_MAX,
-        publish_interval: arguments.publish_interval,
-        snapshot_every: arguments.snapshot_every,
-        remembered: arguments.remember,
-        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
-    };
+    let worker = arguments.keeping.worker(&arguments.group);
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
     let until_caught_up = arguments.until_caught_up;
     let definitions = in_force.clone();
-    let deferred_wait_max = arguments.apply_late_after;
+    let deferred_wait_max = arguments.keeping.apply_late_after;
     let stored = Box::new(stored);
     let settings = Settings { kafka, worker, definitions, lake, stored, until_caught_up, deferred_wait_max };
     let tables = settings.lake.clone();
-    let Arguments { maintain_every, keep_files, .. } = arguments;
+    let Keeping { maintain_every, keep_files, .. } = arguments.keeping;
     runtime.spawn(maintenance::keep_small(tables.clone(), maintain_every, keep_files, shutdown.clone()));
     let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
     println!(
