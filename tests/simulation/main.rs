@@ -41,10 +41,6 @@ use world::{HOUR, START, World};
 /// The seeds that are tried unless others are asked for.
 const SEEDS: Range<u64> = 0..1_000;
 
-/// A seed that shows a defect which is known and not mended yet: a month's credit stays provisional where its window became
-/// final in steps that were cut otherwise. It runs when it is asked for.
-const DEFECT_SEED: u64 = 711;
-
 /// Does asynchronous work on this thread.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -109,9 +105,7 @@ fn for_each<T: Copy + Sync>(all: &[T], again: impl Fn(T) -> String + Sync, work:
 fn seeds() {
     let (processes, fenced) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let again = |seed| format!("PLIMSOLL_SEEDS={seed} cargo test --workspace --test simulation -- seeds");
-    let asked = asked_for();
-    let is_asked = |seed: &u64| *seed != DEFECT_SEED || asked.end - asked.start == 1;
-    for_each(&asked.clone().filter(is_asked).collect::<Vec<_>>(), again, |seed| {
+    for_each(&asked_for().collect::<Vec<_>>(), again, |seed| {
         let outcome = holds(seed);
         processes.fetch_add(outcome.writes.len(), Ordering::Relaxed);
         fenced.fetch_add(outcome.fenced as usize, Ordering::Relaxed);

@@ -161,7 +161,8 @@ impl Account {
                 let reason = reason(version, &key.0, is_defined_anew, facts);
                 facts.corrections.push(correction(version, &key, reason, (before, &found), step));
             } else if found.credit.is_final {
-                found.revision = 1;
+                // One that was final and open again since goes on under the revision that said so.
+                found.revision = found.revision.max(1);
             }
             facts.credits.push(row(version, &key, &found, step));
             self.written.insert(key, found);

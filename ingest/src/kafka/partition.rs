@@ -43,10 +43,13 @@ pub struct PartitionReader {
     /// A proof that is newer than the last delivery.
     complete_until: Option<Instant>,
     range: Range,
-    /// Where reading began again because a record seemed to be passed over; there it is believed that there was none.
+    /// Where reading began again because a record seemed to be passed over, and no empty fetch found the end since; there
+    /// it is believed that there was none.
     looked_again_at: Option<i64>,
     /// Where the brokers' word was that more is there, and nothing had come.
     waited_at: Option<i64>,
+    /// Where reading began again because of that.
+    waited_out_at: Option<i64>,
 }
 
 /// What is known of a position at which Kafka stopped reading.
@@ -58,8 +61,8 @@ pub enum Range {
     Unknown,
     /// The partition begins at or before the position, and nobody has said where it ends.
     BeginsBefore(i64),
-    /// A record came that lies behind the end that was found, so those between may have been passed over: it is to be read
-    /// from the position again.
+    /// What came lies behind the end that was found, so records between may have been passed over: it is to be read from
+    /// the position again.
     PassedOver,
 }
 
@@ -79,6 +82,7 @@ impl PartitionReader {
             range: Range::Inside,
             looked_again_at: None,
             waited_at: None,
+            waited_out_at: None,
         }
     }
 
@@ -96,16 +100,13 @@ impl PartitionReader {
     /// where to read.
     ///
     /// librdkafka takes an empty fetch at offset 7 for a message with that offset. When it pauses the partition then, for a
-    /// rebalance or for us, it goes on at 8, and what arrives at 7 in the meantime is never seen. So a record behind the end
-    /// is believed only when it comes a second time.
+    /// rebalance or for us, it goes on at 8, and what arrives at 7 in the meantime is never seen. So a record behind the end,
+    /// or a further end, is believed only when it comes a second time.
     pub fn read(&mut self, record: Record<'_>, now: Moment) {
         if self.position.is_some_and(|position| record.offset < position) || self.range != Range::Inside {
             return;
         }
-        let is_behind_end = self.is_at_end && self.position.is_some_and(|position| record.offset > position);
-        if is_behind_end && self.looked_again_at != self.position {
-            self.looked_again_at = self.position;
-            self.range = Range::PassedOver;
+        if self.seems_passed_over(record.offset) {
             return;
         }
         self.delivered_until.get_or_insert(record.offset);
@@ -119,11 +120,29 @@ impl PartitionReader {
     /// Notes that an empty fetch at `offset` found the partition's end. Offsets up to there that held no record (what
     /// compaction removed, the marks of transactions) are covered.
     pub fn reach_end(&mut self, offset: i64) {
+        if self.range != Range::Inside || self.seems_passed_over(offset) {
+            return;
+        }
+        if self.position == Some(offset) {
+            self.looked_again_at = None;
+        }
         self.delivered_until.get_or_insert(offset);
         let position = self.position.map_or(offset, |position| position.max(offset));
         self.position = Some(position);
         self.is_at_end = position == offset;
         self.asked_at = None;
+    }
+
+    /// Whether what comes at `offset` comes behind the end that was found, and for the first time: then it is to be read
+    /// again from the position.
+    fn seems_passed_over(&mut self, offset: i64) -> bool {
+        let is_behind_end = self.is_at_end && self.position.is_some_and(|position| offset > position);
+        let is_news = is_behind_end && self.looked_again_at != self.position;
+        if is_news {
+            self.looked_again_at = self.position;
+            self.range = Range::PassedOver;
+        }
+        is_news
     }
 
     /// True when an empty fetch found the end and nothing was read since, so that the brokers' word would be a proof.
@@ -150,8 +169,8 @@ impl PartitionReader {
         if position == end {
             self.complete_until = self.complete_until.max(Some(asked));
         } else if position < end && self.range == Range::Inside {
-            if self.waited_at == self.position && self.looked_again_at != self.position {
-                self.looked_again_at = self.position;
+            if self.waited_at == self.position && self.waited_out_at != self.position {
+                self.waited_out_at = self.position;
                 self.range = Range::PassedOver;
             }
             self.waited_at = self.position;

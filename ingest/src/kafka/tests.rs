@@ -355,6 +355,68 @@ fn r20_a_record_behind_the_end_is_believed_only_when_it_comes_a_second_time() {
 }
 
 #[test]
+fn r20_a_further_end_is_believed_only_when_it_is_found_a_second_time() {
+    let now = Moment::now();
+    let mut reader = PartitionReader::new(source(), id(0), Some(5));
+    let event = payload("a");
+    let record = |offset| Record { offset, payload: Some(&event), record_time: None };
+    reader.reach_end(5);
+    // 5 came while the partition was paused, and the client finds the end behind it.
+    reader.reach_end(6);
+    assert_eq!((reader.position(), reader.range()), (Some(5), Range::PassedOver));
+    reader.reach_end(6);
+    assert_eq!(reader.position(), Some(5), "nothing is covered before it begins again");
+    reader.set_range(Range::Inside);
+    // The end is found where it was, and then the same happens again.
+    reader.reach_end(5);
+    reader.read(record(6), now);
+    reader.reach_end(7);
+    assert_eq!((reader.position(), reader.range()), (Some(5), Range::PassedOver));
+    reader.set_range(Range::Inside);
+    reader.read(record(5), now);
+    reader.read(record(6), now);
+    reader.reach_end(7);
+    assert_eq!((reader.position(), reader.range()), (Some(7), Range::Inside));
+    // An aborted transaction: the end behind it is found a second time.
+    reader.reach_end(9);
+    assert_eq!((reader.position(), reader.range()), (Some(7), Range::PassedOver));
+    reader.set_range(Range::Inside);
+    reader.reach_end(9);
+    assert_eq!((reader.position(), reader.range()), (Some(9), Range::Inside));
+    let (delivery, _) = reader.cut(now).expect("something was read").expect("columns");
+    assert_eq!((delivery.from_offset, delivery.until_offset, delivery.events.num_rows()), (5, 9, 2));
+}
+
+#[test]
+fn r20_the_brokers_word_brings_a_last_record_that_was_passed_over() {
+    let now = Moment::now();
+    let mut reader = PartitionReader::new(source(), id(0), Some(5));
+    let event = payload("a");
+    let record = |offset| Record { offset, payload: Some(&event), record_time: None };
+    // More is there, but we were not at the end.
+    reader.confirm_end(6, Instant(1));
+    reader.confirm_end(6, Instant(2));
+    assert_eq!(reader.range(), Range::Inside);
+    reader.reach_end(5);
+    // It may be on its way when they say so for the first time.
+    reader.confirm_end(6, Instant(3));
+    assert_eq!(reader.range(), Range::Inside);
+    reader.confirm_end(6, Instant(4));
+    assert_eq!(reader.range(), Range::PassedOver);
+    reader.set_range(Range::Inside);
+    reader.read(record(5), now);
+    reader.reach_end(6);
+    // An open transaction holds what comes back: there is nothing to be read however often one looks.
+    reader.confirm_end(9, Instant(5));
+    reader.confirm_end(9, Instant(6));
+    assert_eq!(reader.range(), Range::PassedOver);
+    reader.set_range(Range::Inside);
+    reader.reach_end(6);
+    (7..12).for_each(|asked| reader.confirm_end(9, Instant(asked)));
+    assert_eq!((reader.position(), reader.range()), (Some(6), Range::Inside));
+}
+
+#[test]
 fn r23_a_broker_that_does_not_answer_proves_nothing_and_is_told_of() {
     let cluster = cluster();
     let bootstrap = cluster.bootstrap_servers();

@@ -128,6 +128,24 @@ fn r34_a_credit_is_provisional_then_final_then_corrected() {
 }
 
 #[test]
+fn r22_a_final_credit_that_is_open_again_becomes_final_under_the_revision_that_said_so() {
+    let mut world = World::new();
+    world.count(3, 8, 10);
+    assert_eq!(world.close(31), ["day 0 final 1000 of 10000 r1"]);
+    // A source whose events may come five days late, and another promise: January is open until February the 6th.
+    world.restart(&DEFINITIONS.replace("lateness: 0s", "lateness: 5d").replace("90 %", "85 %"));
+    assert_eq!(
+        world.close(31),
+        [
+            "day 0 provisional 1000 of 10000 r2",
+            "definition_change r2: credit_minor 1000 EUR, 10 % of charge_minor 10000 -> credit_minor 1000 EUR, 10 % of \
+             charge_minor 10000",
+        ]
+    );
+    assert_eq!(world.close(36)[0], "day 0 final 1000 of 10000 r2");
+}
+
+#[test]
 fn r34_other_terms_restate_credits_and_say_why() {
     let mut world = World::new();
     world.count(3, 8, 10);
