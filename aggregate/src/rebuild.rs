@@ -159,32 +159,35 @@ fn rest(runtime: &Handle, worker: Worker) -> Result<(), AggregateError> {
 
 /// What an epoch took, as a source would deliver it.
 fn deliveries(recorded: &RecordedEpoch, records: &mut StoredEpochs) -> Vec<Delivery> {
-    let mut deliveries = Vec::new();
-    for (partition, &(from, until, _)) in &recorded.ranges {
-        if from == until {
-            continue;
-        }
-        let StoredRecords { events, dead_letters, requests } =
-            records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
-        if partition.is_retries() {
-            deliveries.extend(requests);
-            continue;
-        }
-        // The last of them covers the rest of the range, with all that is no event.
-        let mut next = from;
-        let (last, before) = match events.split_last() {
-            Some((last, before)) => (last.clone(), before),
-            None => (EventBatch::empty(), [].as_slice()),
-        };
-        for events in before {
-            let offsets = events.integers(EventColumn::Offset).values();
-            let read_until = offsets.last().map_or(next, |last| last + 1);
-            let news = Delivery::news(partition.clone(), read_until, None);
-            deliveries.push(Delivery { from_offset: next, events: events.clone(), ..news });
-            next = read_until;
-        }
-        let news = Delivery::news(partition.clone(), until, None);
-        deliveries.push(Delivery { from_offset: next, events: last, dead_letters, ..news });
+    let of_partition = |partition| deliveries_of(recorded, partition, records);
+    recorded.ranges.keys().flat_map(of_partition).collect()
+}
+
+/// What an epoch took of one partition, as a source would deliver it; it is taken out of what is stored.
+pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, records: &mut StoredEpochs) -> Vec<Delivery> {
+    let Some(&(from, until, _)) = recorded.ranges.get(partition).filter(|(from, until, _)| from < until) else {
+        return Vec::new();
+    };
+    let StoredRecords { events, dead_letters, requests } =
+        records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
+    if partition.is_retries() {
+        return requests;
     }
+    let mut deliveries = Vec::new();
+    // The last of them covers the rest of the range, with all that is no event.
+    let mut next = from;
+    let (last, before) = match events.split_last() {
+        Some((last, before)) => (last.clone(), before),
+        None => (EventBatch::empty(), [].as_slice()),
+    };
+    for events in before {
+        let offsets = events.integers(EventColumn::Offset).values();
+        let read_until = offsets.last().map_or(next, |last| last + 1);
+        let news = Delivery::news(partition.clone(), read_until, None);
+        deliveries.push(Delivery { from_offset: next, events: events.clone(), ..news });
+        next = read_until;
+    }
+    let news = Delivery::news(partition.clone(), until, None);
+    deliveries.push(Delivery { from_offset: next, events: last, dead_letters, ..news });
     deliveries
 }

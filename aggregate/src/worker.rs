@@ -205,7 +205,7 @@ impl Worker {
     /// `begin_recount` is to be called, `recount` with all of them, and `end_recount`, ahead of anything else. Where there
     /// are several shards, each has stored a part of them: all must have come that far (`shards::not_stored`).
     pub fn wants_recount(&self) -> Option<HashMap<PartitionId, i64>> {
-        self.group.wants_recount().then(|| self.start_offsets())
+        self.group.wants_recount().then(|| self.read_until())
     }
 
     /// See `LaneGroup::begin_recount`.
@@ -236,8 +236,24 @@ impl Worker {
         self.recorded.is_former
     }
 
-    /// Where each partition that was heard from is to be read from, so that nothing is missing and nothing is read twice.
+    /// The epochs that it is to make again.
+    pub fn recorded(&self) -> Vec<RecordedEpoch> {
+        self.recorded.epochs.iter().cloned().collect()
+    }
+
+    /// Where each partition is to be read from, so that nothing is missing and nothing is read twice: any other from its
+    /// beginning.
     pub fn start_offsets(&self) -> HashMap<PartitionId, i64> {
+        let mut offsets = self.read_until();
+        // The first epoch that read a partition may be one that is to be made again.
+        for (id, (from, ..)) in self.recorded.epochs.iter().flat_map(|epoch| &epoch.ranges) {
+            offsets.entry(id.clone()).or_insert(*from);
+        }
+        offsets
+    }
+
+    /// How far the state has read each partition that was heard from.
+    fn read_until(&self) -> HashMap<PartitionId, i64> {
         let partitions = self.group.watermarks().partitions();
         let heard = partitions.filter(|(_, progress)| progress.is_heard());
         heard.map(|(id, progress)| (id.clone(), progress.next_offset)).collect()
@@ -503,7 +519,7 @@ impl Worker {
         // All shards meet them, and one tells.
         output.intent.extend(losses.into_iter().filter(|_| self.settings.shard.is_first()));
         output.facts(facts)?;
-        output.offsets = self.start_offsets();
+        output.offsets = self.read_until();
         // What is lost cannot be read again: the next start is not to need what lies before.
         if self.is_to_be_saved(epoch) || is_lossy {
             output.snapshot = Some(self.group.snapshot()?.into());

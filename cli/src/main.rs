@@ -18,6 +18,7 @@ mod judging;
 mod keeper;
 mod maintenance;
 mod pipeline;
+mod restore;
 mod retries;
 mod roles;
 mod shutdown;

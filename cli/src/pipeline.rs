@@ -8,7 +8,8 @@
 //! when the shutdown is requested, the source or the worker fails, or everything is read and that was asked for. Epochs
 //! that were recorded under former definitions are first finished under these, by a worker and a source of their own.
 //! When other definitions are in force, or observations were deferred for long enough, the next worker goes on by them.
-//! When everything is read and observations were deferred, one more applies them.
+//! When everything is read and observations were deferred, one more applies them. What Kafka deleted before recorded epochs
+//! were made again comes from the tables (`restore`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -17,6 +18,7 @@ use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, anyhow, bail};
+use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaEvents, KafkaMetrics, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
@@ -32,6 +34,7 @@ use rdkafka::{ClientConfig, ClientContext};
 
 use crate::definitions;
 use crate::in_force::InForce;
+use crate::restore::Restorer;
 use crate::retries::Retries;
 use crate::shutdown::Shutdown;
 
@@ -75,6 +78,12 @@ pub trait Stored {
     /// # Errors
     /// When they cannot be read.
     fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
+
+    /// What the epochs from the first up to and with the last one took.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    fn epochs(&self, first: i64, last: i64) -> Result<StoredEpochs>;
 }
 
 /// A running pipeline.
@@ -211,7 +220,10 @@ impl Work {
         // Who only finishes what was recorded is not disturbed.
         let number = (!worker.is_former()).then_some(number);
         let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
-        let retries = Retries::new(self.settings.lake.clone(), self.runtime.clone(), sources.clone(), next);
+        let Settings { lake, worker: settings, .. } = &self.settings;
+        let group = settings.lane_group();
+        let restorer = self.runtime.block_on(Restorer::new(lake, &group, worker.recorded()))?;
+        let retries = Retries::new(lake.clone(), self.runtime.clone(), sources.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
         let commit = move |progress: &Progress| {
@@ -225,7 +237,7 @@ impl Work {
             let is_stopping = move || shutdown.is_requested();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, commit));
             let working = working.context("cannot start a thread")?;
-            let fed = Feeder { events, inputs, work: self, sources, retries, number, expected }.run(&working);
+            let fed = Feeder { events, inputs, work: self, sources, retries, restorer, number, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             fed.map(|()| progress)
         })
@@ -323,6 +335,7 @@ struct Feeder<'work> {
     work: &'work Work,
     sources: Vec<Arc<Source>>,
     retries: Retries,
+    restorer: Restorer,
     /// The number of the definitions that are worked by; it ends when others are in force.
     number: Option<u64>,
     /// When to end by itself: once all of these were read to their end.
@@ -345,10 +358,14 @@ impl Feeder<'_> {
             let input = match retried.or_else(|| self.events.receive(LOOK_EVERY)) {
                 None if self.events.is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None => continue,
-                Some(KafkaEvent::Delivery(delivery)) => {
-                    if delivery.is_lost {
-                        warn_of_loss(&delivery);
+                Some(KafkaEvent::Delivery(lost)) if lost.is_lost => {
+                    caught_up.remove(&lost.partition);
+                    if !self.restore(lost)? {
+                        return Ok(());
                     }
+                    continue;
+                }
+                Some(KafkaEvent::Delivery(delivery)) => {
                     if delivery.complete_until.is_some() {
                         caught_up.insert(delivery.partition.clone());
                     } else {
@@ -374,11 +391,7 @@ impl Feeder<'_> {
                 }
                 Some(KafkaEvent::Fatal(error)) => return Err(error.into()),
             };
-            if let Input::Delivery(delivery) = &input {
-                self.work.live.read(delivery);
-            }
-            if self.inputs.send(input).is_err() {
-                // The worker ended; it says why.
+            if !self.hand_over(input) {
                 return Ok(());
             }
             if self.expected.as_ref().is_some_and(|expected| expected.is_subset(&caught_up)) {
@@ -390,6 +403,30 @@ impl Feeder<'_> {
 }
 
 impl Feeder<'_> {
+    /// False when the worker ended; it says why.
+    fn hand_over(&self, input: Input) -> bool {
+        if let Input::Delivery(delivery) = &input {
+            self.work.live.read(delivery);
+        }
+        self.inputs.send(input).is_ok()
+    }
+
+    /// Hands over what the tables have of records that Kafka deleted, and says what of them is lost. False when the worker
+    /// ended.
+    fn restore(&self, lost: Delivery) -> Result<bool> {
+        for deliveries in self.restorer.restore(lost, |epoch| self.work.settings.stored.epochs(epoch, epoch)) {
+            for delivery in deliveries? {
+                if delivery.is_lost {
+                    warn_of_loss(&delivery);
+                }
+                if !self.hand_over(Input::Delivery(delivery)) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// Says that another member reads some of the partitions, and lets the worker find out which of them keeps the tables.
     fn contest(&self, warning: Option<String>) {
         if let Some(warning) = warning {

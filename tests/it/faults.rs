@@ -74,6 +74,45 @@ fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
     assert!(told.contains("notice  gaps         1 gap: up to 5 records") && !told.contains("FAULT"), "{told}");
 }
 
+/// Scores, and a promise of them.
+const PROMISED: &str = "
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: desk}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 2026-01-01}
+  objectives:
+    - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 60 %}, window: {calendar: month}}
+";
+
+#[test]
+fn what_was_read_before_a_crash_and_deleted_after_it_still_counts() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    let world = World::new(&format!("{SCORES}{PROMISED}"));
+    let lake = world.lake("lake");
+    let counted = "SELECT total_count FROM attainment WHERE window_start = '2026-03-01T00:00:00Z'";
+    // No state is saved, so what was read is to be read again.
+    let (mut running, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    broker.produce("events", 0, scores(0..6).chain(["no event".to_owned()])).expect("records");
+    wait_for_answer(&lake, counted, "6");
+    broker.produce("events", 0, scores(6..10)).expect("records");
+    wait_for_answer(&lake, counted, "10");
+    running.signal("KILL");
+    running.end();
+    // Offsets 0 to 8 go, which recorded epochs read; 9 and 10 are there still.
+    broker.delete_records("events", 0, 9).expect("deleted");
+    broker.produce("events", 0, scores(10..12)).expect("records");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    assert_eq!(ask(&lake, counted), "12");
+    assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "12,12");
+    assert_eq!(ask(&lake, "SELECT count(*) FROM dead_letters"), "1");
+    assert_eq!(ask(&lake, "SELECT * FROM gaps"), "", "nothing was lost");
+}
+
 #[test]
 fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };

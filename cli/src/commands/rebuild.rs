@@ -64,10 +64,13 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         remembered: REMEMBERED,
         clock: Arc::new(|| Instant::from(chrono::Utc::now())),
     };
-    // An epoch, and all of history where events are taken again, is one question.
-    let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
-    let service = Arc::new(runtime.block_on(QueryService::open(from.clone(), limits, threads.questions()))?);
-    let tables = Tables { lake: from.clone(), service, waiting: runtime.clone(), questions: threads.questions() };
+    let service = runtime.block_on(QueryService::open(from.clone(), Limits::default(), threads.questions()))?;
+    let tables = Tables {
+        lake: from.clone(),
+        service: Arc::new(service),
+        waiting: runtime.clone(),
+        questions: threads.questions(),
+    };
     let rebuild = runtime.block_on(Rebuild::begin(&from, into, settings))?;
     let rebuild = rebuild.context("no epoch is recorded")?;
     let count = rebuild.epochs_count();
@@ -89,36 +92,41 @@ impl StoredInput for Recorded {
     type Error = anyhow::Error;
 
     fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs> {
-        let Tables { service, waiting, .. } = &self.0;
-        let mut found = StoredEpochs::new();
-        let mut requests = Requests::new();
-        for StoredEvents { epoch, partition, retry, events } in
-            waiting.block_on(service.events_of_epochs(first, last))?
-        {
-            match retry {
-                Some(number) => requests.entry((epoch, number)).or_default().0 = Some(events),
-                None => found.entry((epoch, partition)).or_default().events.push(events),
-            }
-        }
-        let mut letters = waiting.block_on(service.dead_letters_of_epochs(first, last))?;
-        letters.sort_by_key(|row| (row.epoch, row.offset));
-        for row in letters {
-            let partition = PartitionId { topic: row.topic.as_str().into(), partition: row.partition };
-            match row.retry {
-                Some(number) => requests.entry((row.epoch, number)).or_default().1.push(row),
-                None => found.entry((row.epoch, partition)).or_default().dead_letters.push(letter(row)?),
-            }
-        }
-        for ((epoch, number), (events, rows)) in requests {
-            let request = request(number, events, rows)?;
-            found.entry((epoch, PartitionId::retries())).or_default().requests.push(request);
-        }
-        Ok(found)
+        self.0.epochs(first, last)
     }
 
     fn recount(&mut self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
         self.0.events(before, take)
     }
+}
+
+/// What these epochs took, as it is stored.
+///
+/// # Errors
+/// When the tables cannot be read.
+pub async fn stored_epochs(service: &QueryService, first: i64, last: i64) -> Result<StoredEpochs> {
+    let mut found = StoredEpochs::new();
+    let mut requests = Requests::new();
+    for StoredEvents { epoch, partition, retry, events } in service.events_of_epochs(first, last).await? {
+        match retry {
+            Some(number) => requests.entry((epoch, number)).or_default().0 = Some(events),
+            None => found.entry((epoch, partition)).or_default().events.push(events),
+        }
+    }
+    let mut letters = service.dead_letters_of_epochs(first, last).await?;
+    letters.sort_by_key(|row| (row.epoch, row.offset));
+    for row in letters {
+        let partition = PartitionId { topic: row.topic.as_str().into(), partition: row.partition };
+        match row.retry {
+            Some(number) => requests.entry((row.epoch, number)).or_default().1.push(row),
+            None => found.entry((row.epoch, partition)).or_default().dead_letters.push(letter(row)?),
+        }
+    }
+    for ((epoch, number), (events, rows)) in requests {
+        let request = request(number, events, rows)?;
+        found.entry((epoch, PartitionId::retries())).or_default().requests.push(request);
+    }
+    Ok(found)
 }
 
 /// What became of each request of each epoch: the events that counted, and a row for each of its dead letters.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
+use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
@@ -27,6 +28,7 @@ use tokio::runtime::Handle;
 
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::maintain::{interval, kept};
+use crate::commands::rebuild::stored_epochs;
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
@@ -259,9 +261,7 @@ impl Stored for Tables {
     }
 
     fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
-        // All of history is one question.
-        let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
-        let service = self.waiting.block_on(QueryService::open(self.lake.clone(), limits, self.questions.clone()))?;
+        let service = self.service_without_limits()?;
         let which = StoredEvents::Before(before);
         for day in self.waiting.block_on(service.event_days())? {
             for events in self.waiting.block_on(service.events_of(&day, &which))? {
@@ -269,5 +269,18 @@ impl Stored for Tables {
             }
         }
         Ok(())
+    }
+
+    fn epochs(&self, first: i64, last: i64) -> Result<StoredEpochs> {
+        self.waiting.block_on(stored_epochs(&self.service_without_limits()?, first, last))
+    }
+}
+
+impl Tables {
+    /// For questions whose answer is an epoch, or all of history.
+    fn service_without_limits(&self) -> Result<QueryService> {
+        let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
+        let opening = QueryService::open(self.lake.clone(), limits, self.questions.clone());
+        Ok(self.waiting.block_on(opening)?)
     }
 }

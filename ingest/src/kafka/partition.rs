@@ -100,8 +100,8 @@ impl PartitionReader {
     /// where to read.
     ///
     /// librdkafka takes an empty fetch at offset 7 for a message with that offset. When it pauses the partition then, for a
-    /// rebalance or for us, it goes on at 8, and what arrives at 7 in the meantime is never seen. So a record behind the end,
-    /// or a further end, is believed only when it comes a second time.
+    /// rebalance or for us, it goes on at 8, and what arrives at 7 in the meantime is never seen. So a record behind the
+    /// end, or a further end, is believed only when it comes a second time.
     pub fn read(&mut self, record: Record<'_>, now: Moment) {
         if self.position.is_some_and(|position| record.offset < position) || self.range != Range::Inside {
             return;

@@ -1,0 +1,130 @@
+//! Records that Kafka deleted after they were read, and before the state was saved: the tables have them still.
+//!
+//! ```text
+//!   Kafka: lost 40..90 ──▶ Restorer ──▶ what the epochs up to the crash took of 40..70, as stored
+//!                              └──────▶ lost 70..90
+//! ```
+//! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
+//! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
+//! to be lost besides, with the events that are there.
+
+use anyhow::{Context, Result};
+use plimsoll_aggregate::collector::RecordedEpoch;
+use plimsoll_aggregate::rebuild::{StoredEpochs, deliveries_of};
+use plimsoll_lake::{Lake, LakeError};
+use plimsoll_schemas::delivery::Delivery;
+use plimsoll_schemas::table::Table;
+
+/// See the head of this module.
+pub struct Restorer {
+    recorded: Vec<RecordedEpoch>,
+    whole_until: i64,
+}
+
+impl Restorer {
+    /// For a worker that is to make these epochs of a lane group again.
+    ///
+    /// # Errors
+    /// When the lake cannot be read.
+    pub async fn new(lake: &Lake, lane_group: &str, recorded: Vec<RecordedEpoch>) -> Result<Restorer, LakeError> {
+        let mut whole_until = 0;
+        if !recorded.is_empty() {
+            for table in Table::ALL.into_iter().filter(|table| *table != Table::Epochs) {
+                let newest = lake.last_epoch(table, lane_group).await?.unwrap_or(0);
+                // Events are committed first, and dead letters before all else.
+                whole_until = whole_until.max(if table == Table::Events { newest - 1 } else { newest });
+            }
+        }
+        Ok(Restorer { recorded, whole_until })
+    }
+
+    /// What is to be taken in place of records that Kafka has deleted, an epoch at a time: what is stored of them, and then
+    /// the loss of the rest. `read` reads what an epoch took.
+    pub fn restore(
+        &self,
+        lost: Delivery,
+        mut read: impl FnMut(i64) -> Result<StoredEpochs>,
+    ) -> impl Iterator<Item = Result<Vec<Delivery>>> {
+        let mut next = lost.from_offset;
+        let mut stored = Vec::new();
+        for recorded in &self.recorded {
+            let range = recorded.ranges.get(&lost.partition);
+            if let Some((_, until, _)) = range.filter(|(from, until, _)| *until > next && *from < lost.until_offset) {
+                stored.push(recorded);
+                next = *until;
+            }
+        }
+        let partition = lost.partition.clone();
+        let of_epoch = move |recorded: &RecordedEpoch| {
+            let epoch = recorded.epoch;
+            let mut records = read(epoch).with_context(|| {
+                format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
+            })?;
+            let mut deliveries = deliveries_of(recorded, &partition, &mut records);
+            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = epoch > self.whole_until);
+            Ok(deliveries)
+        };
+        let rest = (next < lost.until_offset).then(|| Delivery::lost(lost.partition, next, lost.until_offset));
+        stored.into_iter().map(of_epoch).chain(rest.map(|rest| Ok(vec![rest])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_schemas::Instant;
+    use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, PartitionId};
+    use plimsoll_schemas::table::EpochRow;
+
+    use super::*;
+
+    fn id() -> PartitionId {
+        PartitionId { topic: "t".into(), partition: 0 }
+    }
+
+    /// A dead letter at the first offset of each epoch stands for what is stored of it.
+    fn stored(epoch: i64, offset: i64) -> StoredEpochs {
+        let letter = DeadLetter {
+            offset,
+            source: "plain".into(),
+            reason: DeadLetterReason::Empty,
+            detail: String::new(),
+            payload: Vec::new().into(),
+            payload_bytes: 0,
+            record_time: Some(Instant(0)),
+        };
+        let mut epochs = StoredEpochs::new();
+        epochs.entry((epoch, id())).or_default().dead_letters.push(letter);
+        epochs
+    }
+
+    #[test]
+    fn what_recorded_epochs_took_is_taken_from_the_tables_and_only_the_rest_is_lost() {
+        let row = |epoch, from, until| EpochRow {
+            epoch,
+            topic: Some("t".into()),
+            partition: Some(0),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            ..EpochRow::default()
+        };
+        // Epoch 7 read nothing, and 8 is in `events` alone.
+        let rows = vec![row(5, 10, 20), row(6, 20, 30), row(7, 30, 30), row(8, 30, 40)];
+        let restorer = Restorer { recorded: RecordedEpoch::from_rows(rows).into(), whole_until: 7 };
+        // From, until, dead letters, and whether it is told to be lost.
+        let restored = |from, until| -> Vec<(i64, i64, usize, bool)> {
+            let read = |epoch: i64| Ok(stored(epoch, [10, 20, 30, 30][epoch as usize - 5]));
+            let parts =
+                restorer.restore(Delivery::lost(id(), from, until), read).map(|part| part.expect("it is stored"));
+            let told = |part: Delivery| (part.from_offset, part.until_offset, part.dead_letters.len(), part.is_lost);
+            parts.flatten().map(told).collect()
+        };
+        assert_eq!(restored(10, 15), [(10, 20, 1, false)]);
+        assert_eq!(restored(15, 30), [(10, 20, 1, false), (20, 30, 1, false)]);
+        assert_eq!(restored(25, 45), [(20, 30, 1, false), (30, 40, 1, true), (40, 45, 0, true)]);
+        assert_eq!(restored(40, 50), [(40, 50, 0, true)]);
+        let read = |_: i64| anyhow::bail!("damaged");
+        let failed = restorer.restore(Delivery::lost(id(), 10, 15), read).next().expect("a part");
+        let told = format!("{:#}", failed.expect_err("it cannot be read"));
+        assert!(told.starts_with("what epoch 5 read is neither in kafka") && told.ends_with("damaged"), "{told}");
+    }
+}
