@@ -17,6 +17,11 @@ use plimsoll_tests::broker::Broker;
 
 use workload::Workload;
 
+/// As in `plimsoll`: see docs/decisions/0051-allocator.md.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The topic of the workload.
 const TOPIC: &str = "checks";
 

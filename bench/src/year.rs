@@ -2,8 +2,10 @@
 //! upkeep, with a clock that jumps from epoch to epoch.
 //!
 //! What comes in: how many agreements and days. What goes out: a line each month with memory, files and the size of the
-//! saved state; then how long a start takes after a crash. One partition is busy, one has fallen silent after its first
-//! record, and one is empty; the watermark has to follow the clock all the same (R23).
+//! saved state; then how long a start takes after a crash. It fails when memory or files grow.
+//!
+//! One partition is busy, one has fallen silent after its first record, and one is empty; the watermark has to follow the
+//! clock all the same (R23).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -50,6 +52,16 @@ const REMEMBERED: Duration = Duration::from_hours(31 * 24);
 
 /// Every how many epochs the state is saved, as in `run`.
 const SNAPSHOT_EVERY: i64 = 100;
+
+/// A month of it, in days.
+const MONTH_DAYS: i64 = 30;
+
+/// How many files there may be: some for each day, of the tables that are cut by days, and what is not merged yet.
+const FILES_A_DAY: i64 = 4;
+const FILES_NOT_MERGED: i64 = 500;
+
+/// By how much the last third of the year may take more memory than the second, which remembers as much: a tenth.
+const GROWTH_MAX: (u64, u64) = (11, 10);
 
 /// How long a start may take after a crash, with ten thousand agreements.
 const RECOVERY_MAX: Duration = Duration::from_secs(10);
@@ -101,7 +113,8 @@ impl Year {
         println!("{:>6} {:>10} {:>8} {:>12} {:>10}", "day", "memory MB", "files", "events", "epoch ms");
         let (mut worker, lake) = self.open()?;
         let committer = worker.committer();
-        let per_month = 30 * 24 / EPOCH_HOURS;
+        let per_month = MONTH_DAYS * 24 / EPOCH_HOURS;
+        let mut memory = Vec::new();
         let mut month = Moment::now();
         for epoch in 1..=epochs {
             self.now.store(end_of(epoch).0, Ordering::SeqCst);
@@ -123,10 +136,14 @@ impl Year {
                 let rows: u64 = events.files.iter().filter_map(|file| file.rows).sum();
                 let took = month.elapsed().as_millis() as i64 / per_month;
                 let day = epoch * EPOCH_HOURS / 24;
-                println!("{day:>6} {:>10} {files:>8} {rows:>12} {took:>10}", resident_bytes()? / 1_000_000);
+                memory.push(resident_bytes()?);
+                println!("{day:>6} {:>10} {files:>8} {rows:>12} {took:>10}", memory[memory.len() - 1] / 1_000_000);
+                let files_max = FILES_A_DAY * day + FILES_NOT_MERGED;
+                ensure!(files as i64 <= files_max, "{files} files are more than {files_max} on day {day}");
                 month = Moment::now();
             }
         }
+        stays_flat(&memory)?;
         Ok(epochs)
     }
 
@@ -240,6 +257,17 @@ impl Year {
     }
 }
 
+/// Whether the most that was taken at the end of a month is about the same in the second and in the last third.
+fn stays_flat(memory: &[u64]) -> Result<()> {
+    let third = memory.len() / 3;
+    let most = |months: &[u64]| months.iter().copied().max().unwrap_or(0);
+    let (second, last) = (most(&memory[third..2 * third]), most(&memory[2 * third..]));
+    let (more, than) = GROWTH_MAX;
+    // Less than three months say nothing.
+    ensure!(third == 0 || last * than <= second * more, "memory grew from {second} bytes to {last}");
+    Ok(())
+}
+
 /// The tick of an epoch, which is when all its records have come.
 fn end_of(epoch: i64) -> Instant {
     Instant((START_S + epoch * EPOCH_HOURS * 3_600) * 1_000_000)
@@ -288,4 +316,21 @@ fn count_files(folder: &std::path::Path) -> Result<usize> {
         count += if entry.file_type()?.is_dir() { count_files(&entry.path())? } else { 1 };
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_year_takes_no_more_memory_at_its_end_than_in_its_middle() {
+        measure(&Arguments { agreements: 25, days: 365 }).expect("a year");
+    }
+
+    #[test]
+    fn memory_that_grows_is_told() {
+        assert!(stays_flat(&[100, 200]).is_ok(), "too short to say");
+        assert!(stays_flat(&[10, 10, 80, 100, 110, 90]).is_ok());
+        assert!(stays_flat(&[10, 10, 80, 100, 111, 90]).is_err());
+    }
 }

@@ -36,6 +36,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::threads::Threads;
 
+/// The system's allocator keeps what was freed, in holes; see docs/decisions/0051-allocator.md.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The load line for service levels: exact SLA attainment from a stream of events.
 #[derive(Parser)]
 #[command(name = "plimsoll", version, propagate_version = true)]
