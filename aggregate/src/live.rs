@@ -3,14 +3,16 @@
 //! The worker writes after each epoch, `/metrics` and progress displays read. One lock guards everything: it is held
 //! for microseconds a few times a second, and a reader never sees half an epoch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use plimsoll_engine::Name;
 use plimsoll_engine::budget::Spending;
-use plimsoll_engine::lane::{Folded, LaneGroup};
+use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError, refuse_the_past};
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::stage::Facts;
+use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow};
@@ -36,6 +38,8 @@ pub struct State {
     /// In the order of the portfolio.
     pub objectives: Vec<LiveObjective>,
     places: HashMap<ObjectiveName, usize>,
+    /// The versions of agreements that the worker knew when it was opened.
+    known: BTreeSet<(Name, u32)>,
     /// The nearest due instant of each objective that has a running clock: place of the objective, instant.
     pub due: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
@@ -192,12 +196,13 @@ impl Live {
         self.state().pipeline.already_read += records;
     }
 
-    /// Makes room for the objectives of a portfolio.
-    pub fn describe(&self, portfolio: &Portfolio) {
+    /// Makes room for the objectives of a group.
+    pub fn describe(&self, group: &LaneGroup) {
         let mut state = self.state();
         state.objectives.clear();
         state.places.clear();
-        for plan in portfolio.objectives() {
+        state.known = group.known_versions();
+        for plan in group.portfolio().objectives() {
             let labels = labels([
                 &plan.key.agreement,
                 plan.agreement.agreement_type.as_str(),
@@ -208,6 +213,22 @@ impl Live {
                 plan.objective.window.as_str(),
             ]);
             state.add(objective_named(&plan.key), labels);
+        }
+    }
+
+    /// Tells of a new version in these definitions that touches the past without saying so (R24): a worker could not go on
+    /// by them.
+    ///
+    /// # Errors
+    /// `TouchesThePast`.
+    pub fn refuse_the_past(&self, definitions: &Definitions) -> Result<(), SnapshotError> {
+        let (known, watermark) = {
+            let state = self.state();
+            (state.known.clone(), state.pipeline.watermark)
+        };
+        match watermark {
+            Some(known_until) => refuse_the_past(&Portfolio::new(definitions), &known, known_until),
+            None => Ok(()),
         }
     }
 

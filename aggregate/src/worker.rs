@@ -171,7 +171,7 @@ impl Worker {
             let (epochs, of_others) = (recorded.epochs.len(), recorded.is_former);
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
-        live.describe(group.portfolio());
+        live.describe(&group);
         live.defer(group.deferred());
         let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
         let collector = Collector::new(read.collect());

@@ -6,17 +6,20 @@
 //!
 //! The folder is the only place where definitions are kept, so a restart finds what was in force. A folder whose files
 //! have problems is refused whole: the problems are told once, and what was in force stays until they are mended. A folder
-//! is taken over when two looks have found the same, so that files which are copied one by one are not taken in halves.
+//! is taken over when two looks have found the same, so that files which are copied one by one are not taken in halves. A
+//! new version of an agreement that touches the past without saying so is a problem, too (R24): that depends on what is
+//! known, so whoever works by the definitions is asked.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use plimsoll_engine::lane::SnapshotError;
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::{Definitions, Problem};
+use plimsoll_schemas::definition::{Agreement, Definitions, Problem};
 
 use crate::definitions::{self, Folder, counted};
 use crate::shutdown::Shutdown;
@@ -34,7 +37,11 @@ pub struct InForce {
     folder: Option<PathBuf>,
     clock: fn() -> Instant,
     state: Mutex<State>,
+    refuse: OnceLock<Refuse>,
 }
+
+/// Tells why those who work by what is in force could not go on by other definitions.
+pub type Refuse = Box<dyn Fn(&Definitions) -> Result<(), SnapshotError> + Send + Sync>;
 
 struct State {
     definitions: Arc<Definitions>,
@@ -71,7 +78,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the folder cannot be read or has problems, which are printed, or names no topic.
-    pub fn of_folder(folder: &Path) -> Result<InForce> {
+    pub fn of_folder(folder: &Path) -> anyhow::Result<InForce> {
         let found = Folder::read(folder)?;
         let definitions = definitions::checked(found.with_topics(), &folder.display().to_string())?;
         Ok(InForce::new(Some(folder.to_owned()), Arc::new(definitions)))
@@ -80,7 +87,21 @@ impl InForce {
     fn new(folder: Option<PathBuf>, definitions: Arc<Definitions>) -> InForce {
         let clock = || Instant::from(chrono::Utc::now());
         let state = State { definitions, number: 0, since: clock(), seen: None, refused: None };
-        InForce { folder, clock, state: Mutex::new(state) }
+        InForce { folder, clock, state: Mutex::new(state), refuse: OnceLock::new() }
+    }
+
+    /// From now on definitions are refused when this says so. Only the first call counts.
+    pub fn ask(&self, refuse: Refuse) {
+        let _ = self.refuse.set(refuse);
+    }
+
+    /// What the folder defines.
+    fn definitions(&self, folder: Folder) -> Result<Definitions, Vec<Problem>> {
+        let definitions = folder.definitions()?;
+        match self.refuse.get().map_or(Ok(()), |refuse| refuse(&definitions)) {
+            Ok(()) => Ok(definitions),
+            Err(error) => Err(vec![beginning_in_the_past(&definitions, &error)]),
+        }
     }
 
     /// Those in force, and their number.
@@ -104,7 +125,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the system has no more threads.
-    pub fn watch(self: &Arc<InForce>, shutdown: Shutdown) -> Result<()> {
+    pub fn watch(self: &Arc<InForce>, shutdown: Shutdown) -> anyhow::Result<()> {
         let watched = self.clone();
         let watching = move || {
             let looks = (LOOK_EVERY.as_millis() / STOP_LOOK_EVERY.as_millis()) as u64;
@@ -139,7 +160,7 @@ impl InForce {
             state.seen = None;
         } else if state.seen.as_ref() != Some(&found) {
             state.seen = Some(found);
-        } else if let Err(problems) = state.take_over(found, (self.clock)()) {
+        } else if let Err(problems) = state.take_over(self.definitions(found.clone()), found, (self.clock)()) {
             for problem in &problems {
                 eprintln!("{problem}");
             }
@@ -152,7 +173,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the folder cannot be read or written.
-    pub fn put(&self, name: &str, text: Option<&str>) -> Result<Put> {
+    pub fn put(&self, name: &str, text: Option<&str>) -> anyhow::Result<Put> {
         let path = self.folder.as_ref().context("these definitions do not change")?;
         let mut state = self.state();
         let before = Folder::read(path)?;
@@ -161,7 +182,7 @@ impl InForce {
         after.texts.extend(text.map(|text| (name.to_owned(), text.to_owned())));
         after.texts.sort();
         let after = after.with_topics();
-        let definitions = match after.clone().definitions() {
+        let definitions = match self.definitions(after.clone()) {
             Ok(definitions) => definitions,
             Err(problems) => return Ok(Put::Refused(problems)),
         };
@@ -181,9 +202,14 @@ impl InForce {
 }
 
 impl State {
-    fn take_over(&mut self, found: Folder, now: Instant) -> std::result::Result<(), Vec<Problem>> {
+    fn take_over(
+        &mut self,
+        definitions: Result<Definitions, Vec<Problem>>,
+        found: Folder,
+        now: Instant,
+    ) -> Result<(), Vec<Problem>> {
         self.seen = None;
-        match found.clone().definitions() {
+        match definitions {
             Ok(definitions) => {
                 self.enter(definitions, now);
                 Ok(())
@@ -221,6 +247,30 @@ impl State {
             self.refused = Some(Refused { folder: None, problems: vec![problem] });
         }
     }
+}
+
+/// The refusal of a version that begins in the past, at the place where it is defined.
+fn beginning_in_the_past(definitions: &Definitions, error: &SnapshotError) -> Problem {
+    let mut problem = Problem {
+        file: String::new(),
+        line: 1,
+        field: "spec.effective.from".to_owned(),
+        found: error.to_string(),
+        allowed: "definitions that the state can follow".to_owned(),
+    };
+    if let SnapshotError::TouchesThePast { agreement, version, start, known_until } = error {
+        let is_it = |one: &&Agreement| *one.id == **agreement && one.version == *version;
+        let place = definitions.agreements.iter().find(is_it).and_then(|found| found.place.rsplit_once(':'));
+        if let Some((file, line)) = place {
+            (problem.file, problem.line) = (file.to_owned(), line.parse().unwrap_or(1));
+        }
+        problem.found = format!("version {version} of {agreement}, new and in force from {start} on");
+        problem.allowed = format!(
+            "a day after {known_until}, up to which results are known, or `retroactive: true` beside it to have what is \
+             known restated"
+        );
+    }
+    problem
 }
 
 /// A file as a whole under its name, or not at all. Whoever reads the folder leaves out names that begin with a dot.

@@ -151,6 +151,9 @@ struct Opened {
     number: u64,
     /// When it ends by itself: once all of these were read to their end.
     expected: Option<BTreeSet<PartitionId>>,
+    /// See `Work::sources_of`.
+    gone: BTreeSet<Arc<str>>,
+    sources: Vec<Arc<Source>>,
 }
 
 /// What there is to do: one worker after the other, each fed by the sources of its own definitions, as if the process had
@@ -201,13 +204,30 @@ impl Work {
             true => Some(partitions_of(kafka, &sources(&definitions))?),
             false => None,
         };
-        let events = self.subscribe(&worker)?;
-        Ok(Opened { expected: expected.filter(|_| !worker.is_former()), worker, events, number })
+        let (gone, sources) = self.sources_of(&worker)?;
+        let events = self.subscribe(&worker, &sources)?;
+        Ok(Opened { expected: expected.filter(|_| !worker.is_former()), worker, events, number, gone, sources })
     }
 
-    fn subscribe(&self, worker: &Worker) -> Result<KafkaEvents> {
-        let sources = sources(worker.definitions());
-        let source = kafka::start(self.settings.kafka.clone(), &sources, worker.start_offsets(), worker.topic_ids())?;
+    /// The sources that feed a worker, and topics that no source names any more and that Kafka does not have as they were
+    /// read, so that what recorded epochs read of them can only come from the tables.
+    fn sources_of(&self, worker: &Worker) -> Result<(BTreeSet<Arc<str>>, Vec<Arc<Source>>)> {
+        let (_, current) = self.settings.definitions.now();
+        let named: BTreeSet<&str> = current.topics().collect();
+        let mut unnamed = worker.topic_ids();
+        unnamed.retain(|topic, _| worker.is_former() && !named.contains(&**topic));
+        let gone: BTreeSet<Arc<str>> = kafka::changed_topics(&self.settings.kafka, &unnamed)?.into_keys().collect();
+        let mut feeding = worker.definitions().clone();
+        for source in feeding.sources.values_mut() {
+            source.topics.retain(|topic| !gone.contains(topic.as_str()));
+        }
+        // Who has none left is fed by the tables alone, and what it is told besides is left to the next.
+        let is_fed = feeding.topics().next().is_some();
+        Ok((gone, sources(if is_fed { &feeding } else { &current })))
+    }
+
+    fn subscribe(&self, worker: &Worker, sources: &[Arc<Source>]) -> Result<KafkaEvents> {
+        let source = kafka::start(self.settings.kafka.clone(), sources, worker.start_offsets(), worker.topic_ids())?;
         let events = source.events().clone();
         *self.source.present() = Some(source);
         Ok(events)
@@ -215,8 +235,7 @@ impl Work {
 
     /// Lets a worker work until it has done everything or is to end.
     fn feed(&self, opened: Opened) -> Result<Progress> {
-        let Opened { worker, events, number, expected } = opened;
-        let sources = sources(worker.definitions());
+        let Opened { worker, events, number, expected, gone, sources } = opened;
         // Who only finishes what was recorded is not disturbed.
         let number = (!worker.is_former()).then_some(number);
         let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
@@ -237,7 +256,8 @@ impl Work {
             let is_stopping = move || shutdown.is_requested();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, commit));
             let working = working.context("cannot start a thread")?;
-            let fed = Feeder { events, inputs, work: self, sources, retries, restorer, number, expected }.run(&working);
+            let fed =
+                Feeder { events, inputs, work: self, sources, retries, restorer, gone, number, expected }.run(&working);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             fed.map(|()| progress)
         })
@@ -336,6 +356,7 @@ struct Feeder<'work> {
     sources: Vec<Arc<Source>>,
     retries: Retries,
     restorer: Restorer,
+    gone: BTreeSet<Arc<str>>,
     /// The number of the definitions that are worked by; it ends when others are in force.
     number: Option<u64>,
     /// When to end by itself: once all of these were read to their end.
@@ -351,6 +372,11 @@ impl Feeder<'_> {
         let is_superseded = || self.number.is_some_and(|number| number != definitions.number());
         let began = Moment::now();
         let is_overdue = || began.elapsed() >= *deferred_wait_max && self.work.live.deferred() > 0;
+        for lost in self.restorer.recorded_of(&self.gone) {
+            if !self.restore(lost)? {
+                return Ok(());
+            }
+        }
         let is_ending = || self.work.shutdown.is_requested() || worker.is_finished();
         while !is_ending() && !is_superseded() && !is_overdue() {
             self.contest(sharing.look(|| partitions_of(kafka, &self.sources)));

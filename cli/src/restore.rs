@@ -1,4 +1,5 @@
-//! Records that Kafka deleted after they were read, and before the state was saved: the tables have them still.
+//! Records that Kafka deleted after they were read, and before the state was saved, or whose topic was deleted and is named
+//! by no source any more: the tables have them still.
 //!
 //! ```text
 //!   Kafka: lost 40..90 ──▶ Restorer ──▶ what the epochs up to the crash took of 40..70, as stored
@@ -7,6 +8,9 @@
 //! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
 //! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
 //! to be lost besides, with the events that are there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use plimsoll_aggregate::collector::RecordedEpoch;
@@ -36,6 +40,13 @@ impl Restorer {
             }
         }
         Ok(Restorer { recorded, whole_until })
+    }
+
+    /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
+    pub fn recorded_of(&self, topics: &BTreeSet<Arc<str>>) -> Vec<Delivery> {
+        let ranges = self.recorded.iter().flat_map(|recorded| &recorded.ranges);
+        let ranges = ranges.filter(|(id, (from, until, _))| from < until && topics.contains(&id.topic));
+        ranges.map(|(id, (from, until, _))| Delivery::lost(id.clone(), *from, *until)).collect()
     }
 
     /// What is to be taken in place of records that Kafka has deleted, an epoch at a time: what is stored of them, and then

@@ -429,6 +429,12 @@ impl LaneGroup {
         Ok(snapshot.watermarks.into_owned())
     }
 
+    /// The versions of agreements that it knows, also those that the portfolio lacks.
+    pub fn known_versions(&self) -> BTreeSet<(Name, u32)> {
+        let parts: Vec<_> = self.lanes.iter().map(|lane| lane.services.snapshot(&self.portfolio)).collect();
+        versions(parts.iter().flat_map(ServiceSnapshot::objective_keys))
+    }
+
     /// The state that `snapshot` gave, for a portfolio that may have changed since: every ticket and change is read
     /// anew under it.
     ///
@@ -460,7 +466,8 @@ impl LaneGroup {
         if snapshot.lanes.len() != lanes.max(1) {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
-        refuse_the_past(&portfolio, &snapshot)?;
+        let known = versions(snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys()));
+        refuse_the_past(&portfolio, &known, snapshot.watermarks.watermark())?;
         let heard_until = snapshot.watermarks.partitions().filter_map(|(_, progress)| progress.newest).max();
         let at_rest = recounted.unwrap_or(snapshot.at_rest);
         let lanes = snapshot.lanes.into_iter().map(|(seen, tickets, changes, services)| {
@@ -485,22 +492,30 @@ impl LaneGroup {
     }
 }
 
-/// Tells of a version that is new to a snapshot which knows others of its agreement, begins before the watermark and is
-/// not declared retroactive.
-fn refuse_the_past(portfolio: &Portfolio, snapshot: &LaneGroupSnapshot<'_>) -> Result<(), SnapshotError> {
-    let known_until = snapshot.watermarks.watermark();
-    let keys = snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys());
-    let known: BTreeSet<(&Name, u32)> = keys.map(|key| (&key.agreement, key.version)).collect();
-    let has_other_version = |id: &Name| known.range((id, 0)..=(id, u32::MAX)).next().is_some();
+/// Tells of a version of an agreement that is new, when others of it are `known`, it begins before the instant up to which
+/// results are known, and it is not declared retroactive (R24).
+///
+/// # Errors
+/// `TouchesThePast`, of the first such version.
+pub fn refuse_the_past(
+    portfolio: &Portfolio,
+    known: &BTreeSet<(Name, u32)>,
+    known_until: Instant,
+) -> Result<(), SnapshotError> {
+    let has_other_version = |id: &Name| known.range((id.clone(), 0)..=(id.clone(), u32::MAX)).next().is_some();
     for plan in portfolio.objectives() {
         let AgreementPlan { id, version, in_force, retroactive, .. } = &*plan.agreement;
-        let is_new = !known.contains(&(id, *version)) && has_other_version(id);
+        let is_new = !known.contains(&(id.clone(), *version)) && has_other_version(id);
         if is_new && !retroactive && in_force.start < known_until {
             let (agreement, version, start) = (id.clone(), *version, in_force.start);
             return Err(SnapshotError::TouchesThePast { agreement, version, start, known_until });
         }
     }
     Ok(())
+}
+
+fn versions<'a>(keys: impl Iterator<Item = &'a ObjectiveKey>) -> BTreeSet<(Name, u32)> {
+    keys.map(|key| (key.agreement.clone(), key.version)).collect()
 }
 
 /// What stands behind the state in a snapshot.

@@ -42,10 +42,12 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::error::IngestError;
 pub use partition::{PartitionReader, Range};
@@ -53,6 +55,7 @@ pub use queue::KafkaEvents;
 pub use settings::{CAUGHT_UP_INTERVAL, KafkaSettings, QUEUE_BYTES_MAX};
 pub use trouble::UNAVAILABLE_AFTER;
 
+use native::{Answer, NativeConsumer};
 use poll::{Control, PollThread};
 
 /// What the poll thread has to say. The order is the order in which things happened: a partition's deliveries stand
@@ -93,6 +96,9 @@ pub struct KafkaMetrics {
     pub lag_count: BTreeMap<PartitionId, i64>,
 }
 
+/// How often it is looked whether an answer has come.
+const ANSWER_LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// A running consumer. Dropping it stops it like `stop`.
 pub struct KafkaSource {
     events: KafkaEvents,
@@ -122,6 +128,47 @@ pub fn start(
         .spawn(move || poll_thread.run())
         .map_err(|cause| IngestError::KafkaClient(format!("the poll thread cannot be started: {cause}")))?;
     Ok(KafkaSource { events, control, thread: Some(thread) })
+}
+
+/// Of the topics that were read, with the ids that they had: those that Kafka has under another id, because they were
+/// deleted and created again, and those that it does not have (`None`). It waits for the brokers' answer.
+///
+/// # Errors
+/// When a setting cannot be used, or the brokers do not answer.
+pub fn changed_topics(
+    settings: &KafkaSettings,
+    read: &BTreeMap<Arc<str>, Arc<str>>,
+) -> Result<BTreeMap<Arc<str>, Option<Arc<str>>>, IngestError> {
+    let mut changed = BTreeMap::new();
+    if read.is_empty() {
+        return Ok(changed);
+    }
+    let native = NativeConsumer::new(&settings.client_config()?)?;
+    native.ask_topics(read.keys().map(|topic| &**topic));
+    let told = loop {
+        match native.take_answer() {
+            None => std::thread::sleep(ANSWER_LOOK_EVERY), // The question has an end of its own.
+            Some(Answer::Topics(topics)) => break topics,
+            Some(Answer::NoTopics(reason) | Answer::Refused(_, reason)) => {
+                return Err(IngestError::KafkaClient(format!("the brokers do not tell the ids of topics: {reason}")));
+            }
+            Some(Answer::Alive | Answer::Offsets(_)) => {}
+        }
+    };
+    for (topic, found) in told {
+        let id = match found {
+            Ok(Some(id)) => Some(Arc::from(id)),
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition) => None,
+            // Brokers that tell no ids, or not now.
+            Ok(None) | Err(_) => continue,
+        };
+        if let Some((topic, known)) = read.get_key_value(topic.as_str())
+            && id.as_ref() != Some(known)
+        {
+            changed.insert(topic.clone(), id);
+        }
+    }
+    Ok(changed)
 }
 
 impl KafkaSource {

@@ -151,6 +151,35 @@ fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
     assert_eq!(ask(&lake, "SELECT topic, count(*) FROM events GROUP BY topic ORDER BY topic"), "events,3\nevents-2,10");
 }
 
+#[test]
+fn after_a_crash_what_was_read_of_a_topic_that_is_gone_comes_from_the_tables() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let counted = "SELECT total_count FROM attainment WHERE window_start = '2026-03-01T00:00:00Z'";
+    for (old, new, is_made_anew) in [("events", "events-2", true), ("scores", "scores-2", false)] {
+        broker.create_topic(old, 1).expect("topic");
+        let promised = |topic: &str| format!("{SCORES}{PROMISED}").replace("[events]", &format!("[{topic}]"));
+        let world = World::new(&promised(old));
+        let lake = world.lake("lake");
+        let (mut running, _) = world.run(&broker.bootstrap(), "lake", &["--group", old]);
+        broker.produce(old, 0, scores(0..10)).expect("records");
+        wait_for_answer(&lake, counted, "10");
+        running.signal("KILL");
+        running.end();
+        broker.delete_topic(old).expect("deleted");
+        if is_made_anew {
+            make_anew(&broker, 3);
+        }
+        // What the error says is to be done.
+        broker.create_topic(new, 1).expect("topic");
+        broker.produce(new, 0, scores(10..12)).expect("records");
+        world.define(&promised(new));
+        run_until_caught_up(&broker, &world.definitions(), &lake, &["--group", old]);
+        assert_eq!(ask(&lake, counted), "12", "{old}");
+        assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "12,12", "{old}");
+        assert_eq!(ask(&lake, "SELECT * FROM gaps"), "", "{old}");
+    }
+}
+
 /// Creates the topic once more, with so many records, as soon as the broker lets its name go.
 fn make_anew(broker: &Broker, records: i32) {
     let made = (0..100).any(|_| {

@@ -58,6 +58,32 @@ fn r24_definitions_that_change_while_it_runs_restate_results_as_after_a_restart(
     let gone = request(&address, "DELETE /v1/definitions?file=all.yaml", "", "");
     assert!(gone.starts_with("HTTP/1.1 422 ") && gone.contains("no definitions"), "{gone}");
 
+    // A new version that touches the past without saying so is a problem, though nothing is wrong with the folder alone.
+    let second = "
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: releases, version: 2}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 2026-04-01, until: 2026-05-01}
+  objectives:
+    - {id: changes, indicator: {signal: change_success}, target: {at_least: 50 %}, window: {calendar: month}}
+";
+    let second_file = world.definitions().join("second.yaml");
+    let refused = post("second.yaml", "application/yaml", second);
+    let place = r#"{"file":"second.yaml","line":4,"field":"spec.effective.from""#;
+    assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains(place), "{refused}");
+    assert!(!second_file.exists());
+    std::fs::write(&second_file, second).expect("a file");
+    let told = running.wait_for("second.yaml:4: spec.effective.from: ");
+    assert!(told.contains("version 2 of releases") && told.contains("`retroactive: true`"), "{told}");
+    assert!(is_successful(0));
+    let retroactive = second.replace("{from:", "{retroactive: true, from:");
+    assert!(post("second.yaml", "application/yaml", &retroactive).starts_with("HTTP/1.1 200 "));
+    assert!(is_successful(1));
+    wait_for_answer(&lake, "SELECT DISTINCT agreement_version FROM attainment ORDER BY 1", "1\n2");
+
     running.signal("TERM");
     assert!(running.end().success());
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "10,10");

@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::maintain::{interval, kept};
 use crate::commands::rebuild::stored_epochs;
+use crate::doors::definitions::Accepts;
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
@@ -222,8 +223,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         listener.local_addr()?
     );
     let (live, source) = (pipeline.live.clone(), pipeline.source());
+    let known = live.clone();
+    in_force.ask(Box::new(move |definitions| known.refuse_the_past(definitions)));
     in_force.watch(shutdown.clone())?;
-    let accepts = arguments.accept_definitions || arguments.listen.ip().is_loopback();
+    let accepts = Accepts::at(arguments.listen.ip(), arguments.accept_definitions);
     let door = doors::definitions::router(in_force.clone(), accepts);
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());

@@ -6,15 +6,19 @@
 //! DELETE /v1/definitions?file=acme.yaml   the same without that file
 //! ```
 //! A change needs a media type that no web page may send across origins unasked, so that a page which somebody on this
-//! machine looks at cannot change what is promised.
+//! machine looks at cannot change what is promised. Neither can a page whose own name was made to mean this machine: where
+//! changes are taken from this machine alone, the request has to name it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -33,11 +37,34 @@ const NAME_BYTES_MAX: usize = 128;
 /// What a body may be called.
 const MEDIA_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/calendar"];
 
-/// The door; without `accepts`, what is in force can only be looked at.
-pub fn router(in_force: Arc<InForce>, accepts: bool) -> Router {
+/// From whom changes are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// From nobody: what is in force can only be looked at.
+    Nothing,
+    /// From this machine, when the request names it as its host.
+    FromHere,
+    /// From whoever reaches the address.
+    Everything,
+}
+
+impl Accepts {
+    /// Where the doors listen at this address; `all` is `--accept-definitions`.
+    pub fn at(address: IpAddr, all: bool) -> Accepts {
+        match (all, address.is_loopback()) {
+            (true, _) => Accepts::Everything,
+            (false, true) => Accepts::FromHere,
+            (false, false) => Accepts::Nothing,
+        }
+    }
+}
+
+/// The door.
+pub fn router(in_force: Arc<InForce>, accepts: Accepts) -> Router {
     let door = match accepts {
-        true => get(show).post(put).delete(remove),
-        false => get(show).post(refuse).delete(refuse),
+        Accepts::Nothing => get(show).post(refuse).delete(refuse),
+        Accepts::FromHere => get(show).post(put).delete(remove).layer(from_fn(named_as_here)),
+        Accepts::Everything => get(show).post(put).delete(remove),
     };
     Router::new()
         .route("/v1/definitions", door)
@@ -66,6 +93,26 @@ async fn refuse() -> Problem {
     let detail = "definitions are changed from this machine only; start with --accept-definitions to take them from \
                   whoever reaches this address, or change the folder";
     Problem::new(StatusCode::FORBIDDEN, "refused", detail)
+}
+
+/// Passes on what only looks, and what names this machine as its host.
+async fn named_as_here(request: Request, next: Next) -> Response {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if request.method().is_safe() || is_here(host) {
+        return next.run(request).await;
+    }
+    let detail = format!(
+        "found host {host}, but definitions are changed from this machine only: ask localhost, or start with \
+         --accept-definitions"
+    );
+    Problem::new(StatusCode::FORBIDDEN, "refused", detail).into_response()
+}
+
+/// Whether a host, with or without its port, is this machine.
+fn is_here(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 async fn put(
@@ -145,6 +192,20 @@ fn written(problems: &[Wrong]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn changes_are_taken_from_this_machine_when_it_is_named() {
+        for host in ["localhost", "LOCALHOST:7373", "127.0.0.1:7373", "127.1.2.3", "[::1]:7373", "[::1]"] {
+            assert!(is_here(host), "{host}");
+        }
+        for host in ["", "evil.example", "localhost.evil.example:7373", "10.0.0.1", "127.0.0.1.evil.example", "[::2]"] {
+            assert!(!is_here(host), "{host}");
+        }
+        let [here, elsewhere] = ["127.0.0.1", "0.0.0.0"].map(|address| address.parse::<IpAddr>().expect("an address"));
+        assert_eq!(Accepts::at(here, false), Accepts::FromHere);
+        assert_eq!(Accepts::at(elsewhere, false), Accepts::Nothing);
+        assert_eq!(Accepts::at(elsewhere, true), Accepts::Everything);
+    }
 
     #[test]
     fn a_name_leads_to_no_other_folder() {

@@ -681,11 +681,11 @@ fn in_time_of(plan: &ObjectivePlan, window: Window) -> impl Fn(&(Warning, Breach
 }
 
 impl Judging {
-    /// The result as it is to be written. That time passes is no change; where the result depends on it, the result
-    /// changes.
+    /// The result as it is to be written. That time passes is no change, nor is that something was counted at all; where the
+    /// result depends on it, the result changes.
     fn written(self, measured: Measured, judged: Judged, breached_at: Option<Instant>, over: bool) -> Written {
         let Judging { window, segment, last, .. } = self;
-        let measured = Measured { elapsed: Micros::ZERO, ..measured };
+        let measured = Measured { elapsed: Micros::ZERO, is_counted: false, ..measured };
         Written { window, segment, judged, measured, breached_at, revision: 0, over, last, retracted: false }
     }
 }

@@ -98,6 +98,50 @@ fn r22_provisional_then_final_then_revised_with_a_correction() {
 }
 
 #[test]
+fn r22_what_changes_no_number_makes_no_revision() {
+    let text = "
+apiVersion: plimsoll/v1
+kind: Service
+metadata: {id: web}
+---
+apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: plain}
+spec: {topics: [t], lateness: 0s}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: ola}
+spec:
+  type: ola
+  services: [web]
+  effective: {from: 1970-01-01}
+  objectives:
+    - {id: promise, indicator: {signal: overdue_count, within: 20m}, target: {at_most: 2}, window: {calendar: day}}
+";
+    let portfolio = portfolio_of(text);
+    let plan = &portfolio.objectives()[0];
+    let mut state = ObjectiveState::new(plan);
+    let mut close = |steps: &[(i64, i64, i64)], watermark| {
+        for (at, good, total) in steps {
+            let (at, objective) = (Instant(*at), portfolio.objective_place(&plan.key).expect("it is there"));
+            let count = Contribution { objective, at, good: *good, total: *total, speaks: false, bin: None };
+            state.contribute(plan, count);
+        }
+        let mut facts = Facts::default();
+        let (grace, mut forecasts) = (portfolio.grace(), Forecasts::default());
+        let known = &mut Known::new(&[], NO_MAINTENANCE, &mut forecasts);
+        state.publish(plan, grace, &step(1, watermark, true), known, &[], &mut facts);
+        said(&facts)
+    };
+    // A ticket is opened on the first day and overdue from then on: at the most one of one is.
+    let opened = close(&[(100, 1, 1), (200, -1, 0)], 2 * DAY);
+    assert_eq!(opened[..2], ["day 0 final met 0/1 r1", "day 1 final met 0/1 r1"]);
+    // That it was resolved in the middle of the second day comes late: one was overdue at its beginning all the same.
+    assert_eq!(close(&[(DAY + 50, 0, -1)], 2 * DAY + 1), ["day 2 provisional no_data 0/0 r0"]);
+}
+
+#[test]
 fn r11_nothing_measured_is_no_data() {
     let portfolio = portfolio("good_ratio", 0);
     let plan = &portfolio.objectives()[0];
