@@ -414,7 +414,7 @@ mod tests {
         let definitions = load(&[File { name: "test.yaml", text }]).expect("sound definitions");
         let group = LaneGroup::new(Arc::new(Portfolio::new(&definitions)), 1);
         let live = Live::default();
-        live.describe(group.portfolio());
+        live.describe(&group);
         let burning = |spending| {
             let facts = Facts { spending: vec![(ObjectiveIndex(1), spending)], ..Facts::default() };
             live.update(&facts, &group, Instant(0));
