@@ -84,6 +84,39 @@ impl RecordedEpoch {
     }
 }
 
+/// Which of several recorded epochs took which records.
+#[derive(Clone, Debug, Default)]
+pub struct Takers(BTreeMap<PartitionId, Vec<(i64, i64, usize)>>);
+
+impl Takers {
+    /// Of these epochs, in their order.
+    pub fn of<'a>(epochs: impl IntoIterator<Item = &'a RecordedEpoch>) -> Takers {
+        let mut ranges: BTreeMap<PartitionId, Vec<(i64, i64, usize)>> = BTreeMap::new();
+        for (place, epoch) in epochs.into_iter().enumerate() {
+            for (partition, &(from, until, _)) in epoch.ranges.iter().filter(|(_, (from, until, _))| from < until) {
+                ranges.entry(partition.clone()).or_default().push((from, until, place));
+            }
+        }
+        Takers(ranges)
+    }
+
+    /// The place, among them, of the one that took the record at an offset of a partition; `None` when none of them did.
+    pub fn place_of(&self, partition: &PartitionId, offset: i64) -> Option<usize> {
+        let ranges = self.0.get(partition)?;
+        let (from, _, place) = ranges.get(ranges.partition_point(|(_, until, _)| *until <= offset))?;
+        (*from <= offset).then_some(*place)
+    }
+
+    /// What they took of each partition, as one range: from and until.
+    pub fn spans(&self) -> Vec<(PartitionId, i64, i64)> {
+        let span = |(id, ranges): (&PartitionId, &Vec<(i64, i64, usize)>)| {
+            let (first, last) = ranges.first().zip(ranges.last())?;
+            Some((id.clone(), first.0, last.1))
+        };
+        self.0.iter().filter_map(span).collect()
+    }
+}
+
 /// The epochs that one worker makes again: those that follow each other under the same definitions, without stored events
 /// taken again in between.
 #[derive(Clone, Debug, PartialEq, Eq)]

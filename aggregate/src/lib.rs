@@ -13,7 +13,7 @@
 //! `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
 
 pub mod collector;
-mod definitions;
+pub mod definitions;
 pub mod error;
 pub mod input;
 pub mod live;

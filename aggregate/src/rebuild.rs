@@ -3,11 +3,16 @@
 //! ```text
 //!   old lake                                              new lake
 //!   definitions, intents ───────── copied ──────────────▶ _plimsoll/definitions, epochs
+//!   requests, places of shards ─── copied ──────────────▶ _plimsoll/retries, _plimsoll/shards
 //!   events, dead letters ── epoch by epoch ──▶ Worker ──▶ every table, and the state after the last epoch
 //! ```
 //! The worker finds recorded epochs and no state, as after a crash, and makes them again with their ticks, ranges and
 //! definitions. So the rows come out as they were, with when they were recorded and in which epoch, and `AS OF` answers as
 //! before. Duplicates are not stored and have no part in any result.
+//!
+//! Shards are made anew one after the other. Each read every event, and all of them have stored a part: which epoch took an
+//! event follows from its partition and offset. The last epochs of a shard may have read what a sibling had not stored yet
+//! when both ended; these are left out, intents and all, and the shard reads their records once more when it goes on.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,6 +21,7 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
+use plimsoll_schemas::table::EpochRow;
 use tokio::runtime::Handle;
 
 use crate::collector::RecordedEpoch;
@@ -23,6 +29,7 @@ use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
+use crate::shards::stored_by_all;
 use crate::worker::{Worker, WorkerSettings};
 
 /// What was stored of the records that one epoch took of one partition, in the order of their offsets.
@@ -44,8 +51,8 @@ pub trait StoredInput {
     /// Why it cannot.
     type Error: From<AggregateError>;
 
-    /// What the epochs from the first up to and with the last one took.
-    fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs, Self::Error>;
+    /// What these epochs, which follow each other, took.
+    fn epochs(&mut self, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs, Self::Error>;
 
     /// Hands over every event before these offsets of partitions, in any order.
     fn recount(
@@ -64,6 +71,23 @@ pub struct Rebuild {
     into: Lake,
     epochs: Vec<RecordedEpoch>,
     definitions: Arc<Definitions>,
+    is_cut: bool,
+}
+
+/// Copies what stands beside the tables of all groups: the requests for dead letters, and what is measured where.
+///
+/// # Errors
+/// When one of the lakes cannot be read or written, or a request is damaged.
+pub async fn copy(from: &Lake, into: &Lake) -> Result<(), AggregateError> {
+    for number in 0..from.next_retry().await? {
+        if let Some(request) = from.retry(number).await? {
+            into.put_retry(number, request).await?;
+        }
+    }
+    if let Some((number, placement)) = from.placement().await? {
+        into.put_placement(number, placement).await?;
+    }
+    Ok(())
 }
 
 impl Rebuild {
@@ -73,8 +97,16 @@ impl Rebuild {
     /// # Errors
     /// When one of the lakes cannot be read or written, or definitions are not understood.
     pub async fn begin(from: &Lake, into: Lake, settings: WorkerSettings) -> Result<Option<Rebuild>, AggregateError> {
-        let group = &settings.group;
-        let rows = from.epochs_after(group, 0).await?;
+        let (group, shard) = (&settings.lane_group(), settings.shard);
+        let mut rows = from.epochs_after(group, 0).await?;
+        let recorded = rows.last().map(|row| row.epoch);
+        if !shard.is_whole() {
+            let stored = stored_by_all(from, &settings.group, shard.count()).await?;
+            if let Some(first) = rows.iter().find(|row| !is_stored(row, &stored)).map(|row| row.epoch) {
+                rows.retain(|row| row.epoch < first);
+            }
+        }
+        let is_cut = rows.last().map(|row| row.epoch) != recorded;
         for digest in rows.iter().map(|row| &row.definitions).collect::<BTreeSet<_>>() {
             into.keep_definitions(from.definitions(digest).await?).await?;
         }
@@ -87,7 +119,12 @@ impl Rebuild {
         let epochs = Vec::from(RecordedEpoch::from_rows(rows));
         let Some(last) = epochs.last() else { return Ok(None) };
         let definitions = Arc::new(definitions::recall(&into, &last.definitions).await?);
-        Ok(Some(Rebuild { settings, into, epochs, definitions }))
+        Ok(Some(Rebuild { settings, into, epochs, definitions, is_cut }))
+    }
+
+    /// Whether it leaves out epochs that read what siblings have not stored.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// How many epochs there are.
@@ -111,7 +148,7 @@ impl Rebuild {
         let first = worker.next_epoch();
         let epochs: Vec<&RecordedEpoch> = self.epochs.iter().filter(|recorded| recorded.epoch >= first).collect();
         for chunk in epochs.chunks(EPOCHS_AT_ONCE) {
-            let mut records = stored.epochs(chunk[0].epoch, chunk[chunk.len() - 1].epoch)?;
+            let mut records = stored.epochs(chunk)?;
             for recorded in chunk {
                 if worker.is_replayed() && recorded.epoch >= worker.next_epoch() {
                     rest(runtime, worker)?;
@@ -147,6 +184,13 @@ impl Rebuild {
         }
         Ok(worker)
     }
+}
+
+/// Whether an epoch, of which this is one range, read nothing that is not stored.
+fn is_stored(row: &EpochRow, stored: &HashMap<PartitionId, i64>) -> bool {
+    let EpochRow { topic: Some(topic), partition: Some(partition), .. } = row else { return true };
+    let id = PartitionId { topic: topic.as_str().into(), partition: *partition };
+    row.from_offset == row.until_offset || stored.get(&id).copied() >= row.until_offset
 }
 
 fn rest(runtime: &Handle, worker: Worker) -> Result<(), AggregateError> {

@@ -23,7 +23,7 @@ use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
 use plimsoll_schemas::table::EpochRow;
 
-use crate::collector::RecordedEpoch;
+use crate::collector::{RecordedEpoch, Takers};
 use crate::definitions;
 use crate::error::AggregateError;
 
@@ -44,8 +44,7 @@ pub type History = BTreeMap<(i64, PartitionId), Taken>;
 /// The epochs up to one of them, and the definitions under which they were folded.
 pub struct Replay {
     epochs: Vec<RecordedEpoch>,
-    /// What they took of each partition, in the order of offsets: from, until, and the place of the epoch.
-    ranges: BTreeMap<PartitionId, Vec<(i64, i64, usize)>>,
+    takers: Takers,
     definitions: BTreeMap<String, Definitions>,
 }
 
@@ -70,20 +69,12 @@ impl Replay {
                 known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
             }
         }
-        let mut ranges: BTreeMap<PartitionId, Vec<(i64, i64, usize)>> = BTreeMap::new();
-        for (place, epoch) in epochs.iter().enumerate() {
-            for (partition, &(from, until, _)) in epoch.ranges.iter().filter(|(_, (from, until, _))| from < until) {
-                ranges.entry(partition.clone()).or_default().push((from, until, place));
-            }
-        }
-        Ok(Replay { epochs, ranges, definitions: known })
+        Ok(Replay { takers: Takers::of(&epochs), epochs, definitions: known })
     }
 
     /// The epoch that took the record at an offset of a partition, and its tick; `None` when none of these did.
     pub fn epoch_of(&self, partition: &PartitionId, offset: i64) -> Option<(i64, Instant)> {
-        let ranges = self.ranges.get(partition)?;
-        let (from, _, place) = ranges.get(ranges.partition_point(|(_, until, _)| *until <= offset))?;
-        let epoch = self.epochs.get(*place).filter(|_| *from <= offset)?;
+        let epoch = self.epochs.get(self.takers.place_of(partition, offset)?)?;
         Some((epoch.epoch, epoch.tick))
     }
 

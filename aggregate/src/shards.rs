@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::portfolio::Portfolio;
-use plimsoll_engine::shards::{Placement, Shard};
+use plimsoll_engine::shards::{Placement, PlacementError, Shard};
 use plimsoll_engine::watermark::Watermarks;
-use plimsoll_lake::{Lake, lane_group, of_lane_group};
+use plimsoll_lake::{Lake, LakeError, lane_group, of_lane_group};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::{EpochRow, Table};
@@ -45,6 +45,16 @@ pub async fn place(lake: &Lake, definitions: &Definitions, shards: u32) -> Resul
             return Ok(placement);
         }
     }
+}
+
+/// Why definitions cannot be measured by the shards of a lake, as all that was ever defined is placed; `None` when they can, or
+/// no shards were ever started.
+///
+/// # Errors
+/// As `placement`.
+pub async fn misfit(lake: &Lake, definitions: &Definitions) -> Result<Option<PlacementError>, AggregateError> {
+    let placement = placement(lake).await?;
+    Ok(placement.and_then(|mut placement| placement.place(definitions).err()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Placement, AggregateError> {
@@ -125,7 +135,7 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
 }
 
 /// Of these offsets of partitions one that another shard has not stored all events before, with that shard; `None` when
-/// all have. An epoch has surely stored its events when another follows it, a table has rows of it, or its state is saved.
+/// all have.
 ///
 /// # Errors
 /// When the lake or a snapshot cannot be read.
@@ -136,20 +146,7 @@ pub async fn not_stored(
     offsets: &HashMap<PartitionId, i64>,
 ) -> Result<Option<(u32, PartitionId)>, AggregateError> {
     for other in (0..shard.count()).filter(|other| *other != shard.number()) {
-        let name = lane_group(group, other, shard.count());
-        let snapshot = lake.newest_snapshot(&name).await?;
-        let (epoch, mut stored): (i64, HashMap<PartitionId, i64>) = match snapshot {
-            Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?.next_offsets().collect()),
-            None => (0, HashMap::new()),
-        };
-        let rows = lake.epochs_after(&name, epoch).await?;
-        let surely = stored_until(lake, &name).await?.max(rows.last().map_or(0, |row| row.epoch - 1));
-        for EpochRow { topic, partition, until_offset, .. } in rows.into_iter().filter(|row| row.epoch <= surely) {
-            if let (Some(topic), Some(partition), Some(until)) = (topic, partition, until_offset) {
-                let known = stored.entry(PartitionId { topic: topic.into(), partition }).or_default();
-                *known = until.max(*known);
-            }
-        }
+        let stored = stored(lake, &lane_group(group, other, shard.count())).await?;
         let lacks = |(id, offset): &(&PartitionId, &i64)| stored.get(*id).is_none_or(|stored| stored < *offset);
         if let Some((id, _)) = offsets.iter().filter(|(_, offset)| **offset > 0).find(lacks) {
             return Ok(Some((other, id.clone())));
@@ -158,11 +155,49 @@ pub async fn not_stored(
     Ok(None)
 }
 
-/// The newest epoch of a lane group of which any table has rows: events are committed before all else.
+/// Before which offsets of partitions all of so many shards have stored all events.
+///
+/// # Errors
+/// When the lake or a snapshot cannot be read.
+pub async fn stored_by_all(lake: &Lake, group: &str, shards: u32) -> Result<HashMap<PartitionId, i64>, AggregateError> {
+    let mut all = stored(lake, &lane_group(group, 0, shards)).await?;
+    for shard in 1..shards {
+        let other = stored(lake, &lane_group(group, shard, shards)).await?;
+        all.retain(|id, _| other.contains_key(id));
+        all.iter_mut().for_each(|(id, offset)| *offset = other[id].min(*offset));
+    }
+    Ok(all)
+}
+
+/// Before which offsets a shard has stored all events that are its own to store. An epoch has surely stored its events when
+/// another follows it, a table has rows of it, or its state is saved.
+async fn stored(lake: &Lake, lane_group: &str) -> Result<HashMap<PartitionId, i64>, AggregateError> {
+    let snapshot = lake.newest_snapshot(lane_group).await?;
+    let (epoch, mut stored): (i64, HashMap<PartitionId, i64>) = match snapshot {
+        Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?.next_offsets().collect()),
+        None => (0, HashMap::new()),
+    };
+    let rows = lake.epochs_after(lane_group, epoch).await?;
+    let surely = stored_until(lake, lane_group).await?.max(rows.last().map_or(0, |row| row.epoch - 1));
+    for EpochRow { topic, partition, until_offset, .. } in rows.into_iter().filter(|row| row.epoch <= surely) {
+        if let (Some(topic), Some(partition), Some(until)) = (topic, partition, until_offset) {
+            let known = stored.entry(PartitionId { topic: topic.into(), partition }).or_default();
+            *known = until.max(*known);
+        }
+    }
+    Ok(stored)
+}
+
+/// The newest epoch of a lane group of which any table has rows: events are committed before all else. A table whose log is
+/// damaged says nothing.
 async fn stored_until(lake: &Lake, lane_group: &str) -> Result<i64, AggregateError> {
     let mut newest = 0;
     for table in Table::ALL.into_iter().filter(|table| *table != Table::Epochs) {
-        newest = newest.max(lake.last_epoch(table, lane_group).await?.unwrap_or(0));
+        newest = match lake.last_epoch(table, lane_group).await {
+            Ok(last) => newest.max(last.unwrap_or(0)),
+            Err(LakeError::Corrupt(_)) => newest,
+            Err(error) => return Err(error.into()),
+        };
     }
     Ok(newest)
 }

@@ -532,18 +532,23 @@ impl Worker {
 
     /// Folds a delivery, and adds what the tables keep of it.
     fn fold(&mut self, delivery: &mut Delivery, tick: Instant, output: &mut EpochOutput) -> Result<(), AggregateError> {
+        let (shard, epoch) = (self.settings.shard, output.epoch());
         let folded = self.group.fold(delivery, tick);
-        let folded = keep_own(self.settings.shard, delivery, folded);
-        self.live.count(delivery, &folded);
-        let epoch = output.epoch();
-        output.events.extend(accepted_events(delivery, &folded, tick, epoch)?);
         match &delivery.retried {
-            Some(retried) => output.dead_letters.extend(outcomes(delivery, retried, &folded, tick, epoch)),
-            None => {
+            // Whichever shard stores the event, the first one tells what became of the letter.
+            Some(retried) if shard.is_first() => {
+                output.dead_letters.extend(outcomes(delivery, retried, &folded, tick, epoch));
+            }
+            Some(_) => {}
+            None if shard.is_first() => {
                 let row = |letter| DeadLetterRow::new(&delivery.partition, letter, tick, epoch);
                 output.dead_letters.extend(delivery.dead_letters.iter().map(row));
             }
+            None => {}
         }
+        let folded = keep_own(shard, delivery, folded);
+        self.live.count(delivery, &folded);
+        output.events.extend(accepted_events(delivery, &folded, tick, epoch)?);
         Ok(())
     }
 

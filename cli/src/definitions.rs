@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use plimsoll_schemas::definition::{Definitions, File, Problem, load};
 
 /// What a folder holds.
@@ -161,15 +161,15 @@ pub fn read(folder: &Path) -> Result<Definitions> {
 /// # Errors
 /// When it has problems: they are all printed, a line each, and the error counts them.
 pub fn checked(folder: Folder, name: &str) -> Result<Definitions> {
-    match folder.definitions() {
-        Ok(definitions) => Ok(definitions),
-        Err(problems) => {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
-            bail!("{} in {name}; mend them, `plimsoll check` shows what is left", counted(problems.len(), "problem"))
-        }
-    }
+    folder.definitions().map_err(|problems| {
+        tell(&problems);
+        anyhow!("{} in {name}; mend them, `plimsoll check` shows what is left", counted(problems.len(), "problem"))
+    })
+}
+
+/// Prints problems, a line each.
+pub fn tell(problems: &[Problem]) {
+    problems.iter().for_each(|problem| eprintln!("{problem}"));
 }
 
 /// `1 problem`, `2 problems`.

@@ -6,17 +6,16 @@
 //!
 //! The folder is the only place where definitions are kept, so a restart finds what was in force. A folder whose files
 //! have problems is refused whole: the problems are told once, and what was in force stays until they are mended. A folder
-//! is taken over when two looks have found the same, so that files which are copied one by one are not taken in halves. A
-//! new version of an agreement that touches the past without saying so is a problem, too (R24): that depends on what is
-//! known, so whoever works by the definitions is asked.
+//! is taken over when two looks have found the same, so that files which are copied one by one are not taken in halves.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, Result, ensure};
+use plimsoll_aggregate::Live;
 use plimsoll_engine::lane::SnapshotError;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Agreement, Definitions, Problem};
@@ -31,17 +30,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often the thread looks whether it is to end.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// What else than having no problems of their own is asked of definitions: the problems of those that do not fit what is there.
+pub type Fits = Box<dyn Fn(&Definitions) -> Result<Vec<Problem>> + Send + Sync>;
+
 /// See the head of this module.
 pub struct InForce {
     /// `None` where nothing can change.
     folder: Option<PathBuf>,
+    fits: Fits,
     clock: fn() -> Instant,
+    /// Held while something is looked at that may change what is in force, so that one comes after the other.
+    changing: Mutex<()>,
     state: Mutex<State>,
-    refuse: OnceLock<Refuse>,
 }
-
-/// Tells why those who work by what is in force could not go on by other definitions.
-pub type Refuse = Box<dyn Fn(&Definitions) -> Result<(), SnapshotError> + Send + Sync>;
 
 struct State {
     definitions: Arc<Definitions>,
@@ -78,7 +79,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the folder cannot be read or has problems, which are printed, or names no topic.
-    pub fn of_folder(folder: &Path) -> anyhow::Result<InForce> {
+    pub fn of_folder(folder: &Path) -> Result<InForce> {
         let found = Folder::read(folder)?;
         let definitions = definitions::checked(found.with_topics(), &folder.display().to_string())?;
         Ok(InForce::new(Some(folder.to_owned()), Arc::new(definitions)))
@@ -87,21 +88,24 @@ impl InForce {
     fn new(folder: Option<PathBuf>, definitions: Arc<Definitions>) -> InForce {
         let clock = || Instant::from(chrono::Utc::now());
         let state = State { definitions, number: 0, since: clock(), seen: None, refused: None };
-        InForce { folder, clock, state: Mutex::new(state), refuse: OnceLock::new() }
-    }
-
-    /// From now on definitions are refused when this says so. Only the first call counts.
-    pub fn ask(&self, refuse: Refuse) {
-        let _ = self.refuse.set(refuse);
-    }
-
-    /// What the folder defines.
-    fn definitions(&self, folder: Folder) -> Result<Definitions, Vec<Problem>> {
-        let definitions = folder.definitions()?;
-        match self.refuse.get().map_or(Ok(()), |refuse| refuse(&definitions)) {
-            Ok(()) => Ok(definitions),
-            Err(error) => Err(vec![beginning_in_the_past(&definitions, &error)]),
+        InForce {
+            folder,
+            fits: Box::new(|_| Ok(Vec::new())),
+            clock,
+            changing: Mutex::default(),
+            state: Mutex::new(state),
         }
+    }
+
+    /// The same, and whatever is to be in force must fit.
+    ///
+    /// # Errors
+    /// When those of the start do not, which is printed.
+    pub fn that_fit(self, fits: Fits) -> Result<InForce> {
+        let problems = fits(&self.now().1)?;
+        definitions::tell(&problems);
+        ensure!(problems.is_empty(), "the definitions do not fit the tables; mend them");
+        Ok(InForce { fits, ..self })
     }
 
     /// Those in force, and their number.
@@ -125,7 +129,7 @@ impl InForce {
     ///
     /// # Errors
     /// When the system has no more threads.
-    pub fn watch(self: &Arc<InForce>, shutdown: Shutdown) -> anyhow::Result<()> {
+    pub fn watch(self: &Arc<InForce>, shutdown: Shutdown) -> Result<()> {
         let watched = self.clone();
         let watching = move || {
             let looks = (LOOK_EVERY.as_millis() / STOP_LOOK_EVERY.as_millis()) as u64;
@@ -146,6 +150,7 @@ impl InForce {
     /// Looks at the folder: what two looks have found is taken over, or refused.
     fn look(&self) {
         let Some(path) = &self.folder else { return };
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.state();
         let found = match Folder::read(path) {
             Ok(found) => found.with_topics(),
@@ -160,35 +165,62 @@ impl InForce {
             state.seen = None;
         } else if state.seen.as_ref() != Some(&found) {
             state.seen = Some(found);
-        } else if let Err(problems) = state.take_over(self.definitions(found.clone()), found, (self.clock)()) {
-            for problem in &problems {
-                eprintln!("{problem}");
-            }
-            let problems = counted(problems.len(), "problem");
-            eprintln!("warning: {problems} in {}; what was in force before stays so", path.display());
+        } else {
+            drop(state);
+            self.take_over(path, found);
         }
+    }
+
+    /// Has what two looks have found in force, or refuses it.
+    fn take_over(&self, path: &Path, found: Folder) {
+        let judged = match self.judge(found.clone()) {
+            Ok(judged) => judged,
+            // It is looked at again.
+            Err(error) => return tracing::warn!("changed definitions are not in force yet: {error:#}"),
+        };
+        let mut state = self.state();
+        state.seen = None;
+        let problems = match judged {
+            Ok(definitions) => return state.enter(definitions, (self.clock)()),
+            Err(problems) => problems,
+        };
+        definitions::tell(&problems);
+        let count = counted(problems.len(), "problem");
+        eprintln!("warning: {count} in {}; what was in force before stays so", path.display());
+        state.refused = Some(Refused { folder: Some(found), problems });
+    }
+
+    /// What a folder defines, or every problem of it.
+    fn judge(&self, folder: Folder) -> Result<std::result::Result<Definitions, Vec<Problem>>> {
+        let definitions = match folder.definitions() {
+            Ok(definitions) => definitions,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let problems = (self.fits)(&definitions)?;
+        Ok(if problems.is_empty() { Ok(definitions) } else { Err(problems) })
     }
 
     /// Puts a file into the folder, or takes it out when there is no text, if the folder has no problems then.
     ///
     /// # Errors
-    /// When the folder cannot be read or written.
-    pub fn put(&self, name: &str, text: Option<&str>) -> anyhow::Result<Put> {
+    /// When the folder cannot be read or written, or it cannot be found out whether the definitions fit.
+    pub fn put(&self, name: &str, text: Option<&str>) -> Result<Put> {
         let path = self.folder.as_ref().context("these definitions do not change")?;
-        let mut state = self.state();
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Folder::read(path)?;
         let mut after = before.clone();
         after.texts.retain(|(known, _)| known != name);
         after.texts.extend(text.map(|text| (name.to_owned(), text.to_owned())));
         after.texts.sort();
         let after = after.with_topics();
-        let definitions = match self.definitions(after.clone()) {
+        let definitions = match self.judge(after.clone())? {
             Ok(definitions) => definitions,
             Err(problems) => return Ok(Put::Refused(problems)),
         };
         if before != after {
             write(&path.join(name), text).with_context(|| format!("cannot write {name} in {}", path.display()))?;
         }
+        let mut state = self.state();
         if definitions.texts != state.definitions.texts {
             state.enter(definitions, (self.clock)());
             return Ok(Put::Taken(true));
@@ -202,25 +234,6 @@ impl InForce {
 }
 
 impl State {
-    fn take_over(
-        &mut self,
-        definitions: Result<Definitions, Vec<Problem>>,
-        found: Folder,
-        now: Instant,
-    ) -> Result<(), Vec<Problem>> {
-        self.seen = None;
-        match definitions {
-            Ok(definitions) => {
-                self.enter(definitions, now);
-                Ok(())
-            }
-            Err(problems) => {
-                self.refused = Some(Refused { folder: Some(found), problems: problems.clone() });
-                Err(problems)
-            }
-        }
-    }
-
     fn enter(&mut self, definitions: Definitions, now: Instant) {
         (self.seen, self.refused) = (None, None);
         self.number += 1;
@@ -247,6 +260,15 @@ impl State {
             self.refused = Some(Refused { folder: None, problems: vec![problem] });
         }
     }
+}
+
+/// Asks of definitions that no new version of an agreement touches the past without saying so (R24): whoever works by what
+/// is in force could not go on by it.
+pub fn fits_the_past(live: Arc<Live>) -> Fits {
+    Box::new(move |definitions| {
+        let refused = live.refuse_the_past(definitions).err();
+        Ok(refused.iter().map(|error| beginning_in_the_past(definitions, error)).collect())
+    })
 }
 
 /// The refusal of a version that begins in the past, at the place where it is defined.

@@ -26,7 +26,7 @@ use plimsoll_ingest::exchange::{ExchangeReader, Heard, shards_topic};
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::{ClientContext, TopicPartitionList};
@@ -35,6 +35,7 @@ use crate::commands::run::Tables;
 use crate::in_force::InForce;
 use crate::maintenance;
 use crate::pipeline::{INPUTS_MAX, LOOK_EVERY, Stored};
+use crate::retries;
 use crate::shutdown::Shutdown;
 
 /// How long a shard rests that another process was at work on, before it is opened anew.
@@ -45,6 +46,12 @@ const STORED_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// After how many such looks it is told what is waited for.
 const STORED_LOOKS_UNTOLD: u32 = 10;
+
+/// How often a request for dead letters is asked for that the exchange mentions and the storage does not give.
+const REQUEST_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// After how many such looks that is told.
+const REQUEST_LOOKS_UNTOLD: u32 = 5;
 
 /// What shards are kept with.
 pub struct Settings {
@@ -356,6 +363,13 @@ impl Work {
             let input = match heard {
                 None => continue,
                 Some(Heard::Partitions(ids)) => Input::Assigned(ids),
+                Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
+                    for number in delivery.from_offset..delivery.until_offset {
+                        let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
+                        let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
+                    }
+                    continue;
+                }
                 Some(Heard::Delivery(delivery)) => Input::Delivery(delivery),
             };
             if inputs.send(input).is_err() {
@@ -363,6 +377,29 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// Dead letters that are to be taken again, as the exchange mentions them; waits for storage that is away, and is `None`
+    /// when it was to end meanwhile.
+    fn request(&self, number: i64, is_to_end: impl Fn() -> bool) -> Result<Option<Delivery>> {
+        let Settings { lake, runtime, .. } = &*self.settings;
+        for look in 0.. {
+            if self.stop.is_requested() || is_to_end() {
+                break;
+            }
+            if let Some(request) = retries::delivery(lake, runtime, number)? {
+                return Ok(Some(request));
+            }
+            if look == REQUEST_LOOKS_UNTOLD {
+                eprintln!(
+                    "shard {} waits for request {number} for dead letters to be taken again, which cannot be read; when the \
+                     storage answers, restore _plimsoll/retries from a backup",
+                    self.shard.number()
+                );
+            }
+            self.rest(REQUEST_LOOK_EVERY);
+        }
+        Ok(None)
     }
 }
 

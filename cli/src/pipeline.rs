@@ -114,9 +114,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the state cannot be restored, or a setting cannot be used.
-    pub fn start(mut settings: Settings, shutdown: Shutdown, runtime: &tokio::runtime::Handle) -> Result<Pipeline> {
+    pub fn start(
+        mut settings: Settings,
+        live: Arc<Live>,
+        shutdown: Shutdown,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Pipeline> {
         settings.kafka.clock = settings.worker.clock.clone();
-        let (live, source) = (Arc::new(Live::default()), CurrentSource::default());
+        let source = CurrentSource::default();
         let work = Work { settings, live: live.clone(), source: source.clone(), shutdown, runtime: runtime.clone() };
         let opened = work.open()?;
         let feeder = std::thread::Builder::new().name("feeder".to_owned());
@@ -242,7 +247,7 @@ impl Work {
         let Settings { lake, worker: settings, .. } = &self.settings;
         let group = settings.lane_group();
         let restorer = self.runtime.block_on(Restorer::new(lake, &group, worker.recorded()))?;
-        let retries = Retries::new(lake.clone(), self.runtime.clone(), sources.clone(), next);
+        let retries = Retries::new(lake.clone(), self.runtime.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
         let commit = move |progress: &Progress| {

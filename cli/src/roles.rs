@@ -7,14 +7,19 @@ use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Result, bail};
 use plimsoll_aggregate::shards::{self, Starts};
+use plimsoll_engine::shards::PlacementError;
 use plimsoll_ingest::IngestError;
 use plimsoll_ingest::exchange::{ExchangeWriter, Message, create_topics};
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
+use plimsoll_schemas::definition::model::Agreement;
 use plimsoll_schemas::definition::source::Source;
+use plimsoll_schemas::definition::{Definitions, Problem};
 use plimsoll_schemas::delivery::PartitionId;
 
+use crate::in_force::Fits;
 use crate::pipeline::{LOOK_EVERY, partitions_of, warn_of_loss};
+use crate::retries::Mentions;
 use crate::shutdown::Shutdown;
 
 /// How long to wait before a broker that did not answer is asked again.
@@ -55,6 +60,33 @@ pub fn make_topics(
     Ok(false)
 }
 
+/// Definitions that join what is measured in two shards are refused like any others that have a problem, by all roles.
+pub fn fits_shards(lake: &Lake, runtime: &tokio::runtime::Handle) -> Fits {
+    let (lake, runtime) = (lake.clone(), runtime.clone());
+    Box::new(move |definitions| {
+        let misfit = runtime.block_on(shards::misfit(&lake, definitions))?;
+        Ok(misfit.map(|misfit| problem(&misfit, definitions)).into_iter().collect())
+    })
+}
+
+/// It is told of the agreement that joins, where one of the two is an agreement: that has a line.
+fn problem(misfit: &PlacementError, definitions: &Definitions) -> Problem {
+    let PlacementError::Joined { one, shard, other, other_shard } = misfit;
+    let is_named =
+        |agreement: &&Agreement| [one, other].iter().any(|thing| **thing == format!("agreement {}", agreement.id));
+    let place = definitions.agreements.iter().find(is_named).and_then(|agreement| agreement.place.rsplit_once(':'));
+    let (file, line) = place.unwrap_or_default();
+    Problem {
+        file: file.to_owned(),
+        line: line.parse().unwrap_or(1),
+        field: String::new(),
+        found: format!("{one}, measured in shard {shard}, joined with {other}, measured in shard {other_shard}"),
+        allowed: "what keeps them apart (services covered, composed_of, rests_on, depends_on below an agreement that rests on \
+                  others), or new tables, where they are placed together"
+            .to_owned(),
+    }
+}
+
 /// An ingest worker: from Kafka's topics into the exchange.
 pub struct Passing<'a> {
     settings: &'a KafkaSettings,
@@ -66,6 +98,8 @@ pub struct Passing<'a> {
     /// Partitions that begin in the middle, or of which something was sent.
     begun: HashSet<PartitionId>,
     looked_at: Moment,
+    /// Requests for dead letters to be taken again.
+    mentions: Mentions,
 }
 
 /// Where partitions are to begin.
@@ -87,7 +121,9 @@ impl<'a> Passing<'a> {
         starts: &Starts,
     ) -> Passing<'a> {
         let begun = starts.offsets.keys().cloned().collect();
-        Passing { settings, sources, lake, runtime, source, writer, begun, looked_at: Moment::now() }
+        let next = starts.offsets.get(&PartitionId::retries()).copied().unwrap_or(0);
+        let mentions = Mentions::start(lake.clone(), runtime, next);
+        Passing { settings, sources, lake, runtime, source, writer, begun, looked_at: Moment::now(), mentions }
     }
 
     /// Passes on until it is to end.
@@ -101,6 +137,10 @@ impl<'a> Passing<'a> {
                 self.source.commit(stored);
             }
             self.look_at_tables();
+            if let Some(delivery) = self.mentions.take() {
+                let is_beginning = delivery.from_offset == 0;
+                self.writer.send(Message::Delivery { delivery, is_beginning }, &is_to_end)?;
+            }
             match self.source.events().receive(LOOK_EVERY) {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
                 None | Some(KafkaEvent::Revoked(_)) => {}

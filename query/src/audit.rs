@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Int64Array, RecordBatch};
+use arrow_array::{Array, Int64Array, RecordBatch};
 use arrow_schema::DataType;
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, in_subquery, lit};
 use datafusion::prelude::{DataFrame, col};
 use futures::TryStreamExt;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
-use plimsoll_schemas::event::{EventBatch, FUTURE_TOLERANCE, event_schema};
+use plimsoll_schemas::event::{EventBatch, EventColumn, FUTURE_TOLERANCE, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, DeadLetterRow, TableRow, from_batch};
 
 use crate::error::QueryError;
@@ -114,6 +114,42 @@ impl QueryService {
         self.stored_events(move |rows| rows.filter(col("epoch").between(lit(first), lit(last)))).await
     }
 
+    /// The stored events that were read in these ranges of offsets of partitions, `from` and `until`, as `events_about`, but
+    /// in the order of topic, partition, request and offset. Where shards stored them, `epoch_of` tells which epoch of one
+    /// shard took them; what it does not know is left out.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn events_within(
+        &self,
+        ranges: &[(PartitionId, i64, i64)],
+        epoch_of: impl Fn(&PartitionId, i64) -> Option<i64>,
+    ) -> Result<Vec<StoredEvents>, QueryError> {
+        let read = is_within(ranges);
+        self.events_in_order(
+            &["topic", "partition", "retry", "offset"],
+            move |rows| rows.filter(read),
+            |_, id, retry, offset| match retry {
+                Some(request) => epoch_of(&PartitionId::retries(), request),
+                None => epoch_of(id, offset),
+            },
+        )
+        .await
+    }
+
+    /// The stored dead letters of these ranges, and what became of those that were taken again by these requests, in no order.
+    ///
+    /// # Errors
+    /// As `sql`.
+    pub async fn dead_letters_within(
+        &self,
+        ranges: &[(PartitionId, i64, i64)],
+    ) -> Result<Vec<DeadLetterRow>, QueryError> {
+        let read = is_within(ranges);
+        let answer = self.view("history.dead_letters", move |rows| rows.filter(read)).await?;
+        decode(answer.try_collect().await?)
+    }
+
     /// The stored dead letters of these epochs, in no order.
     ///
     /// # Errors
@@ -128,16 +164,31 @@ impl QueryService {
         &self,
         pick: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
     ) -> Result<Vec<StoredEvents>, QueryError> {
+        let order = ["epoch", "topic", "partition", "retry", "offset"];
+        self.events_in_order(&order, pick, |epoch, _, _, _| Some(epoch)).await
+    }
+
+    async fn events_in_order(
+        &self,
+        order: &[&str],
+        pick: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
+        epoch_of: impl Fn(i64, &PartitionId, Option<i64>, i64) -> Option<i64>,
+    ) -> Result<Vec<StoredEvents>, QueryError> {
+        let order: Vec<_> = order.iter().map(|name| col(*name).sort(true, false)).collect();
         let answer = self.view("history.events", move |rows| {
             let schema = event_schema();
             let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch", "retry"]);
-            let order = ["epoch", "topic", "partition", "retry", "offset"].map(|name| col(name).sort(true, false));
-            pick(rows)?.sort(order.to_vec())?.select_columns(&names.collect::<Vec<_>>())
+            pick(rows)?.sort(order)?.select_columns(&names.collect::<Vec<_>>())
         });
-        let batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
+        let mut batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
+        let tells_requests = |batch: &RecordBatch| batch.columns().last().is_some_and(|of| of.null_count() < of.len());
+        if batches.len() > 1 && batches.iter().any(tells_requests) {
+            // A request is one batch, though answers come in pieces.
+            batches = vec![concat_batches(&batches[0].schema(), &batches).map_err(unfit)?];
+        }
         let mut events = Vec::new();
         for batch in batches {
-            cut(&batch, &mut events)?;
+            cut(&batch, &epoch_of, &mut events)?;
         }
         Ok(events)
     }
@@ -174,17 +225,40 @@ fn is_about(services: &[&str]) -> Expr {
     col("service").in_list(services.iter().map(|service| lit(*service)).collect(), false)
 }
 
-/// Cuts sorted events where the epoch, the partition or the request changes.
-fn cut(batch: &RecordBatch, found: &mut Vec<StoredEvents>) -> Result<(), QueryError> {
+/// What lies in these ranges; dead letters that were taken again lie in those of the log of requests.
+fn is_within(ranges: &[(PartitionId, i64, i64)]) -> Expr {
+    let within = |(id, from, until): &(PartitionId, i64, i64)| {
+        let between = |name: &str| col(name).gt_eq(lit(*from)).and(col(name).lt(lit(*until)));
+        match id.is_retries() {
+            true => between("retry"),
+            false => {
+                let of = col("topic").eq(lit(&*id.topic)).and(col("partition").eq(lit(id.partition)));
+                of.and(between("offset")).and(col("retry").is_null())
+            }
+        }
+    };
+    ranges.iter().map(within).fold(lit(false), Expr::or)
+}
+
+/// Cuts sorted events where the epoch, the partition or the request changes. `epoch_of` tells the epoch that is meant by the
+/// one that stored an event, its partition, its request and its offset.
+fn cut(
+    batch: &RecordBatch,
+    epoch_of: impl Fn(i64, &PartitionId, Option<i64>, i64) -> Option<i64>,
+    found: &mut Vec<StoredEvents>,
+) -> Result<(), QueryError> {
     let last = batch.num_columns() - 1;
     let (epochs, retries) = (integers(batch, last - 1), integers(batch, last));
-    let places = epochs.values().iter().copied().zip(partitions(batch, 0)?).zip(retries.iter());
-    let places: Vec<((i64, PartitionId), Option<i64>)> = places.collect();
     let all = event_batch(batch).map_err(unfit)?;
+    let offsets = all.integers(EventColumn::Offset).values();
+    let read = epochs.values().iter().zip(partitions(batch, 0)?).zip(retries.iter()).zip(offsets);
+    let places = read.map(|(((epoch, id), retry), offset)| (epoch_of(*epoch, &id, retry, *offset), id, retry));
+    let places: Vec<(Option<i64>, PartitionId, Option<i64>)> = places.collect();
     let mut from = 0;
     for same in places.chunk_by(|one, next| one == next) {
-        let ((epoch, partition), retry) = same[0].clone();
-        found.push(StoredEvents { epoch, partition, retry, events: all.slice(from, same.len()) });
+        let (epoch, partition, retry) = same[0].clone();
+        let events = all.slice(from, same.len());
+        found.extend(epoch.map(|epoch| StoredEvents { epoch, partition, retry, events }));
         from += same.len();
     }
     Ok(())

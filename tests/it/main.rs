@@ -24,6 +24,7 @@ mod retries;
 mod roles;
 mod rules;
 mod scenarios;
+mod shards;
 mod stored;
 mod support;
 mod tables;

@@ -10,7 +10,7 @@ use crate::recovery::{World, change_definitions, changes, wait_for_answer};
 use crate::support::{output, plimsoll, run, run_until_caught_up};
 
 /// The data files of a lake, by table and name. A file's name tells its epoch and a hash of its content.
-fn files(lake: &Path) -> BTreeMap<String, PathBuf> {
+pub fn files(lake: &Path) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     let mut folders = vec![lake.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -149,12 +149,12 @@ fn r20_a_mended_mapping_gives_the_tables_of_one_that_was_right_from_the_start() 
     world.define(&definitions("checks", true));
     // Without a broker the long one waits; LOST is still not known. A second command finds nothing more to ask for.
     let told = replay(&[]);
-    assert!(told.starts_with("2 dead letters will be taken again by the next epoch of run\n"), "{told}");
+    assert!(told.starts_with("2 dead letters will be taken again by the next epoch\n"), "{told}");
     assert!(told.contains("1 dead letter cannot be used by these definitions either: unknown_word\n"), "{told}");
     assert!(told.contains("1 dead letter of which the table holds 16 KiB only"), "{told}");
     assert!(replay(&[]).starts_with("no dead letter is to be taken again\n"));
     let told = replay(&["--bootstrap", &bootstrap]);
-    assert!(told.starts_with("1 dead letter will be taken again by the next epoch of run\n"), "{told}");
+    assert!(told.starts_with("1 dead letter will be taken again by the next epoch\n"), "{told}");
 
     // Taken while `run` is up, which is then killed: the replay of its epochs tells the same.
     let outcomes = "SELECT \"offset\", outcome, retry FROM dead_letters ORDER BY 1";

@@ -6,18 +6,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::Router;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::shards::{placement, refuse_others};
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 
 use crate::commands::DEFAULT_LAKE;
-use crate::commands::run::{Connection, Keeping, Tables, group};
+use crate::commands::run::{Accepting, Connection, Keeping, Tables, group};
 use crate::doors;
 use crate::in_force::InForce;
 use crate::keeper::{Keeper, Settings};
-use crate::roles::make_topics;
+use crate::roles::{fits_shards, make_topics};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 
@@ -47,17 +46,20 @@ pub struct Arguments {
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
+    #[command(flatten)]
+    accepting: Accepting,
 }
 
 /// Keeps shards until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let in_force = Arc::new(InForce::of_folder(&arguments.definitions)?);
+    let in_force = InForce::of_folder(&arguments.definitions)?;
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
     let fixed = runtime.block_on(placement(&lake))?.map(|placement| placement.shards());
     let shards = arguments.shards.or(fixed).unwrap_or(SHARDS_DEFAULT);
     runtime.block_on(refuse_others(&lake, &arguments.group, shards))?;
+    let in_force = Arc::new(in_force.that_fit(fits_shards(&lake, runtime.handle()))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
@@ -88,13 +90,14 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         deferred_wait_max,
         upkeep: (maintain_every, keep_files),
     });
+    let door = doors::definitions::router(in_force.clone(), arguments.accepting.at(arguments.listen));
     let scraped = keeper.clone();
     let metrics = move || {
         let kept = scraped.metrics(chrono::Utc::now().into());
         std::future::ready(kept + &doors::definitions_metrics(&in_force))
     };
     let readiness = Arc::new(|| Ok(()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, Router::new(), shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;

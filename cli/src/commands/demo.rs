@@ -10,7 +10,7 @@ use std::time::{Duration, Instant as Moment};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use chrono::{Months, NaiveDate, NaiveTime};
-use plimsoll_aggregate::WorkerSettings;
+use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_aggregate::live::Pipeline as Counts;
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_engine::shards::Shard;
@@ -103,7 +103,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let upkeep =
         maintenance::keep_small(settings.lake.clone(), maintenance::MAINTAIN_EVERY, KEPT_MAX, shutdown.clone());
     runtime.spawn(upkeep);
-    let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
+    let pipeline = Pipeline::start(settings, Arc::new(Live::default()), shutdown.clone(), runtime.handle())?;
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let scraped = live.clone();
     let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));

@@ -18,7 +18,7 @@ use crate::definitions::counted;
 use crate::doors;
 use crate::in_force::InForce;
 use crate::pipeline::sources;
-use crate::roles::{Passing, make_topics, open, starts};
+use crate::roles::{Passing, fits_shards, make_topics, open, starts};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 
@@ -46,10 +46,11 @@ type Present = Arc<Mutex<Option<(Arc<KafkaSource>, Arc<ExchangeWriter>)>>>;
 
 /// Passes on until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let in_force = Arc::new(InForce::of_folder(&arguments.definitions)?);
+    let in_force = InForce::of_folder(&arguments.definitions)?;
     let runtime = threads.waiting.handle();
     let shutdown = Shutdown::on_signals(runtime)?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
+    let in_force = Arc::new(in_force.that_fit(fits_shards(&lake, runtime))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     println!(

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
-use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput};
+use plimsoll_aggregate::collector::{RecordedEpoch, Takers};
+use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput, copy};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_engine::shards::Shard;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, of_lane_group};
 use plimsoll_query::{Limits, QueryService, StoredEvents};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId, Retried};
@@ -44,26 +45,9 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let runtime = threads.waiting.handle();
     let from = runtime.block_on(Lake::open_damaged(&arguments.lake))?;
     let groups = runtime.block_on(from.groups())?;
-    let mut groups = groups.into_iter();
-    let group = match (groups.next(), groups.next()) {
-        (Some(group), None) => group,
-        (None, _) => bail!("nothing was recorded in {}; there is nothing to make anew", arguments.lake),
-        (Some(one), Some(other)) => {
-            bail!("{} is kept by several groups ({one}, {other}, ...); rebuild is for lakes of one", arguments.lake)
-        }
-    };
+    ensure!(!groups.is_empty(), "nothing was recorded in {}; there is nothing to make anew", arguments.lake);
     let into = runtime.block_on(Lake::open(&arguments.into))?;
-    let settings = WorkerSettings {
-        group,
-        shard: Shard::WHOLE,
-        lanes: 1,
-        epoch_interval: Duration::ZERO,
-        epoch_rows_max: EPOCH_ROWS_MAX,
-        publish_interval: Duration::ZERO,
-        snapshot_every: SNAPSHOT_EVERY,
-        remembered: REMEMBERED,
-        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
-    };
+    runtime.block_on(copy(&from, &into))?;
     let service = runtime.block_on(QueryService::open(from.clone(), Limits::default(), threads.questions()))?;
     let tables = Tables {
         lake: from.clone(),
@@ -71,11 +55,21 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         waiting: runtime.clone(),
         questions: threads.questions(),
     };
-    let rebuild = runtime.block_on(Rebuild::begin(&from, into, settings))?;
-    let rebuild = rebuild.context("no epoch is recorded")?;
-    let count = rebuild.epochs_count();
-    let mut last = 0;
-    rebuild.run(runtime, &mut Recorded(tables), |epoch| last = epoch)?;
+    let (mut count, mut last) = (0, 0);
+    for name in &groups {
+        let (group, number, shards) = of_lane_group(name);
+        let shard = Shard::new(number, shards).with_context(|| format!("{name} is no lane group"))?;
+        let rebuild = runtime.block_on(Rebuild::begin(&from, into.clone(), settings(group, shard)))?;
+        let Some(rebuild) = rebuild else { continue };
+        if rebuild.is_cut() {
+            println!(
+                "the last epochs of shard {number} of {shards} read what other shards had not stored yet; they are left out, and \
+                 `plimsoll aggregate` reads their records again"
+            );
+        }
+        count += rebuild.epochs_count();
+        rebuild.run(runtime, &mut Recorded { tables: &tables, shard }, |epoch| last = last.max(epoch))?;
+    }
     println!(
         "made {} anew in {}, up to epoch {last}; check it with `plimsoll doctor`, then let it take the place of {}",
         counted(count, "epoch"),
@@ -85,18 +79,39 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the old tables hold.
-struct Recorded(Tables);
+fn settings(group: &str, shard: Shard) -> WorkerSettings {
+    WorkerSettings {
+        group: group.to_owned(),
+        shard,
+        lanes: 1,
+        epoch_interval: Duration::ZERO,
+        epoch_rows_max: EPOCH_ROWS_MAX,
+        publish_interval: Duration::ZERO,
+        snapshot_every: SNAPSHOT_EVERY,
+        remembered: REMEMBERED,
+        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+    }
+}
 
-impl StoredInput for Recorded {
+/// What the old tables hold of the epochs of a shard.
+struct Recorded<'a> {
+    tables: &'a Tables,
+    shard: Shard,
+}
+
+impl StoredInput for Recorded<'_> {
     type Error = anyhow::Error;
 
-    fn epochs(&mut self, first: i64, last: i64) -> Result<StoredEpochs> {
-        self.0.epochs(first, last)
+    fn epochs(&mut self, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs> {
+        match epochs.first().zip(epochs.last()) {
+            // The rows of a group that is alone tell their epochs.
+            Some((first, last)) if self.shard.is_whole() => self.tables.epochs(first.epoch, last.epoch),
+            _ => self.tables.waiting.block_on(epochs_of_shard(&self.tables.service_without_limits()?, epochs)),
+        }
     }
 
     fn recount(&mut self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
-        self.0.events(before, take)
+        self.tables.events(before, take)
     }
 }
 
@@ -105,21 +120,40 @@ impl StoredInput for Recorded {
 /// # Errors
 /// When the tables cannot be read.
 pub async fn stored_epochs(service: &QueryService, first: i64, last: i64) -> Result<StoredEpochs> {
+    gathered(service.events_of_epochs(first, last).await?, service.dead_letters_of_epochs(first, last).await?)
+}
+
+/// The same of epochs of a shard. The rows tell the epoch of whoever stored them, so they are found by what these epochs read.
+async fn epochs_of_shard(service: &QueryService, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs> {
+    let takers = Takers::of(epochs.iter().copied());
+    let epoch_of = |id: &PartitionId, offset| takers.place_of(id, offset).map(|place| epochs[place].epoch);
+    let events = service.events_within(&takers.spans(), epoch_of).await?;
+    let mut letters = service.dead_letters_within(&takers.spans()).await?;
+    letters.retain_mut(|row| {
+        let epoch = match row.retry {
+            Some(number) => epoch_of(&PartitionId::retries(), number),
+            None => epoch_of(&place(row), row.offset),
+        };
+        row.epoch = epoch.unwrap_or_default();
+        epoch.is_some()
+    });
+    gathered(events, letters)
+}
+
+fn gathered(events: Vec<StoredEvents>, mut letters: Vec<DeadLetterRow>) -> Result<StoredEpochs> {
     let mut found = StoredEpochs::new();
     let mut requests = Requests::new();
-    for StoredEvents { epoch, partition, retry, events } in service.events_of_epochs(first, last).await? {
+    for StoredEvents { epoch, partition, retry, events } in events {
         match retry {
             Some(number) => requests.entry((epoch, number)).or_default().0 = Some(events),
             None => found.entry((epoch, partition)).or_default().events.push(events),
         }
     }
-    let mut letters = service.dead_letters_of_epochs(first, last).await?;
     letters.sort_by_key(|row| (row.epoch, row.offset));
     for row in letters {
-        let partition = PartitionId { topic: row.topic.as_str().into(), partition: row.partition };
         match row.retry {
             Some(number) => requests.entry((row.epoch, number)).or_default().1.push(row),
-            None => found.entry((row.epoch, partition)).or_default().dead_letters.push(letter(row)?),
+            None => found.entry((row.epoch, place(&row))).or_default().dead_letters.push(letter(row)?),
         }
     }
     for ((epoch, number), (events, rows)) in requests {
@@ -129,13 +163,18 @@ pub async fn stored_epochs(service: &QueryService, first: i64, last: i64) -> Res
     Ok(found)
 }
 
+/// The partition in which the record of a dead letter stood.
+fn place(row: &DeadLetterRow) -> PartitionId {
+    PartitionId { topic: row.topic.as_str().into(), partition: row.partition }
+}
+
 /// What became of each request of each epoch: the events that counted, and a row for each of its dead letters.
 type Requests = BTreeMap<(i64, i64), (Option<EventBatch>, Vec<DeadLetterRow>)>;
 
 /// A request as it was delivered, but for events that did not count.
 fn request(number: i64, events: Option<EventBatch>, rows: Vec<DeadLetterRow>) -> Result<Delivery> {
     let first = rows.first().context("a request has no row in dead_letters")?;
-    let partition = PartitionId { topic: first.topic.as_str().into(), partition: first.partition };
+    let partition = place(first);
     let refused = rows.iter().filter(|row| row.outcome.is_none()).cloned();
     Ok(Delivery {
         from_offset: number,

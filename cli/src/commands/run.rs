@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_aggregate::WorkerSettings;
+use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_engine::shards::Shard;
@@ -30,7 +30,7 @@ use crate::commands::DEFAULT_LAKE;
 use crate::commands::maintain::{interval, kept};
 use crate::commands::rebuild::stored_epochs;
 use crate::doors::definitions::Accepts;
-use crate::in_force::InForce;
+use crate::in_force::{InForce, fits_the_past};
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
@@ -55,10 +55,8 @@ pub struct Arguments {
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
-    /// Take changed definitions over HTTP from whoever reaches --listen. Otherwise they are taken only where that is an
-    /// address of this machine alone, such as 127.0.0.1; files that change in the folder are always taken
-    #[arg(long)]
-    accept_definitions: bool,
+    #[command(flatten)]
+    accepting: Accepting,
     /// End as soon as every partition has been read to its end
     #[arg(long)]
     until_caught_up: bool,
@@ -107,6 +105,27 @@ impl Keeping {
             snapshot_every: self.snapshot_every,
             remembered: self.remember,
             clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+        }
+    }
+}
+
+/// Whose changed definitions are taken.
+#[derive(clap::Args)]
+#[group(skip)]
+pub struct Accepting {
+    /// Take changed definitions over HTTP from whoever reaches --listen. Otherwise they are taken only where that is an
+    /// address of this machine alone, such as 127.0.0.1; files that change in the folder are always taken
+    #[arg(long)]
+    accept_definitions: bool,
+}
+
+impl Accepting {
+    /// From whom they are taken, where the doors listen at this address.
+    pub fn at(&self, listen: SocketAddr) -> Accepts {
+        match (self.accept_definitions, listen.ip().is_loopback()) {
+            (true, _) => Accepts::Everything,
+            (false, true) => Accepts::FromHere,
+            (false, false) => Accepts::Nothing,
         }
     }
 }
@@ -195,7 +214,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let in_force = Arc::new(InForce::of_folder(&arguments.definitions)?);
+    let live = Arc::new(Live::default());
+    let in_force = InForce::of_folder(&arguments.definitions)?.that_fit(fits_the_past(live.clone()))?;
+    let in_force = Arc::new(in_force);
     let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
@@ -215,19 +236,16 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let tables = settings.lake.clone();
     let Keeping { maintain_every, keep_files, .. } = arguments.keeping;
     runtime.spawn(maintenance::keep_small(tables.clone(), maintain_every, keep_files, shutdown.clone()));
-    let pipeline = Pipeline::start(settings, shutdown.clone(), runtime.handle())?;
+    let pipeline = Pipeline::start(settings, live.clone(), shutdown.clone(), runtime.handle())?;
     println!(
         "reading {} from {}, answering on http://{}",
         definitions::counted(topics, "topic"),
         arguments.connection.bootstrap,
         listener.local_addr()?
     );
-    let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let known = live.clone();
-    in_force.ask(Box::new(move |definitions| known.refuse_the_past(definitions)));
+    let source = pipeline.source();
     in_force.watch(shutdown.clone())?;
-    let accepts = Accepts::at(arguments.listen.ip(), arguments.accept_definitions);
-    let door = doors::definitions::router(in_force.clone(), accepts);
+    let door = doors::definitions::router(in_force.clone(), arguments.accepting.at(arguments.listen));
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
         std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
@@ -281,7 +299,10 @@ impl Stored for Tables {
 
 impl Tables {
     /// For questions whose answer is an epoch, or all of history.
-    fn service_without_limits(&self) -> Result<QueryService> {
+    ///
+    /// # Errors
+    /// When the tables cannot be read.
+    pub fn service_without_limits(&self) -> Result<QueryService> {
         let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
         let opening = QueryService::open(self.lake.clone(), limits, self.questions.clone());
         Ok(self.waiting.block_on(opening)?)

@@ -48,17 +48,6 @@ pub enum Accepts {
     Everything,
 }
 
-impl Accepts {
-    /// Where the doors listen at this address; `all` is `--accept-definitions`.
-    pub fn at(address: IpAddr, all: bool) -> Accepts {
-        match (all, address.is_loopback()) {
-            (true, _) => Accepts::Everything,
-            (false, true) => Accepts::FromHere,
-            (false, false) => Accepts::Nothing,
-        }
-    }
-}
-
 /// The door.
 pub fn router(in_force: Arc<InForce>, accepts: Accepts) -> Router {
     let door = match accepts {
@@ -201,10 +190,6 @@ mod tests {
         for host in ["", "evil.example", "localhost.evil.example:7373", "10.0.0.1", "127.0.0.1.evil.example", "[::2]"] {
             assert!(!is_here(host), "{host}");
         }
-        let [here, elsewhere] = ["127.0.0.1", "0.0.0.0"].map(|address| address.parse::<IpAddr>().expect("an address"));
-        assert_eq!(Accepts::at(here, false), Accepts::FromHere);
-        assert_eq!(Accepts::at(elsewhere, false), Accepts::Nothing);
-        assert_eq!(Accepts::at(elsewhere, true), Accepts::Everything);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `plimsoll dead-letters replay`: open dead letters that can be used now are handed to the worker, to be taken again.
 //!
-//! Nothing is folded here: requests go to a log that the group's `run` reads (docs/decisions/0047-dead-letters-again.md).
+//! Nothing is folded here: requests go to a log that the group's workers read (docs/decisions/0047-dead-letters-again.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, bail};
+use plimsoll_aggregate::definitions::keep;
 use plimsoll_ingest::retry;
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
+use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::table::DeadLetterRow;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -20,6 +22,7 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use super::Which;
 use crate::commands::run::{properties_of, property};
 use crate::definitions;
+use crate::pipeline::sources;
 use crate::retries::{self, Request, requests};
 use crate::threads::Threads;
 
@@ -64,14 +67,9 @@ struct Found {
 /// Hands over what can be used, and says what cannot.
 pub fn run(arguments: &Replay, threads: &Threads) -> Result<ExitCode> {
     let definitions = definitions::read(&arguments.definitions)?;
-    let sources: Vec<Arc<Source>> = definitions.sources.values().cloned().map(Arc::new).collect();
+    let sources = sources(&definitions);
     let runtime = &threads.waiting;
     let lake = runtime.block_on(Lake::open_existing(&arguments.which.lake))?;
-    if let Some(shards) = runtime.block_on(lake.shards())?.filter(|shards| *shards > 1) {
-        bail!(
-            "these tables are kept by {shards} shards of `plimsoll aggregate`, which take no dead letters again; `run` does"
-        )
-    }
     // All of them are one question.
     let limits = Limits { rows_max: usize::MAX, ..Limits::default() };
     let service = runtime.block_on(QueryService::open(lake.clone(), limits, threads.questions()))?;
@@ -79,7 +77,7 @@ pub fn run(arguments: &Replay, threads: &Threads) -> Result<ExitCode> {
     for _ in 0..RACES_MAX {
         let (letters, first) = runtime.block_on(open_letters(&lake, &service, &arguments.which))?;
         let found = look(letters, &sources, arguments)?;
-        if runtime.block_on(hand_over(&lake, first, &found.usable, &mut handed_over))? {
+        if runtime.block_on(hand_over(&lake, first, &found.usable, &definitions, &mut handed_over))? {
             tell(&found, handed_over);
             return Ok(ExitCode::SUCCESS);
         }
@@ -97,7 +95,7 @@ async fn open_letters(lake: &Lake, service: &QueryService, which: &Which) -> Res
     for number in (0..next).filter(|number| !taken.contains(number)) {
         let request = retries::read(lake, number).await?;
         let request = request.with_context(|| format!("request {number} is missing; restore _plimsoll/retries"))?;
-        named.extend(request.iter().map(place));
+        named.extend(request.letters.iter().map(place));
     }
     Ok((letters.into_iter().filter(|letter| !named.contains(&place(letter))).collect(), next))
 }
@@ -108,13 +106,19 @@ fn place(letter: &DeadLetterRow) -> (String, i32, i64, i64) {
 }
 
 /// Puts requests under the next numbers, and counts their letters. False when another command was faster with a number.
-async fn hand_over(lake: &Lake, first: i64, usable: &[DeadLetterRow], count: &mut usize) -> Result<bool> {
-    let requests: Vec<Request> = requests(usable.to_vec());
-    for (number, request) in (first..).zip(&requests) {
-        if !retries::put(lake, number, request).await? {
+async fn hand_over(
+    lake: &Lake,
+    first: i64,
+    usable: &[DeadLetterRow],
+    by: &Definitions,
+    count: &mut usize,
+) -> Result<bool> {
+    for (number, letters) in (first..).zip(requests(usable.to_vec())) {
+        let (definitions, handed_over) = (keep(lake, by).await?, letters.len());
+        if !retries::put(lake, number, &Request { definitions, letters }).await? {
             return Ok(false);
         }
-        *count += request.len();
+        *count += handed_over;
     }
     Ok(true)
 }
@@ -143,13 +147,13 @@ fn look(letters: Vec<DeadLetterRow>, sources: &[Arc<Source>], arguments: &Replay
         }
         whole.push(letter);
     }
-    for request in requests(whole) {
-        let refused = retry(sources, 0, request.clone())?.dead_letters;
+    for letters in requests(whole) {
+        let refused = retry(sources, 0, letters.clone())?.dead_letters;
         for letter in &refused {
             *found.unusable.entry(letter.reason.code()).or_default() += 1;
         }
         let is_refused = |row: &DeadLetterRow| refused.iter().any(|letter| letter.offset == row.offset);
-        found.usable.extend(request.into_iter().filter(|row| !is_refused(row)));
+        found.usable.extend(letters.into_iter().filter(|row| !is_refused(row)));
     }
     Ok(found)
 }
@@ -207,7 +211,7 @@ fn tell(found: &Found, handed_over: usize) {
     let letters = |count| definitions::counted(count, "dead letter");
     match handed_over {
         0 => println!("no dead letter is to be taken again"),
-        count => println!("{} will be taken again by the next epoch of run", letters(count)),
+        count => println!("{} will be taken again by the next epoch", letters(count)),
     }
     for (reason, count) in &found.unusable {
         println!("{} cannot be used by these definitions either: {reason}", letters(*count));

@@ -1,0 +1,237 @@
+//! What works for the tables of `run` works for those that shards keep: definitions over HTTP, dead letters that are taken
+//! again, and tables that are made anew (R20, R24).
+
+use std::path::Path;
+
+use plimsoll_tests::broker::Broker;
+
+use crate::rebuild::files;
+use crate::recovery::{World, ask, wait_for_answer};
+use crate::support::{Running, get, output, request, run_until_caught_up};
+
+/// Checks that come more than eight days late would wait (R22); these are a few days old.
+fn first_day() -> chrono::NaiveDate {
+    chrono::Utc::now().date_naive() - chrono::Days::new(4)
+}
+
+/// Two services that are measured in two shards, and a mapping that knows the word HALT or not. A third agreement, if there is
+/// one, joins them.
+fn definitions(knows_halt: bool, joined: &str) -> String {
+    let halt = if knows_halt { ", HALT: down" } else { "" };
+    let until = first_day() + chrono::Days::new(3);
+    let agreement = |id: &str, services: &str| {
+        format!(
+            "---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {{id: {id}}}
+spec:
+  type: ola
+  services: [{services}]
+  effective: {{from: {}, until: {until}}}
+  objectives:
+  - {{id: up, indicator: {{signal: availability}}, target: {{at_least: 95 %}}, window: {{calendar: day}}}}
+",
+            first_day()
+        )
+    };
+    let source = format!(
+        "apiVersion: plimsoll/v1
+kind: Source
+metadata: {{id: checks}}
+spec:
+  topics: [checks]
+  kind: monitoring
+  map: {{id: /id, time: /at, service: /of, status: {{pointer: /word, values: {{OK: up, KO: down{halt}}}}}}}
+"
+    );
+    let services = ["web", "mail"]
+        .map(|id| format!("---\n{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: {id}}}}}\n"))
+        .concat();
+    let joined = if joined.is_empty() { String::new() } else { agreement("joined", joined) };
+    source + &services + &agreement("site", "web") + &agreement("post", "mail") + &joined
+}
+
+/// Three days of checks each hour from this number on: partition 0 has those of `web`, partition 1 those of `mail`. Every
+/// ninth says HALT, every eleventh KO.
+fn send(broker: &Broker, numbers: std::ops::Range<i64>) {
+    let midnight = first_day().and_time(chrono::NaiveTime::MIN).and_utc();
+    for (partition, service) in ["web", "mail"].into_iter().enumerate() {
+        let record = |number: i64| {
+            let at = (midnight + chrono::TimeDelta::minutes(20 * number)).to_rfc3339();
+            let word = if number % 9 == 4 {
+                "HALT"
+            } else if number % 11 == 3 {
+                "KO"
+            } else {
+                "OK"
+            };
+            format!(r#"{{"id":"{service}{number}","at":"{at}","of":"{service}","word":"{word}"}}"#)
+        };
+        broker.produce("checks", partition as i32, numbers.clone().map(record)).expect("records");
+    }
+}
+
+/// Records of each service: a third of an hour apart, for three days.
+const RECORDS: i64 = 3 * 72;
+
+/// Of these, those with a number that is 4 modulo 9.
+const HALTED: i64 = RECORDS / 9;
+
+fn start(world: &World, broker: &Broker, role: &str, lake: &str) -> Running {
+    let (definitions, lake, bootstrap) = (world.definitions(), world.lake(lake), broker.bootstrap());
+    let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
+    let settings = [role, "--bootstrap", &bootstrap, "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+    let quick = ["--shards", "3", "--epoch-interval", "100ms", "--snapshot-every", "7", "--publish-interval", "1s"];
+    let quick = if role == "aggregate" { [&quick[..], &["--maintain-every", "1h"]].concat() } else { Vec::new() };
+    Running::start(&[&settings[..], &quick, &["-X", "session.timeout.ms=1500"]].concat())
+}
+
+fn address(aggregate: &Running) -> String {
+    let line = aggregate.wait_for("answering on http://");
+    line.split("http://").nth(1).expect("an address").trim().to_owned()
+}
+
+fn kill(mut running: Running) {
+    running.signal("KILL");
+    running.end();
+}
+
+fn stop(mut running: Running) {
+    running.signal("TERM");
+    assert!(running.end().success(), "{}", running.rest());
+}
+
+/// The results without how often and when they were written, the states, and the events with their places.
+const TOLD: [&str; 4] = [
+    "SELECT agreement, window_start, finality, verdict, good_us, bad_us, unknown_us FROM attainment ORDER BY 1, 2",
+    "SELECT service, at, state FROM transitions ORDER BY 1, 2",
+    "SELECT id, time, status, topic, \"partition\", \"offset\" FROM events ORDER BY id",
+    "SELECT count(*) FROM dead_letters WHERE outcome IS NULL",
+];
+
+fn assert_told_as_by_one_process(broker: &Broker, world: &World, lake: &Path, whole: &str) {
+    let whole = world.lake(whole);
+    run_until_caught_up(broker, &world.definitions(), &whole, &["--group", "whole"]);
+    for question in TOLD {
+        wait_for_answer(lake, question, &ask(&whole, question));
+    }
+}
+
+#[test]
+fn r20_r24_shards_take_dead_letters_again_under_definitions_that_come_over_http() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let world = World::new(&definitions(false, ""));
+    let lake = world.lake("lake");
+    let (ingest, aggregate) = (start(&world, &broker, "ingest", "lake"), start(&world, &broker, "aggregate", "lake"));
+    let door = address(&aggregate);
+    send(&broker, 0..RECORDS);
+    let open = "SELECT count(*) FROM dead_letters WHERE outcome IS NULL";
+    wait_for_answer(&lake, open, &(2 * HALTED).to_string());
+    let replay = || {
+        let (definitions, lake) = (world.definitions(), lake.to_string_lossy().into_owned());
+        output(&["dead-letters", "replay", "-d", &definitions.to_string_lossy(), "--lake", &lake])
+    };
+    assert!(replay().starts_with("no dead letter is to be taken again\n48 dead letters cannot be used"));
+
+    // What joins two shards is refused whole, at the door and in the folder, and the shards go on.
+    let post = |text: &str| request(&door, "POST /v1/definitions?file=all.yaml", "application/yaml", text);
+    let refused = post(&definitions(true, "web, mail"));
+    assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains("measured in shard 1"), "{refused}");
+    world.define(&definitions(true, "web, mail"));
+    aggregate.wait_for("what was in force before stays so");
+    ingest.wait_for("what was in force before stays so");
+    // The mended mapping is taken.
+    let taken = post(&definitions(true, ""));
+    assert!(taken.starts_with("HTTP/1.1 200 ") && taken.ends_with(r#"{"changed":true}"#), "{taken}");
+    assert!(get(&door, "/v1/definitions").contains("HALT: down"));
+    ingest.wait_for("definitions changed");
+
+    // Both roles are killed while the letters are taken again.
+    assert!(replay().starts_with("48 dead letters will be taken again by the next epoch\n"));
+    wait_for_answer(&lake, "SELECT count(*) > 0 FROM dead_letters WHERE outcome IS NOT NULL", "true");
+    kill(aggregate);
+    kill(ingest);
+    let (ingest, aggregate) = (start(&world, &broker, "ingest", "lake"), start(&world, &broker, "aggregate", "lake"));
+    wait_for_answer(&lake, "SELECT outcome, count(*) FROM dead_letters GROUP BY outcome", "event,48");
+    assert!(replay().starts_with("no dead letter is to be taken again\n"));
+    assert_told_as_by_one_process(&broker, &world, &lake, "whole");
+    stop(ingest);
+    stop(aggregate);
+    assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id), count(retry) FROM history.events"), "432,432,48");
+    let written = "SELECT count(*), count(DISTINCT retry) FROM history.dead_letters WHERE retry IS NOT NULL";
+    assert_eq!(ask(&lake, written), "48,2", "a request for each partition, and an outcome for each letter");
+    for (agreement, service) in [("site", "web"), ("post", "mail")] {
+        let (lake, day) = (lake.to_string_lossy(), first_day().to_string());
+        let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
+        let told = output(&[&named[..], &["--window", &day]].concat());
+        assert!(told.contains("confirmed: "), "{told}");
+    }
+
+    // A start under definitions that join shards ends with what is wrong.
+    world.define(&definitions(true, "web, mail"));
+    let ended = start(&world, &broker, "aggregate", "lake");
+    ended.wait_for("the definitions do not fit the tables");
+}
+
+#[test]
+fn r24_r25_tables_of_shards_are_made_anew_to_the_byte_and_go_on() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let world = World::new(&definitions(false, ""));
+    let lake = world.lake("lake");
+    let (ingest, aggregate) = (start(&world, &broker, "ingest", "lake"), start(&world, &broker, "aggregate", "lake"));
+    send(&broker, 0..RECORDS / 3);
+    let open = "SELECT count(*) FROM dead_letters WHERE outcome IS NULL";
+    wait_for_answer(&lake, open, &(2 * HALTED / 3).to_string());
+    kill(aggregate);
+    world.define(&definitions(true, ""));
+    let aggregate = start(&world, &broker, "aggregate", "lake");
+    ingest.wait_for("definitions changed");
+    let replay = |lake: &Path| {
+        let (definitions, lake) = (world.definitions(), lake.to_string_lossy().into_owned());
+        output(&["dead-letters", "replay", "-d", &definitions.to_string_lossy(), "--lake", &lake])
+    };
+    assert!(replay(&lake).starts_with("16 dead letters will be taken again"));
+    wait_for_answer(&lake, "SELECT outcome, count(*) FROM dead_letters GROUP BY outcome", "event,16");
+    assert_told_as_by_one_process(&broker, &world, &lake, "first");
+    stop(aggregate);
+
+    let rebuild = |from: &Path, into: &Path| {
+        output(&["rebuild", "--lake", &from.to_string_lossy(), "--into", &into.to_string_lossy()])
+    };
+    let anew = world.lake("anew");
+    let told = rebuild(&lake, &anew);
+    assert!(told.starts_with("made ") && told.contains(" epochs anew in "), "{told}");
+    let (before, after) = (files(&lake), files(&anew));
+    // Each start tells the definitions, and only the first that has them is made again.
+    let told = |name: &&String| ["agreements", "calendars", "services"].iter().all(|table| !name.starts_with(table));
+    assert_eq!(before.keys().filter(told).collect::<Vec<_>>(), after.keys().filter(told).collect::<Vec<_>>());
+    assert!(before.keys().any(|name| name.starts_with("dead_letters")));
+
+    // The new tables go on; then shards are killed, each somewhere else, and once more all is made anew.
+    let aggregate = start(&world, &broker, "aggregate", "anew");
+    stop(ingest);
+    let ingest = start(&world, &broker, "ingest", "anew");
+    for third in 1..9 {
+        send(&broker, RECORDS * (third + 3) / 12..RECORDS * (third + 4) / 12);
+        std::thread::sleep(std::time::Duration::from_millis(60));
+    }
+    wait_for_answer(&anew, "SELECT count(*) > 150 FROM events", "true");
+    kill(aggregate);
+    stop(ingest);
+    let again = world.lake("again");
+    let told = rebuild(&anew, &again);
+    println!("{told}");
+    assert!(replay(&again).starts_with("no dead letter is to be taken again\n"));
+    let (ingest, aggregate) = (start(&world, &broker, "ingest", "again"), start(&world, &broker, "aggregate", "again"));
+    send(&broker, RECORDS..RECORDS + 9);
+    assert_told_as_by_one_process(&broker, &world, &again, "second");
+    stop(ingest);
+    stop(aggregate);
+    let counted = "SELECT count(*) - count(DISTINCT id), count(retry) FROM history.events";
+    assert_eq!(ask(&again, counted), "0,16");
+    let told = output(&["doctor", "--lake", &again.to_string_lossy()]);
+    assert!(!told.contains("FAULT"), "{told}");
+}
