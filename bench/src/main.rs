@@ -1,11 +1,13 @@
 //! Plimsoll's speed, end to end, against a real broker on the same machine, beside the raw limit in the same run.
 //!
-//! What comes in: the size of workload W1. What goes out: one line for each way of reading it, with events a second,
+//! What comes in: the size of workload W1. What goes out: one line for each way of reading it (the raw limit, the whole way
+//! in one process, and the same with the exchange between the roles), with events a second,
 //! processor time for each event, peak memory, and the share of the raw limit that it reaches.
 
 mod measure;
 mod pipeline;
 mod raw_limit;
+mod roles;
 mod workload;
 mod year;
 
@@ -41,6 +43,9 @@ struct Arguments {
     /// The same seed gives the same bytes.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// By how many shards the exchange is read where roles stand apart.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    shards: u32,
     #[command(subcommand)]
     other: Option<Other>,
     /// How many threads the raw limit reads on; as many as processors unless given.
@@ -86,6 +91,11 @@ fn main() -> Result<()> {
 
     let limit = raw_limit::measure(&broker.bootstrap(), TOPIC, &workload, threads_count)?;
     let whole_way = pipeline::measure(&broker.bootstrap(), TOPIC, &workload)?;
-    measure::report(&[limit, whole_way]);
+    let apart = roles::measure(&broker.bootstrap(), TOPIC, &workload, arguments.shards)?;
+    println!(
+        "roles apart: {:.2} of the events a second of the whole way",
+        apart.events_per_second() / whole_way.events_per_second()
+    );
+    measure::report(&[limit, whole_way, apart]);
     Ok(())
 }

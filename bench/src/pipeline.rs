@@ -45,7 +45,7 @@ spec:
 ";
 
 /// How long a message may take to come before the run counts as stuck.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Reads the whole topic into tables.
 ///
@@ -61,12 +61,36 @@ pub fn measure(bootstrap: &str, topic: &str, workload: &Workload) -> Result<Meas
         let read = read(bootstrap, workload, definitions.clone(), lake.clone(), runtime.handle())?;
         Ok(read)
     })?;
+    check_tables(&runtime, &lake, workload)?;
+    Ok(measurement)
+}
+
+/// Says what the table of events is like.
+///
+/// # Errors
+/// When it does not hold every event.
+pub fn check_tables(runtime: &tokio::runtime::Runtime, lake: &Lake, workload: &Workload) -> Result<()> {
     let files = runtime.block_on(lake.files(Table::Events))?;
     let stored: u64 = files.files.iter().map(|file| file.rows.unwrap_or(0)).sum();
     ensure!(stored == workload.events_count, "{stored} of {} events are in the tables", workload.events_count);
     let bytes: u64 = files.files.iter().map(|file| file.size_bytes).sum();
     println!("events table: {} files, {:.1} bytes an event", files.files.len(), bytes as f64 / stored as f64);
-    Ok(measurement)
+    Ok(())
+}
+
+/// How a worker works.
+pub fn worker_settings(group: &str, shard: Shard) -> WorkerSettings {
+    WorkerSettings {
+        group: group.to_owned(),
+        shard,
+        lanes: 1,
+        epoch_interval: Duration::from_secs(1),
+        epoch_rows_max: EPOCH_ROWS_MAX,
+        publish_interval: Duration::from_secs(60),
+        snapshot_every: 100,
+        remembered: REMEMBERED,
+        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
+    }
 }
 
 fn read(
@@ -77,17 +101,7 @@ fn read(
     runtime: &tokio::runtime::Handle,
 ) -> Result<u64> {
     let sources: Vec<_> = definitions.sources.values().cloned().map(Arc::new).collect();
-    let settings = WorkerSettings {
-        group: "bench".to_owned(),
-        shard: Shard::WHOLE,
-        lanes: 1,
-        epoch_interval: Duration::from_secs(1),
-        epoch_rows_max: EPOCH_ROWS_MAX,
-        publish_interval: Duration::from_secs(60),
-        snapshot_every: 100,
-        remembered: REMEMBERED,
-        clock: Arc::new(|| Instant::from(chrono::Utc::now())),
-    };
+    let settings = worker_settings("bench", Shard::WHOLE);
     let live = Arc::new(Live::default());
     let worker = runtime.block_on(Worker::open(settings, lake, definitions, live.clone()))?;
     let source = start(KafkaSettings::new(bootstrap, "bench"), &sources, HashMap::new(), BTreeMap::new())?;
@@ -123,7 +137,10 @@ fn read(
 }
 
 /// A service and an agreement for each service of the workload, and its source.
-fn definitions(topic: &str, workload: &Workload) -> Result<Definitions> {
+///
+/// # Errors
+/// When the pattern is not understood, which is a defect.
+pub fn definitions(topic: &str, workload: &Workload) -> Result<Definitions> {
     let pattern = load(&[File { name: "pattern.yaml", text: OFFERING }])
         .map_err(|problems| anyhow!("the pattern of the agreements has problems: {problems:?}"))?;
     let agreement = pattern.agreements.first().context("the pattern has an agreement")?;

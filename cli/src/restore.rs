@@ -99,7 +99,7 @@ mod tests {
             source: "plain".into(),
             reason: DeadLetterReason::Empty,
             detail: String::new(),
-            payload: Vec::new().into(),
+            payload: Vec::new(),
             payload_bytes: 0,
             record_time: Some(Instant(0)),
         };

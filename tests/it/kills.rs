@@ -247,10 +247,10 @@ fn r20_killed_at_random_moments_tables_in_a_bucket_are_what_judge_says() {
 
 #[test]
 fn r20_roles_killed_at_random_moments_tables_on_a_disk_are_what_judge_says() {
-    on_a_disk(killed_apart, 5);
+    on_a_disk(killed_apart, 4);
 }
 
 #[test]
 fn r20_roles_killed_at_random_moments_tables_in_a_bucket_are_what_judge_says() {
-    in_a_bucket(killed_apart, 3);
+    in_a_bucket(killed_apart, 2);
 }

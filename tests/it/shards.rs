@@ -235,3 +235,28 @@ fn r24_r25_tables_of_shards_are_made_anew_to_the_byte_and_go_on() {
     let told = output(&["doctor", "--lake", &again.to_string_lossy()]);
     assert!(!told.contains("FAULT"), "{told}");
 }
+
+#[test]
+fn what_is_no_message_is_told_with_its_place_and_the_exchange_may_be_deleted() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let world = World::new(&definitions(true, ""));
+    let lake = world.lake("lake");
+    let (ingest, mut aggregate) =
+        (start(&world, &broker, "ingest", "lake"), start(&world, &broker, "aggregate", "lake"));
+    send(&broker, 0..RECORDS / 2);
+    wait_for_answer(&lake, "SELECT count(*) FROM events", &RECORDS.to_string());
+    broker.produce("plimsoll.exchange", 0, ["{\"id\": 1}".to_owned()]).expect("a record");
+    let told = aggregate.wait_for("error: ");
+    assert!(told.contains(" cannot be kept: the exchange: the message at offset "), "{told}");
+    assert!(told.contains("it begins with 123") && told.contains("delete the topic, and start them"), "{told}");
+    assert_eq!(aggregate.end().code(), Some(1));
+    stop(ingest);
+    broker.delete_topic("plimsoll.exchange").expect("deleted");
+    let (ingest, aggregate) = (start(&world, &broker, "ingest", "lake"), start(&world, &broker, "aggregate", "lake"));
+    send(&broker, RECORDS / 2..RECORDS);
+    assert_told_as_by_one_process(&broker, &world, &lake, "whole");
+    stop(ingest);
+    stop(aggregate);
+    assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM history.events"), "432,432");
+}

@@ -1,9 +1,11 @@
 //! One message of the exchange as bytes, and back.
 //!
 //! ```text
-//! version (1 byte) | length of the head (4 bytes, little-endian) | head (postcard) | events (Arrow IPC stream), if any
+//! version (1 byte) | checksum of all that follows (8 bytes, XXH3) | length of the head (4 bytes) | head (postcard)
+//!                  | events (Arrow IPC stream), if any                     numbers are little-endian
 //! ```
-//! Not compressed: Kafka's client does that for whole batches of messages.
+//! Nothing of a message is believed, and no memory taken for it, before its checksum is right: readers of Arrow trust the
+//! lengths and places that they find. Not compressed: Kafka's client does that for whole batches of messages.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -14,14 +16,18 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::IngestError;
 
 /// The first byte of every message. Another version of Plimsoll may write another one.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// Where the checksum ends.
+const CHECKED_FROM: usize = 9;
 
 /// The bytes before the head.
-const PREFIX_BYTES: usize = 5;
+const PREFIX_BYTES: usize = CHECKED_FROM + 4;
 
 /// How large a message may be, in bytes: a delivery that comes to more is cut in two. Many times a delivery as it is
 /// usually cut, and a fraction of what clients and brokers take at once.
@@ -129,6 +135,7 @@ impl Message {
         let head = postcard::to_stdvec(&head).map_err(|error| IngestError::Exchange(error.to_string()))?;
         let mut bytes = Vec::with_capacity(PREFIX_BYTES + head.len());
         bytes.push(VERSION);
+        bytes.extend([0; CHECKED_FROM - 1]); // It is known in the end.
         bytes.extend((head.len() as u32).to_le_bytes());
         bytes.extend(head);
         if let Message::Delivery { delivery, .. } = self
@@ -139,27 +146,28 @@ impl Message {
             writer.write(batch)?;
             bytes = writer.into_inner()?;
         }
+        let checksum = checksum(&bytes[CHECKED_FROM..]);
+        bytes[1..CHECKED_FROM].copy_from_slice(&checksum);
         Ok(bytes)
     }
 
     /// A message from its bytes.
     ///
     /// # Errors
-    /// When they are none of this version.
-    pub fn decode(bytes: &[u8]) -> Result<Message, IngestError> {
-        let unfit = |why: &str| {
-            IngestError::Exchange(format!(
-                "a message cannot be read: {why}; let all roles be of one version of plimsoll, and nothing else write there"
-            ))
-        };
-        let (prefix, rest) = bytes.split_at_checked(PREFIX_BYTES).ok_or_else(|| unfit("it is too short"))?;
-        let (version, length) = (prefix[0], [prefix[1], prefix[2], prefix[3], prefix[4]]);
-        if version != VERSION {
-            return Err(unfit(&format!("it is of version {version}, not {VERSION}")));
+    /// Why they are no message of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Message, String> {
+        let version = bytes.first().ok_or("it is empty")?;
+        if *version != VERSION {
+            return Err(format!("it begins with {version}, and messages of this version of plimsoll with {VERSION}"));
         }
-        let length = u32::from_le_bytes(length) as usize;
-        let (head, events) = rest.split_at_checked(length).ok_or_else(|| unfit("it is cut off"))?;
-        let head: Head<'_> = postcard::from_bytes(head).map_err(|error| unfit(&error.to_string()))?;
+        let (prefix, checked) = bytes.split_at_checked(CHECKED_FROM).ok_or("it is cut off")?;
+        if prefix[1..] != checksum(checked) {
+            return Err("it is not what was written: its checksum is wrong".to_owned());
+        }
+        let (length, rest) = checked.split_first_chunk().ok_or("it has no head")?;
+        let (head, events) =
+            rest.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or("it has no whole head")?;
+        let head: Head<'_> = postcard::from_bytes(head).map_err(|error| error.to_string())?;
         match head {
             Head::Partitions(ids) => Ok(Message::Partitions(ids.into_owned())),
             Head::Delivery {
@@ -172,9 +180,9 @@ impl Message {
                 is_beginning,
                 dead_letters,
             } => {
-                let events = events_of(events).map_err(|error| unfit(&error.to_string()))?;
+                let events = events_of(events).map_err(|error| error.to_string())?;
                 let dead_letters = dead_letters.into_iter().map(Letter::into_dead_letter).collect::<Option<_>>();
-                let dead_letters = dead_letters.ok_or_else(|| unfit("a reason of dead letters is not known"))?;
+                let dead_letters = dead_letters.ok_or("a reason of dead letters is not known")?;
                 let news = Delivery::news(partition.into_owned(), until_offset, complete_until);
                 let topic_id = topic_id.map(|id| id.as_ref().into());
                 let delivery = Delivery { from_offset, events, dead_letters, is_lost, topic_id, ..news };
@@ -182,6 +190,10 @@ impl Message {
             }
         }
     }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKED_FROM - 1] {
+    xxh3_64(bytes).to_le_bytes()
 }
 
 fn events_of(bytes: &[u8]) -> Result<EventBatch, arrow_schema::ArrowError> {
@@ -289,26 +301,55 @@ mod tests {
             }
         }
 
+        /// Bytes of others, also with our first byte, and even with the right checksum where nothing but the head is.
         #[test]
-        fn bytes_that_are_no_message_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), version in any::<bool>()) {
+        fn bytes_that_are_no_message_are_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            (is_version, is_checked) in (any::<bool>(), any::<bool>()),
+        ) {
             let mut bytes = bytes;
-            if version && let Some(first) = bytes.first_mut() {
+            if is_version && let Some(first) = bytes.first_mut() {
                 *first = VERSION;
             }
-            let _ = Message::decode(&bytes);
+            if is_checked && bytes.len() >= PREFIX_BYTES {
+                let head = (bytes.len() - PREFIX_BYTES) as u32;
+                bytes[CHECKED_FROM..PREFIX_BYTES].copy_from_slice(&head.to_le_bytes());
+                let checksum = checksum(&bytes[CHECKED_FROM..]);
+                bytes[1..CHECKED_FROM].copy_from_slice(&checksum);
+            }
+            match Message::decode(&bytes) {
+                // A head of a few bytes may say something.
+                Ok(_) => prop_assert!(is_version && is_checked),
+                Err(why) => prop_assert!(!why.is_empty()),
+            }
         }
 
+        /// Whatever becomes of a message on its way is noticed, in its head as in its events, and before anything of it is
+        /// believed: no length in it makes anybody take memory.
         #[test]
-        fn a_message_that_was_damaged_is_refused_or_read_but_never_a_panic(
-            records in prop::collection::vec(record(), 1..10),
-            (place, byte, length) in (any::<prop::sample::Index>(), any::<u8>(), any::<prop::sample::Index>()),
+        fn a_message_that_was_damaged_is_refused(
+            records in prop::collection::vec(record(), 1..20),
+            (place, bits, length) in (any::<prop::sample::Index>(), 1..=255_u8, any::<prop::sample::Index>()),
+            (from, more) in (any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..40)),
         ) {
             let message = Message::Delivery { delivery: delivery(&records, None), is_beginning: false };
-            let mut bytes = message.encode().expect("bytes").remove(0);
-            let _ = Message::decode(&bytes[..length.index(bytes.len())]);
-            let head = PREFIX_BYTES + u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
-            bytes[place.index(head)] = byte;
-            let _ = Message::decode(&bytes);
+            let bytes = message.encode().expect("bytes").remove(0);
+            prop_assert!(Message::decode(&bytes).is_ok());
+            let mut flipped = bytes.clone();
+            flipped[place.index(bytes.len())] ^= bits;
+            let cut = bytes[..length.index(bytes.len())].to_vec();
+            let mut cut_out = bytes.clone();
+            cut_out.remove(from.index(bytes.len()));
+            let mut overwritten = bytes.clone();
+            let from = from.index(bytes.len());
+            let until = bytes.len().min(from + more.len());
+            overwritten[from..until].copy_from_slice(&more[..until - from]);
+            let longer = [bytes.clone(), more].concat();
+            for damaged in [flipped, cut, cut_out, overwritten, longer] {
+                if damaged != bytes {
+                    prop_assert!(Message::decode(&damaged).is_err(), "{:?}", damaged);
+                }
+            }
         }
     }
 
@@ -335,11 +376,14 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_told_and_another_version_is_refused_with_what_to_do() {
+    fn partitions_are_told_and_what_is_no_message_is_refused_with_its_reason() {
         let ids = vec![partition(0), partition(1)];
         let read = round_trip(Message::Partitions(ids.clone()));
         assert!(matches!(&read[..], [Message::Partitions(read)] if *read == ids), "{read:?}");
-        let error = Message::decode(&[9, 0, 0, 0, 0]).expect_err("refused").to_string();
-        assert!(error.contains("version 9, not 1; let all roles be of one version"), "{error}");
+        let told = |bytes: &[u8]| Message::decode(bytes).expect_err("refused");
+        assert_eq!(told(&[1, 0, 0, 0, 0]), "it begins with 1, and messages of this version of plimsoll with 2");
+        assert_eq!(told(b"{\"id\": 1}"), "it begins with 123, and messages of this version of plimsoll with 2");
+        assert_eq!(told(&[]), "it is empty");
+        assert_eq!(told(&[2, 0, 0]), "it is cut off");
     }
 }

@@ -138,7 +138,10 @@ impl ExchangeReader {
                     self.note_silence();
                     return Ok(None);
                 }
-                Some(Ok(read)) => (read.offset(), Message::decode(read.payload().unwrap_or_default())?),
+                Some(Ok(read)) => {
+                    let message = Message::decode(read.payload().unwrap_or_default());
+                    (read.offset(), message.map_err(|why| unfit(&self.topic, read.offset(), &why))?)
+                }
                 Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) => {
                     return Err(client(error));
                 }
@@ -246,6 +249,15 @@ impl ExchangeReader {
     pub fn counts(&self) -> (u64, usize) {
         (self.messages_count, self.holes.len())
     }
+}
+
+/// What is in the exchange and no message. What it held is not known, so it is not passed over.
+fn unfit(topic: &str, offset: i64, why: &str) -> IngestError {
+    IngestError::Exchange(format!(
+        "the message at offset {offset} of {topic} cannot be read: {why}; let all roles be of one version of plimsoll and \
+         nothing else write there; stop them, delete the topic, and start them: `plimsoll ingest` sends again what the tables \
+         lack"
+    ))
 }
 
 fn client(error: KafkaError) -> IngestError {

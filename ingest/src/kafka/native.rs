@@ -306,11 +306,26 @@ impl NativeConsumer {
 
     /// Asks the brokers for the ids of these topics; `take_answer` has the answer later.
     pub fn ask_topics<'name>(&self, topics: impl Iterator<Item = &'name str>) {
+        self.describe(topics, false);
+    }
+
+    /// Asks the brokers for a sign of life, by a topic, which may be any; `take_answer` has the answer later.
+    pub fn ask_alive(&self, topic: &str) {
+        self.describe([topic].into_iter(), true);
+    }
+
+    /// Of a topic and never of the cluster: a broker that just started may know neither topics nor brokers, and such an answer
+    /// is one that librdkafka 2.12 does not survive (`rd_kafka_admin_response_parse` asserts a result).
+    fn describe<'name>(&self, topics: impl Iterator<Item = &'name str>, is_for_life: bool) {
         let names: Vec<CString> = topics.filter_map(|topic| CString::new(topic).ok()).collect();
         let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, |options| {
-            // SAFETY: all pointers are valid during the calls; librdkafka copies the names and answers on our queue.
+            // SAFETY: all pointers are valid during the calls; librdkafka copies the names and answers on our queue. What goes
+            // with the question comes back with the answer, and is never followed.
             unsafe {
+                if is_for_life {
+                    rd_kafka_AdminOptions_set_opaque(options, std::ptr::dangling_mut());
+                }
                 let topics = rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
                 rd_kafka_DescribeTopics(self.client, topics, options, self.answers_queue);
                 rd_kafka_TopicCollection_destroy(topics);
@@ -318,15 +333,7 @@ impl NativeConsumer {
         });
     }
 
-    /// Asks the brokers for a sign of life; `take_answer` has the answer later.
-    pub fn ask_alive(&self) {
-        self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER, |options| {
-            // SAFETY: all pointers are valid during the call; librdkafka answers on our queue.
-            unsafe { rd_kafka_DescribeCluster(self.client, options, self.answers_queue) }
-        });
-    }
-
-    fn ask(&self, operation: rd_kafka_admin_op_t, put: impl FnOnce(*const rd_kafka_AdminOptions_t)) {
+    fn ask(&self, operation: rd_kafka_admin_op_t, put: impl FnOnce(*mut rd_kafka_AdminOptions_t)) {
         let mut reason = [0 as c_char; 256];
         // SAFETY: client and reason are valid during the calls; librdkafka copies the options within `put`.
         unsafe {
@@ -348,16 +355,17 @@ impl NativeConsumer {
                 return None;
             }
             let code = rd_kafka_event_error(event);
+            let is_for_life = !rd_kafka_event_opaque(event).is_null();
             let answer = if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
                 let reason = text(rd_kafka_event_error_string(event));
-                if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT {
+                if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT && !is_for_life {
                     Answer::NoTopics(reason)
                 } else {
                     Answer::Refused(code.into(), reason)
                 }
             } else if let Some(offsets) = offsets(event) {
                 Answer::Offsets(offsets)
-            } else if let Some(topics) = topics(event) {
+            } else if let Some(topics) = topics(event).filter(|_| !is_for_life) {
                 Answer::Topics(topics)
             } else {
                 Answer::Alive

@@ -291,7 +291,10 @@ impl PollThread {
         self.asked = Asked { question, at: (self.clock)(), moment: now, is_open: true };
         let readers = &mut self.reading.readers;
         match question {
-            Question::Alive => self.native.ask_alive(),
+            Question::Alive => {
+                let topic = self.reading.sources.keys().next();
+                self.native.ask_alive(topic.map_or("plimsoll", |topic| topic));
+            }
             Question::Ends => {
                 let at_end = readers.iter().filter(|reader| reader.is_at_end());
                 self.native.ask_ends(at_end.map(|reader| &reader.id))?;
