@@ -12,7 +12,7 @@ use super::document::Node;
 use super::index::{Edge, Index, Kind};
 use super::model::{Agreement, AgreementType, Definitions, ExcludedTime, MaintenanceTerms, Offering};
 use super::objective::objectives;
-use super::problem::{Problems, one_of};
+use super::problem::Problems;
 use super::scalar;
 use super::versions::{Version, effective, version_of};
 use crate::time::Micros;
@@ -105,7 +105,7 @@ fn excluded_times(spec: &Node<'_>, services: &[String], problems: &mut Problems)
             let name = service.text().unwrap_or_default();
             if !services.iter().any(|known| known == name) {
                 let known = services.iter().map(String::as_str);
-                problems.wrong(service, one_of(name, known, "a service of this agreement"));
+                problems.unknown(service, name, known, "a service of this agreement");
             }
         }
         let (Some(from), Some(until), Some(until_node)) = (from, until, until_node) else { continue };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::document::{Document, Node};
 use super::model::AROUND_THE_CLOCK;
-use super::problem::{Problems, one_of, quoted};
+use super::problem::{Problems, quoted};
 use super::versions::version_of;
 
 /// The kinds of definition.
@@ -90,7 +90,7 @@ impl<'a> Index<'a> {
         let built_in = (kind == Kind::Calendar).then_some(AROUND_THE_CLOCK);
         if built_in != Some(id) && ids.is_none_or(|ids| !ids.contains_key(id)) {
             let known = ids.into_iter().flat_map(|ids| ids.keys().copied()).chain(built_in);
-            problems.wrong(node, one_of(id, known, &format!("the id of {} that is defined", kind.phrase())));
+            problems.unknown(node, id, known, &format!("the id of {} that is defined", kind.phrase()));
         }
         Some(id.to_owned())
     }

@@ -9,7 +9,7 @@ use crate::event::{ColumnType, EventColumn, EventKind, Vocabulary};
 use super::catalogue::id_of;
 use super::document::{Node, unescape};
 use super::literal::{misfit, pattern_defect};
-use super::problem::{Problems, one_of};
+use super::problem::Problems;
 use super::scalar;
 use super::source::{Field, Format, Mapping, Origin, Otherwise, Source, TimeFormat};
 
@@ -279,7 +279,7 @@ fn check_csv(spec: &Node<'_>, columns: &[String], problems: &mut Problems) {
                 problems.wrong(&node, "/ and the name of a CSV column, such as /number");
             } else if !columns.is_empty() && !columns.contains(&unescape(column)) {
                 let names = columns.iter().map(String::as_str);
-                problems.wrong(&node, one_of(column, names, "/ and the name of a column in spec.columns"));
+                problems.unknown(&node, column, names, "/ and the name of a column in spec.columns");
             }
         }
     }

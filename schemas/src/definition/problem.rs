@@ -45,7 +45,13 @@ impl std::error::Error for Problem {}
 pub(super) struct Problems {
     list: Vec<Problem>,
     places: HashSet<(String, usize, String)>,
+    /// How many words were looked up among those that are defined.
+    looked_up: usize,
 }
+
+/// How many misspelt words are told what was perhaps meant: each is compared with every word that is defined, and who
+/// misspelt a hundred has something else to mend first.
+const LOOKED_UP_MAX: usize = 100;
 
 impl Problems {
     /// Adds a problem, unless its field already has one.
@@ -69,6 +75,20 @@ impl Problems {
             found: found.into(),
             allowed: allowed.into(),
         });
+    }
+
+    /// Says that this node's word is none of those that are defined.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        node: &Node<'_>,
+        found: &str,
+        words: impl IntoIterator<Item = &'a str>,
+        what: &str,
+    ) {
+        self.looked_up += 1;
+        let is_looked_up = self.looked_up <= LOOKED_UP_MAX;
+        let allowed = if is_looked_up { one_of(found, words, what) } else { what.to_owned() };
+        self.wrong(node, allowed);
     }
 
     /// Says that this node lacks a field.

@@ -253,6 +253,18 @@ fn growing(bytes: usize) -> Vec<(&'static str, String)> {
             "services that no one defined",
             spec("Service", &format!("depends_on: [{}]", numbered(|number| format!("s{number}, ")))),
         ),
+        ("misspelt services among many", {
+            let half = bytes / 2;
+            let defined =
+                |number| format!("---\napiVersion: plimsoll/v1\nkind: Service\nmetadata: {{id: service-{number}}}\n");
+            let count = half / defined(10_000).len();
+            let all = (0..count).map(defined).collect::<String>();
+            let misspelt = (0..half / "servise-10000, ".len()).map(|number| format!("servise-{number}, "));
+            all + "---\n" + &spec("Service", &format!("depends_on: [{}]", misspelt.collect::<String>()))
+        }),
+        ("file names that begin in ways of their own", sources(bytes, |number| format!("source-{number}-*.csv"))),
+        ("file names that end in ways of their own", sources(bytes, |number| format!("*-of-source-{number}.csv"))),
+        ("file names that all fit each other", sources(bytes, |number| format!("*-{number}-*"))),
         ("an explicit key", format!("? {}\n: 1\n", "x".repeat(bytes))),
         ("quotes", format!("a: '{}'\n", "''".repeat(bytes / 2))),
         ("escapes", format!("a: \"{}\"\n", "\\x41".repeat(bytes / 4))),
@@ -266,6 +278,56 @@ fn growing(bytes: usize) -> Vec<(&'static str, String)> {
         ("folded lines", format!("BEGIN:VCALENDAR\nX:{}", "\n a".repeat(bytes / 3))),
         ("components", "BEGIN:VCALENDAR\n".repeat(bytes / 16)),
     ]
+}
+
+/// Sources of one file name each, of about so many bytes.
+fn sources(bytes: usize, name: fn(usize) -> String) -> String {
+    let source = |number| {
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Source\nmetadata: {{id: s{number}}}\nspec: {{files: [\"{}\"]}}\n",
+            name(number)
+        )
+    };
+    (0..bytes / source(10_000).len()).map(source).collect()
+}
+
+#[test]
+fn file_names_that_begin_and_end_alike_are_compared_until_they_are_too_many() {
+    // Each of two sources has a thousand patterns of 60 letters, with a number in the middle and as many letters before and
+    // after it as are told, so that no name fits two of them. 27,778 pairs of 60 * 60 letters are too many.
+    let source = |id: char| {
+        let names = (0..1_000).map(|number| format!("\"?{}{id}{number:04}{}?\"", "-".repeat(26), "-".repeat(27)));
+        let names: Vec<String> = names.collect();
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Source\nmetadata: {{id: {id}}}\nspec:\n  files: [{}]\n",
+            names.join(", ")
+        )
+    };
+    let text = source('a') + &source('b');
+    let start = computed();
+    let problems = load(&[File { name: "all.yaml", text: &text }]).expect_err("refused");
+    assert!(computed() - start < Duration::from_secs(20));
+    let told = listed(&problems);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("expected fewer patterns that begin and end alike"), "{told:?}");
+}
+
+#[test]
+fn who_misspelt_a_hundred_words_is_told_what_was_meant_and_who_misspelt_more_is_told_it_no_more() {
+    let service =
+        |id: &str, spec: &str| format!("---\napiVersion: plimsoll/v1\nkind: Service\nmetadata: {{id: {id}}}\n{spec}");
+    let text = |count: usize| {
+        let defined = (0..count).map(|number| service(&format!("web{number:03}"), "")).collect::<String>();
+        let names = (0..count).map(|number| format!("wep{number:03}, ")).collect::<String>();
+        defined + &service("mail", &format!("spec: {{depends_on: [{names}]}}\n"))
+    };
+    for (count, suggested) in [(3, 3), (100, 100), (150, 100)] {
+        let text = text(count);
+        let told = listed(&load(&[File { name: "a.yaml", text: &text }]).expect_err("refused"));
+        assert_eq!(told.len(), count);
+        let helped = told.iter().filter(|line| line.contains("; perhaps \"web")).count();
+        assert_eq!(helped, suggested, "of {count}");
+    }
 }
 
 /// How long this thread has computed so far: what other threads do does not count, where the system tells it.
