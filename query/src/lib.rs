@@ -27,6 +27,8 @@ mod metrics;
 mod newest;
 mod provider;
 mod session;
+mod size;
+mod stop;
 mod views;
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -36,6 +37,8 @@ use crate::known::{self, Cut};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
 use crate::provider::LakeTable;
+use crate::size;
+use crate::stop::stoppable;
 use crate::views::VIEWS;
 
 /// The name of the database, as tools that list databases show it.
@@ -202,7 +205,11 @@ impl QueryService {
         }
         let (context, statement) = (self.context.clone(), statement.to_owned());
         self.answer(desk, async move {
-            let plan = context.state().create_logical_plan(&statement).await.map_err(more_than_one)?;
+            let state = context.state();
+            let dialect = state.config_options().sql_parser.dialect;
+            let statement = state.sql_to_statement(&statement, &dialect).map_err(more_than_one)?;
+            size::check(&statement)?;
+            let plan = state.statement_to_plan(statement).await?;
             SQLOptions::new()
                 .with_allow_ddl(false)
                 .with_allow_dml(false)
@@ -233,6 +240,12 @@ impl QueryService {
         ahead(encode(answer, format), &self.desk.threads)
     }
 
+    /// The session, to look at plans.
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     /// What this service counts about itself, in the Prometheus text format; ends with a line break.
     pub fn metrics(&self) -> String {
         self.counters.prometheus_text()
@@ -250,11 +263,16 @@ impl QueryService {
         let gate = desk.gate.clone();
         let (context, cut) = (self.context.clone(), self.cut);
         let (lake, shards) = (self.lake.clone(), self.shards.clone());
+        // Whoever waits for the answer owns it.
+        let question = Arc::new(());
+        let asked = Arc::downgrade(&question);
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
             let cut = Cut { shards: count(&lake, &shards).await?.into(), ..cut };
-            let rows = known::resolve(&context, plan.await?, cut).await?.execute_stream().await?;
-            Ok((permit, rows))
+            let answer = known::resolve(&context, plan.await?, cut).await?;
+            let task = Arc::new(answer.task_ctx());
+            let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
+            Ok((permit, execute_stream(plan, task)?))
         };
         let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));
         let started = match timeout_at(deadline, starting.next()).await {
@@ -267,6 +285,7 @@ impl QueryService {
         let rows = ahead(rows.inspect(move |_| _ = &permit), &desk.threads);
         let (taker, limits) = (answer.tx(), self.limits.clone());
         answer.spawn(async move {
+            let _question = question;
             let passed = timeout_at(deadline, pass_on(rows, &limits, &running, taker)).await;
             passed.unwrap_or_else(|_| Err(too_slow(&limits))).map_err(|error| running.count_error(error).into())
         });

@@ -5,6 +5,7 @@ mod doors;
 mod formats;
 mod hostile;
 mod known;
+mod limits;
 mod statements;
 
 use std::sync::Arc;
