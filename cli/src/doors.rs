@@ -141,12 +141,23 @@ pub fn definitions_metrics(in_force: &InForce) -> String {
     text
 }
 
-/// How many files each table consists of, in the Prometheus text format.
+/// How many files each table consists of, and how it was to write them, in the Prometheus text format.
 pub fn lake_metrics(lake: &Lake) -> String {
     let (mut text, name) = (String::new(), "plimsoll_table_files");
     family(&mut text, name, "gauge", "Files that the table consists of.");
     for (table, count) in lake.file_counts() {
         labelled(&mut text, name, &[("table", table.name())], count);
+    }
+    let damaged = "plimsoll_lake_damaged_files";
+    family(&mut text, damaged, "gauge", "Files of tables that were missing or damaged when upkeep last looked.");
+    labelled(&mut text, damaged, &[], lake.damaged_count());
+    let conflicts = "plimsoll_lake_conflicts_total";
+    family(&mut text, conflicts, "counter", "Commits that were made again because another writer was faster.");
+    labelled(&mut text, conflicts, &[], lake.conflicts_count());
+    let requests = "plimsoll_lake_requests_total";
+    family(&mut text, requests, "counter", "Requests to the bucket, by how they ended; each new attempt counts.");
+    for (outcome, count) in lake.request_counts() {
+        labelled(&mut text, requests, &[("outcome", outcome)], count);
     }
     text
 }

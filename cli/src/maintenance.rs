@@ -1,16 +1,18 @@
-//! Upkeep of the tables while `run` runs, in a task of its own: small files merged, checkpoints written, old files removed.
+//! Upkeep of the tables while `run` runs, in a task of its own: small files merged, checkpoints written, old files
+//! removed and missing ones noticed.
 
 use std::time::Duration;
 
 use plimsoll_lake::{Lake, LakeError};
 use tokio::time::{Instant as Moment, sleep};
 
+use crate::definitions::counted;
 use crate::shutdown::Shutdown;
 
 /// How often small files are merged, unless said.
 pub const MAINTAIN_EVERY: Duration = Duration::from_mins(1);
 
-/// How often old files are looked for: that lists all there are.
+/// How often old files are looked for, and missing ones: that lists all there are.
 const VACUUM_EVERY: Duration = Duration::from_hours(1);
 
 /// Keeps the tables small until the shutdown. `every` is how often small files are merged, `kept` how long files stay after
@@ -50,6 +52,15 @@ async fn upkeep(lake: &Lake, vacuum: Option<Duration>) -> Result<(), LakeError> 
     if let Some(kept) = vacuum {
         let removed = lake.vacuum(kept).await?;
         tracing::debug!(removed.files, removed.log_entries, "old files removed");
+        let known = lake.damaged_count();
+        if let Some(path) = lake.look_for_damage().await?
+            && lake.damaged_count() > known
+        {
+            let files = counted(lake.damaged_count(), "file");
+            eprintln!(
+                "warning: the tables lack {files} or have them damaged, such as {path}; `plimsoll doctor` says what to do"
+            );
+        }
     }
     Ok(())
 }

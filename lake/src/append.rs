@@ -145,6 +145,7 @@ impl Lake {
                 log.append(version, entry.as_bytes())?;
                 return Ok(Appended::Written { version });
             }
+            self.lost_a_race();
             log.refresh(self.root()).await?;
         }
         Err(LakeError::Unavailable(format!(

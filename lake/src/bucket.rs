@@ -18,6 +18,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::error::LakeError;
+use crate::requests::{Counting, Requests};
 use crate::store::STAGING;
 
 /// How often a request that was throttled, timed out or got no connection is tried again.
@@ -73,11 +74,11 @@ impl Bucket {
         Ok(Some(Bucket { name: name.to_owned(), prefix, url }))
     }
 
-    /// The store whose root is the prefix; nothing is asked of it yet.
+    /// The store whose root is the prefix, and the counts of its requests; nothing is asked of it yet.
     ///
     /// # Errors
     /// `Invalid` when the environment's settings cannot be.
-    pub(crate) fn connect(&self) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    pub(crate) fn connect(&self) -> Result<(Arc<dyn ObjectStore>, Arc<Requests>), LakeError> {
         let settings = AmazonS3Builder::from_env();
         if let Some(endpoint) = plain_endpoint(&settings) {
             return Err(LakeError::Invalid(format!(
@@ -86,13 +87,15 @@ impl Bucket {
         }
         let backoff = BackoffConfig { init_backoff: BACKOFF_MIN, max_backoff: BACKOFF_MAX, ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_TIME_MAX };
+        let requests = Arc::<Requests>::default();
         let store: AmazonS3 = settings
+            .with_http_connector(Counting(requests.clone()))
             .with_bucket_name(&self.name)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_retry(retry)
             .build()
             .map_err(|error| LakeError::Invalid(format!("the settings of the store do not fit: {error}")))?;
-        Ok(Arc::new(PrefixStore::new(store, self.prefix.clone())))
+        Ok((Arc::new(PrefixStore::new(store, self.prefix.clone())), requests))
     }
 }
 

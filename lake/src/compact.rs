@@ -8,7 +8,8 @@
 //! ```
 //! In: the active files of a table, by date and lane group. Out: one commit for each run of small files that is due, which
 //! takes them away and adds one with the same rows, and says that no data changed. Rows keep the table's order: by service
-//! and time where it is partitioned, by epoch elsewhere, where a run is read and written batch by batch.
+//! and time where it is partitioned, where the files of a run are read side by side; by epoch elsewhere, where they are read
+//! one after the other. Either way a run is read and written batch by batch, however long its texts are.
 //!
 //! Appends go on meanwhile and are not looked at. When a file is gone by the time of the commit, another has merged it, or
 //! a program has deleted rows: then this is given up, and what was written is litter for `vacuum`. Whoever reads the files
@@ -28,12 +29,15 @@ use serde_json::{Value, json};
 
 use crate::Lake;
 use crate::append::{RACES_MAX, Span, merged_path};
+use crate::compact::merge::{Merge, SIDE_BY_SIDE_ROWS, Stop};
 use crate::encode::{EncodedFile, ROW_GROUP_ROWS, encode_file};
 use crate::error::LakeError;
 use crate::files::ActiveFile;
 use crate::log::entry_path;
 use crate::snapshot::compute;
 use crate::table::{DATE, engine_info};
+
+mod merge;
 
 /// Rows that are merged into one file at most: four row groups, as many as the largest epoch.
 const MERGED_ROWS_MAX: u64 = 4 * ROW_GROUP_ROWS as u64;
@@ -52,10 +56,6 @@ const OPEN_DAYS: usize = 2;
 /// A file joins those behind it when it is at most so many times as large as they are together. What is left alone grows at
 /// least by this factor from file to file, so there are few; and a row is written anew few times.
 const GROWTH: u64 = 2;
-
-/// Bytes of a day's rows that are sorted at the same time at most, as Parquet counts them before it compresses: nobody may
-/// fill the memory with texts that compress well.
-const SORTED_BYTES_MAX: i64 = 256 << 20;
 
 /// Rows that are read at once where nothing is sorted.
 const BATCH_ROWS: usize = 8 * 1024;
@@ -126,6 +126,7 @@ impl Lake {
                 log.append(version, entry.as_bytes())?;
                 return Ok(true);
             }
+            self.lost_a_race();
             log.refresh(self.root()).await?;
         }
         Ok(false)
@@ -183,8 +184,7 @@ fn runs(mut files: Vec<&Arc<ActiveFile>>, least: usize) -> Vec<Vec<Arc<ActiveFil
     found
 }
 
-/// The rows of several files in the table's order; none when a file has columns that are not the table's, or there is too
-/// much to be sorted.
+/// The rows of several files in the table's order; none when a file has columns or rows that are not the table's.
 fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> Result<Option<EncodedFile>, LakeError> {
     let files = inputs.iter().map(|(path, bytes)| Input::open(table, path, bytes));
     let Some(files) = files.collect::<Result<Option<Vec<Input>>, _>>()? else { return Ok(None) };
@@ -201,25 +201,44 @@ fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> 
         let file = encode_file(table, None, batches)?;
         return broken.map_or(Ok(Some(file)), Err);
     }
-    if files.iter().map(|file| file.bytes).sum::<i64>() > SORTED_BYTES_MAX {
-        return Ok(None);
+    match (date, table.partition_time()) {
+        (Some(date), Some(time)) => side_by_side(table, time, date, files),
+        _ => Ok(None),
     }
-    let mut batches = Vec::new();
-    for file in files {
-        for batch in file.reader {
-            batches.push(batch.map_err(|error| unreadable(file.path, &error))?);
+}
+
+/// The rows of files of a day, in the table's order; none when they are not such as we write.
+fn side_by_side(
+    table: Table,
+    time: &'static str,
+    date: NaiveDate,
+    files: Vec<Input<'_>>,
+) -> Result<Option<EncodedFile>, LakeError> {
+    let readers = files.into_iter().map(|file| (file.path.to_owned(), file.reader));
+    let mut merge = Merge::new(table.schema(), time, date, readers);
+    let mut stopped = None;
+    let batches = std::iter::from_fn(|| match merge.next_rows() {
+        Ok(rows) => rows.map(Ok),
+        Err(stop) => {
+            stopped = Some(stop);
+            None
+        }
+    });
+    let file = encode_file(table, Some(date), batches)?;
+    match stopped {
+        None => Ok(Some(file)),
+        // A file whose rows are of other days than it says is not ours to put right.
+        Some(Stop::NotOurs) => Ok(None),
+        Some(Stop::Unreadable(path, error)) => Err(unreadable(&path, &error)),
+        Some(Stop::Failed(error)) => {
+            Err(LakeError::Internal(format!("rows of {} cannot be put together: {error}", table.name())))
         }
     }
-    let mut files = Lake::encode(table, &batches)?.files.into_iter();
-    // A file whose rows are of other days than it says is not ours to put right.
-    Ok(files.next().filter(|file| file.date == date && files.len() == 0))
 }
 
 /// A file that is to be merged.
 struct Input<'path> {
     path: &'path str,
-    /// Its size before it was compressed.
-    bytes: i64,
     reader: ParquetRecordBatchReader,
 }
 
@@ -237,10 +256,13 @@ impl Input<'_> {
         let Ok(typed) = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options) else {
             return Ok(None);
         };
-        let bytes = typed.metadata().row_groups().iter().map(|group| group.total_byte_size()).sum();
-        let rows = if table == Table::DeadLetters { PAYLOAD_BATCH_ROWS } else { BATCH_ROWS };
+        let rows = match table {
+            Table::DeadLetters => PAYLOAD_BATCH_ROWS,
+            _ if table.partition_time().is_some() => SIDE_BY_SIDE_ROWS,
+            _ => BATCH_ROWS,
+        };
         let reader = typed.with_batch_size(rows).build().map_err(|error| unreadable(path, &error))?;
-        Ok(Some(Input { path, bytes, reader }))
+        Ok(Some(Input { path, reader }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! parts cannot be read at all is inspected all the same, so that all damage is known at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -12,6 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch};
 use uuid::Uuid;
 
+use crate::Lake;
 use crate::append::{Span, content_hash, hash_of_name};
 use crate::definitions;
 use crate::error::LakeError;
@@ -225,6 +227,28 @@ async fn look(
         Ok(Ok(rows)) => Ok(Ok(rows)),
         Ok(Err(error)) => Ok(damage(format!("the file cannot be read ({error})"))),
         Err(error) => Err(LakeError::Internal(format!("reading {} was aborted: {error}", file.path))),
+    }
+}
+
+impl Lake {
+    /// Counts the data files that are missing or have another size than was written, and returns the first one's path. Costs
+    /// one listing of each table; `damaged_count` tells the number from then on.
+    ///
+    /// # Errors
+    /// Those of `files`; `Unavailable` when the storage cannot be listed.
+    pub async fn look_for_damage(&self) -> Result<Option<String>, LakeError> {
+        let mut damaged = Vec::new();
+        for table in Table::ALL {
+            // First what must be there, then what is: what is committed meanwhile is not missed.
+            let files = self.files(table).await?;
+            let listed = self.root().list(&StorePath::from(table.name()), None).await?;
+            let sizes: HashMap<&str, u64> =
+                listed.iter().map(|object| (object.location.as_ref(), object.size)).collect();
+            let is_damaged = |file: &&Arc<ActiveFile>| sizes.get(file.path.as_str()) != Some(&file.size_bytes);
+            damaged.extend(files.files.iter().filter(is_damaged).map(|file| file.path.clone()));
+        }
+        self.damaged(damaged.len());
+        Ok(damaged.into_iter().next())
     }
 }
 

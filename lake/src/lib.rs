@@ -18,7 +18,8 @@
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
 //! `snapshot` keeps state and `definitions` what it was made under; `shards` is several groups in one lake; `maintain` does
 //! the upkeep, `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
-//! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one.
+//! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one and
+//! `requests` how they end.
 
 mod append;
 mod bucket;
@@ -32,6 +33,7 @@ mod inspect;
 mod log;
 mod maintain;
 mod order;
+mod requests;
 mod retries;
 mod shards;
 mod snapshot;
@@ -41,7 +43,7 @@ mod table;
 mod vacuum;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::future::try_join_all;
 use object_store::ObjectStore;
@@ -72,6 +74,10 @@ struct Shared {
     writer_id: Uuid,
     /// In the order of `Table::ALL`.
     tables: Vec<OpenTable>,
+    /// How often another writer was faster, so that a commit had to be made again.
+    conflicts: AtomicU64,
+    /// How many data files were damaged when it was last looked.
+    damaged: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -162,6 +168,22 @@ impl Lake {
         Table::ALL.into_iter().zip(&self.0.tables).map(|(table, open)| (table, open.active.load(Ordering::Relaxed)))
     }
 
+    /// How often another writer was faster since this lake was opened, so that a commit was made again.
+    pub fn conflicts_count(&self) -> u64 {
+        self.0.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// How many data files were missing or of another size when `look_for_damage` last looked.
+    pub fn damaged_count(&self) -> usize {
+        self.0.damaged.load(Ordering::Relaxed)
+    }
+
+    /// How many requests to a bucket ended how since this lake was opened: `answered`, `failed` without an answer or by a
+    /// fault of the server, `throttled`. One that was tried again counts again. None for a local folder.
+    pub fn request_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.store.requests.iter().flat_map(|requests| requests.outcomes())
+    }
+
     /// The store whose root is the lake; paths of `ActiveFile` are relative to it.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         self.0.store.objects.clone()
@@ -181,11 +203,20 @@ impl Lake {
             Ok(OpenTable { url, active: log.active.clone(), log: Mutex::new(log) })
         });
         let tables = tables.collect::<Result<_, LakeError>>()?;
-        Ok(Lake(Arc::new(Shared { store, writer_id: Uuid::new_v4(), tables })))
+        let (conflicts, damaged) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Ok(Lake(Arc::new(Shared { store, writer_id: Uuid::new_v4(), tables, conflicts, damaged })))
     }
 
     fn root(&self) -> &Store {
         &self.0.store
+    }
+
+    fn damaged(&self, count: usize) {
+        self.0.damaged.store(count, Ordering::Relaxed);
+    }
+
+    fn lost_a_race(&self) {
+        self.0.conflicts.fetch_add(1, Ordering::Relaxed);
     }
 
     fn writer_id(&self) -> Uuid {

@@ -16,10 +16,10 @@ use arrow_select::interleave::interleave;
 use chrono::NaiveDate;
 
 /// Microseconds in a UTC day.
-const DAY_US: i64 = 86_400_000_000;
+pub(crate) const DAY_US: i64 = 86_400_000_000;
 
 /// The column by which rows are sorted before time.
-const SERVICE: &str = "service";
+pub(crate) const SERVICE: &str = "service";
 
 /// A row: the batch it is in, and its place there.
 pub(crate) type Place = (usize, usize);

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::bucket::{self, Bucket, check_refusal};
 use crate::error::LakeError;
+use crate::requests::Requests;
 
 /// What errors of stores that are asked over HTTP have in common.
 const OVER_HTTP: &str = "Error performing ";
@@ -36,6 +37,8 @@ pub(crate) struct Store {
     pub(crate) url: Url,
     /// The disk below, when the lake lies in a local folder.
     disk: Option<Arc<Disk>>,
+    /// How requests ended, when it lies in a bucket.
+    pub(crate) requests: Option<Arc<Requests>>,
 }
 
 /// A local folder, and which of the folders in it are known to be on the disk themselves.
@@ -48,7 +51,7 @@ struct Disk {
 impl Store {
     /// A store that sees to durability by itself.
     pub(crate) fn on(objects: Arc<dyn ObjectStore>, url: Url) -> Store {
-        Store { objects, url, disk: None }
+        Store { objects, url, disk: None, requests: None }
     }
 
     /// The store at a path, a `file://` URL or `s3://BUCKET/PREFIX`. With `create`, the folder is made when it is missing,
@@ -59,7 +62,8 @@ impl Store {
     /// `Unavailable` when the folder cannot be made or the bucket cannot be reached.
     pub(crate) async fn open(location: &str, create: bool) -> Result<Store, LakeError> {
         if let Some(bucket) = Bucket::parse(location)? {
-            let store = Store::on(bucket.connect()?, bucket.url);
+            let (objects, requests) = bucket.connect()?;
+            let store = Store { requests: Some(requests), ..Store::on(objects, bucket.url) };
             if create {
                 check_refusal(store.objects.as_ref(), &store.url).await?;
             }
@@ -83,7 +87,8 @@ impl Store {
         let objects = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|error| failed(&format!("open the folder {}", folder.display()), &error))?;
         let durable = Mutex::new(HashSet::from([folder.clone()]));
-        Ok(Store { objects: Arc::new(objects), url, disk: Some(Arc::new(Disk { folder, durable })) })
+        let disk = Some(Arc::new(Disk { folder, durable }));
+        Ok(Store { disk, ..Store::on(Arc::new(objects), url) })
     }
 
     /// The store for delta-rs, and what it is to call our root. It knows no other schemes than these without crates that

@@ -1,11 +1,14 @@
 //! What Kafka may do to a `run`: records that are deleted unread, topics that are made anew, and
 //! partitions that go to somebody else.
 
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::Duration;
 
+use plimsoll_ingest::kafka::{self, KafkaSettings};
 use plimsoll_tests::broker::Broker;
 
-use crate::recovery::{World, ask, wait_for_answer};
+use crate::recovery::{World, ask, source, wait_for_answer};
 use crate::support::{get, run, run_until_caught_up};
 
 const SCORES: &str = "
@@ -286,4 +289,62 @@ fn every_record_of_a_partition_is_accounted_for() {
     }
     running.signal("TERM");
     assert!(running.end().success());
+}
+
+#[test]
+fn doctor_says_who_reads() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 2).expect("topic");
+    broker.produce("events", 0, scores(0..3)).expect("records");
+    broker.produce("events", 1, scores(3..5)).expect("records");
+    let world = World::new(SCORES);
+    let (lake, definitions, bootstrap) = (world.lake("lake"), world.definitions(), broker.bootstrap());
+    let (location, definitions) = (lake.to_string_lossy(), definitions.to_string_lossy());
+    let asked = ["doctor", "--lake", &location, "--definitions", &definitions, "--bootstrap", &bootstrap];
+    let doctor = || String::from_utf8(run(&asked).stdout).expect("text");
+    let wait_until_told = |line: &str| {
+        let told = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            doctor().contains(line)
+        });
+        assert!(told, "{line} is not in {}", doctor());
+    };
+    let (mut running, _) = world.run(&bootstrap, "lake", &[]);
+    wait_for_answer(&lake, "SELECT count(*) FROM events", "5");
+    wait_until_told("ok      group        one member of group plimsoll reads every partition\n");
+    let settings = KafkaSettings::new(bootstrap.clone(), "plimsoll");
+    let other = kafka::start(settings, &[source()], HashMap::new(), BTreeMap::new()).expect("settings are right");
+    wait_until_told("notice  group        group plimsoll has 2 members");
+    other.stop();
+    running.signal("TERM");
+    running.end();
+    wait_until_told("notice  group        nobody reads in group plimsoll now; start plimsoll run\n");
+    assert!(!doctor().contains("FAULT"), "{}", doctor());
+}
+
+/// The first file of a table below a folder.
+fn data_file(folder: &Path) -> Option<std::path::PathBuf> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder).ok()?.map_while(Result::ok).map(|entry| entry.path()).collect();
+    entries.sort();
+    entries.into_iter().find_map(|path| match path.is_dir() {
+        true => data_file(&path),
+        false => path.extension().is_some_and(|extension| extension == "parquet").then_some(path),
+    })
+}
+
+#[test]
+fn a_file_that_is_gone_is_seen_by_upkeep() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..3)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    std::fs::remove_file(data_file(&lake.join("events")).expect("a file")).expect("it is removed");
+    let (running, address) = world.run(&broker.bootstrap(), "lake", &["--maintain-every", "200ms"]);
+    let told =
+        running.wait_for("warning: the tables lack 1 file or have them damaged, such as events/date=2026-03-05/");
+    assert!(told.ends_with("; `plimsoll doctor` says what to do"), "{told}");
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("plimsoll_lake_damaged_files 1\n"), "{metrics}");
 }

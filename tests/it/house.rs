@@ -80,11 +80,26 @@ fn no_source_file_is_too_long_or_too_wide_to_read() {
 fn each_promise_is_shown_by_a_test_that_there_is() {
     let page = std::fs::read_to_string(repository("docs/reliability.md")).expect("the page");
     let texts: String = sources().iter().map(|path| std::fs::read_to_string(path).expect("a source file")).collect();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise "));
+    let metrics = std::fs::read_to_string(repository("docs/reference/metrics.md")).expect("the page");
+    let is_head = |line: &str| ["| promise ", "| fault "].iter().any(|head| line.starts_with(head));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !is_head(line));
     let mut shown = 0;
     for row in rows {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
-        let [promise, _, tests] = cells[..] else { panic!("three cells are in a row: {row}") };
+        let (promise, tests) = match cells[..] {
+            [promise, _, tests] => (promise, tests),
+            [fault, metric, _, _, tests] => {
+                let named = metric.split(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+                for name in named.filter(|name| name.starts_with("plimsoll_")) {
+                    assert!(
+                        metrics.contains(&format!("`{name}`")),
+                        "{name} is not among the metrics, which is to tell {fault}"
+                    );
+                }
+                (fault, tests)
+            }
+            _ => panic!("three cells are in a row, or five in one of faults: {row}"),
+        };
         let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty() || tests.trim() == "the same", "no test shows that {promise}");
         for name in names {

@@ -13,7 +13,8 @@ use plimsoll_tests::broker::Broker;
 use plimsoll_tests::object_store::{BUCKET, ObjectStore};
 
 use crate::end_to_end::{TABLES, World, produce};
-use crate::support::{Running, assert_same, judged, plimsoll, rows};
+use crate::proxy::{FAULTS, Proxy};
+use crate::support::{Running, assert_same, get, judged, plimsoll, rows};
 
 fn run(store: &ObjectStore, arguments: &[&str]) -> Output {
     plimsoll().args(arguments).envs(store.environment()).output().expect("the program starts")
@@ -95,6 +96,74 @@ fn a_bucket_that_does_not_answer_for_a_while_lacks_nothing_afterwards() {
     assert_as_judged(&store, &world, &lake, "after the outage");
 }
 
+/// How many of a thousand requests meet a fault.
+const FAULTS_PER_MILLE: u64 = 200;
+
+#[test]
+fn a_bucket_that_throttles_fails_and_loses_answers_holds_the_tables_of_judge() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let seed = std::env::var("PLIMSOLL_FAULTS_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    println!("PLIMSOLL_FAULTS_SEED={seed}");
+    let [(_, endpoint), ..] = store.environment();
+    let proxy = Proxy::start(&endpoint, seed);
+    let world = World::new();
+    let lake = format!("s3://{BUCKET}/throttled");
+    broker.create_topic("events", 2).expect("topic");
+    let (bootstrap, definitions) = (broker.bootstrap(), world.definitions.to_string_lossy().into_owned());
+    let through = |arguments: &[&str]| {
+        let mut command = plimsoll();
+        command.args(arguments).envs(store.environment()).env("AWS_ENDPOINT_URL", proxy.endpoint());
+        // What is not answered within this time is asked again.
+        command.env("AWS_TIMEOUT", "3s");
+        command
+    };
+    let run = ["run", "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap, "--epoch-interval", "50ms"];
+    let run = [run.as_slice(), &["--definitions", &definitions, "--lake", &lake, "--snapshot-every", "5"]].concat();
+
+    // Faults at random, over restarts.
+    proxy.misbehave(FAULTS_PER_MILLE);
+    let mut parts = world.events.chunks(world.events.len() / 3 + 1);
+    for part in parts.by_ref().take(2) {
+        produce(&broker, "events", 2, part);
+        let done = through(&[run.as_slice(), &["--until-caught-up"]].concat()).output().expect("the program starts");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    // Nothing but faults for longer than a request is tried again, while it runs.
+    let mut running = Running::of(&mut through(&run));
+    let address = running.wait_for("answering on http://");
+    let address = address.split("http://").nth(1).expect("an address").trim().to_owned();
+    proxy.misbehave(1_000);
+    produce(&broker, "events", 2, parts.next().expect("a third"));
+    running.wait_for("trying again for 600 seconds");
+    let metrics = get(&address, "/metrics");
+    assert!(metrics.contains("plimsoll_lake_unavailable 1\n"), "{metrics}");
+    for outcome in ["answered", "failed", "throttled"] {
+        let line = format!("plimsoll_lake_requests_total{{outcome=\"{outcome}\"}} ");
+        let count = metrics.lines().find_map(|shown| shown.strip_prefix(&line)).expect(outcome);
+        assert!(count.parse::<u64>().is_ok_and(|count| count > 0), "{line}{count}");
+    }
+    proxy.misbehave(FAULTS_PER_MILLE);
+    running.wait_for("the tables can be written again");
+    running.signal("TERM");
+    let ended = running.end();
+    assert!(ended.success(), "{ended}: {}", running.rest());
+    let done = through(&[run.as_slice(), &["--until-caught-up"]].concat()).output().expect("the program starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = through(&["maintain", "--lake", &lake]).output().expect("the program starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    let met = proxy.met();
+    assert!(FAULTS.iter().all(|(fault, _)| met.contains_key(fault)), "not every fault was met: {met:?}");
+    assert_as_judged(&store, &world, &lake, "from a bucket with faults");
+    let counted = "SELECT count(*), count(DISTINCT id) FROM history.events";
+    let counted = said(&store, &["sql", "--lake", &lake, "--format", "csv", counted]).expect("an answer");
+    let (events, ids) = counted.lines().nth(1).and_then(|line| line.split_once(',')).expect("two counts");
+    assert_eq!(events, ids, "each event is in the table once");
+    let told = said(&store, &["doctor", "--lake", &lake]).expect("no fault");
+    assert!(!told.contains("FAULT"), "{told}");
+}
+
 #[test]
 fn a_bucket_that_cannot_be_used_says_why() {
     let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
@@ -149,6 +218,7 @@ async fn two_writers_on_one_table_lose_nothing_and_two_on_one_group_do_not_both_
         }
     };
     futures::join!(write(&one, "one"), write(&other, "other"));
+    assert!(one.conflicts_count() + other.conflicts_count() > 0, "both wanted the first version");
     let reader = open(&store, "shared").await;
     let files = reader.files(Table::Services).await.expect("files");
     assert_eq!((files.version, files.files.len()), (2 * EPOCHS, 2 * EPOCHS as usize), "one version an append");

@@ -269,7 +269,7 @@ fn only_what_another_member_reads_is_told_to_be_read_by_another_member() {
     other.stop();
 }
 
-fn source() -> Arc<Source> {
+pub fn source() -> Arc<Source> {
     Arc::new(Source { topics: vec!["events".to_owned()], ..Source::plain("plain") })
 }
 

@@ -79,6 +79,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     in_force.watch(shutdown.clone())?;
     let definitions = in_force.clone();
     let Keeping { apply_late_after: deferred_wait_max, maintain_every, keep_files, .. } = arguments.keeping;
+    let tables = lake.clone();
     let keeper = Keeper::new(Settings {
         kafka,
         worker,
@@ -94,7 +95,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let scraped = keeper.clone();
     let metrics = move || {
         let kept = scraped.metrics(chrono::Utc::now().into());
-        std::future::ready(kept + &doors::definitions_metrics(&in_force))
+        std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));

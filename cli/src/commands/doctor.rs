@@ -1,6 +1,6 @@
 //! `plimsoll doctor`: whether everything that a pipeline stands on is there and whole, and what to do where it is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::{Inspection, Lake, inspect, try_write};
+use plimsoll_lake::{Inspection, Lake, inspect, of_lane_group, try_write};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::{Instant, Micros};
@@ -49,6 +50,10 @@ const WATERMARKS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How far the clock may be behind the newest recorded tick: clocks of machines differ by less.
 const CLOCK_TOLERANCE: Micros = Micros(60_000_000);
+
+/// How far the watermark may be behind the newest epoch before somebody should know: much longer than the lateness that
+/// sources usually declare.
+const WATERMARK_TOLERANCE: Micros = Micros(10 * 60_000_000);
 
 /// How grave something is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,10 +95,11 @@ impl fmt::Display for Findings {
 /// Prints what was found, a line each. Exits 1 when there is a fault.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let mut findings = Findings::default();
-    let mut positions = BTreeMap::new();
+    let (mut positions, mut groups) = (BTreeMap::new(), BTreeSet::new());
     match threads.waiting.block_on(inspect(&arguments.lake, !arguments.quick)) {
         Ok(inspection) => {
             tell_lake(&mut findings, &arguments.lake, &inspection);
+            groups.extend(inspection.epochs.keys().filter(|group| of_lane_group(group).2 == 1).cloned());
             if !arguments.read_only
                 && let Err(error) = threads.waiting.block_on(try_write(&arguments.lake))
             {
@@ -119,7 +125,10 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
                 let settings = arguments.kafka.settings("plimsoll-doctor")?;
                 let sources: Vec<_> = found.sources.values().cloned().map(Arc::new).collect();
                 let partitions = partitions_of(&settings, &sources);
-                let told = partitions.and_then(|ids| tell_kafka(&mut findings, &settings, ids, &positions));
+                let told = partitions.and_then(|ids| {
+                    tell_kafka(&mut findings, &settings, &ids, &positions)?;
+                    groups.iter().try_for_each(|group| tell_group(&mut findings, &settings, group, &ids))
+                });
                 if let Err(error) = told {
                     findings.add(Weight::Fault, "kafka", format!("{error:#}"));
                 }
@@ -201,26 +210,67 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Notice, "gaps", told);
         }
     }
-    let read = "SELECT CAST(topic AS VARCHAR), partition, max(until_offset) FROM history.epochs WHERE topic IS NOT NULL \
-                GROUP BY topic, partition";
-    let mut positions = BTreeMap::new();
+    where_it_goes_on(findings, &service).await
+}
+
+/// Where each partition goes on, after it was told how complete they are.
+async fn where_it_goes_on(findings: &mut Findings, service: &QueryService) -> Result<BTreeMap<PartitionId, i64>> {
+    let read = "SELECT CAST(topic AS VARCHAR), partition, max(until_offset), max(complete_until) FROM history.epochs \
+                WHERE topic IS NOT NULL GROUP BY topic, partition";
+    let (mut positions, mut complete) = (BTreeMap::new(), Vec::new());
     for batch in service.sql(read).await?.try_collect::<Vec<_>>().await? {
         let topics = batch.column(0).as_string_view();
         let (partitions, offsets) =
             (batch.column(1).as_primitive::<Int32Type>(), batch.column(2).as_primitive::<Int64Type>());
+        let until = batch.column(3).as_primitive::<TimestampMicrosecondType>();
         for row in 0..batch.num_rows() {
             let id = PartitionId { topic: topics.value(row).into(), partition: partitions.value(row) };
+            if id != PartitionId::retries() {
+                complete.push((until.is_valid(row).then(|| Instant(until.value(row))), id.clone()));
+            }
             positions.insert(id, offsets.value(row));
         }
     }
+    let newest = "SELECT tick, watermark FROM history.epochs ORDER BY epoch DESC LIMIT 1";
+    for batch in service.sql(newest).await?.try_collect::<Vec<_>>().await?.iter().filter(|batch| batch.num_rows() > 0) {
+        let time = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().iter().next();
+        let (tick, watermark) = (time(0).flatten().map(Instant), time(1).flatten().map(Instant));
+        tell_watermark(findings, tick, watermark, complete.iter().min());
+    }
     Ok(positions)
+}
+
+/// How complete the input was when the newest epoch was made, and which partition was behind all others.
+fn tell_watermark(
+    findings: &mut Findings,
+    tick: Option<Instant>,
+    watermark: Option<Instant>,
+    last: Option<&(Option<Instant>, PartitionId)>,
+) {
+    let Some(tick) = tick else { return };
+    let told = match watermark {
+        Some(watermark) if tick - watermark <= WATERMARK_TOLERANCE => {
+            return findings.add(Weight::Good, "watermark", format!("{watermark}, when the newest epoch was made"));
+        }
+        Some(watermark) => format!("it stood at {watermark} when the newest epoch was made, at {tick}"),
+        None => format!("there was none when the newest epoch was made, at {tick}: not every topic was heard from"),
+    };
+    let why = match last {
+        Some((until, PartitionId { topic, partition })) => {
+            let until = until.map_or("not proved to be complete".to_owned(), |until| format!("complete until {until}"));
+            format!("; the last is partition {partition} of topic {topic}, {until}")
+        }
+        None => String::new(),
+    };
+    let advice = "no window ends meanwhile: run may be behind, or a broker, topic or partition cannot be read";
+    findings.add(Weight::Notice, "watermark", format!("{told}{why}; {advice}"));
 }
 
 /// What Kafka still has of what the tables need next.
 fn tell_kafka(
     findings: &mut Findings,
     settings: &KafkaSettings,
-    partitions: impl IntoIterator<Item = PartitionId>,
+    partitions: &BTreeSet<PartitionId>,
     positions: &BTreeMap<PartitionId, i64>,
 ) -> Result<()> {
     let client = client(settings)?;
@@ -229,7 +279,7 @@ fn tell_kafka(
         let (low, high) = client
             .fetch_watermarks(&id.topic, id.partition, WATERMARKS_WAIT_MAX)
             .with_context(|| format!("partition {} of topic {} does not say where it ends", id.partition, id.topic))?;
-        let position = positions.get(&id).copied().unwrap_or(low);
+        let position = positions.get(id).copied().unwrap_or(low);
         (count, waiting) = (count + 1, waiting + (high - position.max(low)).max(0));
         let of = format!("partition {} of topic {}", id.partition, id.topic);
         if position < low {
@@ -250,4 +300,140 @@ fn tell_kafka(
     let told = format!("{} at {}, {waiting} records wait", counted(count, "partition"), settings.bootstrap);
     findings.add(Weight::Good, "kafka", told);
     Ok(())
+}
+
+/// Who reads the topics under the name of a lane group.
+fn tell_group(
+    findings: &mut Findings,
+    settings: &KafkaSettings,
+    group: &str,
+    partitions: &BTreeSet<PartitionId>,
+) -> Result<()> {
+    let client = client(settings)?;
+    let list = client
+        .fetch_group_list(Some(group), WATERMARKS_WAIT_MAX)
+        .with_context(|| format!("kafka does not say who is in group {group}"))?;
+    let found = list.groups().iter().find(|found| found.name() == group);
+    let members = found.map_or(&[][..], |found| found.members());
+    let given = members.iter().map(|member| assigned(member.assignment().unwrap_or_default())).collect();
+    tell_members(findings, group, members.len(), given, partitions);
+    Ok(())
+}
+
+/// What the members of a group read: what each was given, if all of them say so.
+fn tell_members(
+    findings: &mut Findings,
+    group: &str,
+    count: usize,
+    given: Option<Vec<Vec<PartitionId>>>,
+    partitions: &BTreeSet<PartitionId>,
+) {
+    if count == 0 {
+        let told = format!("nobody reads in group {group} now; start plimsoll run");
+        return findings.add(Weight::Notice, "group", told);
+    }
+    let Some(given) = given else {
+        // A rebalance is on, or members are not of our kind.
+        let told = format!("group {group} has {}, which do not say what they read", counted(count, "member"));
+        return findings.add(Weight::Notice, "group", told);
+    };
+    if count > 1 {
+        let told = format!(
+            "group {group} has {count} members, and what one reads the others lack; a group is one process: stop the others"
+        );
+        findings.add(Weight::Notice, "group", told);
+    }
+    let read: BTreeSet<PartitionId> = given.into_iter().flatten().collect();
+    for PartitionId { topic, partition } in partitions.difference(&read) {
+        let told = format!(
+            "partition {partition} of topic {topic}: no member of group {group} reads it, and the watermark waits for it; \
+             if that stays so for a minute, start run anew"
+        );
+        findings.add(Weight::Fault, "group", told);
+    }
+    if count == 1 && partitions.is_subset(&read) {
+        findings.add(Weight::Good, "group", format!("one member of group {group} reads every partition"));
+    }
+}
+
+/// The partitions that a member of a group was given, as Kafka's consumer protocol writes it: a version, topics with
+/// their partitions, and data of the member's own. None when it is not written so.
+fn assigned(mut bytes: &[u8]) -> Option<Vec<PartitionId>> {
+    fn take<const LENGTH: usize>(bytes: &mut &[u8]) -> Option<[u8; LENGTH]> {
+        let (taken, rest) = bytes.split_first_chunk()?;
+        *bytes = rest;
+        Some(*taken)
+    }
+    let bytes = &mut bytes;
+    let _version = i16::from_be_bytes(take(bytes)?);
+    let mut partitions = Vec::new();
+    for _ in 0..i32::from_be_bytes(take(bytes)?) {
+        let length = usize::try_from(i16::from_be_bytes(take(bytes)?)).ok()?;
+        let (name, rest) = bytes.split_at_checked(length)?;
+        *bytes = rest;
+        let topic: Arc<str> = std::str::from_utf8(name).ok()?.into();
+        for _ in 0..i32::from_be_bytes(take(bytes)?) {
+            partitions.push(PartitionId { topic: topic.clone(), partition: i32::from_be_bytes(take(bytes)?) });
+        }
+    }
+    Some(partitions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_was_given_is_read_as_kafka_writes_it() {
+        // Version 0; one topic, "ab"; two partitions, 0 and 258 (1 * 256 + 2); no data.
+        let bytes = [0, 0, 0, 0, 0, 1, 0, 2, b'a', b'b', 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0];
+        let expected = [0, 258].map(|partition| PartitionId { topic: "ab".into(), partition });
+        assert_eq!(assigned(&bytes).as_deref(), Some(&expected[..]));
+        assert_eq!(assigned(&bytes[..21]), None, "it ends in the middle");
+        assert_eq!(assigned(&[]), None, "nothing was said yet");
+    }
+
+    #[test]
+    fn a_partition_that_nobody_reads_is_a_fault() {
+        let ids = |numbers: &[i32]| -> Vec<PartitionId> {
+            numbers.iter().map(|number| PartitionId { topic: "events".into(), partition: *number }).collect()
+        };
+        let there = ids(&[0, 1, 2]).into_iter().collect();
+        let said = |count, given| {
+            let mut findings = Findings::default();
+            tell_members(&mut findings, "plimsoll", count, given, &there);
+            findings.to_string()
+        };
+        let told = said(1, Some(vec![ids(&[0, 2])]));
+        assert!(
+            told.starts_with("FAULT   group        partition 1 of topic events: no member of group plimsoll"),
+            "{told}"
+        );
+        assert_eq!(told.lines().count(), 1);
+        let told = said(1, Some(vec![ids(&[0, 1, 2])]));
+        assert_eq!(told, "ok      group        one member of group plimsoll reads every partition\n");
+        let told = said(2, Some(vec![ids(&[0]), ids(&[1, 2])]));
+        assert!(
+            told.starts_with("notice  group        group plimsoll has 2 members") && !told.contains("FAULT"),
+            "{told}"
+        );
+        assert!(said(2, None).contains("2 members, which do not say what they read"));
+        assert!(said(0, Some(Vec::new())).contains("nobody reads in group plimsoll now"));
+    }
+
+    #[test]
+    fn a_watermark_that_stands_names_the_partition_that_holds_it() {
+        let minutes = |count: i64| Instant(count * 60_000_000);
+        let said = |watermark, last: Option<&(Option<Instant>, PartitionId)>| {
+            let mut findings = Findings::default();
+            tell_watermark(&mut findings, Some(minutes(60)), watermark, last);
+            findings.to_string()
+        };
+        let last = (Some(minutes(40)), PartitionId { topic: "events".into(), partition: 1 });
+        assert!(said(Some(minutes(50)), Some(&last)).starts_with("ok      watermark    1970-01-01T00:50:00Z"));
+        let told = said(Some(minutes(40)), Some(&last));
+        let holds = "the last is partition 1 of topic events, complete until 1970-01-01T00:40:00Z";
+        assert!(told.starts_with("notice  watermark") && told.contains(holds), "{told}");
+        assert!(said(None, None).contains("not every topic was heard from"));
+    }
 }

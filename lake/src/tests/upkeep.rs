@@ -307,3 +307,62 @@ async fn only_what_no_commit_can_name_is_litter() {
     assert!(matches!(lake.vacuum(KEPT_MIN / 2).await, Err(LakeError::Invalid(_))));
     assert!(matches!(lake.vacuum(KEPT_MAX * 2).await, Err(LakeError::Invalid(_))));
 }
+
+#[tokio::test]
+async fn files_of_long_texts_are_merged_whatever_they_come_to() {
+    let (_, lake) = in_memory().await;
+    // 8 files of 9,000 ids of 4,000 letters are 288 MB before they are compressed.
+    let (files, rows, letters) = (8, 9_000, 4_000);
+    for epoch in 1..=files {
+        let ids: Vec<String> = (0..rows).map(|row| format!("{:>letters$}", row * files + epoch)).collect();
+        let rows: Vec<(&str, i64, &str)> = (0..rows)
+            .zip(&ids)
+            .map(|(row, id)| (if row % 2 == 0 { "web" } else { "api" }, MONDAY + row * files + epoch, id.as_str()))
+            .collect();
+        lake.append(Table::Events, vec![events(&rows, epoch)], "group", epoch).await.expect("appended");
+    }
+    assert_eq!(lake.compact(Table::Events).await.expect("merged"), 8);
+    let left = lake.files(Table::Events).await.expect("files");
+    assert_eq!(left.files.len(), 1);
+    let found = events_of(&lake, &left.files[0]).await;
+    assert_eq!(found.len(), 72_000);
+    assert!(found.is_sorted_by_key(|(service, time, _)| (service.clone(), *time)));
+    let numbers: BTreeSet<i64> = found.iter().map(|(_, _, id)| id.trim().parse().expect("a number")).collect();
+    assert_eq!(numbers.len(), 72_000, "each is there once");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 32, ..Default::default() })]
+
+    /// Merging side by side gives what sorting all rows at once would, and rows that say the same keep the order of epochs;
+    /// also where batches end between them.
+    #[test]
+    fn files_merged_side_by_side_are_as_if_sorted_at_once(
+        files in proptest::collection::vec((0_usize..2_500, 1_i64..40, 0_usize..4), 2..6)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (found, expected) = runtime.block_on(async {
+            let (_, lake) = in_memory().await;
+            let mut expected: Vec<Event> = Vec::new();
+            for ((count, step, services), epoch) in files.iter().zip(1..) {
+                let row = |number: usize| {
+                    let service = ["web", "api", "db", "mail"][number % (services + 1)];
+                    // Times that several files have, in no order.
+                    let time = MONDAY + (number as i64 * step * 7) % 1_000;
+                    (service.to_owned(), time, format!("{epoch}-{number}"))
+                };
+                let rows: Vec<Event> = (0..=*count).map(row).collect();
+                let columns: Vec<(&str, i64, &str)> = rows.iter().map(|row| (&*row.0, row.1, &*row.2)).collect();
+                lake.append(Table::Events, vec![events(&columns, epoch)], "group", epoch).await.expect("appended");
+                expected.extend(rows);
+            }
+            // A stable sort: what is equal stays in the order of epochs and of rows.
+            expected.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+            let run = lake.files(Table::Events).await.expect("files").files.clone();
+            assert!(lake.merge(Table::Events, &run).await.expect("merged"));
+            let left = lake.files(Table::Events).await.expect("files");
+            (events_of(&lake, &left.files[0]).await, expected)
+        });
+        proptest::prop_assert_eq!(found, expected);
+    }
+}
