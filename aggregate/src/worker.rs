@@ -19,7 +19,7 @@ use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError};
 use plimsoll_engine::portfolio::{Portfolio, definition_rows};
 use plimsoll_engine::shards::Shard;
 use plimsoll_engine::watermark::BEGINNING;
-use plimsoll_lake::{Lake, LakeError, lane_group, snapshot_path};
+use plimsoll_lake::{Lake, LakeError, Recovery, lane_group, snapshot_path};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId, Retried};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
@@ -127,7 +127,8 @@ impl Worker {
     /// and the stop was not clean, for what was recorded was folded without them.
     ///
     /// # Errors
-    /// When the lake or the snapshot cannot be read, and when another lane group keeps these tables.
+    /// When the lake or the snapshot cannot be read, when a table lost what was committed to it, and when another lane group
+    /// keeps these tables.
     pub async fn open(
         settings: WorkerSettings,
         lake: Lake,
@@ -142,9 +143,8 @@ impl Worker {
         };
         let lane_group = settings.lane_group();
         let current = definitions::keep(&lake, &definitions).await?;
-        let snapshot = lake.newest_snapshot(&lane_group).await?;
+        let Recovery { snapshot, intents: rows } = lake.recovery(&lane_group).await?;
         let snapshot_epoch = snapshot.as_ref().map_or(0, |(epoch, _)| *epoch);
-        let rows = lake.epochs_after(&lane_group, snapshot_epoch - 1).await?;
         let recorded_until = rows.last().map_or(snapshot_epoch, |row| row.epoch);
         let mut recorded = Recorded::after(snapshot_epoch, rows, &current);
         let definitions = match recorded.definitions == current {

@@ -75,6 +75,8 @@ pub struct LaneGroup {
     closed_events: u64,
     /// Whether no step follows, or, once it is restored, none had followed.
     at_rest: bool,
+    /// Whether the present step has read something.
+    has_read: bool,
     forecasts: Forecasts,
 }
 
@@ -150,6 +152,7 @@ impl LaneGroup {
             memory: Memory::default(),
             closed_events: 0,
             at_rest: true,
+            has_read: false,
             forecasts: Forecasts::default(),
             portfolio,
         }
@@ -254,6 +257,7 @@ impl LaneGroup {
     /// Ends a step: moves the watermark and says what changed. The facts are sorted.
     pub fn close(&mut self, epoch: i64, tick: Instant, publish: bool) -> Facts {
         self.at_rest = false;
+        self.has_read = false;
         let watermark = self.watermarks.advance(tick);
         if watermark == BEGINNING {
             // Nothing is known yet, so there is nothing to be said.
@@ -483,9 +487,18 @@ impl LaneGroup {
         watermelons.resume(&portfolio);
         let watermarks = snapshot.watermarks.into_owned();
         let (memory, closed_events) = (snapshot.memory, snapshot.closed_events);
-        let forecasts = Forecasts::default();
-        let mut group =
-            LaneGroup { lanes, credits, watermelons, watermarks, memory, closed_events, at_rest, forecasts, portfolio };
+        let mut group = LaneGroup {
+            lanes,
+            credits,
+            watermelons,
+            watermarks,
+            memory,
+            closed_events,
+            at_rest,
+            has_read: false,
+            forecasts: Forecasts::default(),
+            portfolio,
+        };
         group.retell();
         group.catch_up();
         Ok(group)

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::Lake;
 use crate::encode::{EncodedFile, EncodedTable};
 use crate::error::LakeError;
-use crate::log::{Mark, entry_path};
+use crate::log::{Mark, entry_path, entry_text};
 use crate::table::{DATE, engine_info, partition_columns};
 
 /// Races for the next version that one commit may lose before it gives up: with more writers than that on one table,
@@ -226,19 +226,17 @@ impl Span<'_> {
 fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)], id: &str) -> String {
     let now_ms = Utc::now().timestamp_millis();
     let rows: u64 = files.iter().map(|(_, file)| file.rows).sum();
-    let mut lines = vec![
-        json!({"commitInfo": {
-            "timestamp": now_ms,
-            "operation": "WRITE",
-            "operationParameters": {"mode": "Append", "partitionBy": json!(partition_columns(table)).to_string()},
-            "operationMetrics": {"numFiles": files.len().to_string(), "numOutputRows": rows.to_string()},
-            "isBlindAppend": true,
-            "engineInfo": engine_info(),
-            "txnId": id,
-        }}),
-        json!({"txn": {"appId": group, "version": epoch, "lastUpdated": now_ms}}),
-    ];
-    lines.extend(files.iter().map(|(path, file)| {
+    let commit_info = json!({
+        "timestamp": now_ms,
+        "operation": "WRITE",
+        "operationParameters": {"mode": "Append", "partitionBy": json!(partition_columns(table)).to_string()},
+        "operationMetrics": {"numFiles": files.len().to_string(), "numOutputRows": rows.to_string()},
+        "isBlindAppend": true,
+        "engineInfo": engine_info(),
+        "txnId": id,
+    });
+    let txn = json!({"txn": {"appId": group, "version": epoch, "lastUpdated": now_ms}});
+    let adds = files.iter().map(|(path, file)| {
         let date = file.date.map(|date| (DATE.to_owned(), json!(date.to_string())));
         json!({"add": {
             "path": path,
@@ -248,8 +246,8 @@ fn entry(table: Table, group: &str, epoch: i64, files: &[(String, &EncodedFile)]
             "dataChange": true,
             "stats": file.statistics,
         }})
-    }));
-    lines.into_iter().map(|line| line.to_string() + "\n").collect()
+    });
+    entry_text(commit_info, [txn].into_iter().chain(adds))
 }
 
 #[cfg(test)]

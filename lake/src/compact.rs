@@ -33,7 +33,7 @@ use crate::compact::merge::{Merge, SIDE_BY_SIDE_ROWS, Stop};
 use crate::encode::{EncodedFile, ROW_GROUP_ROWS, encode_file};
 use crate::error::LakeError;
 use crate::files::ActiveFile;
-use crate::log::entry_path;
+use crate::log::{entry_path, entry_text};
 use crate::snapshot::compute;
 use crate::table::{DATE, engine_info};
 
@@ -288,15 +288,15 @@ fn partition_values(date: Option<NaiveDate>) -> Value {
 
 fn entry(table: Table, run: &[Arc<ActiveFile>], path: &str, file: &EncodedFile) -> String {
     let now_ms = Utc::now().timestamp_millis();
-    let mut lines = vec![json!({"commitInfo": {
+    let commit_info = json!({
         "timestamp": now_ms,
         "operation": "OPTIMIZE",
         "operationParameters": {"targetSize": MERGED_BYTES_MAX.to_string()},
         "operationMetrics": {"numRemovedFiles": run.len().to_string(), "numAddedFiles": "1"},
         "isBlindAppend": false,
         "engineInfo": engine_info(),
-    }})];
-    lines.extend(run.iter().map(|old| {
+    });
+    let removes = run.iter().map(|old| {
         json!({"remove": {
             "path": path_in(table, old),
             "deletionTimestamp": now_ms,
@@ -305,16 +305,16 @@ fn entry(table: Table, run: &[Arc<ActiveFile>], path: &str, file: &EncodedFile) 
             "partitionValues": partition_values(old.date),
             "size": old.size_bytes,
         }})
-    }));
-    lines.push(json!({"add": {
+    });
+    let add = json!({"add": {
         "path": path,
         "partitionValues": partition_values(file.date),
         "size": file.bytes.len(),
         "modificationTime": now_ms,
         "dataChange": false,
         "stats": file.statistics,
-    }}));
-    lines.into_iter().map(|line| line.to_string() + "\n").collect()
+    }});
+    entry_text(commit_info, removes.chain([add]))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! In: a location. Out: a `Report` of each table, and every `Damage` with its repair. Nothing is written. A lake of which
 //! parts cannot be read at all is inspected all the same, so that all damage is known at once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Lake;
@@ -19,11 +20,17 @@ use crate::definitions;
 use crate::error::LakeError;
 use crate::files::ActiveFile;
 use crate::log::TableLog;
-use crate::snapshot::unpack;
+use crate::lost::{behind, beyond, first_hole};
+use crate::snapshot::{Marks, unpack_state};
+use crate::statistics::delta_statistics;
 use crate::store::{STAGING, Store};
+use crate::table::{DATE, SOURCES, repair};
 
 /// Files that are read at the same time: enough to hide the latency of a bucket, few enough to be held in memory.
 const FILES_AT_ONCE: usize = 4;
+
+/// Where saved states lie.
+const SNAPSHOTS: &str = "_plimsoll/snapshots";
 
 /// What is wrong with one file, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,10 +69,11 @@ pub struct Inspection {
     pub epochs: BTreeMap<String, i64>,
     /// The newest snapshot of each lane group that is whole, by its epoch.
     pub snapshots: BTreeMap<String, i64>,
+    /// How far each lane group was in each table when its newest whole snapshot was saved.
+    saved: BTreeMap<String, Marks>,
+    /// The recorded epochs of each lane group.
+    recorded: BTreeMap<String, BTreeSet<i64>>,
 }
-
-/// Tables from which the others can be made anew; what they have lost only a backup or Kafka has.
-const SOURCES: [Table; 3] = [Table::Events, Table::DeadLetters, Table::Epochs];
 
 /// Inspects a lake. With `deep` every data file is read and compared with what was written; otherwise only their sizes
 /// are.
@@ -74,37 +82,77 @@ const SOURCES: [Table; 3] = [Table::Events, Table::DeadLetters, Table::Epochs];
 /// `Invalid` when there is no lake; `Unavailable` when the storage cannot be read.
 pub async fn inspect(location: &str, deep: bool) -> Result<Inspection, LakeError> {
     let store = Store::open(location, false).await?;
-    let mut found = Inspection::default();
-    let mut logs = Vec::new();
-    for table in Table::ALL {
-        match TableLog::load(&store, table).await.and_then(|log| log.check().map(|()| log)) {
-            Ok(log) => logs.push((table, log)),
-            Err(error @ (LakeError::Unavailable(_) | LakeError::Internal(_))) => return Err(error),
-            Err(error) => found.damages.push(Damage {
-                path: format!("{}/_delta_log", table.name()),
-                what: error.to_string(),
-                repair: repair(table),
-            }),
-        }
-    }
-    if logs.is_empty() && !any_file(&store).await? {
+    let found = inspect_tables(&store, &Table::ALL, deep).await?;
+    if found.tables.is_empty() && !any_file(&store).await? {
         return Err(crate::store::no_lake(location));
     }
-    found.snapshots(&store).await?;
-    let mut digests = BTreeSet::new();
-    for (table, mut log) in logs {
-        found.table(&store, table, &mut log, deep, &mut digests).await?;
+    Ok(found)
+}
+
+/// What is damaged of that from which the other tables can be made anew: events, dead letters, epochs and definitions. Every
+/// file of it is read.
+///
+/// # Errors
+/// Those of `inspect`.
+pub async fn damaged_sources(location: &str) -> Result<Vec<Damage>, LakeError> {
+    let store = Store::open(location, false).await?;
+    let mut damages = inspect_tables(&store, &SOURCES, true).await?.damages;
+    damages.retain(|damage| !damage.path.starts_with(SNAPSHOTS));
+    Ok(damages)
+}
+
+impl Lake {
+    /// Inspects this lake; see `inspect`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the storage cannot be read.
+    pub async fn inspect(&self, deep: bool) -> Result<Inspection, LakeError> {
+        inspect_tables(self.root(), &Table::ALL, deep).await
     }
+}
+
+/// Inspects these tables, with what the others tell of them.
+async fn inspect_tables(store: &Store, tables: &[Table], deep: bool) -> Result<Inspection, LakeError> {
+    let mut found = Inspection::default();
+    // Before the logs, for a log only grows.
+    found.snapshots(store).await?;
+    let mut logs = BTreeMap::new();
+    for table in Table::ALL {
+        match TableLog::load(store, table).await.and_then(|log| log.check().map(|()| log)) {
+            Ok(log) => {
+                logs.insert(table, log);
+            }
+            Err(error @ (LakeError::Unavailable(_) | LakeError::Internal(_))) => return Err(error),
+            Err(error) => found.damaged_log(table, error.to_string()),
+        }
+    }
+    if let Some(log) = logs.get_mut(&Table::Epochs) {
+        // An epoch is recorded before tables have its rows; so it is read after them, for somebody may be at it.
+        log.refresh(store).await?;
+    }
+    let mut digests = BTreeSet::new();
+    logs.iter().for_each(|(table, log)| found.wrong_marks(*table, log));
+    for (table, log) in logs.iter_mut().filter(|(table, _)| tables.contains(table)) {
+        found.table(store, *table, log, deep, &mut digests).await?;
+    }
+    found.groups(&logs);
     for digest in digests {
-        if let Err(LakeError::Corrupt(what)) = definitions::read(&store, &digest).await {
+        if let Err(LakeError::Corrupt(what)) = definitions::read(store, &digest).await {
+            let repair = "restore it from a backup";
+            let what = without(&what, repair);
+            let what = format!("{what}; epochs that were folded under it cannot be made again without it");
             found.damages.push(Damage {
                 path: definitions::path(&digest).to_string(),
                 what,
-                repair: "restore it from a backup; epochs that were folded under it cannot be made again without it"
-                    .to_owned(),
+                repair: repair.to_owned(),
             });
         }
     }
+    let is_meant = |damage: &Damage| {
+        let folder = damage.path.split('/').next();
+        !Table::ALL.iter().any(|table| folder == Some(table.name()) && !tables.contains(table))
+    };
+    found.damages.retain(is_meant);
     found.damages.sort();
     Ok(found)
 }
@@ -132,10 +180,17 @@ impl Inspection {
         let reads = deep || table == Table::Epochs;
         let looks = files.files.iter().map(|file| look(store, table, file, sizes.get(&file.path).copied(), reads));
         let mut looks = futures::stream::iter(looks).buffered(FILES_AT_ONCE);
+        let mut looked_at = files.files.iter();
         while let Some(look) = looks.try_next().await? {
+            let group = looked_at.next().and_then(|file| Span::of(&file.path)).map(|span| span.group);
             match look {
                 Err(damage) => self.damages.push(damage),
-                Ok(rows) => digests.extend(rows.into_iter().map(|row| row.definitions)),
+                Ok(rows) => {
+                    if let Some(group) = group.filter(|_| table == Table::Epochs) {
+                        self.recorded.entry(group.to_owned()).or_default().extend(rows.iter().map(|row| row.epoch));
+                    }
+                    digests.extend(rows.into_iter().map(|row| row.definitions));
+                }
             }
         }
         self.lost_entries(table, log, sizes.keys());
@@ -145,37 +200,106 @@ impl Inspection {
         Ok(())
     }
 
-    /// The state after an epoch is saved when every table has it. So a table that holds a file of such an epoch, and whose
-    /// log does not know the epoch, has lost the newest entries of its log.
+    /// A log is damaged as a whole; of several things that are wrong with it the first is told.
+    fn damaged_log(&mut self, table: Table, what: String) {
+        let (path, repair) = (format!("{}/_delta_log", table.name()), repair(table));
+        if self.damages.iter().all(|damage| damage.path != path) {
+            self.damages.push(Damage { path, what: without(&what, repair), repair: repair.to_owned() });
+        }
+    }
+
+    /// The state after an epoch is saved when every table has it, and a table that has an epoch has those before. So a table
+    /// that holds a file of such an epoch, which its log does not know and no other stands for, has lost entries of its log.
     fn lost_entries<'a>(&mut self, table: Table, log: &TableLog, paths: impl Iterator<Item = &'a String>) {
-        let known: HashMap<&str, i64> = log.groups().collect();
+        let marks: HashMap<&str, i64> = log.groups().collect();
+        let known: HashSet<&str> = log.known_paths().collect();
+        let epochs: HashSet<(&str, i64)> =
+            known.iter().filter_map(|path| Span::of(path)).map(|span| (span.group, span.last)).collect();
         let is_lost = |path: &&String| {
-            Span::of(path).is_some_and(|span| {
-                let is_saved = self.snapshots.get(span.group).is_some_and(|saved| span.last <= *saved);
-                is_saved && known.get(span.group).is_none_or(|known| span.last > *known)
-            })
+            let within = path.strip_prefix(table.name()).and_then(|path| path.strip_prefix('/')).unwrap_or(path);
+            let Some(span) = Span::of(path).filter(|span| !span.is_merged && !known.contains(within)) else {
+                return false;
+            };
+            let newest = self.snapshots.get(span.group).max(marks.get(span.group));
+            let is_there = || {
+                let is_merged = |path: &&str| {
+                    let is_beside = folder(path) == folder(within);
+                    is_beside
+                        && Span::of(path).is_some_and(|other| {
+                            other.group == span.group && (other.first..=other.last).contains(&span.last)
+                        })
+                };
+                epochs.contains(&(span.group, span.last)) || known.iter().any(is_merged)
+            };
+            newest.is_some_and(|newest| span.last <= *newest) && !is_there()
         };
         if let Some(path) = paths.filter(is_lost).max() {
-            self.damages.push(Damage {
-                path: format!("{}/_delta_log", table.name()),
-                what: format!("the log does not know {path}, which was committed; its newest entries are missing"),
-                repair: repair(table),
-            });
+            let what = format!("the log does not know {path}, which was committed; it lost entries");
+            self.damaged_log(table, what);
+        }
+    }
+
+    /// A commit has rows, so the newest epoch that a log tells of a lane group is that of the newest of its files; unless a
+    /// program of others has put files of its own in their place.
+    fn wrong_marks(&mut self, table: Table, log: &TableLog) {
+        let mut newest: HashMap<&str, i64> = HashMap::new();
+        for span in log.known_paths().map(Span::of) {
+            let Some(span) = span else { return };
+            let known = newest.entry(span.group).or_insert(span.last);
+            *known = span.last.max(*known);
+        }
+        let wrong = log.groups().filter_map(|(group, mark)| Some((group, mark, *newest.get(group)?)));
+        if let Some((group, mark, newest)) = wrong.filter(|(_, mark, newest)| mark != newest).max() {
+            let what =
+                format!("the log says that it is at epoch {mark} of group {group}, but its files are at {newest}");
+            self.damaged_log(table, what);
+        }
+    }
+
+    /// What the logs say together.
+    fn groups(&mut self, logs: &BTreeMap<Table, TableLog>) {
+        let names = logs.values().flat_map(|log| log.groups().map(|(group, _)| group));
+        let names: BTreeSet<String> = names.chain(self.saved.keys().map(String::as_str)).map(str::to_owned).collect();
+        let is_damaged = |found: &Inspection, table: &Table| {
+            found.damages.iter().any(|damage| damage.path.split('/').next() == Some(table.name()))
+        };
+        for group in names {
+            // A table of which damage is known already says nothing for sure.
+            let sound = logs.iter().filter(|(table, _)| !is_damaged(self, table));
+            let marks = sound.filter_map(|(table, log)| Some((*table, log.mark(&group)?.epoch)));
+            let mut marks: BTreeMap<Table, i64> = marks.collect();
+            let mut saved = self.saved.get(&group).cloned().unwrap_or_default();
+            saved.retain(|name, _| logs.keys().any(|table| table.name() == name && !is_damaged(self, table)));
+            while let Some((table, what)) = behind(&group, &saved, &marks) {
+                self.damaged_log(table, what);
+                saved.remove(table.name());
+                marks.remove(&table);
+            }
+            if !logs.contains_key(&Table::Epochs) || is_damaged(self, &Table::Epochs) {
+                continue;
+            }
+            let epochs: Vec<i64> = self.recorded.get(&group).into_iter().flatten().copied().collect();
+            let hole = first_hole(&group, None, &epochs);
+            let beyond = beyond(&group, epochs.last().copied(), &marks).map(|(_, what)| what);
+            if let Some(what) = hole.or(beyond) {
+                self.damaged_log(Table::Epochs, what);
+            }
         }
     }
 
     /// Looks for the newest whole snapshot of each lane group.
     async fn snapshots(&mut self, store: &Store) -> Result<(), LakeError> {
-        let mut found = store.list(&StorePath::from("_plimsoll/snapshots"), None).await?;
+        let mut found = store.list(&StorePath::from(SNAPSHOTS), None).await?;
         found.sort_by(|one, other| other.location.cmp(&one.location));
         for object in found {
             let path = object.location.to_string();
             let mut pieces = path.rsplit('/');
             let epoch = pieces.next().and_then(|name| name.strip_suffix(".zst")).and_then(|name| name.parse().ok());
             let (Some(epoch), Some(group)) = (epoch, pieces.next()) else { continue };
-            match store.get(&object.location).await?.map(|packed| unpack(&packed)) {
-                Some(Ok(_)) => {
+            match store.get(&object.location).await?.map(|packed| unpack_state(&packed)) {
+                Some(Ok((marks, _))) => {
                     self.snapshots.entry(group.to_owned()).or_insert(epoch);
+                    self.saved.entry(group.to_owned()).or_insert(marks);
                 }
                 Some(Err(error)) => self.damages.push(Damage {
                     path,
@@ -197,7 +321,10 @@ async fn look(
     size_bytes: Option<u64>,
     reads: bool,
 ) -> Result<Result<Vec<EpochRow>, Damage>, LakeError> {
-    let damage = |what: String| Err(Damage { path: file.path.clone(), what, repair: repair(table) });
+    let damage = |what: String| Err(Damage { path: file.path.clone(), what, repair: repair(table).to_owned() });
+    if let Some(date) = file.date.filter(|date| !file.path.contains(&format!("/{DATE}={date}/"))) {
+        return Ok(damage(format!("the log says that its rows are of {date}")));
+    }
     match size_bytes {
         None => return Ok(damage("the file is missing".to_owned())),
         Some(found) if found != file.size_bytes => {
@@ -212,19 +339,26 @@ async fn look(
     if hash_of_name(&file.path).is_some_and(|hash| hash != content_hash(&bytes)) {
         return Ok(damage("the file holds other bytes than were written".to_owned()));
     }
-    let reading =
-        tokio::task::spawn_blocking(move || -> Result<Vec<EpochRow>, Box<dyn std::error::Error + Send + Sync>> {
-            let mut rows = Vec::new();
-            for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
-                let batch = batch?;
-                if table == Table::Epochs {
-                    rows.extend(from_batch::<EpochRow>(&batch)?);
-                }
+    let is_ours = Span::of(&file.path).is_some();
+    let reading = tokio::task::spawn_blocking(move || -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
+        let mut rows = Vec::new();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+        let (schema, columns) = (table.schema(), reader.parquet_schema().num_columns());
+        let is_ours = is_ours && columns == schema.fields().len();
+        let statistics = is_ours.then(|| delta_statistics(&schema, reader.metadata()));
+        for batch in reader.build()? {
+            let batch = batch?;
+            if table == Table::Epochs {
+                rows.extend(from_batch::<EpochRow>(&batch)?);
             }
-            Ok(rows)
-        });
+        }
+        Ok((rows, statistics))
+    });
     match reading.await {
-        Ok(Ok(rows)) => Ok(Ok(rows)),
+        Ok(Ok((_, Some(statistics)))) if !says(file, &statistics) => {
+            Ok(damage("the log does not tell its rows as they are".to_owned()))
+        }
+        Ok(Ok((rows, _))) => Ok(Ok(rows)),
         Ok(Err(error)) => Ok(damage(format!("the file cannot be read ({error})"))),
         Err(error) => Err(LakeError::Internal(format!("reading {} was aborted: {error}", file.path))),
     }
@@ -272,14 +406,24 @@ async fn any_file(store: &Store) -> Result<bool, LakeError> {
     Ok(false)
 }
 
-/// What to do about a damaged file of a table.
-fn repair(table: Table) -> String {
-    match SOURCES.contains(&table) {
-        true => {
-            "restore it from a backup, or read the topics from their beginning into a fresh lake, if Kafka has all of \
-                 them still"
-                .to_owned()
-        }
-        false => "restore it from a backup, or make the tables anew from stored events: plimsoll rebuild".to_owned(),
-    }
+/// Whether the statistics that a log tells of a file are those of its rows.
+fn says(file: &ActiveFile, statistics: &Value) -> bool {
+    let told: Option<Value> = file.stats.as_deref().and_then(|stats| serde_json::from_str(stats).ok());
+    let Some(told) = told else { return false };
+    // Which bounds are told may differ between versions, and not what they are.
+    let agree = |kind: &str| {
+        let told = told[kind].as_object().into_iter().flatten();
+        told.into_iter().all(|(name, value)| statistics[kind].get(name).is_none_or(|found| found == value))
+    };
+    told["numRecords"] == statistics["numRecords"] && ["minValues", "maxValues", "nullCount"].into_iter().all(agree)
+}
+
+/// What an error says, but for the advice at its end.
+fn without(what: &str, advice: &str) -> String {
+    what.strip_suffix(advice).map_or(what, |what| what.trim_end_matches([';', ' '])).to_owned()
+}
+
+/// The folder of a file, which tells the date of its rows.
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }

@@ -16,7 +16,8 @@
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
-//! `snapshot` keeps state and `definitions` what it was made under; `shards` is several groups in one lake; `maintain` does
+//! `snapshot` keeps state and `definitions` what it was made under; `lost` tells whether a table has lost anything;
+//! `shards` is several groups in one lake; `maintain` does
 //! the upkeep, `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
 //! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one and
 //! `requests` how they end.
@@ -31,6 +32,7 @@ mod error;
 mod files;
 mod inspect;
 mod log;
+mod lost;
 mod maintain;
 mod order;
 mod requests;
@@ -56,8 +58,10 @@ pub use crate::append::{Appended, GROUP_LENGTH_MAX, is_group};
 pub use crate::encode::EncodedTable;
 pub use crate::error::LakeError;
 pub use crate::files::{ActiveFile, TableFiles};
-pub use crate::inspect::{Damage, Inspection, Report, inspect, try_write};
+pub use crate::inspect::{Damage, Inspection, Report, damaged_sources, inspect, try_write};
 use crate::log::{TableLog, entry_path};
+pub use crate::lost::Recovery;
+use crate::lost::refuse_lost_tables;
 pub use crate::shards::{lane_group, of_lane_group};
 pub use crate::snapshot::snapshot_path;
 use crate::store::Store;
@@ -96,7 +100,8 @@ impl Lake {
     ///
     /// # Errors
     /// `Invalid` for a location that cannot be a lake, a store that cannot keep two writers apart, or tables of another
-    /// version; `Unavailable` when the location cannot be read or written; `Corrupt` when a table's log makes no sense.
+    /// version; `Unavailable` when the location cannot be read or written; `Corrupt` when a table's log makes no sense, or
+    /// is gone though the lake was written to.
     pub async fn open(location: &str) -> Result<Lake, LakeError> {
         Lake::open_or_create(Store::open(location, true).await?).await
     }
@@ -111,18 +116,20 @@ impl Lake {
     }
 
     async fn open_or_create(store: Store) -> Result<Lake, LakeError> {
-        let logs = Table::ALL.map(|table| open_or_create(&store, table));
-        let logs = try_join_all(logs).await?;
+        let mut logs = try_join_all(Table::ALL.map(|table| TableLog::load(&store, table))).await?;
+        refuse_lost_tables(&store, &logs).await?;
+        try_join_all(Table::ALL.into_iter().zip(&mut logs).map(|(table, log)| create(&store, table, log))).await?;
         Lake::new(store, logs)
     }
 
     /// Opens a lake that is there, without writing to it.
     ///
     /// # Errors
-    /// `Invalid` when there is none, or only some of its tables; otherwise those of `open`.
+    /// `Invalid` when there is none, or one whose making was broken off; otherwise those of `open`.
     pub async fn open_existing(location: &str) -> Result<Lake, LakeError> {
         let store = Store::open(location, false).await?;
         let logs = try_join_all(Table::ALL.map(|table| TableLog::load(&store, table))).await?;
+        refuse_lost_tables(&store, &logs).await?;
         let missing: Vec<&str> = Table::ALL
             .into_iter()
             .zip(&logs)
@@ -228,14 +235,13 @@ impl Lake {
     }
 }
 
-async fn open_or_create(store: &Store, table: Table) -> Result<TableLog, LakeError> {
-    let mut log = TableLog::load(store, table).await?;
+async fn create(store: &Store, table: Table, log: &mut TableLog) -> Result<(), LakeError> {
     if log.version.is_none() {
         // When another process creates the table at the same time, one entry wins and both read that one.
         store.put_if_absent(&entry_path(table, 0), table::first_entry(table)?.into()).await?;
         log.refresh(store).await?;
     }
-    Ok(log)
+    Ok(())
 }
 
 #[cfg(test)]

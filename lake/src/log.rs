@@ -3,6 +3,9 @@
 //! In: the entries below `_delta_log/` (a checkpoint, if there is one, then one JSON file per version). Out: a
 //! `TableLog` that knows the newest version and is brought up to date by reading only the entries that it has not seen.
 //! A checkpoint's rows are turned into the same JSON lines that an entry has, so there is one reader of actions.
+//!
+//! An entry's first line tells a hash of all that follows it, which other programs leave out and pass over. So an entry
+//! in which anything changed is not read as if it were what was written; a checkpoint has no such hash.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,11 +16,14 @@ use arrow_json::LineDelimitedWriter;
 use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::Table;
 use serde::Deserialize;
+use serde_json::{Value, json};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::LakeError;
 use crate::files::{ActiveFile, TableFiles};
@@ -86,6 +92,7 @@ const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
 #[serde(rename_all = "camelCase")]
 struct CommitInfo {
     txn_id: Option<String>,
+    actions_xxh3: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +136,17 @@ pub(crate) fn entry_path(table: Table, version: i64) -> StorePath {
     StorePath::from(format!("{}/_delta_log/{version:020}.json", table.name()))
 }
 
+/// The text of an entry: one action a line, after what was done and a hash of the actions.
+pub(crate) fn entry_text(mut commit_info: Value, actions: impl IntoIterator<Item = Value>) -> String {
+    let actions: String = actions.into_iter().map(|action| action.to_string() + "\n").collect();
+    commit_info["actionsXxh3"] = hash(actions.as_bytes()).into();
+    json!({"commitInfo": commit_info}).to_string() + "\n" + &actions
+}
+
+fn hash(actions: &[u8]) -> String {
+    format!("{:016x}", xxh3_64(actions))
+}
+
 /// The version of the newest checkpoint that is announced; a hint, there may be a newer one.
 pub(crate) async fn last_checkpoint(store: &Store, table: Table) -> Result<Option<i64>, LakeError> {
     let bytes = store.get(&StorePath::from(format!("{}/_delta_log/_last_checkpoint", table.name()))).await?;
@@ -160,8 +178,12 @@ impl TableLog {
         // `.` sorts before every suffix, so the hinted checkpoint itself is listed.
         let hint = last_checkpoint(store, table).await?;
         let after = hint.map(|version| StorePath::from(format!("{folder}/{version:020}.")));
-        let found = store.list(&folder, after.as_ref()).await?;
-        let names: Vec<&str> = found.iter().filter_map(|object| object.location.filename()).collect();
+        let mut found = store.list(&folder, after.as_ref()).await?;
+        if hint.is_some() && newest_checkpoint(&names_of(&found)).is_none() {
+            // It was a hint, and it was wrong.
+            found = store.list(&folder, None).await?;
+        }
+        let names = names_of(&found);
         if let Some((version, parts)) = newest_checkpoint(&names) {
             for part in parts {
                 let bytes = log.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
@@ -173,12 +195,12 @@ impl TableLog {
         let entries: Vec<i64> = names.iter().filter_map(|name| entry_version(name)).collect();
         let newer = entries.into_iter().filter(|version| *version >= next).map(async |version| {
             let path = entry_path(table, version);
-            Ok::<_, LakeError>((version, store.get(&path).await?.ok_or_else(|| missing_file(&path))?))
+            Ok::<_, LakeError>((version, store.get(&path).await?.ok_or_else(|| missing_file(table, &path))?))
         });
         let mut newer = futures::stream::iter(newer).buffered(ENTRIES_AT_ONCE);
         while let Some((version, entry)) = newer.try_next().await? {
             if version != log.next_version() {
-                return Err(missing_file(&entry_path(table, log.next_version())));
+                return Err(missing_file(table, &entry_path(table, log.next_version())));
             }
             log.append(version, &entry)?;
         }
@@ -216,6 +238,11 @@ impl TableLog {
         self.marks.iter().map(|(group, mark)| (group.as_str(), mark.epoch))
     }
 
+    /// Every file that is active, or was taken away and is not forgotten, by its path within the table.
+    pub(crate) fn known_paths(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().chain(self.removed.keys()).map(String::as_str)
+    }
+
     /// Whether a file is active.
     pub(crate) fn has(&self, path: &str) -> bool {
         self.files.contains_key(path)
@@ -236,11 +263,12 @@ impl TableLog {
     /// # Errors
     /// `Invalid` when the protocol or the columns are others; `Corrupt` when the log does not tell them.
     pub(crate) fn check(&self) -> Result<(), LakeError> {
+        let (name, repair) = (self.table.name(), table::repair(self.table));
         match (&self.protocol, &self.metadata) {
             (Some(protocol), Some(metadata)) => table::check(self.table, protocol, metadata),
+            _ if self.version.is_none() => Err(LakeError::Corrupt(format!("table {name} has no log; {repair}"))),
             _ => Err(LakeError::Corrupt(format!(
-                "the log of table {} lacks its protocol or metadata; restore {} from a backup",
-                self.table.name(),
+                "the log of table {name} lacks its protocol or metadata, which {} had; {repair}",
                 entry_path(self.table, 0)
             ))),
         }
@@ -263,18 +291,24 @@ impl TableLog {
     }
 
     async fn fetch(&self, store: &Store, path: &StorePath) -> Result<Bytes, LakeError> {
-        store.get(path).await?.ok_or_else(|| missing_file(path))
+        store.get(path).await?.ok_or_else(|| missing_file(self.table, path))
     }
 
     /// Takes in the actions of an entry, which has a version, or of a checkpoint.
     fn apply(&mut self, lines: &[u8], origin: &str, version: Option<i64>) -> Result<(), LakeError> {
         let unreadable = |error: String| {
-            LakeError::Corrupt(format!("table {}: {origin} cannot be read: {error}; restore it", self.table.name()))
+            let repair = table::repair(self.table);
+            LakeError::Corrupt(format!("table {}: {origin} cannot be read: {error}; {repair}", self.table.name()))
         };
         let actions = serde_json::Deserializer::from_slice(lines).into_iter::<Action>();
         let actions = actions.collect::<Result<Vec<_>, _>>().map_err(|error| unreadable(error.to_string()))?;
         if actions.is_empty() {
             return Err(unreadable("it is empty".to_owned()));
+        }
+        let told = actions.iter().find_map(|action| action.commit_info.as_ref()?.actions_xxh3.as_deref());
+        let rest = lines.iter().position(|byte| *byte == b'\n').map_or(&[][..], |end| &lines[end + 1..]);
+        if told.is_some_and(|told| told != hash(rest)) {
+            return Err(unreadable("it holds something else than was written".to_owned()));
         }
         let commit_id = actions.iter().find_map(|action| action.commit_info.as_ref()?.txn_id.clone());
         let commit = version.zip(commit_id);
@@ -299,8 +333,8 @@ impl TableLog {
     }
 }
 
-fn missing_file(path: &StorePath) -> LakeError {
-    LakeError::Corrupt(format!("{path} is missing; restore it from a backup"))
+fn missing_file(table: Table, path: &StorePath) -> LakeError {
+    LakeError::Corrupt(format!("{path} is missing; {}", table::repair(table)))
 }
 
 fn active_file(table: Table, add: &Add) -> Result<ActiveFile, String> {
@@ -319,6 +353,10 @@ fn active_file(table: Table, add: &Add) -> Result<ActiveFile, String> {
         date,
         stats: add.stats.clone(),
     })
+}
+
+fn names_of(found: &[ObjectMeta]) -> Vec<&str> {
+    found.iter().filter_map(|object| object.location.filename()).collect()
 }
 
 fn entry_version(name: &str) -> Option<i64> {
@@ -355,7 +393,8 @@ fn checkpoint_lines(table: Table, name: &str, bytes: Bytes) -> Result<Vec<u8>, L
         Ok(lines.into_inner())
     };
     convert().map_err(|error| {
-        LakeError::Corrupt(format!("checkpoint {name} of table {} cannot be read: {error}; restore it", table.name()))
+        let (of, repair) = (table.name(), table::repair(table));
+        LakeError::Corrupt(format!("checkpoint {name} of table {of} cannot be read: {error}; {repair}"))
     })
 }
 

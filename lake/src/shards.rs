@@ -32,6 +32,12 @@ pub fn of_lane_group(name: &str) -> (&str, u32, u32) {
     parsed().unwrap_or((name, 0, 1))
 }
 
+/// The number of a lane group's first epoch, and how far each is from the one before.
+pub(crate) fn numbering(name: &str) -> (i64, i64) {
+    let (_, shard, shards) = of_lane_group(name);
+    (i64::from(shard) + 1, i64::from(shards))
+}
+
 impl Lake {
     /// How many shards keep this lake, which is for good; `None` while nobody does.
     ///
@@ -75,6 +81,8 @@ mod tests {
         assert_eq!(lane_group("plimsoll", 0, 1), "plimsoll");
         assert_eq!(of_lane_group("plimsoll-1-of-4"), ("plimsoll", 1, 4));
         assert_eq!(of_lane_group("a-0-of-2-11-of-12"), ("a-0-of-2", 11, 12));
+        // Of four, shard 1 has the epochs 2, 6, 10 and so on.
+        assert_eq!((numbering("plimsoll"), numbering("plimsoll-1-of-4")), ((1, 1), (2, 4)));
         for whole in ["plimsoll", "plimsoll-4-of-4", "plimsoll-0-of-1", "a-01-of-2", "a--of-2", "one-of-2", "-of-"] {
             assert_eq!(of_lane_group(whole), (whole, 0, 1));
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::LakeError;
+use crate::log::entry_text;
 
 /// The partition column, derived from the table's partition time; it stands in the paths, not in the files.
 pub(crate) const DATE: &str = "date";
@@ -47,17 +48,31 @@ struct DeltaField {
     nullable: bool,
 }
 
+/// Tables from which the others can be made anew; what they have lost only a backup or Kafka has.
+pub(crate) const SOURCES: [Table; 3] = [Table::Events, Table::DeadLetters, Table::Epochs];
+
+/// What to do about a table that is damaged or gone.
+pub(crate) fn repair(table: Table) -> &'static str {
+    match SOURCES.contains(&table) {
+        true => {
+            "restore it from a backup, or read the topics from their beginning into a fresh lake, if Kafka has all of \
+             them still"
+        }
+        false => "restore it from a backup, or make the tables anew from stored events: plimsoll rebuild",
+    }
+}
+
 /// Log entry 0 of a table: protocol and metadata, one JSON action a line.
 pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
     let now_ms = Utc::now().timestamp_millis();
     let schema = json!({"type": "struct", "fields": delta_fields(table)?});
+    let commit_info = json!({
+        "timestamp": now_ms,
+        "operation": "CREATE TABLE",
+        "operationParameters": {},
+        "engineInfo": engine_info(),
+    });
     let actions = [
-        json!({"commitInfo": {
-            "timestamp": now_ms,
-            "operation": "CREATE TABLE",
-            "operationParameters": {},
-            "engineInfo": engine_info(),
-        }}),
         json!({"protocol": {"minReaderVersion": READER_VERSION, "minWriterVersion": WRITER_VERSION}}),
         json!({"metaData": {
             "id": Uuid::new_v4(),
@@ -75,7 +90,7 @@ pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
             },
         }}),
     ];
-    Ok(actions.map(|action| action.to_string()).join("\n") + "\n")
+    Ok(entry_text(commit_info, actions))
 }
 
 /// Who wrote a log entry.

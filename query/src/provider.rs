@@ -68,6 +68,9 @@ impl LakeTable {
     /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the
     /// scan itself skips row groups and pages.
     fn prune(&self, session: &dyn Session, filters: &[Expr], files: &[Arc<ActiveFile>]) -> Vec<PartitionedFile> {
+        if files.is_empty() {
+            return Vec::new(); // Of no files there are no statistics, of which DataFusion would warn.
+        }
         let schema = self.schema();
         let days: Vec<_> = files.iter().map(|file| Arc::new(self.day_statistics(file))).collect();
         let kept = conjunction(filters.iter().cloned()).and_then(|filter| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use plimsoll_tests::broker::Broker;
 
@@ -150,4 +150,63 @@ fn every_damaged_file_is_found_with_its_repair() {
         "{told}"
     );
     assert!(!told.contains("plimsoll rebuild"), "{told}");
+}
+
+#[test]
+fn who_starts_or_rebuilds_says_which_table_lost_what_was_committed_to_it() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("old", 1).expect("topic");
+    broker.produce("old", 0, changes(0..5)).expect("records");
+    let world = World::new(&change_definitions(90, "old", "failed"));
+    let (lake, anew, hidden) = (world.lake("lake"), world.lake("anew"), world.lake("hidden"));
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    let (bootstrap, definitions) = (broker.bootstrap(), world.definitions().to_string_lossy().into_owned());
+    let (at, into) = (lake.to_string_lossy(), anew.to_string_lossy());
+    let start = || {
+        let settings = ["run", "--until-caught-up", "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap];
+        run(&[&settings[..], &["--definitions", &definitions, "--lake", &at]].concat())
+    };
+    let rebuild = || run(&["rebuild", "--lake", &at, "--into", &into]);
+    let ask = || run(&["sql", "--lake", &at, "SELECT 1"]);
+    let refused = |done: Output, what: &str| {
+        let error = String::from_utf8(done.stderr).expect("text");
+        assert!(done.status.code() == Some(1) && error.contains(what), "{what}: {error}");
+        assert_eq!(error.matches("restore it from a backup").count(), 1, "{error}");
+    };
+    for (table, is_source) in [("events", true), ("epochs", true), ("attainment", false)] {
+        let log = lake.join(table).join("_delta_log");
+        let entries = std::fs::read_dir(&log).expect("a log").map(|entry| entry.expect("an entry").path());
+        let newest =
+            entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).max().expect("an entry");
+        let entry = std::fs::read(&newest).expect("a file");
+        let faulty = |what: &str| {
+            let (sound, told) = damaged(&lake);
+            let fault = format!("FAULT   lake         {table}/_delta_log: {what}");
+            assert!(!sound && told.contains(&fault), "{fault}: {told}");
+            if is_source {
+                refused(rebuild(), &format!("{table}/_delta_log: {what}"));
+                assert!(!anew.exists(), "nothing was begun");
+            }
+        };
+        std::fs::remove_file(&newest).expect("a file");
+        faulty(&format!("the log does not know {table}/"));
+        refused(start(), &format!("table {table}: its log had epoch "));
+
+        let changed = String::from_utf8(entry.clone()).expect("text").replace("numRecords\\\":", "numRecords\\\":1");
+        std::fs::write(&newest, changed).expect("a file");
+        faulty(&format!("table {table}: {table}/_delta_log/"));
+        refused(start(), "it holds something else than was written");
+        refused(ask(), "it holds something else than was written");
+        std::fs::write(&newest, entry).expect("a file");
+
+        std::fs::rename(lake.join(table), &hidden).expect("a folder");
+        faulty(&format!("table {table} has no log"));
+        refused(start(), &format!("the tables {table} are gone"));
+        refused(ask(), &format!("the tables {table} are gone"));
+        assert!(!lake.join(table).exists(), "it is not made anew");
+        std::fs::rename(&hidden, lake.join(table)).expect("a folder");
+    }
+    run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
+    let (sound, told) = damaged(&lake);
+    assert!(sound, "{told}");
 }

@@ -109,6 +109,11 @@ pub async fn the_tables_follow_from_the_epochs(world: &World, shape: &Shape, out
     }
 }
 
+/// What crashes leave behind is no damage: nothing is found that would have to be repaired.
+pub async fn nothing_is_damaged(lake: &Lake) {
+    assert_eq!(lake.inspect(true).await.expect("an inspection").damages, []);
+}
+
 /// A lake in which the recorded epochs of another were made again.
 async fn made_again(world: &World, shape: &Shape, outcome: &Outcome) -> Lake {
     let store = SimulatedStore::new(Disk::new(0, Faults::default()), Mortal::new(0, None));

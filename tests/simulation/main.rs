@@ -71,6 +71,7 @@ async fn check(world: &World, shape: &Shape, outcome: &Outcome) {
     laws::every_range_is_read_once(world, &outcome.lake).await;
     laws::every_record_is_accounted_for(world, &outcome.lake).await;
     laws::the_tables_follow_from_the_epochs(world, shape, outcome).await;
+    laws::nothing_is_damaged(&outcome.lake).await;
 }
 
 /// The seeds that were asked for by `PLIMSOLL_SEEDS`: one, or from .. until.

@@ -151,7 +151,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
 }
 
 fn tell_lake(findings: &mut Findings, location: &str, inspection: &Inspection) {
-    let Inspection { tables, damages, epochs, snapshots } = inspection;
+    let Inspection { tables, damages, epochs, snapshots, .. } = inspection;
     let files: usize = tables.iter().map(|table| table.files_count).sum();
     let bytes: u64 = tables.iter().map(|table| table.size_bytes).sum();
     if damages.is_empty() {

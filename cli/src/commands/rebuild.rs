@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
 use plimsoll_aggregate::collector::{RecordedEpoch, Takers};
 use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput, copy};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_engine::shards::Shard;
-use plimsoll_lake::{Lake, of_lane_group};
+use plimsoll_lake::{Damage, Lake, damaged_sources, of_lane_group};
 use plimsoll_query::{Limits, QueryService, StoredEvents};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId, Retried};
@@ -43,6 +43,9 @@ const SNAPSHOT_EVERY: i64 = 1_000;
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     ensure!(arguments.lake != arguments.into, "--into names the lake itself; name a place where nothing is yet");
     let runtime = threads.waiting.handle();
+    if let Some(Damage { path, what, repair }) = runtime.block_on(damaged_sources(&arguments.lake))?.first() {
+        bail!("{path}: {what}; tables made anew from it would be wrong: {repair}");
+    }
     let from = runtime.block_on(Lake::open_damaged(&arguments.lake))?;
     let groups = runtime.block_on(from.groups())?;
     ensure!(!groups.is_empty(), "nothing was recorded in {}; there is nothing to make anew", arguments.lake);

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
+use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};

@@ -1,5 +1,6 @@
 //! Tables that stay small: what merging and removing keep, and what they must not touch.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;

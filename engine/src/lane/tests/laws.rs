@@ -557,3 +557,25 @@ proptest! {
         prop_assert_eq!(counts(&written), counts_of(&kept));
     }
 }
+
+#[test]
+fn r20_how_a_step_is_cut_into_deliveries_changes_nothing_of_what_is_recognised() {
+    // Half hours. On day 5 a score comes late, as the watermark goes from day 10 to day 12 within its step: until day 13 its
+    // copy is recognised.
+    let (late, newest) = ((1, Happening::Score(5 * 48, 5)), (2, Happening::Score(12 * 48, 5)));
+    let tick = Instant(40 * 24 * HOUR);
+    let duplicates = |deliveries: &[&[(usize, Happening)]]| {
+        let mut group = LaneGroup::new(portfolio(), 1);
+        group.fold(&delivery(&[(0, Happening::Score(10 * 48, 5))], 0, false), tick);
+        group.close(1, tick, false);
+        let mut offset = 1;
+        for events in deliveries {
+            group.fold(&delivery(events, offset, false), tick);
+            offset += events.len() as i64;
+        }
+        group.close(2, tick, false);
+        group.fold(&delivery(&[late], offset, false), tick).duplicates
+    };
+    assert_eq!(duplicates(&[&[late, newest]]), 1);
+    assert_eq!(duplicates(&[&[late], &[newest]]), 1);
+}
