@@ -47,8 +47,8 @@ pub async fn place(lake: &Lake, definitions: &Definitions, shards: u32) -> Resul
     }
 }
 
-/// Why definitions cannot be measured by the shards of a lake, as all that was ever defined is placed; `None` when they can, or
-/// no shards were ever started.
+/// Why definitions cannot be measured by the shards of a lake, as all that was ever defined is placed; `None` when they can,
+/// or no shards were ever started.
 ///
 /// # Errors
 /// As `placement`.

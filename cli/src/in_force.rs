@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often the thread looks whether it is to end.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What else than having no problems of their own is asked of definitions: the problems of those that do not fit what is there.
+/// What is asked of definitions besides that they have no problem: the problems of those that do not fit what is there.
 pub type Fits = Box<dyn Fn(&Definitions) -> Result<Vec<Problem>> + Send + Sync>;
 
 /// See the head of this module.

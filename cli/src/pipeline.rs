@@ -156,7 +156,7 @@ struct Opened {
     number: u64,
     /// When it ends by itself: once all of these were read to their end.
     expected: Option<BTreeSet<PartitionId>>,
-    /// See `Work::sources_of`.
+    /// See `Work::gone`.
     gone: BTreeSet<Arc<str>>,
     sources: Vec<Arc<Source>>,
 }
@@ -209,26 +209,33 @@ impl Work {
             true => Some(partitions_of(kafka, &sources(&definitions))?),
             false => None,
         };
-        let (gone, sources) = self.sources_of(&worker)?;
+        let gone = self.gone(&worker)?;
+        let sources = self.sources_of(&worker, &gone);
         let events = self.subscribe(&worker, &sources)?;
         Ok(Opened { expected: expected.filter(|_| !worker.is_former()), worker, events, number, gone, sources })
     }
 
-    /// The sources that feed a worker, and topics that no source names any more and that Kafka does not have as they were
-    /// read, so that what recorded epochs read of them can only come from the tables.
-    fn sources_of(&self, worker: &Worker) -> Result<(BTreeSet<Arc<str>>, Vec<Arc<Source>>)> {
+    /// The topics that no source names any more and that Kafka does not have as they were read: what recorded epochs read of
+    /// them can only come from the tables.
+    fn gone(&self, worker: &Worker) -> Result<BTreeSet<Arc<str>>> {
         let (_, current) = self.settings.definitions.now();
         let named: BTreeSet<&str> = current.topics().collect();
         let mut unnamed = worker.topic_ids();
         unnamed.retain(|topic, _| worker.is_former() && !named.contains(&**topic));
-        let gone: BTreeSet<Arc<str>> = kafka::changed_topics(&self.settings.kafka, &unnamed)?.into_keys().collect();
+        Ok(kafka::changed_topics(&self.settings.kafka, &unnamed)?.into_keys().collect())
+    }
+
+    /// The sources that feed a worker.
+    fn sources_of(&self, worker: &Worker, gone: &BTreeSet<Arc<str>>) -> Vec<Arc<Source>> {
         let mut feeding = worker.definitions().clone();
         for source in feeding.sources.values_mut() {
             source.topics.retain(|topic| !gone.contains(topic.as_str()));
         }
         // Who has none left is fed by the tables alone, and what it is told besides is left to the next.
-        let is_fed = feeding.topics().next().is_some();
-        Ok((gone, sources(if is_fed { &feeding } else { &current })))
+        match feeding.topics().next() {
+            Some(_) => sources(&feeding),
+            None => sources(&self.settings.definitions.now().1),
+        }
     }
 
     fn subscribe(&self, worker: &Worker, sources: &[Arc<Source>]) -> Result<KafkaEvents> {

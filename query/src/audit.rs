@@ -137,7 +137,7 @@ impl QueryService {
         .await
     }
 
-    /// The stored dead letters of these ranges, and what became of those that were taken again by these requests, in no order.
+    /// The stored dead letters of these ranges, and what became of those that these requests took again, in no order.
     ///
     /// # Errors
     /// As `sql`.

@@ -85,8 +85,8 @@ fn below(dice: &mut ChaCha8Rng, range: std::ops::Range<u64>) -> u64 {
     range.start + dice.next_u64() % (range.end - range.start)
 }
 
-/// The events, each once: whether a copy is recognised depends on how far the clock moved the watermark before it came, which
-/// is chance here.
+/// The events, each once: whether a copy is recognised depends on how far the clock moved the watermark before it came,
+/// which is chance here.
 fn without_copies(world: &World) -> Vec<&String> {
     let mut known = HashSet::new();
     world.events.iter().filter(|event| known.insert(*event)).collect()

@@ -118,7 +118,7 @@ impl SmallDisk {
     }
 
     /// The same path, as others see it.
-    fn from_outside(&self) -> PathBuf {
+    fn seen_from_outside(&self) -> PathBuf {
         let root = format!("/proc/{}/root", self.holder.process.id());
         Path::new(&root).join(self.at.strip_prefix("/").expect("an absolute path"))
     }
@@ -134,7 +134,7 @@ impl SmallDisk {
 
     /// Fills the disk to its last byte.
     fn fill(&self) -> PathBuf {
-        let path = self.from_outside().join("something-else");
+        let path = self.seen_from_outside().join("something-else");
         let mut file = File::create(&path).expect("a file");
         let full = (0..).find_map(|_| file.write_all(&[1; 4096]).err()).expect("an end");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
@@ -171,7 +171,7 @@ fn a_disk_that_is_really_full_is_told_and_lacks_nothing_when_there_is_room() {
 
     // What is committed is whole, and the rest comes from Kafka.
     let copy = world.lake("copy");
-    let copied = Command::new("cp").arg("-r").args([disk.from_outside(), copy.clone()]).status();
+    let copied = Command::new("cp").arg("-r").args([disk.seen_from_outside(), copy.clone()]).status();
     assert!(copied.expect("cp starts").success());
     run_until_caught_up(&broker, &world.definitions, &copy, &[]);
     assert_as_judged(&world, &copy, "after a full disk");

@@ -14,8 +14,8 @@ fn first_day() -> chrono::NaiveDate {
     chrono::Utc::now().date_naive() - chrono::Days::new(4)
 }
 
-/// Two services that are measured in two shards, and a mapping that knows the word HALT or not. A third agreement, if there is
-/// one, joins them.
+/// Two services that are measured in two shards, and a mapping that knows the word HALT or not. A third agreement, if there
+/// is one, joins them.
 fn definitions(knows_halt: bool, joined: &str) -> String {
     let halt = if knows_halt { ", HALT: down" } else { "" };
     let until = first_day() + chrono::Days::new(3);

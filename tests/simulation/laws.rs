@@ -109,9 +109,12 @@ pub async fn the_tables_follow_from_the_epochs(world: &World, shape: &Shape, out
     }
 }
 
-/// What crashes leave behind is no damage: nothing is found that would have to be repaired.
+/// What crashes leave behind is no damage: nothing is found that would have to be repaired, but for a state that was torn
+/// while it was saved, in whose place an older one is taken.
 pub async fn nothing_is_damaged(lake: &Lake) {
-    assert_eq!(lake.inspect(true).await.expect("an inspection").damages, []);
+    let mut damages = lake.inspect(true).await.expect("an inspection").damages;
+    damages.retain(|damage| !damage.path.starts_with("_plimsoll/snapshots/"));
+    assert_eq!(damages, []);
 }
 
 /// A lake in which the recorded epochs of another were made again.

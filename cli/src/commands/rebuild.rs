@@ -126,7 +126,7 @@ pub async fn stored_epochs(service: &QueryService, first: i64, last: i64) -> Res
     gathered(service.events_of_epochs(first, last).await?, service.dead_letters_of_epochs(first, last).await?)
 }
 
-/// The same of epochs of a shard. The rows tell the epoch of whoever stored them, so they are found by what these epochs read.
+/// The same of epochs of a shard. Rows tell the epoch of whoever stored them, so they are found by what these epochs read.
 async fn epochs_of_shard(service: &QueryService, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs> {
     let takers = Takers::of(epochs.iter().copied());
     let epoch_of = |id: &PartitionId, offset| takers.place_of(id, offset).map(|place| epochs[place].epoch);

@@ -314,14 +314,14 @@ impl NativeConsumer {
         self.describe([topic].into_iter(), true);
     }
 
-    /// Of a topic and never of the cluster: a broker that just started may know neither topics nor brokers, and such an answer
-    /// is one that librdkafka 2.12 does not survive (`rd_kafka_admin_response_parse` asserts a result).
+    /// Of topics and never of the cluster: a broker that just started may know neither topics nor brokers, and such an
+    /// answer is one that librdkafka 2.12 does not survive (`rd_kafka_admin_response_parse` asserts a result).
     fn describe<'name>(&self, topics: impl Iterator<Item = &'name str>, is_for_life: bool) {
         let names: Vec<CString> = topics.filter_map(|topic| CString::new(topic).ok()).collect();
         let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         self.ask(rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, |options| {
-            // SAFETY: all pointers are valid during the calls; librdkafka copies the names and answers on our queue. What goes
-            // with the question comes back with the answer, and is never followed.
+            // SAFETY: all pointers are valid during the calls; librdkafka copies the names and answers on our queue. What
+            // goes with the question comes back with the answer, and is never followed.
             unsafe {
                 if is_for_life {
                     rd_kafka_AdminOptions_set_opaque(options, std::ptr::dangling_mut());

@@ -8,7 +8,7 @@ const EPOCHS: i64 = 3;
 async fn worked(is_saved: bool) -> (TempDir, Lake) {
     let (folder, lake) = lake().await;
     for epoch in 1..=EPOCHS {
-        lake.record_intent(GROUP_OF_ONE, epoch, &[intent(epoch)]).await.expect("intent");
+        record(&lake, epoch).await;
         append_services(&lake, GROUP_OF_ONE, epoch).await.expect("rows");
     }
     if is_saved {
@@ -18,6 +18,13 @@ async fn worked(is_saved: bool) -> (TempDir, Lake) {
 }
 
 const GROUP_OF_ONE: &str = "plimsoll";
+
+/// Records an epoch under definitions that are kept.
+async fn record(lake: &Lake, epoch: i64) {
+    let definitions = lake.keep_definitions("gold".into()).await.expect("kept");
+    let row = EpochRow { definitions, ..intent(epoch) };
+    lake.record_intent(GROUP_OF_ONE, epoch, &[row]).await.expect("intent");
+}
 
 fn place(folder: &Path) -> &str {
     folder.to_str().expect("UTF-8")
@@ -42,7 +49,8 @@ async fn a_whole_lake_is_gone_on_from() {
         let found = lake.recovery(GROUP_OF_ONE).await.expect("a recovery");
         assert_eq!(found.snapshot, is_saved.then(|| (EPOCHS, "state".into())));
         let first = if is_saved { EPOCHS } else { 1 };
-        assert_eq!(found.intents, (first..=EPOCHS).map(intent).collect::<Vec<_>>());
+        let epochs: Vec<i64> = found.intents.iter().map(|row| row.epoch).collect();
+        assert_eq!(epochs, (first..=EPOCHS).collect::<Vec<_>>());
         assert_eq!(damaged_sources(place(folder.path())).await.expect("an inspection"), []);
     }
 }
@@ -132,7 +140,7 @@ async fn what_went_on_behind_a_lost_entry_is_found() {
 async fn lake_with_hole() -> (TempDir, Lake) {
     let (folder, lake) = lake().await;
     for epoch in [1, 2, 4] {
-        lake.record_intent(GROUP_OF_ONE, epoch, &[intent(epoch)]).await.expect("intent");
+        record(&lake, epoch).await;
     }
     (folder, lake)
 }
@@ -179,7 +187,7 @@ async fn an_entry_that_says_something_else_than_was_written_is_not_believed() {
 async fn a_checkpoint_says_of_every_file_what_is_in_it() {
     let (folder, lake) = lake().await;
     for epoch in 1..=12 {
-        lake.record_intent(GROUP_OF_ONE, epoch, &[intent(epoch)]).await.expect("intent");
+        record(&lake, epoch).await;
         let of_days = events(&[("web", LAST_OF_JANUARY, "1"), ("web", FIRST_OF_FEBRUARY, "2")], epoch);
         for (table, batch) in [(Table::Events, of_days), (Table::Attainment, attainment(epoch))] {
             lake.append(table, vec![batch], GROUP_OF_ONE, epoch).await.expect("rows");
