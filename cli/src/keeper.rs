@@ -366,11 +366,15 @@ impl Work {
                 Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
                     for number in delivery.from_offset..delivery.until_offset {
                         let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
+                        self.live.read(&request);
                         let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
                     }
                     continue;
                 }
-                Some(Heard::Delivery(delivery)) => Input::Delivery(delivery),
+                Some(Heard::Delivery(delivery)) => {
+                    self.live.read(&delivery);
+                    Input::Delivery(delivery)
+                }
             };
             if inputs.send(input).is_err() {
                 break; // The worker ended; it says why.

@@ -62,6 +62,10 @@ const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 const UNBOUNDED_FUNCTIONS: [&str; 7] =
     ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
 
+/// Aggregates of the same kind: their sketch is made as large as an argument says. `median` and `percentile_cont` are
+/// exact.
+const UNBOUNDED_AGGREGATES: [&str; 2] = ["approx_percentile_cont", "approx_percentile_cont_with_weight"];
+
 /// The stack that a thread needs to plan any statement, in bytes.
 pub const STACK_BYTES: usize = 128 << 20;
 
@@ -145,6 +149,9 @@ impl QueryService {
         let context = SessionContext::new_with_state(state);
         for function in UNBOUNDED_FUNCTIONS {
             context.deregister_udf(function);
+        }
+        for aggregate in UNBOUNDED_AGGREGATES {
+            context.deregister_udaf(aggregate);
         }
         let defect = |error: DataFusionError| QueryError::Internal(error.strip_backtrace());
 

@@ -146,6 +146,12 @@ fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
     }
     assert_eq!(ask(&lake, "SELECT count(*), max(\"offset\") FROM events"), "3,2");
 
+    let (definitions, location, bootstrap) = (world.definitions(), lake.to_string_lossy(), broker.bootstrap());
+    let definitions = definitions.to_string_lossy();
+    let told = run(&["doctor", "--lake", &location, "--definitions", &definitions, "--bootstrap", &bootstrap]).stdout;
+    let told = String::from_utf8(told).expect("text");
+    assert!(told.contains("FAULT   kafka        topic events was deleted and created anew: its id is "), "{told}");
+
     // What can be done: another name.
     broker.create_topic("events-2", 1).expect("topic");
     broker.produce("events-2", 0, scores(100..110)).expect("records");

@@ -288,6 +288,12 @@ fn r24_r26_shards_take_stored_events_again_are_audited_and_keep_others_out() {
     let events: u64 =
         by_shard.map(|line| line.rsplit(' ').next().expect("a number").parse::<u64>().expect("one")).sum();
     assert_eq!(events.to_string(), world.ask("SELECT count(*) FROM events"));
+    let sum = |name: &str| -> u64 {
+        let lines = metrics.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        lines.map(|line| line.rsplit(' ').next().expect("a number").parse::<u64>().expect("one")).sum()
+    };
+    let read = sum("plimsoll_records_read_total");
+    assert!(read > 0 && read == sum("plimsoll_record_outcomes_total"), "{metrics}");
 
     // A new objective over single events: what was stored is taken again, of all shards.
     let more = "\n    - {id: disliked, indicator: {signal: satisfaction, good_from: 2}, target: {at_least: 90 %}, window: {calendar: day}}\n";

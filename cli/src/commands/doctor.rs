@@ -13,7 +13,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
-use plimsoll_ingest::kafka::KafkaSettings;
+use plimsoll_ingest::kafka::{KafkaSettings, changed_topics};
 use plimsoll_lake::{Inspection, Lake, inspect, of_lane_group, try_write};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::delivery::PartitionId;
@@ -95,7 +95,7 @@ impl fmt::Display for Findings {
 /// Prints what was found, a line each. Exits 1 when there is a fault.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let mut findings = Findings::default();
-    let (mut positions, mut groups) = (BTreeMap::new(), BTreeSet::new());
+    let (mut read, mut groups) = (Read::default(), BTreeSet::new());
     match threads.waiting.block_on(inspect(&arguments.lake, !arguments.quick)) {
         Ok(inspection) => {
             tell_lake(&mut findings, &arguments.lake, &inspection);
@@ -107,9 +107,9 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
             }
             if inspection.damages.is_empty() {
                 let asked = threads.waiting.block_on(ask_tables(&mut findings, &arguments.lake, threads));
-                positions = asked.unwrap_or_else(|error| {
+                read = asked.unwrap_or_else(|error| {
                     findings.add(Weight::Fault, "tables", format!("{error:#}"));
-                    BTreeMap::new()
+                    Read::default()
                 });
             }
         }
@@ -126,7 +126,9 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
                 let sources: Vec<_> = found.sources.values().cloned().map(Arc::new).collect();
                 let partitions = partitions_of(&settings, &sources);
                 let told = partitions.and_then(|ids| {
-                    tell_kafka(&mut findings, &settings, &ids, &positions)?;
+                    tell_kafka(&mut findings, &settings, &ids, &read.positions)?;
+                    read.topic_ids.retain(|topic, _| ids.iter().any(|id| id.topic == *topic));
+                    tell_topics(&mut findings, &settings, &read.topic_ids)?;
                     groups.iter().try_for_each(|group| tell_group(&mut findings, &settings, group, &ids))
                 });
                 if let Err(error) = told {
@@ -170,8 +172,17 @@ fn tell_lake(findings: &mut Findings, location: &str, inspection: &Inspection) {
     }
 }
 
-/// What the tables know of trouble; returned is where each partition goes on.
-async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) -> Result<BTreeMap<PartitionId, i64>> {
+/// What the tables say was read.
+#[derive(Default)]
+struct Read {
+    /// Where each partition goes on.
+    positions: BTreeMap<PartitionId, i64>,
+    /// The id that each topic had, where Kafka told it.
+    topic_ids: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// What the tables know of trouble, and what was read.
+async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) -> Result<Read> {
     let lake = Lake::open_existing(location).await?;
     let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
     let newest = "SELECT max(tick) FROM history.epochs";
@@ -187,10 +198,10 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Good, "clock", format!("it is {now}; the newest epoch is of {tick}"));
         }
     }
-    let letters = "SELECT count(*) FROM dead_letters";
+    let letters = "SELECT count(*) FROM dead_letters WHERE outcome IS NULL";
     let counts: Vec<_> = service.sql(letters).await?.try_collect().await?;
     match counts.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0)) {
-        0 => findings.add(Weight::Good, "dead letters", "none"),
+        0 => findings.add(Weight::Good, "dead letters", "none is open"),
         count => {
             let told = counted(count as usize, "record");
             let told = format!("{told} could not be used; `plimsoll dead-letters list` says why");
@@ -210,11 +221,11 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Notice, "gaps", told);
         }
     }
-    where_it_goes_on(findings, &service).await
+    what_was_read(findings, &service).await
 }
 
-/// Where each partition goes on, after it was told how complete they are.
-async fn where_it_goes_on(findings: &mut Findings, service: &QueryService) -> Result<BTreeMap<PartitionId, i64>> {
+/// What was read, after it was told how complete that is.
+async fn what_was_read(findings: &mut Findings, service: &QueryService) -> Result<Read> {
     let read = "SELECT CAST(topic AS VARCHAR), partition, max(until_offset), max(complete_until) FROM history.epochs \
                 WHERE topic IS NOT NULL GROUP BY topic, partition";
     let (mut positions, mut complete) = (BTreeMap::new(), Vec::new());
@@ -237,7 +248,16 @@ async fn where_it_goes_on(findings: &mut Findings, service: &QueryService) -> Re
         let (tick, watermark) = (time(0).flatten().map(Instant), time(1).flatten().map(Instant));
         tell_watermark(findings, tick, watermark, complete.iter().min());
     }
-    Ok(positions)
+    let mut topic_ids = BTreeMap::new();
+    let ids = "SELECT CAST(topic AS VARCHAR), CAST(topic_id AS VARCHAR) FROM (
+                   SELECT topic, topic_id, row_number() OVER (PARTITION BY topic ORDER BY epoch DESC) AS place
+                   FROM history.epochs WHERE topic_id IS NOT NULL)
+               WHERE place = 1";
+    for batch in service.sql(ids).await?.try_collect::<Vec<_>>().await? {
+        let (topics, ids) = (batch.column(0).as_string_view(), batch.column(1).as_string_view());
+        topic_ids.extend(topics.iter().flatten().map(Arc::from).zip(ids.iter().flatten().map(Arc::from)));
+    }
+    Ok(Read { positions, topic_ids })
 }
 
 /// How complete the input was when the newest epoch was made, and which partition was behind all others.
@@ -291,14 +311,32 @@ fn tell_kafka(
             findings.add(Weight::Fault, "kafka", told);
         } else if position > high {
             let told = format!(
-                "{of}: the tables are at {position}, but kafka ends at {high}; the topic was made anew: read it under \
-                 another name, or into a fresh lake"
+                "{of}: the tables are at {position}, but kafka ends at {high}; the topic was made anew, or lost its newest records: \
+                 read another in its place"
             );
             findings.add(Weight::Fault, "kafka", told);
         }
     }
     let told = format!("{} at {}, {waiting} records wait", counted(count, "partition"), settings.bootstrap);
     findings.add(Weight::Good, "kafka", told);
+    Ok(())
+}
+
+/// Whether the topics are those that were read, with the ids that they had.
+fn tell_topics(
+    findings: &mut Findings,
+    settings: &KafkaSettings,
+    topic_ids: &BTreeMap<Arc<str>, Arc<str>>,
+) -> Result<()> {
+    for (topic, found) in changed_topics(settings, topic_ids)? {
+        if let (Some(found), Some(known)) = (found, topic_ids.get(&topic)) {
+            let told = format!(
+                "topic {topic} was deleted and created anew: its id is {found} and was {known}; run reads nothing of it: let \
+                 producers write to a topic of another name, and name that in the source"
+            );
+            findings.add(Weight::Fault, "kafka", told);
+        }
+    }
     Ok(())
 }
 

@@ -183,6 +183,7 @@ async fn mistakes_get_one_clear_line() {
         ("SELECT regexp_replace(name, '((x{99}){99}){99}', 'x') FROM services", "Compiled regex exceeds"),
         ("SELECT repeat('x', 2000000000)", "repeat"),
         ("SELECT lpad('x', 2000000000)", "lpad"),
+        ("SELECT approx_percentile_cont(revision, 0.5, 99999999999) FROM attainment", "approx_percentile_cont"),
         ("SELECT list_repeat(1, 2000000000)", "list_repeat"),
         ("SELECT range(0, 2000000000)", "range"),
         ("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT n FROM r", "ecursive"),

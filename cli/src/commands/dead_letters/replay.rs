@@ -223,6 +223,9 @@ fn tell(found: &Found, handed_over: usize) {
         );
     }
     if found.gone > 0 {
-        println!("{} are lost: the table holds 16 KiB of them, and kafka deleted the rest", letters(found.gone));
+        println!(
+            "{} cannot be had any more: the table holds 16 KiB of them, and kafka deleted the rest",
+            letters(found.gone)
+        );
     }
 }
