@@ -50,8 +50,8 @@ impl Patience {
         };
         let began = Moment::now();
         let mut wait = self.wait_min;
-        tracing::warn!("{why}; trying again for {} seconds, meanwhile records wait", self.away_max.as_secs());
         live.lake_is_away(true);
+        tracing::warn!("{why}; trying again for {} seconds, meanwhile records wait", self.away_max.as_secs());
         while began.elapsed() < self.away_max && !(self.is_stopping)() {
             let _ = tokio::time::timeout(wait, self.stopping()).await;
             wait = (wait * 2).min(self.wait_max);

@@ -366,13 +366,13 @@ impl Work {
                 Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
                     for number in delivery.from_offset..delivery.until_offset {
                         let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
-                        self.live.read(&request);
+                        self.count(&request);
                         let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
                     }
                     continue;
                 }
                 Some(Heard::Delivery(delivery)) => {
-                    self.live.read(&delivery);
+                    self.count(&delivery);
                     Input::Delivery(delivery)
                 }
             };
@@ -381,6 +381,13 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// Counts what is read. Every shard reads all, and each counts what became of its own part: the first counts for all.
+    fn count(&self, read: &Delivery) {
+        if self.shard.is_first() {
+            self.live.read(read);
+        }
     }
 
     /// Dead letters that are to be taken again, as the exchange mentions them; waits for storage that is away, and is `None`

@@ -1,5 +1,6 @@
-//! Counts of the requests to a bucket, by how they ended. The store's client tries again by itself what was throttled
-//! or failed, so that nobody would hear of it otherwise.
+//! How requests to a bucket end. The store's client tries again by itself what was throttled or failed, so it is counted
+//! here, for nobody would hear of it otherwise; and an answer that ends in the middle is made a failure of its request, for
+//! the client reads the end of it when it is past trying again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,13 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
 };
 
 /// The answer of a server that asks for fewer requests; S3 gives `UNAVAILABLE` for it.
 const TOO_MANY_REQUESTS: u16 = 429;
 /// See `TOO_MANY_REQUESTS`.
 const UNAVAILABLE: u16 = 503;
+
+/// The longest answer that is awaited as a whole, in bytes: logs, saved states, footers and most row groups.
+const WHOLE_BYTES_MAX: u64 = 8 << 20;
 
 /// How many requests ended how, since the start. A request that is tried again counts again.
 #[derive(Debug, Default)]
@@ -60,9 +65,25 @@ struct CountingClient {
 #[async_trait]
 impl HttpService for CountingClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answer = self.client.execute(request).await;
+        let answer = match self.client.execute(request).await {
+            Ok(answer) => whole(answer).await,
+            Err(error) => Err(error),
+        };
         self.requests.count(answer.as_ref().ok().map(|answer| answer.status().as_u16()));
         answer
+    }
+}
+
+/// The answer once all of it is there; one that is too long comes as it came.
+async fn whole(answer: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let length = answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > WHOLE_BYTES_MAX) {
+        return Ok(answer);
+    }
+    let (head, body) = answer.into_parts();
+    match body.bytes().await {
+        Ok(body) => Ok(HttpResponse::from_parts(head, HttpResponseBody::from(body))),
+        Err(error) => Err(HttpError::new(HttpErrorKind::Interrupted, error)),
     }
 }
 

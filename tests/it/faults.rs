@@ -347,7 +347,7 @@ fn a_file_that_is_gone_is_seen_by_upkeep() {
     let lake = world.lake("lake");
     run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
     std::fs::remove_file(data_file(&lake.join("events")).expect("a file")).expect("it is removed");
-    let (running, address) = world.run(&broker.bootstrap(), "lake", &["--maintain-every", "200ms"]);
+    let (running, address) = world.run(&broker.bootstrap(), "lake", &["--maintain-every", "1s"]);
     let told =
         running.wait_for("warning: the tables lack 1 file or have them damaged, such as events/date=2026-03-05/");
     assert!(told.ends_with("; `plimsoll doctor` says what to do"), "{told}");

@@ -3,6 +3,7 @@
 
 use std::process::Output;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::prefix::PrefixStore;
@@ -121,20 +122,27 @@ fn a_bucket_that_throttles_fails_and_loses_answers_holds_the_tables_of_judge() {
     let run = ["run", "--listen", "127.0.0.1:0", "--bootstrap", &bootstrap, "--epoch-interval", "50ms"];
     let run = [run.as_slice(), &["--definitions", &definitions, "--lake", &lake, "--snapshot-every", "5"]].concat();
 
-    // Faults at random, over restarts.
-    proxy.misbehave(FAULTS_PER_MILLE);
-    let mut parts = world.events.chunks(world.events.len() / 3 + 1);
-    for part in parts.by_ref().take(2) {
-        produce(&broker, "events", 2, part);
-        let done = through(&[run.as_slice(), &["--until-caught-up"]].concat()).output().expect("the program starts");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-    // Nothing but faults for longer than a request is tried again, while it runs.
+    // Faults at random, once it runs: a start needs storage that answers.
     let mut running = Running::of(&mut through(&run));
     let address = running.wait_for("answering on http://");
     let address = address.split("http://").nth(1).expect("an address").trim().to_owned();
+    proxy.misbehave(FAULTS_PER_MILLE);
+    let (first, rest) = world.events.split_at(world.events.len() / 2);
+    produce(&broker, "events", 2, first);
+    let counted = "SELECT count(*), count(DISTINCT id) FROM history.events";
+    let counted = || {
+        let counted = said(&store, &["sql", "--lake", &lake, "--format", "csv", counted]).expect("an answer");
+        let line = counted.lines().nth(1).and_then(|line| line.split_once(','));
+        line.map(|(events, ids)| (events.to_owned(), ids.to_owned())).expect("two counts")
+    };
+    let is_written = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        counted().0 != "0"
+    });
+    assert!(is_written, "nothing came through the faults: {:?}", proxy.met());
+    // Nothing but faults for longer than a request is tried again.
     proxy.misbehave(1_000);
-    produce(&broker, "events", 2, parts.next().expect("a third"));
+    produce(&broker, "events", 2, rest);
     running.wait_for("trying again for 600 seconds");
     let metrics = get(&address, "/metrics");
     assert!(metrics.contains("plimsoll_lake_unavailable 1\n"), "{metrics}");
@@ -143,8 +151,15 @@ fn a_bucket_that_throttles_fails_and_loses_answers_holds_the_tables_of_judge() {
         let count = metrics.lines().find_map(|shown| shown.strip_prefix(&line)).expect(outcome);
         assert!(count.parse::<u64>().is_ok_and(|count| count > 0), "{line}{count}");
     }
+    let are_met = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let met = proxy.met();
+        FAULTS.iter().all(|(fault, _)| met.contains_key(fault))
+    });
+    assert!(are_met, "not every fault was met: {:?}", proxy.met());
     proxy.misbehave(FAULTS_PER_MILLE);
     running.wait_for("the tables can be written again");
+    proxy.misbehave(0);
     running.signal("TERM");
     let ended = running.end();
     assert!(ended.success(), "{ended}: {}", running.rest());
@@ -153,12 +168,8 @@ fn a_bucket_that_throttles_fails_and_loses_answers_holds_the_tables_of_judge() {
     let done = through(&["maintain", "--lake", &lake]).output().expect("the program starts");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 
-    let met = proxy.met();
-    assert!(FAULTS.iter().all(|(fault, _)| met.contains_key(fault)), "not every fault was met: {met:?}");
     assert_as_judged(&store, &world, &lake, "from a bucket with faults");
-    let counted = "SELECT count(*), count(DISTINCT id) FROM history.events";
-    let counted = said(&store, &["sql", "--lake", &lake, "--format", "csv", counted]).expect("an answer");
-    let (events, ids) = counted.lines().nth(1).and_then(|line| line.split_once(',')).expect("two counts");
+    let (events, ids) = counted();
     assert_eq!(events, ids, "each event is in the table once");
     let told = said(&store, &["doctor", "--lake", &lake]).expect("no fault");
     assert!(!told.contains("FAULT"), "{told}");

@@ -106,12 +106,14 @@ impl Running {
     /// The next line, of either stream, that contains this text.
     pub fn wait_for(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
+        let mut said = String::new();
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             if line.contains(text) {
                 return line;
             }
+            said += &format!("{line}\n");
         }
-        panic!("the program did not say {text:?}")
+        panic!("the program did not say {text:?}, but:\n{said}")
     }
 
     /// The next line of either stream; none once both have ended.

@@ -35,8 +35,8 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
     };
     let mut folded = Folded { already_read: unread as u64, ..Folded::default() };
 
-    // Here and not when a step ends: every step that reads is recorded, so a replay forgets the same events. And once a step,
-    // for a replay cuts what it reads into other deliveries.
+    // Here and not when a step ends: every step that reads is recorded, so a replay forgets the same events. And once a
+    // step, for a replay cuts what it reads into other deliveries.
     if unread < total && !std::mem::replace(&mut group.has_read, true) {
         for lane in &mut group.lanes {
             lane.seen.advance(group.watermarks.watermark());
