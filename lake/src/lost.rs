@@ -20,7 +20,7 @@ use plimsoll_schemas::table::{EpochRow, Table};
 
 use crate::Lake;
 use crate::error::LakeError;
-use crate::log::TableLog;
+use crate::log::{TableLog, entry_path};
 use crate::shards::numbering;
 use crate::snapshot::Marks;
 use crate::store::Store;
@@ -136,8 +136,9 @@ pub(crate) async fn refuse_lost_tables(store: &Store, logs: &[TableLog]) -> Resu
     }
     let mut lost = Vec::new();
     for (table, _) in missing() {
-        // Another process may have made it, and more, since it was looked for.
-        if TableLog::load(store, table).await?.version.is_none() {
+        // Another process may have made it, and more, since it was looked for; and a list may not know of that yet.
+        let is_new = store.get(&entry_path(table, 0)).await?.is_some();
+        if !is_new && TableLog::load(store, table).await?.version.is_none() {
             lost.push(table);
         }
     }
