@@ -435,8 +435,7 @@ impl LaneGroup {
 
     /// The versions of agreements that it knows, also those that the portfolio lacks.
     pub fn known_versions(&self) -> BTreeSet<(Name, u32)> {
-        let parts: Vec<_> = self.lanes.iter().map(|lane| lane.services.snapshot(&self.portfolio)).collect();
-        versions(parts.iter().flat_map(ServiceSnapshot::objective_keys))
+        versions(self.lanes.iter().flat_map(|lane| lane.services.objective_keys(&self.portfolio)))
     }
 
     /// The state that `snapshot` gave, for a portfolio that may have changed since: every ticket and change is read

@@ -180,6 +180,11 @@ impl ServiceStage {
         }
     }
 
+    /// The names of all objectives that it knows, also those that the portfolio lacks.
+    pub fn objective_keys<'a>(&'a self, portfolio: &'a Portfolio) -> impl Iterator<Item = &'a ObjectiveKey> {
+        portfolio.objectives().iter().map(|plan| &plan.key).chain(self.absent.objectives.iter().map(|(key, _)| key))
+    }
+
     /// What was remembered, laid out for a portfolio. What the portfolio lacks is kept aside; what it defines in
     /// another way is read anew. `heard_until` is the newest event, `None` before any; `at_rest` says that observations
     /// that were deferred are to be made up for now.
