@@ -18,7 +18,6 @@ use std::io::{self, BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
 
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::nearest;
 use plimsoll_schemas::definition::source::{Format, Mapping, Origin, Source};
@@ -252,10 +251,7 @@ impl<'f> Opened<'f> {
                 "not readable as Parquet beyond row {row}: {error}; write it again or convert it to CSV"
             ))
         };
-        // The writer's own schema says nothing that values need, and one that is damaged ends its reader in a panic.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let opened = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
-        let file = opened.map_err(|error| damaged(0, &error))?;
+        let file = rows::open(file).map_err(|error| damaged(0, &error))?;
         let names: Vec<_> = file.schema().fields().iter().map(|field| field.name().clone()).collect();
         self.check_names(&names, "it does not have", "correct the source")?;
         let mut rows = Rows::new(file, &self.pointers()).map_err(|error| damaged(0, &error))?;

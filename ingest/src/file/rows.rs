@@ -8,6 +8,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -19,9 +20,8 @@ use arrow_json::writer::{NullableEncoder, make_encoder};
 use arrow_json::{Encoder, EncoderFactory, EncoderOptions};
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::LogicalType;
-use parquet::errors::ParquetError;
 use plimsoll_schemas::delivery::DeadLetterReason;
 
 use super::{Found, Records};
@@ -57,10 +57,7 @@ impl Rows {
     ///
     /// # Errors
     /// When the file is damaged.
-    pub(super) fn new(
-        file: ParquetRecordBatchReaderBuilder<File>,
-        pointers: &[&[String]],
-    ) -> Result<Rows, ParquetError> {
+    pub(super) fn new(file: ParquetRecordBatchReaderBuilder<File>, pointers: &[&[String]]) -> Result<Rows, ArrowError> {
         let leaves = file.parquet_schema().columns();
         let uuids = leaves.iter().filter(|leaf| leaf.logical_type_ref() == Some(&LogicalType::Uuid));
         let uuids = uuids.map(|leaf| leaf.path().string()).collect();
@@ -71,7 +68,7 @@ impl Rows {
             paths.iter().any(|path| parts.starts_with(path))
         });
         let mask = ProjectionMask::leaves(file.parquet_schema(), wanted);
-        let reader = file.with_projection(mask).with_batch_size(BATCH_ROWS).build()?;
+        let reader = guarded(|| Ok(file.with_projection(mask).with_batch_size(BATCH_ROWS).build()?))?;
         let options = [Bytes::Text, Bytes::Uuid];
         let options = options.map(|bytes| EncoderOptions::default().with_encoder_factory(Arc::new(bytes)));
         let (text, rows) = (Vec::new(), Vec::new());
@@ -81,6 +78,18 @@ impl Rows {
     /// Why the rows could not be read to their end, if so.
     pub(super) fn into_failure(self) -> Option<ArrowError> {
         self.failure
+    }
+
+    /// Writes rows of what is left of a batch, or of the next one; false at the file's end.
+    fn write_next(&mut self) -> Result<bool, ArrowError> {
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.reader.next() {
+                Some(batch) => batch?,
+                None => return Ok(false),
+            },
+        };
+        self.write(&batch).map(|()| true)
     }
 
     /// Writes rows of a batch and keeps the rest.
@@ -111,12 +120,11 @@ impl Records for Rows {
             self.text.clear();
             self.rows.clear();
             self.read = 0;
-            let batch = match self.rest.take() {
-                Some(rest) => Ok(rest),
-                None => self.reader.next()?,
-            };
-            let written = batch.and_then(|batch| self.write(&batch));
-            self.failure = written.err();
+            match guarded(|| self.write_next()) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => self.failure = Some(error),
+            }
         }
         let (_, fault) = self.rows.get_mut(self.read)?;
         let fault = fault.take();
@@ -137,6 +145,26 @@ impl Records for Rows {
     fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
+}
+
+/// Reads what a Parquet file says of itself.
+///
+/// # Errors
+/// When the file is damaged.
+pub(super) fn open(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, ArrowError> {
+    // The writer's own schema says nothing that values need.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    guarded(|| Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?))
+}
+
+/// What `read` gives. The reader of Parquet takes much of what a file says for true and panics where it is not: that is
+/// an error like any other of a damaged file. What panicked is not used again.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("its data is damaged");
+        Err(ArrowError::ParquetError(said.to_owned()))
+    })
 }
 
 /// The part of a pointer that names columns: what follows a list or a map is found in each row.

@@ -54,6 +54,30 @@ proptest! {
 }
 
 #[test]
+fn parquet_that_says_more_than_it_has_is_damaged() {
+    // Of 100 rows every other number is null: 13 groups of eight levels, packed as bits, follow their header 13 * 2 + 1.
+    let rows: String = (0..100)
+        .map(|row| match row % 2 {
+            0 => "{\"when\":\"2026-01-31T08:00:00Z\",\"number\":1}\n",
+            _ => "{\"when\":\"2026-01-31T08:00:00Z\"}\n",
+        })
+        .collect();
+    let good = parquet_of_json(&rows);
+    let mut levels = vec![14, 0, 0, 0, 13 * 2 + 1];
+    levels.extend([0x55; 12]);
+    let place = good.windows(levels.len()).position(|window| window == levels).expect("the levels of the numbers");
+    let mut broken = good.clone();
+    // One group of eight; after it 0x55 = 42 * 2 + 1 is a header of 42 groups, of which 11 are there: 96 levels of 100.
+    broken[place + 4] = 3;
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(read(&write(&folder, "good", &good), &incidents(Format::Json)).is_ok());
+    let error = read(&write(&folder, "broken", &broken), &incidents(Format::Json)).expect_err("damaged");
+    let text = error.to_string();
+    assert!(text.contains("broken cannot be used: not readable as Parquet beyond row 0: "), "{text}");
+    assert!(text.ends_with("write it again or convert it to CSV"), "{text}");
+}
+
+#[test]
 fn a_bomb_is_read_a_record_at_a_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let good = r#"{"id":"a","when":"2026-01-31T08:00:00Z","number":1}"#;
