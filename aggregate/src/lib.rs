@@ -28,5 +28,6 @@ mod writer;
 pub use error::AggregateError;
 pub use input::Input;
 pub use live::Live;
+pub use patience::Patience;
 pub use worker::{Progress, Worker, WorkerSettings};
 pub use writer::{Committer, ORDERS_MAX, Order};

@@ -82,7 +82,7 @@ pub struct LiveResult {
 /// others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// Handed to the worker.
+    /// Taken by epochs, or sent again.
     pub read: u64,
     /// Stored as events.
     pub accepted: u64,
@@ -192,8 +192,14 @@ impl Live {
     }
 
     /// Counts records that were sent again after they had been read.
-    pub fn read_again(&self, records: u64) {
-        self.state().pipeline.already_read += records;
+    pub fn read_again(&self, partition: &PartitionId, records: u64) {
+        if records > 0 {
+            let pipeline = &mut self.state().pipeline;
+            pipeline.already_read += records;
+            let account = pipeline.accounts.entry(partition.clone()).or_default();
+            account.read += records;
+            account.already_read += records;
+        }
     }
 
     /// Makes room for the objectives of a group.
@@ -241,7 +247,7 @@ impl Live {
         }
     }
 
-    /// Counts the records of a delivery that is handed to the worker.
+    /// Counts the records of a delivery that an epoch takes.
     pub fn read(&self, delivery: &Delivery) {
         let count = delivery.events.num_rows() + delivery.dead_letters.len();
         if count > 0 {
@@ -403,6 +409,16 @@ mod tests {
     use crate::metrics::objectives;
     use plimsoll_engine::portfolio::ObjectiveIndex;
     use plimsoll_schemas::definition::{File, load};
+
+    #[test]
+    fn r20_records_that_are_sent_again_are_read_and_known() {
+        let (live, id) = (Live::default(), PartitionId { topic: "t".into(), partition: 0 });
+        live.read_again(&id, 3);
+        live.read_again(&id, 0);
+        let pipeline = live.pipeline();
+        let account = Account { read: 3, already_read: 3, ..Account::default() };
+        assert_eq!((pipeline.already_read, &pipeline.accounts[&id]), (3, &account));
+    }
 
     #[test]
     fn r27_spending_goes_to_its_objective_and_ends_with_its_window() {

@@ -160,7 +160,7 @@ fn pipeline(text: &mut String, state: &State, now: Instant) {
 /// What became of the records of each partition: read is the sum of the outcomes when nothing is on its way.
 fn accounts(text: &mut String, pipeline: &Pipeline) {
     let (read, outcomes) = ("plimsoll_records_read_total", "plimsoll_record_outcomes_total");
-    family(text, read, "counter", "Records handed to the worker, by partition.");
+    family(text, read, "counter", "Records that epochs took or that were sent again, by partition.");
     for (id, account) in &pipeline.accounts {
         labelled(text, read, &[("partition", &*id.partition.to_string()), ("topic", &*id.topic)], account.read);
     }

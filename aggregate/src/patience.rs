@@ -21,7 +21,7 @@ const AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long to go on trying.
-pub(crate) struct Patience {
+pub struct Patience {
     wait_min: Duration,
     wait_max: Duration,
     away_max: Duration,
@@ -30,9 +30,14 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// Goes on for minutes, unless the process is to end.
-    pub(crate) fn new(is_stopping: impl Fn() -> bool + Send + Sync + 'static) -> Patience {
+    pub fn new(is_stopping: impl Fn() -> bool + Send + Sync + 'static) -> Patience {
         let is_stopping = Box::new(is_stopping);
         Patience { wait_min: WAIT_MIN, wait_max: WAIT_MAX, away_max: AWAY_MAX, is_stopping }
+    }
+
+    /// The same, but the first wait is `least`, and each next one twice as long, up to `most`.
+    pub fn waiting(self, least: Duration, most: Duration) -> Patience {
+        Patience { wait_min: least, wait_max: most, ..self }
     }
 
     /// Repeats a step as long as storage is unavailable.

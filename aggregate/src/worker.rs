@@ -31,6 +31,7 @@ use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
+use crate::patience::Patience;
 use crate::shards::{place, portfolio_of, refuse_others};
 use crate::writer::{Committer, EpochOutput, Order, Writer};
 
@@ -280,7 +281,7 @@ impl Worker {
         inputs: Receiver<Input>,
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, AggregateError> {
-        let mut writer = Writer::start(self.committer().patient(is_stopping), runtime.clone())?;
+        let mut writer = Writer::start(self.committer().patient(Patience::new(is_stopping)), runtime.clone())?;
         let mut cut_at = Moment::now() + self.settings.epoch_interval;
         let mut looked_at = Moment::now();
         loop {
@@ -362,7 +363,10 @@ impl Worker {
     pub fn take(&mut self, input: Input) {
         match input {
             Input::Delivery(delivery) if self.is_surplus(&delivery) => self.recorded.is_former = true,
-            Input::Delivery(delivery) => self.live.read_again(self.collector.push(delivery)),
+            Input::Delivery(delivery) => {
+                let partition = delivery.partition.clone();
+                self.live.read_again(&partition, self.collector.push(delivery));
+            }
             Input::Assigned(partitions) => self.expected.extend(partitions),
             Input::Contested => self.is_contested = true,
         }
@@ -474,6 +478,7 @@ impl Worker {
         let watermark = self.told_watermark();
         let mut output = EpochOutput::new(epoch);
         for delivery in &mut deliveries {
+            self.live.read(delivery);
             self.fold(delivery, tick, &mut output)?;
         }
         let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);

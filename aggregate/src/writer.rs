@@ -163,9 +163,9 @@ impl Committer {
         Committer { group, lake, live, patience: None }
     }
 
-    /// The same, but it tries again for minutes while the storage is away, unless the process is to end.
-    pub fn patient(self, is_stopping: impl Fn() -> bool + Send + Sync + 'static) -> Committer {
-        Committer { patience: Some(Patience::new(is_stopping)), ..self }
+    /// The same, but it tries again while the storage is away.
+    pub fn patient(self, patience: Patience) -> Committer {
+        Committer { patience: Some(patience), ..self }
     }
 
     /// Carries an order out and returns how far the tables are: of an epoch the intent, the commits and the snapshot (the

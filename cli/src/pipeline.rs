@@ -443,9 +443,6 @@ impl Feeder<'_> {
 impl Feeder<'_> {
     /// False when the worker ended; it says why.
     fn hand_over(&self, input: Input) -> bool {
-        if let Input::Delivery(delivery) = &input {
-            self.work.live.read(delivery);
-        }
         self.inputs.send(input).is_ok()
     }
 

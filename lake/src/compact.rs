@@ -190,6 +190,7 @@ fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> 
     let Some(files) = files.collect::<Result<Option<Vec<Input>>, _>>()? else { return Ok(None) };
     if date.is_none() {
         let mut broken = None;
+        let rows = files.iter().map(|file| file.rows).sum();
         let batches = files.into_iter().flat_map(|file| file.reader.map(move |batch| (file.path, batch)));
         let batches = batches.map_while(|(path, batch)| match batch {
             Ok(batch) => Some(Ok(batch)),
@@ -198,7 +199,7 @@ fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> 
                 None
             }
         });
-        let file = encode_file(table, None, batches)?;
+        let file = encode_file(table, None, rows, batches)?;
         return broken.map_or(Ok(Some(file)), Err);
     }
     match (date, table.partition_time()) {
@@ -214,6 +215,7 @@ fn side_by_side(
     date: NaiveDate,
     files: Vec<Input<'_>>,
 ) -> Result<Option<EncodedFile>, LakeError> {
+    let rows = files.iter().map(|file| file.rows).sum();
     let readers = files.into_iter().map(|file| (file.path.to_owned(), file.reader));
     let mut merge = Merge::new(table.schema(), time, date, readers);
     let mut stopped = None;
@@ -224,7 +226,7 @@ fn side_by_side(
             None
         }
     });
-    let file = encode_file(table, Some(date), batches)?;
+    let file = encode_file(table, Some(date), rows, batches)?;
     match stopped {
         None => Ok(Some(file)),
         // A file whose rows are of other days than it says is not ours to put right.
@@ -239,6 +241,7 @@ fn side_by_side(
 /// A file that is to be merged.
 struct Input<'path> {
     path: &'path str,
+    rows: usize,
     reader: ParquetRecordBatchReader,
 }
 
@@ -256,13 +259,14 @@ impl Input<'_> {
         let Ok(typed) = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes.clone(), options) else {
             return Ok(None);
         };
-        let rows = match table {
+        let rows = usize::try_from(typed.metadata().file_metadata().num_rows()).unwrap_or(0);
+        let at_once = match table {
             Table::DeadLetters => PAYLOAD_BATCH_ROWS,
             _ if table.partition_time().is_some() => SIDE_BY_SIDE_ROWS,
             _ => BATCH_ROWS,
         };
-        let reader = typed.with_batch_size(rows).build().map_err(|error| unreadable(path, &error))?;
-        Ok(Some(Input { path, reader }))
+        let reader = typed.with_batch_size(at_once).build().map_err(|error| unreadable(path, &error))?;
+        Ok(Some(Input { path, rows, reader }))
     }
 }
 

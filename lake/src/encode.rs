@@ -27,6 +27,10 @@ pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// zstd's fastest level: encoding shares its cores with the stream, and sorted columns compress well as they are.
 const ZSTD_LEVEL: i32 = 1;
 
+/// So few rows are not compressed: it saves a few hundred bytes of a file that is merged soon, and each column's compressor
+/// takes longer to make than all its rows to write.
+const FEW_ROWS: usize = 64;
+
 /// Columns of `events` that differ in nearly every row, where a dictionary is work for nothing.
 const UNIQUE_TEXT: [&str; 2] = ["id", "ticket"];
 /// Columns of `events` that mostly grow from row to row, so their differences are small.
@@ -82,12 +86,16 @@ impl Lake {
             return Ok(EncodedTable { table, files: Vec::new() });
         }
         let files = match table.partition_time() {
-            None => vec![encode_file(table, None, batches.into_iter().map(Ok))?],
+            None => {
+                let rows = batches.iter().map(RecordBatch::num_rows).sum();
+                vec![encode_file(table, None, rows, batches.into_iter().map(Ok))?]
+            }
             Some(time) => {
                 let not_encoded = |error: ArrowError| not_encoded(table, &error);
                 let rows = Rows::new(&table.schema(), time, &batches).map_err(not_encoded)?;
                 let by_date = rows.by_date().map_err(not_encoded)?.into_iter().map(|(date, places)| {
-                    encode_file(table, Some(date), places.chunks(ROW_GROUP_ROWS).map(|places| rows.take(places)))
+                    let batches = places.chunks(ROW_GROUP_ROWS).map(|places| rows.take(places));
+                    encode_file(table, Some(date), places.len(), batches)
                 });
                 by_date.collect::<Result<_, _>>()?
             }
@@ -107,9 +115,11 @@ fn in_schema(table: Table, batch: &RecordBatch) -> Result<RecordBatch, LakeError
         .map_err(|error| LakeError::Invalid(format!("rows of table {} do not fit it: {error}", table.name())))
 }
 
+/// Writes so many rows into a file.
 pub(crate) fn encode_file(
     table: Table,
     date: Option<NaiveDate>,
+    rows: usize,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>>,
 ) -> Result<EncodedFile, LakeError> {
     let mut batches = batches.peekable();
@@ -120,7 +130,8 @@ pub(crate) fn encode_file(
     let mut write = || -> Result<_, ParquetError> {
         // Without Arrow's own schema in the file: every reader sees plain strings, and the file depends on the rows
         // only.
-        let options = ArrowWriterOptions::new().with_properties(properties(table)?).with_skip_arrow_metadata(true);
+        let options =
+            ArrowWriterOptions::new().with_properties(properties(table, rows)?).with_skip_arrow_metadata(true);
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new_with_options(&mut bytes, schema.clone(), options)?;
         for batch in batches.by_ref() {
@@ -135,11 +146,12 @@ pub(crate) fn encode_file(
     Ok(EncodedFile { date, rows, bytes: bytes.into(), statistics: statistics.to_string() })
 }
 
-fn properties(table: Table) -> Result<WriterProperties, ParquetError> {
+fn properties(table: Table, rows: usize) -> Result<WriterProperties, ParquetError> {
     let column = |name: &str| ColumnPath::from(name);
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?);
     let mut properties = WriterProperties::builder()
         .set_created_by("plimsoll".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(if rows > FEW_ROWS { zstd } else { Compression::UNCOMPRESSED })
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Page);
     match table {
@@ -153,9 +165,11 @@ fn properties(table: Table) -> Result<WriterProperties, ParquetError> {
                     .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
             }
         }
-        // Nobody looks for a payload by its bytes.
+        // Nobody looks for a payload by its bytes; and each may be long.
         Table::DeadLetters => {
-            properties = properties.set_column_statistics_enabled(column("payload"), EnabledStatistics::None);
+            properties = properties
+                .set_column_statistics_enabled(column("payload"), EnabledStatistics::None)
+                .set_column_compression(column("payload"), zstd);
         }
         _ => {}
     }

@@ -1,6 +1,8 @@
 //! What a Delta table of the lake looks like: its schema, its first log entry, and whether one that was found still
 //! fits this version.
 
+use std::sync::OnceLock;
+
 use arrow_schema::{DataType, Field};
 use chrono::Utc;
 use plimsoll_schemas::table::Table;
@@ -65,7 +67,6 @@ pub(crate) fn repair(table: Table) -> &'static str {
 /// Log entry 0 of a table: protocol and metadata, one JSON action a line.
 pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
     let now_ms = Utc::now().timestamp_millis();
-    let schema = json!({"type": "struct", "fields": delta_fields(table)?});
     let commit_info = json!({
         "timestamp": now_ms,
         "operation": "CREATE TABLE",
@@ -79,7 +80,7 @@ pub(crate) fn first_entry(table: Table) -> Result<String, LakeError> {
             "name": table.name(),
             "description": table.comment(),
             "format": {"provider": "parquet", "options": {}},
-            "schemaString": schema.to_string(),
+            "schemaString": schema_string(table)?,
             "partitionColumns": partition_columns(table),
             "createdTime": now_ms,
             // How long the log remembers entries and files that were taken away: what readers may rely on, and no longer,
@@ -125,6 +126,9 @@ pub(crate) fn check(table: Table, protocol: &Protocol, metadata: &Metadata) -> R
             partition_columns(table)
         )));
     }
+    if metadata.schema_string == schema_string(table)? {
+        return Ok(());
+    }
     let found: DeltaSchema = serde_json::from_str(&metadata.schema_string)
         .map_err(|error| LakeError::Corrupt(format!("the schema of table {name} cannot be read: {error}")))?;
     let expected: Vec<DeltaField> = serde_json::from_value(Value::Array(delta_fields(table)?))
@@ -142,6 +146,17 @@ pub(crate) fn check(table: Table, protocol: &Protocol, metadata: &Metadata) -> R
             if field.nullable { "" } else { ", not null" }
         ))),
     }
+}
+
+/// The columns as this version writes them. They are asked for at each commit, and made once.
+fn schema_string(table: Table) -> Result<&'static str, LakeError> {
+    static KNOWN: [OnceLock<String>; Table::ALL.len()] = [const { OnceLock::new() }; Table::ALL.len()];
+    let known = &KNOWN[table as usize];
+    if let Some(known) = known.get() {
+        return Ok(known);
+    }
+    let schema = json!({"type": "struct", "fields": delta_fields(table)?}).to_string();
+    Ok(known.get_or_init(|| schema))
 }
 
 fn delta_fields(table: Table) -> Result<Vec<Value>, LakeError> {

@@ -2,27 +2,86 @@
 //! reads with its partition reader, so that deliveries, and proofs that a partition is complete (R23), are cut as they
 //! are there.
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use plimsoll_aggregate::Input;
+use plimsoll_aggregate::{Input, Worker};
 use plimsoll_ingest::Record;
 use plimsoll_ingest::kafka::{PartitionReader, Range};
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::definition::source::Source;
-use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
 use crate::chance::Dice;
-use crate::world::{Stored, World};
+use crate::world::{DESK, Stored, World};
 
 /// How many records of a partition one turn reads at most.
 const READ_MAX: i64 = 12;
 
+/// What the brokers do to the records of the world.
+#[derive(Debug, Default)]
+pub struct Broker {
+    /// Where a partition begins whose first records were deleted.
+    beginnings: RefCell<BTreeMap<PartitionId, i64>>,
+    /// Whether another topic has the name of one.
+    is_another: Cell<bool>,
+}
+
+/// Another topic is found under the name of one that was read.
+#[derive(Debug)]
+pub struct TopicMadeAnew;
+
+impl Broker {
+    /// Deletes what lies before an offset of a partition.
+    pub fn delete_before(&self, id: &PartitionId, offset: i64) {
+        self.beginnings.borrow_mut().insert(id.clone(), offset);
+    }
+
+    /// Where partitions begin whose first records were deleted.
+    pub fn beginnings(&self) -> BTreeMap<PartitionId, i64> {
+        self.beginnings.borrow().clone()
+    }
+
+    /// Where a partition begins.
+    pub fn beginning(&self, id: &PartitionId) -> i64 {
+        self.beginnings.borrow().get(id).copied().unwrap_or(0)
+    }
+
+    /// From now on another topic has the name of one, or no longer.
+    pub fn replace_topic(&self, is_another: bool) {
+        self.is_another.set(is_another);
+    }
+
+    /// Whether another topic has the name of one.
+    pub fn is_replaced(&self) -> bool {
+        self.is_another.get()
+    }
+
+    /// The id of the topic that has this name.
+    fn topic_id(&self, topic: &str) -> Arc<str> {
+        if self.is_another.get() && topic == DESK { "another".into() } else { topic.into() }
+    }
+
+    /// The records of a partition that came until `now`, and where it ends.
+    fn records<'world>(&self, world: &'world World, id: &PartitionId, now: Instant) -> (Vec<&'world Stored>, i64) {
+        let is_another = self.is_another.get() && &*id.topic == DESK;
+        let stored = if is_another { &world.other_desk } else { &world.partitions[id] };
+        let until = stored.partition_point(|record| record.appended_at <= now);
+        let from = stored.partition_point(|record| record.offset < self.beginning(id)).min(until);
+        let end = stored[..until].last().map_or(0, |record| record.offset + 1);
+        let there = stored[from..until].iter().filter(|record| is_another || !world.is_lost(id, record.offset));
+        (there.collect(), end)
+    }
+}
+
 /// One member of the consumer group.
 pub struct Client<'world> {
     world: &'world World,
+    broker: &'world Broker,
+    /// The ids of the topics that were read.
+    topic_ids: BTreeMap<Arc<str>, Arc<str>>,
     sources: BTreeMap<String, Arc<Source>>,
     /// Where each partition that is not assigned would start.
     starts: HashMap<PartitionId, i64>,
@@ -32,13 +91,32 @@ pub struct Client<'world> {
 }
 
 impl<'world> Client<'world> {
-    /// A member that reads the topics of these definitions, from these offsets on.
-    pub fn new(world: &'world World, definitions: &Definitions, starts: HashMap<PartitionId, i64>) -> Client<'world> {
-        let sources = definitions.sources.values().flat_map(|source| {
+    /// A member that reads for a worker, from where it goes on.
+    pub fn new(world: &'world World, broker: &'world Broker, worker: &Worker) -> Client<'world> {
+        let sources = worker.definitions().sources.values().flat_map(|source| {
             let source = Arc::new(source.clone());
             source.topics.clone().into_iter().map(move |topic| (topic, source.clone()))
         });
-        Client { world, sources: sources.collect(), starts, readers: Vec::new(), moment: Moment::now() }
+        let (starts, topic_ids) = (worker.start_offsets(), worker.topic_ids());
+        let (sources, readers, moment) = (sources.collect(), Vec::new(), Moment::now());
+        Client { world, broker, topic_ids, sources, starts, readers, moment }
+    }
+
+    /// The sources that map records.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        self.sources.values().cloned().collect()
+    }
+
+    /// Whether these topics are those that were read before, as it is asked before anything is read.
+    pub fn identify(&mut self, wanted: &BTreeSet<PartitionId>) -> Result<(), TopicMadeAnew> {
+        for id in wanted {
+            let found = self.broker.topic_id(&id.topic);
+            let known = self.topic_ids.entry(id.topic.clone()).or_insert_with(|| found.clone());
+            if *known != found {
+                return Err(TopicMadeAnew);
+            }
+        }
+        Ok(())
     }
 
     /// Gives it partitions and takes others away, until it has these. What was read of one that is taken away is handed on
@@ -71,6 +149,7 @@ impl<'world> Client<'world> {
     pub fn poll(&mut self, now: Instant, clock: Instant, dice: &mut Dice) -> Vec<Input> {
         let mut inputs = Vec::new();
         for mut reader in std::mem::take(&mut self.readers) {
+            inputs.extend(self.begin_again(&mut reader));
             if !dice.permille(150) {
                 self.read(&mut reader, now, clock, dice.between(1, READ_MAX) as usize);
             }
@@ -91,8 +170,8 @@ impl<'world> Client<'world> {
         let from = until - dice.between(1, READ_MAX);
         let mut again =
             PartitionReader::new(self.sources[&*reader.id.topic].clone(), reader.id.clone(), Some(from.max(0)));
-        let stored = &self.world.partitions[&reader.id];
-        let known = stored.iter().filter(|record| record.appended_at <= now && record.offset < until);
+        let (stored, _) = self.broker.records(self.world, &reader.id, now);
+        let known = stored.iter().filter(|record| record.offset < until);
         known.for_each(|record| again.read(as_read(record), self.moment));
         self.cut(&mut again)
     }
@@ -101,6 +180,7 @@ impl<'world> Client<'world> {
     pub fn drain(&mut self, now: Instant, clock: Instant) -> Vec<Input> {
         let mut inputs = Vec::new();
         for mut reader in std::mem::take(&mut self.readers) {
+            inputs.extend(self.begin_again(&mut reader));
             self.read(&mut reader, now, clock, usize::MAX);
             inputs.extend(self.cut(&mut reader));
             self.readers.push(reader);
@@ -108,9 +188,19 @@ impl<'world> Client<'world> {
         inputs
     }
 
+    /// Goes on behind what was deleted unread.
+    fn begin_again(&self, reader: &mut PartitionReader) -> Vec<Input> {
+        let beginning = self.broker.beginning(&reader.id);
+        if reader.position().is_none_or(|position| beginning <= position) {
+            return Vec::new();
+        }
+        let read = reader.cut(self.moment).map(|cut| cut.expect("a delivery").0);
+        reader.set_range(Range::Unknown);
+        read.into_iter().chain(reader.begin_again(beginning)).map(|delivery| self.deliver(delivery)).collect()
+    }
+
     fn read(&self, reader: &mut PartitionReader, now: Instant, clock: Instant, count: usize) {
-        let stored = &self.world.partitions[&reader.id];
-        let visible = &stored[..stored.partition_point(|record| record.appended_at <= now)];
+        let (visible, end) = self.broker.records(self.world, &reader.id, now);
         let unread = |reader: &PartitionReader| {
             let from = reader.position().unwrap_or(0);
             &visible[visible.partition_point(|record| record.offset < from)..]
@@ -125,7 +215,6 @@ impl<'world> Client<'world> {
             read(reader);
         }
         if unread(reader).is_empty() {
-            let end = visible.last().map_or(0, |record| record.offset + 1);
             reader.reach_end(end);
             reader.ask(self.moment);
             reader.confirm_end(end, clock);
@@ -137,7 +226,12 @@ impl<'world> Client<'world> {
             return None;
         }
         let (delivery, _) = reader.cut(self.moment)?.expect("a delivery");
-        Some(Input::Delivery(delivery))
+        Some(self.deliver(delivery))
+    }
+
+    fn deliver(&self, mut delivery: Delivery) -> Input {
+        delivery.topic_id = self.topic_ids.get(&delivery.partition.topic).cloned();
+        Input::Delivery(delivery)
     }
 }
 

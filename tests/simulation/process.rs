@@ -5,29 +5,33 @@
 //! worker is some epochs ahead of the tables.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use plimsoll_aggregate::{AggregateError, Committer, Live, Order, Worker, WorkerSettings};
+use chrono::{DateTime, SubsecRound, Utc};
+use futures::future::join;
+use plimsoll_aggregate::{AggregateError, Committer, Input, Live, Order, Patience, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
 use url::Url;
 
-use crate::broker::Client;
+use crate::broker::{Broker, Client, TopicMadeAnew};
 use crate::chance::Dice;
+use crate::laws;
+use crate::requests::Requests;
 use crate::store::SimulatedStore;
 use crate::tables::stored_events;
-use crate::world::{FINAL, MINUTE, World};
+use crate::world::{Change, MINUTE, START, World};
 
 /// The lane group of all.
 pub const GROUP: &str = "lanes";
 
 /// How a run is shaped, besides its faults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Shape {
     /// How many lanes.
     pub lanes: usize,
@@ -53,8 +57,14 @@ pub struct Shape {
     pub jump: i64,
     /// How long a turn lasts at most, in minutes.
     pub step: i64,
-    /// Whether definitions change in the middle.
-    pub redefined: bool,
+    /// How definitions change in the middle.
+    pub change: Change,
+    /// How often a process that runs sees that they did, and what came very late is applied, in a thousand turns.
+    pub renewed: i64,
+    /// How many records may wait while recorded epochs are made again.
+    pub rows_max: usize,
+    /// Whether a process is patient with a storage that is away.
+    pub is_patient: bool,
 }
 
 impl Shape {
@@ -68,14 +78,20 @@ impl Shape {
 pub struct Common {
     /// The time of the world.
     pub now: Arc<AtomicI64>,
+    /// The brokers.
+    pub broker: Broker,
     members: RefCell<Vec<u32>>,
     turned: Cell<usize>,
+    /// Since when those are under way who may need what they found then.
+    since: RefCell<BTreeMap<u32, DateTime<Utc>>>,
 }
 
 impl Common {
     /// At an instant, without a member.
     pub fn new(now: Instant) -> Common {
-        Common { now: Arc::new(AtomicI64::new(now.0)), members: RefCell::default(), turned: Cell::new(0) }
+        let now = Arc::new(AtomicI64::new(now.0));
+        let (broker, members, turned, since) = Default::default();
+        Common { now, broker, members, turned, since }
     }
 
     /// The time.
@@ -93,9 +109,25 @@ impl Common {
         self.members.borrow_mut().push(number);
     }
 
+    /// Somebody is under way from now on.
+    pub fn begin(&self, number: u32) {
+        self.since.borrow_mut().insert(number, mark());
+    }
+
+    /// Since when the oldest of those is under way who are.
+    pub fn oldest(&self) -> DateTime<Utc> {
+        self.since.borrow().values().min().copied().unwrap_or_else(mark)
+    }
+
     /// A process is no more.
     pub fn leave(&self, number: u32) {
         self.members.borrow_mut().retain(|member| *member != number);
+        self.since.borrow_mut().remove(&number);
+    }
+
+    /// Whether another one is a member, too.
+    fn is_shared(&self) -> bool {
+        self.members.borrow().len() > 1
     }
 
     /// The group gives partitions to others.
@@ -107,8 +139,41 @@ impl Common {
     fn assignment(&self, world: &World, number: u32) -> BTreeSet<PartitionId> {
         let members = self.members.borrow();
         let mine = |place: usize| members.get((place + self.turned.get()) % members.len().max(1)) == Some(&number);
-        let ids = world.partitions.keys().enumerate();
-        ids.filter(|(place, _)| mine(*place)).map(|(_, id)| id.clone()).collect()
+        let ids = world.partitions_at(self.now()).into_iter().enumerate();
+        ids.filter(|(place, _)| mine(*place)).map(|(_, id)| id).collect()
+    }
+}
+
+/// An instant of the real clock, by which stores date what is written: what comes later has a later millisecond.
+fn mark() -> DateTime<Utc> {
+    let before = Utc::now().timestamp_millis();
+    loop {
+        let now = Utc::now();
+        if now.timestamp_millis() > before {
+            return now.trunc_subsecs(3);
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Why a process ends, but for a stop in order.
+#[derive(Debug)]
+pub enum End {
+    /// Its worker cannot go on.
+    Worker(AggregateError),
+    /// Its source: another topic has the name of one.
+    Topic(TopicMadeAnew),
+}
+
+impl From<AggregateError> for End {
+    fn from(error: AggregateError) -> End {
+        End::Worker(error)
+    }
+}
+
+impl From<LakeError> for End {
+    fn from(error: LakeError) -> End {
+        End::Worker(error.into())
     }
 }
 
@@ -126,7 +191,7 @@ pub struct Process<'run> {
     pub store: SimulatedStore,
     /// What it does by chance.
     pub dice: Dice,
-    /// Whether it is the last: then it reads everything at the end of days, and stops.
+    /// Whether it is the last: then it reads everything that there is, and stops.
     pub is_last: bool,
     /// Its counts.
     pub live: Arc<Live>,
@@ -141,24 +206,29 @@ pub fn url() -> Url {
 
 impl Process<'_> {
     /// Works until it fails, or is to stop.
-    pub async fn live(mut self) -> Result<(), AggregateError> {
+    pub async fn live(mut self) -> Result<(), End> {
         let lake = Lake::open_in(Arc::new(self.store.clone()), url()).await?;
         loop {
-            let worker = self.open(&lake).await?;
-            let is_former = worker.is_former();
-            let deferred = self.work(worker, &lake).await?;
-            // As `plimsoll run` does: former definitions are followed by those of today, and who is to end makes good
-            // what was deferred.
-            let goes_on = is_former || (self.is_last && deferred > 0);
+            let number = self.definitions();
+            let worker = self.open(&lake, number).await?;
+            let rest = self.work(worker, &lake, number).await?;
+            // As `plimsoll run` does: former definitions are followed by those of today, who stays up goes on by new ones
+            // and applies what came very late, and who is to end makes good what was deferred.
+            let goes_on = rest.is_former || rest.is_renewed || (self.is_last && rest.deferred > 0);
             if !goes_on {
                 return Ok(());
             }
         }
     }
 
-    async fn open(&mut self, lake: &Lake) -> Result<Worker, AggregateError> {
-        let is_later = self.shape.redefined && self.common.now().0 > (self.world.end.0 + crate::world::START.0) / 2;
-        let definitions = self.world.definitions[usize::from(is_later)].clone();
+    /// The number of the definitions that are in force.
+    fn definitions(&self) -> usize {
+        let is_later = self.common.now().0 > (self.world.end.0 + START.0) / 2;
+        if is_later { self.shape.change.number() } else { 0 }
+    }
+
+    async fn open(&mut self, lake: &Lake, number: usize) -> Result<Worker, AggregateError> {
+        let definitions = self.world.definitions[number].clone();
         let (now, skew) = (self.common.now.clone(), self.skew.clone());
         let clock = move || Instant(now.load(Ordering::Relaxed) + skew.load(Ordering::Relaxed));
         let settings = settings(self.shape, Arc::new(clock));
@@ -171,61 +241,117 @@ impl Process<'_> {
         Ok(worker)
     }
 
-    /// Lets a worker work, and says how many observations it deferred.
-    async fn work(&mut self, mut worker: Worker, lake: &Lake) -> Result<u64, AggregateError> {
-        let committer = worker.committer();
-        let mut client = Client::new(self.world, worker.definitions(), worker.start_offsets());
+    /// Lets a worker work.
+    async fn work(&mut self, mut worker: Worker, lake: &Lake, number: usize) -> Result<Rest, End> {
+        let committer = self.committer(&worker);
+        let mut client = Client::new(self.world, &self.common.broker, &worker);
+        let mut requests = Requests::new(lake.clone(), client.sources(), &worker);
         let mut orders = VecDeque::new();
         loop {
-            let stops = self.turn(&mut worker, &mut client);
+            let is_stopped = self.turn(&mut worker, &mut client, &mut requests).await?;
+            let is_renewed = !worker.is_former() && !self.is_last && self.is_renewed(number);
+            let stops = is_stopped || is_renewed;
             while let Some(order) = worker.replay()? {
                 orders.push_back(order);
+            }
+            if !worker.is_replayed() && self.dice.permille(50) {
+                worker.check_fence().await?;
             }
             if worker.is_replayed() && !worker.is_former() && (stops || self.dice.permille(self.shape.cut)) {
                 orders.extend(worker.cut(stops)?);
             }
             if stops || (worker.is_replayed() && worker.is_former()) {
+                let (is_former, is_replayed) = (worker.is_former(), worker.is_replayed());
                 let (order, deferred) = worker.rest()?;
                 orders.extend(order);
                 carry_out(&committer, &mut orders, 0).await?;
-                return Ok(deferred);
+                if is_replayed {
+                    laws::every_record_that_was_read_became_something(&self.live);
+                }
+                return Ok(Rest { is_former, deferred, is_renewed: is_renewed && !is_stopped });
             }
             let ahead = if self.dice.permille(700) { 0 } else { self.shape.ahead };
-            carry_out(&committer, &mut orders, ahead).await?;
-            if self.dice.permille(self.shape.merge) {
-                // When it fails, the next attempt does what is left.
-                let _ = lake.maintain().await;
-            }
+            let merges = self.dice.permille(self.shape.merge);
+            // When it fails, the next attempt does what is left.
+            let merging = async {
+                if merges {
+                    drop(lake.maintain().await)
+                }
+            };
+            join(carry_out(&committer, &mut orders, ahead), merging).await.0?;
             self.store.pause().await;
         }
     }
 
+    fn committer(&self, worker: &Worker) -> Committer {
+        if !self.shape.is_patient || self.is_last {
+            return worker.committer();
+        }
+        let store = self.store.clone();
+        let patience = Patience::new(move || store.is_dead()).waiting(Duration::ZERO, Duration::ZERO);
+        worker.committer().patient(patience)
+    }
+
+    /// Whether it is time to go on by other definitions, or with what came very late.
+    fn is_renewed(&mut self, number: usize) -> bool {
+        (self.definitions() != number || self.live.deferred() > 0) && self.dice.permille(self.shape.renewed)
+    }
+
     /// Some time passes, and some input comes; true when it is to stop.
-    fn turn(&mut self, worker: &mut Worker, client: &mut Client<'_>) -> bool {
+    async fn turn(
+        &mut self,
+        worker: &mut Worker,
+        client: &mut Client<'_>,
+        requests: &mut Requests,
+    ) -> Result<bool, End> {
         let (world, common, shape) = (self.world, self.common, self.shape);
-        let inputs = if self.is_last {
-            let all = world.partitions.keys().cloned().collect();
-            let assigned = client.assign(&all, true);
-            assigned.into_iter().chain(client.drain(FINAL, FINAL)).collect::<Vec<_>>()
+        let mut inputs = Vec::new();
+        if self.is_last {
+            inputs.extend(requests.take_all().await?);
+            inputs.extend(client.assign(&world.partitions_at(common.now()), true));
+            inputs.extend(client.drain(common.now(), common.now()));
         } else {
             common.pass(self.dice.between(1, shape.step));
-            if self.dice.permille(shape.rebalance) {
+            let is_turned = self.dice.permille(shape.rebalance);
+            if is_turned {
                 common.rebalance();
             }
             if self.dice.permille(shape.jump) {
                 self.skew.store(shape.any_skew(&mut self.dice), Ordering::Relaxed);
             }
             let clock = Instant(common.now().0 + self.skew.load(Ordering::Relaxed));
-            let mut inputs = client.assign(&common.assignment(world, self.number), self.dice.permille(700));
+            if is_turned && self.dice.permille(300) {
+                // The eager protocol takes everything first.
+                inputs.extend(client.assign(&BTreeSet::new(), self.dice.permille(700)));
+            }
+            let wanted = common.assignment(world, self.number);
+            client.identify(&wanted).map_err(End::Topic)?;
+            inputs.extend(client.assign(&wanted, self.dice.permille(700)));
             inputs.extend(client.poll(common.now(), clock, &mut self.dice));
             if self.dice.permille(shape.sent_again) {
                 inputs.extend(client.send_again(common.now(), &mut self.dice));
             }
-            inputs
-        };
+            if common.is_shared() && self.dice.permille(50) {
+                inputs.push(Input::Contested);
+            }
+            if self.dice.permille(300) {
+                // When the storage is away, it is asked again.
+                inputs.extend(requests.take().await.unwrap_or_default());
+            }
+        }
         inputs.into_iter().for_each(|input| worker.take(input));
-        self.is_last || self.dice.permille(shape.stop)
+        Ok(self.is_last || self.dice.permille(shape.stop))
     }
+}
+
+/// How a worker ended in order.
+struct Rest {
+    /// Whether it worked by former definitions.
+    is_former: bool,
+    /// How many observations it deferred.
+    deferred: u64,
+    /// Whether the process goes on at once.
+    is_renewed: bool,
 }
 
 /// How a worker works in a run of this shape, by this clock.
@@ -235,7 +361,7 @@ pub fn settings(shape: &Shape, clock: Arc<dyn Fn() -> Instant + Send + Sync>) ->
         shard: Shard::WHOLE,
         lanes: shape.lanes,
         epoch_interval: Duration::ZERO,
-        epoch_rows_max: usize::MAX,
+        epoch_rows_max: shape.rows_max,
         publish_interval: Duration::from_secs(shape.publish_minutes as u64 * 60),
         snapshot_every: shape.snapshot_every,
         remembered: plimsoll_aggregate::worker::REMEMBERED,

@@ -42,6 +42,8 @@ pub struct Faults {
     pub late: i64,
     /// A listing that does not know the newest changes.
     pub stale: i64,
+    /// Nothing is written any more for some time.
+    pub away: i64,
     /// Whether operations wait for their turn, so that others come in between.
     pub delayed: bool,
 }
@@ -62,13 +64,16 @@ pub enum Death {
 /// How many changes a stale listing may not know.
 const STALE_MAX: i64 = 6;
 
+/// For how many operations storage is away at most.
+const AWAY_MAX: i64 = 60;
+
 /// How many operations later a late one is done, at most.
 const LATE_MAX: i64 = 60;
 
 /// The objects.
 #[derive(Debug)]
 pub struct Disk {
-    objects: InMemory,
+    objects: Arc<InMemory>,
     state: Mutex<State>,
 }
 
@@ -79,6 +84,8 @@ struct State {
     /// How many operations there were, and what they were.
     operations: u64,
     trace: u64,
+    /// When storage that is away is back: when the count of operations has come so far.
+    back: u64,
     /// What is done late: when the count of operations has come so far.
     late: Vec<(u64, Put)>,
     /// The newest changes: of a path that is new, or of an object that is deleted.
@@ -159,14 +166,26 @@ impl Disk {
     pub fn new(seed: u64, faults: Faults) -> Arc<Disk> {
         let dice = Dice::new(seed, Part::Store);
         let (late, changes) = (Vec::new(), VecDeque::new());
-        let state = Mutex::new(State { dice, faults, operations: 0, trace: 0, late, changes });
-        Arc::new(Disk { objects: InMemory::new(), state })
+        let state = Mutex::new(State { dice, faults, operations: 0, trace: 0, back: 0, late, changes });
+        Arc::new(Disk { objects: Arc::default(), state })
     }
 
     /// From now on nothing goes wrong any more; what was late is done.
     pub fn heal(&self) {
-        lock(&self.state).faults = Faults::default();
+        let mut state = lock(&self.state);
+        (state.faults, state.back) = (Faults::default(), 0);
+        drop(state);
         self.catch_up(u64::MAX);
+    }
+
+    /// What was late is done.
+    pub fn settle(&self) {
+        self.catch_up(u64::MAX);
+    }
+
+    /// The objects as they are, for whoever looks from outside.
+    pub fn objects(&self) -> Arc<InMemory> {
+        self.objects.clone()
     }
 
     /// What was done so far, as a number that is another one for another order of operations.
@@ -244,7 +263,13 @@ impl Disk {
             return Fate::Dies(death);
         }
         let mut state = lock(&self.state);
-        let Faults { refused, unacknowledged, twice, late, .. } = state.faults;
+        let Faults { refused, unacknowledged, twice, late, away, .. } = state.faults;
+        if state.dice.permille(away) {
+            state.back = state.operations + state.dice.between(1, AWAY_MAX) as u64;
+        }
+        if state.operations < state.back {
+            return Fate::Refused;
+        }
         let throw = state.dice.below(1_000);
         let fates = [
             (refused, Fate::Refused),
@@ -295,6 +320,11 @@ impl SimulatedStore {
     /// The disk for a process.
     pub fn new(disk: Arc<Disk>, process: Arc<Mortal>) -> SimulatedStore {
         SimulatedStore { disk, process }
+    }
+
+    /// Whether the process is no more.
+    pub fn is_dead(&self) -> bool {
+        self.process.is_dead()
     }
 
     /// Ends the turn of the process.

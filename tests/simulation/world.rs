@@ -5,7 +5,7 @@
 //! whichever partition, and some can be no event. What each record is, is known here from the making of it: the laws hold
 //! the tables against that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use plimsoll_schemas::definition::{Definitions, File, load};
@@ -44,18 +44,48 @@ pub struct Stored {
 pub enum Meaning {
     /// An event of this source and id; there may be other records of it.
     Event(&'static str, String),
+    /// The same, but the first mapping does not know its word.
+    Mendable(&'static str, String),
     /// Nothing that can be used.
     Garbage,
 }
 
 /// Everything that happens.
+#[derive(Clone)]
 pub struct World {
     /// The records of each partition, in order.
     pub partitions: BTreeMap<PartitionId, Vec<Stored>>,
-    /// What was promised, first and later.
+    /// Records that were deleted before anybody read them.
+    pub lost: BTreeSet<(PartitionId, i64)>,
+    /// When a partition was added that was not there from the beginning.
+    pub added: BTreeMap<PartitionId, Instant>,
+    /// The records of another topic that has the name of one of these for a while.
+    pub other_desk: Vec<Stored>,
+    /// Whether copies come so late that their first may be forgotten (R20), so that some count.
+    pub has_late_copies: bool,
+    /// What was promised and how records are mapped: at first, and as `Change` numbers it.
     pub definitions: Vec<Arc<Definitions>>,
     /// When the last record has come.
     pub end: Instant,
+}
+
+/// The topic of which there is another one.
+pub const DESK: &str = "desk";
+
+/// What becomes of definitions in the middle of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// More is promised.
+    pub is_promise: bool,
+    /// The mapping is mended.
+    pub is_mapping: bool,
+}
+
+impl Change {
+    /// The number of the definitions that follow.
+    pub fn number(self) -> usize {
+        usize::from(self.is_promise) + 2 * usize::from(self.is_mapping)
+    }
 }
 
 const SERVICES: &str = "
@@ -66,8 +96,6 @@ const SERVICES: &str = "
 {apiVersion: plimsoll/v1, kind: Service, metadata: {id: shop}, spec: {composed_of: {all_of: [web, mail]}}}
 ---
 {apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
----
-{apiVersion: plimsoll/v1, kind: Source, metadata: {id: plain}, spec: {topics: [events], lateness: 1h}}
 ---
 {apiVersion: plimsoll/v1, kind: Source, metadata: {id: desk}, spec: {topics: [desk]}}
 ---
@@ -115,14 +143,51 @@ const LATER: &str = "    - {id: emergencies, indicator: {signal: emergency_chang
 {apiVersion: plimsoll/v1, kind: Service, metadata: {id: ghost}}
 ";
 
+/// How records of `events` are mapped. `WORD` stands where a mended mapping knows one more.
+const MAPPING: &str = "apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: plain}
+spec:
+  topics: [events]
+  lateness: 1h
+  map:
+    id: /id
+    time: /time
+    kind: {pointer: /kind, values: {monitoring: monitoring, incident: incident, change: change, feedback: feedbackWORD}}
+    service: /service
+    customer: /customer
+    check: /check
+    status: /status
+    latency_ms: /latency_ms
+    good_count: /good_count
+    total_count: /total_count
+    ticket: /ticket
+    action: /action
+    priority: /priority
+    outage: /outage
+    planned_start: /planned_start
+    planned_end: /planned_end
+    outcome: /outcome
+    score: /score
+";
+
 static DEFINITIONS: LazyLock<Vec<Arc<Definitions>>> = LazyLock::new(|| {
-    let texts = [SERVICES.to_owned(), format!("{}{LATER}", SERVICES.trim_end_matches(' '))];
-    let loaded = texts.iter().map(|text| load(&[File { name: "promised.yaml", text }]));
-    loaded.map(|loaded| Arc::new(loaded.expect("good definitions"))).collect()
+    let promised = [SERVICES.to_owned(), format!("{SERVICES}{LATER}")];
+    let mapped = ["", ", rumour: feedback"].map(|word| MAPPING.replace("WORD", word));
+    let load = |numbers: (usize, usize)| {
+        let (promised, mapped) = (File { name: "a.yaml", text: &promised[numbers.0] }, &mapped[numbers.1]);
+        Arc::new(load(&[promised, File { name: "b.yaml", text: mapped }]).expect("good definitions"))
+    };
+    // In the order of `Change::number`.
+    [(0, 0), (1, 0), (0, 1), (1, 1)].map(load).to_vec()
 });
 
-/// The partitions: topic and number, and the source that reads them.
-const PARTITIONS: [(&str, i32, &str); 3] = [("events", 0, "plain"), ("events", 1, "plain"), ("desk", 0, "desk")];
+/// The partitions: topic and number, and the source that reads them. The last one is added later, if at all.
+const PARTITIONS: [(&str, i32, &str); 4] =
+    [("events", 0, "plain"), ("events", 1, "plain"), (DESK, 0, "desk"), ("events", 2, "plain")];
+
+/// How far behind what a check said may come and still be applied at once, and a bit more.
+const VERY_LATE: i64 = 8 * 24 * HOUR + HOUR;
 
 /// A record, before it has a place.
 struct Arrival {
@@ -136,18 +201,29 @@ impl World {
     /// The world of a seed.
     pub fn new(seed: u64) -> World {
         let mut dice = Dice::new(seed, Part::World);
-        let span = dice.between(12, 72) * HOUR;
+        let is_long = dice.permille(100);
+        let span = if is_long { dice.between(9 * 24, 13 * 24) * HOUR } else { dice.between(12, 72) * HOUR };
         let count = dice.between(10, 90);
-        let mut arrivals = Vec::new();
-        let mut tickets = Tickets::default();
-        for number in 0..count {
-            let appended_at = Instant(START.0 + span / count * number + dice.below(span / count));
-            arrivals.extend(event(&mut dice, number, appended_at, &mut tickets));
-        }
         let end = Instant(START.0 + span);
-        again(&mut dice, &mut arrivals, end);
+        let grown_at = dice.permille(300).then(|| Instant(START.0 + dice.below(span)));
+        let has_late_copies = !is_long && span > 48 * HOUR && dice.permille(400);
+        let mut making = Making { dice, tickets: Tickets::default(), grown_at, has_late_copies };
+        let mut arrivals = Vec::new();
+        for number in 0..count {
+            let appended_at = Instant(START.0 + span / count * number + making.dice.below(span / count));
+            arrivals.extend(making.event(number, appended_at));
+        }
+        making.again(&mut arrivals, end);
         arrivals.sort_by_key(|arrival| arrival.appended_at);
-        World { partitions: placed(&mut dice, arrivals), definitions: DEFINITIONS.clone(), end }
+        let mut partitions = making.placed(arrivals);
+        let ids = PARTITIONS.map(|(topic, partition, _)| PartitionId { topic: topic.into(), partition });
+        let added = grown_at.map(|grown_at| BTreeMap::from([(ids[3].clone(), grown_at)])).unwrap_or_default();
+        if added.is_empty() {
+            partitions.remove(&ids[3]);
+        }
+        let other_desk = making.other_desk();
+        let (lost, definitions) = (BTreeSet::new(), DEFINITIONS.clone());
+        World { partitions, lost, added, other_desk, has_late_copies, definitions, end }
     }
 
     /// The world of a seed, with so many records at most in each partition.
@@ -159,9 +235,31 @@ impl World {
         world
     }
 
-    /// All records, with their partitions.
+    /// The same, in which nobody reads the records at these places.
+    pub fn without(&self, lost: BTreeSet<(PartitionId, i64)>) -> World {
+        World { lost, ..self.clone() }
+    }
+
+    /// All records that can be read, with their partitions.
     pub fn records(&self) -> impl Iterator<Item = (&PartitionId, &Stored)> {
-        self.partitions.iter().flat_map(|(id, stored)| stored.iter().map(move |record| (id, record)))
+        let all = self.partitions.iter().flat_map(|(id, stored)| stored.iter().map(move |record| (id, record)));
+        all.filter(|(id, record)| !self.is_lost(id, record.offset))
+    }
+
+    /// Whether nobody reads a record.
+    pub fn is_lost(&self, id: &PartitionId, offset: i64) -> bool {
+        !self.lost.is_empty() && self.lost.contains(&(id.clone(), offset))
+    }
+
+    /// The first record of a partition that can be read.
+    pub fn first_of(&self, id: &PartitionId) -> Option<&Stored> {
+        self.partitions.get(id)?.iter().find(|record| !self.is_lost(id, record.offset))
+    }
+
+    /// The partitions that are there at an instant.
+    pub fn partitions_at(&self, now: Instant) -> BTreeSet<PartitionId> {
+        let is_there = |id: &&PartitionId| self.added.get(*id).is_none_or(|added| *added <= now);
+        self.partitions.keys().filter(is_there).cloned().collect()
     }
 
     /// Where a partition ends when the last record has come.
@@ -177,33 +275,112 @@ struct Tickets {
     changes: Vec<(i64, usize)>,
 }
 
-/// An event of any kind, or garbage.
-fn event(dice: &mut Dice, number: i64, appended_at: Instant, tickets: &mut Tickets) -> Option<Arrival> {
-    let partition = dice.below(PARTITIONS.len() as i64) as usize;
-    if dice.permille(60) {
-        return Some(Arrival { appended_at, partition, payload: garbage(dice, number), is: Meaning::Garbage });
+/// A world that is being made.
+struct Making {
+    dice: Dice,
+    tickets: Tickets,
+    /// When there is one more partition.
+    grown_at: Option<Instant>,
+    has_late_copies: bool,
+}
+
+impl Making {
+    /// The places of the partitions that are there at an instant.
+    fn places(&self, at: Instant) -> usize {
+        PARTITIONS.len() - usize::from(self.grown_at.is_none_or(|grown_at| at < grown_at))
     }
-    let lateness = match dice.below(20) {
-        0 => dice.below(20 * HOUR),
-        1 | 2 => dice.below(3 * HOUR),
-        _ => dice.below(MINUTE),
-    };
-    let time = Instant(appended_at.0 - lateness).max(START);
-    let id = format!("e{number}");
-    let mut fields = Map::new();
-    fields.insert("id".to_owned(), json!(id));
-    fields.insert("time".to_owned(), json!(time.to_string()));
-    let more = match dice.below(20) {
-        0..=9 => monitoring(dice),
-        10..=15 => incident(dice, number, tickets),
-        16 | 17 => change(dice, number, time, tickets),
-        _ => {
-            json!({"kind": "feedback", "service": dice.pick(&["web", "shop"]), "customer": "acme", "score": dice.between(1, 5)})
+
+    /// An event of any kind, or garbage.
+    fn event(&mut self, number: i64, appended_at: Instant) -> Option<Arrival> {
+        let places = self.places(appended_at) as i64;
+        let Making { dice, tickets, .. } = self;
+        let partition = dice.below(places) as usize;
+        let source = PARTITIONS[partition].2;
+        let id = format!("e{number}");
+        let since = appended_at.0 - START.0;
+        if dice.permille(60) {
+            let payload = garbage(dice, number);
+            return Some(Arrival { appended_at, partition, payload, is: Meaning::Garbage });
         }
-    };
-    fields.extend(more.as_object().expect("fields").clone());
-    let payload = Some(Value::Object(fields).to_string().into_bytes());
-    Some(Arrival { appended_at, partition, payload, is: Meaning::Event(PARTITIONS[partition].2, id) })
+        let is_mendable = source == "plain" && dice.permille(40);
+        let is_very_late = since > VERY_LATE && dice.permille(150);
+        let lateness = match dice.below(20) {
+            _ if is_very_late => dice.between(VERY_LATE, since),
+            0 => dice.below(20 * HOUR),
+            1 | 2 => dice.below(3 * HOUR),
+            _ => dice.below(MINUTE),
+        };
+        let time = Instant(appended_at.0 - lateness).max(START);
+        let mut fields = Map::new();
+        fields.insert("id".to_owned(), json!(id));
+        fields.insert("time".to_owned(), json!(time.to_string()));
+        let more = match dice.below(20) {
+            _ if is_very_late => monitoring(dice),
+            _ if is_mendable => feedback(dice, "rumour"),
+            0..=9 => monitoring(dice),
+            10..=15 => incident(dice, number, tickets),
+            16 | 17 => change(dice, number, time, tickets),
+            _ => feedback(dice, "feedback"),
+        };
+        fields.extend(more.as_object().expect("fields").clone());
+        let payload = Some(Value::Object(fields).to_string().into_bytes());
+        let is_mendable = is_mendable && !is_very_late;
+        let is = if is_mendable { Meaning::Mendable(source, id) } else { Meaning::Event(source, id) };
+        Some(Arrival { appended_at, partition, payload, is })
+    }
+
+    /// Sends some events a second time, by the same source, in whichever of its partitions, within six hours, or much later.
+    fn again(&mut self, arrivals: &mut Vec<Arrival>, end: Instant) {
+        let mut copies = Vec::new();
+        for first in arrivals.iter() {
+            let source = match &first.is {
+                Meaning::Event(source, _) => source,
+                // Who takes it again a day later may have forgotten its copy by then.
+                Meaning::Mendable(source, _) if end <= START + Micros(24 * HOUR) => source,
+                _ => continue,
+            };
+            if self.dice.permille(100) {
+                let later = self.dice.below(if self.has_late_copies { 60 * HOUR } else { 6 * HOUR });
+                let appended_at = Instant(first.appended_at.0 + later).min(end);
+                let own = (0..self.places(appended_at)).filter(|place| PARTITIONS[*place].2 == *source);
+                let own = own.collect::<Vec<_>>();
+                let (partition, payload, is) = (*self.dice.pick(&own), first.payload.clone(), first.is.clone());
+                copies.push(Arrival { appended_at, partition, payload, is });
+            }
+        }
+        arrivals.extend(copies);
+    }
+
+    /// Gives each record its place.
+    fn placed(&mut self, arrivals: Vec<Arrival>) -> BTreeMap<PartitionId, Vec<Stored>> {
+        let ids = PARTITIONS.map(|(topic, partition, _)| PartitionId { topic: topic.into(), partition });
+        let mut partitions: BTreeMap<PartitionId, Vec<Stored>> =
+            ids.iter().map(|id| (id.clone(), Vec::new())).collect();
+        for Arrival { appended_at, partition, payload, is } in arrivals {
+            let stored = partitions.get_mut(&ids[partition]).expect("a partition");
+            let free = stored.last().map_or(0, |record: &Stored| record.offset + 1);
+            let offset = free + i64::from(self.dice.permille(100));
+            stored.push(Stored { offset, appended_at, payload, is });
+        }
+        partitions
+    }
+
+    /// The records of a topic that is none of this world: whoever reads one of them took it for another.
+    fn other_desk(&mut self) -> Vec<Stored> {
+        let count = self.dice.below(60);
+        let record = |offset| {
+            let fields = json!({"id": format!("other{offset}"), "time": START.to_string(), "kind": "feedback",
+                                "service": "web", "customer": "acme", "score": 1});
+            let (payload, is) = (Some(fields.to_string().into_bytes()), Meaning::Garbage);
+            Stored { offset, appended_at: START, payload, is }
+        };
+        (0..count).map(record).collect()
+    }
+}
+
+fn feedback(dice: &mut Dice, word: &str) -> Value {
+    let service = dice.pick(&["web", "shop"]);
+    json!({"kind": word, "service": service, "customer": "acme", "score": dice.between(1, 5)})
 }
 
 fn monitoring(dice: &mut Dice) -> Value {
@@ -272,36 +449,8 @@ fn garbage(dice: &mut Dice, number: i64) -> Option<Vec<u8>> {
         1 => "{\"id\": ".to_owned(),
         2 => json!({"id": format!("g{number}"), "kind": "monitoring", "service": "web", "status": "up"}).to_string(),
         3 => json!({"id": format!("g{number}"), "time": "yesterday", "kind": "feedback", "score": 3}).to_string(),
-        4 => json!({"id": format!("g{number}"), "time": START.to_string(), "kind": "rumour"}).to_string(),
+        4 => json!({"id": format!("g{number}"), "time": START.to_string(), "kind": "hearsay"}).to_string(),
         _ => return Some(vec![0xff, 0xfe, 0x00]),
     };
     Some(text.into_bytes())
-}
-
-/// Sends some events a second time, by the same source, in whichever of its partitions, within six hours.
-fn again(dice: &mut Dice, arrivals: &mut Vec<Arrival>, end: Instant) {
-    let mut copies = Vec::new();
-    for first in arrivals.iter() {
-        let Meaning::Event(source, _) = &first.is else { continue };
-        if dice.permille(100) {
-            let appended_at = Instant(first.appended_at.0 + dice.below(6 * HOUR)).min(end);
-            let own = (0..PARTITIONS.len()).filter(|place| PARTITIONS[*place].2 == *source).collect::<Vec<_>>();
-            let (partition, payload, is) = (*dice.pick(&own), first.payload.clone(), first.is.clone());
-            copies.push(Arrival { appended_at, partition, payload, is });
-        }
-    }
-    arrivals.extend(copies);
-}
-
-/// Gives each record its place.
-fn placed(dice: &mut Dice, arrivals: Vec<Arrival>) -> BTreeMap<PartitionId, Vec<Stored>> {
-    let ids = PARTITIONS.map(|(topic, partition, _)| PartitionId { topic: topic.into(), partition });
-    let mut partitions: BTreeMap<PartitionId, Vec<Stored>> = ids.iter().map(|id| (id.clone(), Vec::new())).collect();
-    for Arrival { appended_at, partition, payload, is } in arrivals {
-        let stored = partitions.get_mut(&ids[partition]).expect("a partition");
-        let free = stored.last().map_or(0, |record: &Stored| record.offset + 1);
-        let offset = free + i64::from(dice.permille(100));
-        stored.push(Stored { offset, appended_at, payload, is });
-    }
-    partitions
 }
