@@ -365,7 +365,10 @@ impl Worker {
             Input::Delivery(delivery) if self.is_surplus(&delivery) => self.recorded.is_former = true,
             Input::Delivery(delivery) => {
                 let partition = delivery.partition.clone();
-                self.live.read_again(&partition, self.collector.push(delivery));
+                let again = self.collector.push(delivery);
+                if self.counts_reads() {
+                    self.live.read_again(&partition, again);
+                }
             }
             Input::Assigned(partitions) => self.expected.extend(partitions),
             Input::Contested => self.is_contested = true,
@@ -390,6 +393,11 @@ impl Worker {
     fn is_surplus(&self, delivery: &Delivery) -> bool {
         let read_until = || self.recorded.read_until(&delivery.partition);
         !self.is_replayed() && self.is_full() && read_until().is_none_or(|until| delivery.from_offset >= until)
+    }
+
+    /// Every shard reads all records, and each counts what became of its own part: the first counts reads for all.
+    fn counts_reads(&self) -> bool {
+        self.settings.shard.is_first()
     }
 
     /// True when no recorded epoch is left to be made again: a former worker is to rest now, any other may cut epochs.
@@ -478,7 +486,9 @@ impl Worker {
         let watermark = self.told_watermark();
         let mut output = EpochOutput::new(epoch);
         for delivery in &mut deliveries {
-            self.live.read(delivery);
+            if self.counts_reads() {
+                self.live.read(delivery);
+            }
             self.fold(delivery, tick, &mut output)?;
         }
         let read_any = !self.lost.is_empty() || deliveries.iter().any(|read| read.until_offset > read.from_offset);

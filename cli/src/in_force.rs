@@ -37,7 +37,7 @@ pub type Fits = Box<dyn Fn(&Definitions) -> Result<Vec<Problem>> + Send + Sync>;
 pub struct InForce {
     /// `None` where nothing can change.
     folder: Option<PathBuf>,
-    fits: Fits,
+    fits: Vec<Fits>,
     clock: fn() -> Instant,
     /// Held while something is looked at that may change what is in force, so that one comes after the other.
     changing: Mutex<()>,
@@ -88,24 +88,19 @@ impl InForce {
     fn new(folder: Option<PathBuf>, definitions: Arc<Definitions>) -> InForce {
         let clock = || Instant::from(chrono::Utc::now());
         let state = State { definitions, number: 0, since: clock(), seen: None, refused: None };
-        InForce {
-            folder,
-            fits: Box::new(|_| Ok(Vec::new())),
-            clock,
-            changing: Mutex::default(),
-            state: Mutex::new(state),
-        }
+        InForce { folder, fits: Vec::new(), clock, changing: Mutex::default(), state: Mutex::new(state) }
     }
 
-    /// The same, and whatever is to be in force must fit.
+    /// The same, and whatever is to be in force must fit in this way, too.
     ///
     /// # Errors
     /// When those of the start do not, which is printed.
-    pub fn that_fit(self, fits: Fits) -> Result<InForce> {
+    pub fn that_fit(mut self, fits: Fits) -> Result<InForce> {
         let problems = fits(&self.now().1)?;
         definitions::tell(&problems);
         ensure!(problems.is_empty(), "the definitions do not fit the tables; mend them");
-        Ok(InForce { fits, ..self })
+        self.fits.push(fits);
+        Ok(self)
     }
 
     /// Those in force, and their number.
@@ -196,7 +191,10 @@ impl InForce {
             Ok(definitions) => definitions,
             Err(problems) => return Ok(Err(problems)),
         };
-        let problems = (self.fits)(&definitions)?;
+        let mut problems = Vec::new();
+        for fits in &self.fits {
+            problems.extend(fits(&definitions)?);
+        }
         Ok(if problems.is_empty() { Ok(definitions) } else { Err(problems) })
     }
 
@@ -263,10 +261,10 @@ impl State {
 }
 
 /// Asks of definitions that no new version of an agreement touches the past without saying so (R24): whoever works by what
-/// is in force could not go on by it.
-pub fn fits_the_past(live: Arc<Live>) -> Fits {
+/// is in force could not go on by it. `lives` are the workers of this process.
+pub fn fits_the_past(lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static) -> Fits {
     Box::new(move |definitions| {
-        let refused = live.refuse_the_past(definitions).err();
+        let refused = lives().iter().find_map(|live| live.refuse_the_past(definitions).err());
         Ok(refused.iter().map(|error| beginning_in_the_past(definitions, error)).collect())
     })
 }

@@ -79,11 +79,26 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Keeper {
     settings: Arc<Settings>,
-    kept: Arc<Mutex<BTreeMap<u32, Kept>>>,
+    kept: Kept,
 }
 
-/// A shard that is kept here.
-struct Kept {
+/// The shards that are kept here, by number.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<BTreeMap<u32, KeptShard>>>);
+
+impl Kept {
+    /// What their workers say of themselves.
+    pub fn lives(&self) -> Vec<Arc<Live>> {
+        self.lock().values().map(|shard| shard.live.clone()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, KeptShard>> {
+        locked(&self.0)
+    }
+}
+
+/// One of them.
+struct KeptShard {
     stop: Shutdown,
     thread: JoinHandle<Result<()>>,
     live: Arc<Live>,
@@ -94,9 +109,9 @@ struct Kept {
 type Exchanged = (u64, usize);
 
 impl Keeper {
-    /// Keeps nothing yet.
-    pub fn new(settings: Settings) -> Keeper {
-        Keeper { settings: Arc::new(settings), kept: Arc::default() }
+    /// Keeps nothing yet; `kept` is where it will say what it keeps.
+    pub fn new(settings: Settings, kept: Kept) -> Keeper {
+        Keeper { settings: Arc::new(settings), kept }
     }
 
     /// Keeps what the group gives, until the shutdown.
@@ -129,8 +144,8 @@ impl Keeper {
 
     /// What every shard that is kept here says of itself, in the Prometheus text format.
     pub fn metrics(&self, now: Instant) -> String {
-        let kept = self.kept();
-        let text = |kept: &Kept| {
+        let kept = self.kept.lock();
+        let text = |kept: &KeptShard| {
             let mut text = render(&kept.live, now);
             let (messages_count, holes_count) = *locked(&kept.exchange);
             let messages = "plimsoll_exchange_messages_total";
@@ -147,10 +162,6 @@ impl Keeper {
         family(&mut all, "plimsoll_shards", "gauge", "Shards that this process keeps.");
         labelled(&mut all, "plimsoll_shards", &[], texts.len());
         all + &together("shard", &texts)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, BTreeMap<u32, Kept>> {
-        locked(&self.kept)
     }
 
     fn start(&self, number: u32) -> Result<()> {
@@ -170,13 +181,13 @@ impl Keeper {
         };
         let thread = std::thread::Builder::new().name(format!("shard-{number}"));
         let thread = thread.spawn(move || work.run()).context("cannot start a thread")?;
-        self.kept().insert(number, Kept { stop, thread, live, exchange });
+        self.kept.lock().insert(number, KeptShard { stop, thread, live, exchange });
         Ok(())
     }
 
     /// Stops the shards that are meant, and waits until all of them are saved.
     fn stop(&self, is_meant: impl Fn(u32) -> bool) -> Result<()> {
-        let stopping: Vec<_> = self.kept().extract_if(.., |number, _| is_meant(*number)).collect();
+        let stopping: Vec<_> = self.kept.lock().extract_if(.., |number, _| is_meant(*number)).collect();
         stopping.iter().for_each(|(_, kept)| kept.stop.request());
         let mut done = Ok(());
         for (number, kept) in stopping {
@@ -187,7 +198,7 @@ impl Keeper {
 
     /// Whether every shard is still being kept.
     fn check(&self) -> Result<()> {
-        let ended: Vec<_> = self.kept().extract_if(.., |_, kept| kept.thread.is_finished()).collect();
+        let ended: Vec<_> = self.kept.lock().extract_if(.., |_, kept| kept.thread.is_finished()).collect();
         ended.into_iter().try_for_each(|(number, kept)| end(number, kept))
     }
 }
@@ -196,7 +207,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn end(number: u32, kept: Kept) -> Result<()> {
+fn end(number: u32, kept: KeptShard) -> Result<()> {
     let done = kept.thread.join().map_err(|_| anyhow!("its thread ended unexpectedly"));
     done.flatten().with_context(|| format!("shard {number} cannot be kept"))
 }
@@ -220,7 +231,7 @@ impl ConsumerContext for Keeper {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
-            for number in numbers(partitions).into_iter().filter(|number| !self.kept().contains_key(number)) {
+            for number in numbers(partitions).into_iter().filter(|number| !self.kept.lock().contains_key(number)) {
                 if let Err(error) = self.start(number) {
                     tracing::error!("{error:#}");
                 }
@@ -366,28 +377,17 @@ impl Work {
                 Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
                     for number in delivery.from_offset..delivery.until_offset {
                         let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
-                        self.count(&request);
                         let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
                     }
                     continue;
                 }
-                Some(Heard::Delivery(delivery)) => {
-                    self.count(&delivery);
-                    Input::Delivery(delivery)
-                }
+                Some(Heard::Delivery(delivery)) => Input::Delivery(delivery),
             };
             if inputs.send(input).is_err() {
                 break; // The worker ended; it says why.
             }
         }
         Ok(())
-    }
-
-    /// Counts what is read. Every shard reads all, and each counts what became of its own part: the first counts for all.
-    fn count(&self, read: &Delivery) {
-        if self.shard.is_first() {
-            self.live.read(read);
-        }
     }
 
     /// Dead letters that are to be taken again, as the exchange mentions them; waits for storage that is away, and is `None`

@@ -33,11 +33,11 @@ impl Restorer {
     pub async fn new(lake: &Lake, lane_group: &str, recorded: Vec<RecordedEpoch>) -> Result<Restorer, LakeError> {
         let mut whole_until = 0;
         if !recorded.is_empty() {
-            for table in Table::ALL.into_iter().filter(|table| *table != Table::Epochs) {
-                let newest = lake.last_epoch(table, lane_group).await?.unwrap_or(0);
-                // Events are committed first, and dead letters before all else.
-                whole_until = whole_until.max(if table == Table::Events { newest - 1 } else { newest });
-            }
+            let marks = lake.marks(lane_group).await?;
+            // Events are committed first, and dead letters before all else.
+            let stored = marks.iter().filter(|(table, _)| **table != Table::Epochs);
+            let whole = stored.map(|(table, newest)| newest - i64::from(*table == Table::Events));
+            whole_until = whole.max().unwrap_or(0);
         }
         Ok(Restorer { recorded, whole_until })
     }

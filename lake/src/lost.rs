@@ -44,12 +44,7 @@ impl Lake {
     pub async fn recovery(&self, group: &str) -> Result<Recovery, LakeError> {
         let saved = self.newest_saved(group).await?;
         // In the order opposite to that in which they are written, for another process may be at it.
-        let mut marks = BTreeMap::new();
-        for table in Table::ALL {
-            if let Some(epoch) = self.last_epoch(table, group).await? {
-                marks.insert(table, epoch);
-            }
-        }
+        let marks = self.marks(group).await?;
         let intents = self.epochs_after(group, saved.as_ref().map_or(-1, |saved| saved.epoch - 1)).await?;
         if let Some(saved) = &saved
             && let Some((table, what)) = behind(group, &saved.marks, &marks)
@@ -65,6 +60,20 @@ impl Lake {
             return Err(lost(table, &what));
         }
         Ok(Recovery { snapshot: saved.map(|saved| (saved.epoch, saved.bytes)), intents })
+    }
+
+    /// The newest epoch of a lane group in each table that has any.
+    ///
+    /// # Errors
+    /// As `recovery`.
+    pub async fn marks(&self, group: &str) -> Result<BTreeMap<Table, i64>, LakeError> {
+        let mut marks = BTreeMap::new();
+        for table in Table::ALL {
+            if let Some(epoch) = self.last_epoch(table, group).await? {
+                marks.insert(table, epoch);
+            }
+        }
+        Ok(marks)
     }
 }
 

@@ -142,6 +142,16 @@ fn r20_r24_shards_take_dead_letters_again_under_definitions_that_come_over_http(
     world.define(&definitions(true, "web, mail"));
     aggregate.wait_for("what was in force before stays so");
     ingest.wait_for("what was in force before stays so");
+    // So is a version that touches what is known already, which the folder alone does not show (R24).
+    let second = definitions(false, "").split("---\n").find(|part| part.contains("{id: site}")).expect("it").to_owned();
+    let term = |days: [u64; 2]| {
+        let [from, until] = days.map(|day| first_day() + chrono::Days::new(day));
+        format!("{{from: {from}, until: {until}}}")
+    };
+    let second = second.replace("{id: site}", "{id: site, version: 2}").replace(&term([0, 3]), &term([3, 30]));
+    let refused = request(&door, "POST /v1/definitions?file=second.yaml", "application/yaml", &second);
+    let place = r#"{"file":"second.yaml","line":3,"field":"spec.effective.from""#;
+    assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains(place), "{refused}");
     // The mended mapping is taken.
     let taken = post(&definitions(true, ""));
     assert!(taken.starts_with("HTTP/1.1 200 ") && taken.ends_with(r#"{"changed":true}"#), "{taken}");

@@ -149,6 +149,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if std::thread::panicking() {
+            eprintln!("the program said last:\n{}", self.rest());
+        }
     }
 }
 

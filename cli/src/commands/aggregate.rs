@@ -14,8 +14,8 @@ use plimsoll_query::{Limits, QueryService};
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::run::{Accepting, Connection, Keeping, Tables, group};
 use crate::doors;
-use crate::in_force::InForce;
-use crate::keeper::{Keeper, Settings};
+use crate::in_force::{InForce, fits_the_past};
+use crate::keeper::{Keeper, Kept, Settings};
 use crate::roles::{fits_shards, make_topics};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
@@ -59,7 +59,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let fixed = runtime.block_on(placement(&lake))?.map(|placement| placement.shards());
     let shards = arguments.shards.or(fixed).unwrap_or(SHARDS_DEFAULT);
     runtime.block_on(refuse_others(&lake, &arguments.group, shards))?;
-    let in_force = Arc::new(in_force.that_fit(fits_shards(&lake, runtime.handle()))?);
+    let kept = Kept::default();
+    let workers = kept.clone();
+    let in_force = in_force.that_fit(fits_shards(&lake, runtime.handle()))?;
+    let in_force = Arc::new(in_force.that_fit(fits_the_past(move || workers.lives()))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
@@ -80,7 +83,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let definitions = in_force.clone();
     let Keeping { apply_late_after: deferred_wait_max, maintain_every, keep_files, .. } = arguments.keeping;
     let tables = lake.clone();
-    let keeper = Keeper::new(Settings {
+    let settings = Settings {
         kafka,
         worker,
         shards,
@@ -90,7 +93,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         runtime: runtime.handle().clone(),
         deferred_wait_max,
         upkeep: (maintain_every, keep_files),
-    });
+    };
+    let keeper = Keeper::new(settings, kept);
     let door = doors::definitions::router(in_force.clone(), arguments.accepting.at(arguments.listen));
     let scraped = keeper.clone();
     let metrics = move || {

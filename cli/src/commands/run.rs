@@ -215,8 +215,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let live = Arc::new(Live::default());
-    let in_force = InForce::of_folder(&arguments.definitions)?.that_fit(fits_the_past(live.clone()))?;
-    let in_force = Arc::new(in_force);
+    let worker = live.clone();
+    let in_force = InForce::of_folder(&arguments.definitions)?;
+    let in_force = Arc::new(in_force.that_fit(fits_the_past(move || vec![worker.clone()]))?);
     let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
