@@ -25,6 +25,13 @@ pub(super) const DELIVERY_BYTES_MAX: usize = 8 << 20;
 /// How long a record waits for others before its delivery is cut.
 pub(super) const DELIVERY_WAIT_MAX: Duration = Duration::from_millis(100);
 
+/// How long nothing may come of a partition that was not read to its end, while nothing comes of others either, before the
+/// brokers are asked whether there is something to come. Twice as long after each time that it was read anew in vain.
+const SILENCE_MIN: Duration = Duration::from_secs(30);
+
+/// How long that wait becomes.
+const SILENCE_MAX: Duration = Duration::from_secs(10 * 60);
+
 /// The reader of one partition.
 pub struct PartitionReader {
     /// Which one it reads.
@@ -43,9 +50,9 @@ pub struct PartitionReader {
     /// A proof that is newer than the last delivery.
     complete_until: Option<Instant>,
     range: Range,
-    /// Where reading began again because a record seemed to be passed over, and no empty fetch found the end since; there
-    /// it is believed that there was none.
-    looked_again_at: Option<i64>,
+    /// For how long nothing came, and for how long nothing may.
+    silent: Duration,
+    silent_max: Duration,
     /// Where the brokers' word was that more is there, and nothing had come.
     waited_at: Option<i64>,
     /// Where reading began again because of that.
@@ -61,8 +68,8 @@ pub enum Range {
     Unknown,
     /// The partition begins at or before the position, and nobody has said where it ends.
     BeginsBefore(i64),
-    /// What came lies behind the end that was found, so records between may have been passed over: it is to be read from
-    /// the position again.
+    /// What came lies behind the end that was found, or nothing comes though more is there, so records may have been passed
+    /// over: it is to be read from the position again.
     PassedOver,
 }
 
@@ -80,7 +87,8 @@ impl PartitionReader {
             asked_at: None,
             complete_until: None,
             range: Range::Inside,
-            looked_again_at: None,
+            silent: Duration::ZERO,
+            silent_max: SILENCE_MIN,
             waited_at: None,
             waited_out_at: None,
         }
@@ -114,7 +122,7 @@ impl PartitionReader {
         self.decoder.decode(record);
         self.pending_since.get_or_insert(now);
         self.is_at_end = false;
-        self.asked_at = None;
+        self.heard();
     }
 
     /// Notes that an empty fetch at `offset` found the partition's end. Offsets up to there that held no record (what
@@ -123,36 +131,43 @@ impl PartitionReader {
         if self.range != Range::Inside || self.seems_passed_over(offset) {
             return;
         }
-        if self.position == Some(offset) {
-            self.looked_again_at = None;
-        }
         self.delivered_until.get_or_insert(offset);
         let position = self.position.map_or(offset, |position| position.max(offset));
         self.position = Some(position);
         self.is_at_end = position == offset;
-        self.asked_at = None;
+        self.heard();
     }
 
-    /// Whether what comes at `offset` comes behind the end that was found, and for the first time: then it is to be read
-    /// again from the position.
+    fn heard(&mut self) {
+        self.asked_at = None;
+        (self.silent, self.silent_max) = (Duration::ZERO, SILENCE_MIN);
+    }
+
+    /// Whether what comes at `offset` comes behind the end that was found: then it is to be read again from the position,
+    /// where no end is known any more, and believed.
     fn seems_passed_over(&mut self, offset: i64) -> bool {
         let is_behind_end = self.is_at_end && self.position.is_some_and(|position| offset > position);
-        let is_news = is_behind_end && self.looked_again_at != self.position;
-        if is_news {
-            self.looked_again_at = self.position;
+        if is_behind_end {
             self.range = Range::PassedOver;
         }
-        is_news
+        is_behind_end
     }
 
-    /// True when an empty fetch found the end and nothing was read since, so that the brokers' word would be a proof.
-    pub fn is_at_end(&self) -> bool {
-        self.is_at_end
+    /// Notes that nothing came of any partition for so long.
+    pub fn wait(&mut self, silent: Duration) {
+        self.silent += silent;
     }
 
-    /// True when it is at its end and the brokers were not asked for `interval`.
+    /// True when the brokers' word where it ends is of use: an empty fetch found the end and nothing was read since, so that
+    /// it would be a proof; or nothing has come for long, so that it tells whether something is to come. librdkafka may stop
+    /// to fetch a partition whose leader was away for a while.
+    pub fn wants_end(&self) -> bool {
+        self.is_at_end || self.silent >= self.silent_max
+    }
+
+    /// True when the brokers are to be asked where it ends, and were not for `interval`.
     pub fn needs_proof(&self, interval: Duration, now: Moment) -> bool {
-        self.is_at_end && self.asked_at.is_none_or(|asked| now.duration_since(asked) >= interval)
+        self.wants_end() && self.asked_at.is_none_or(|asked| now.duration_since(asked) >= interval)
     }
 
     /// Notes that the brokers are being asked where it ends.
@@ -165,7 +180,10 @@ impl PartitionReader {
     /// An end that is further than we are, twice, is that of a record which the client passed over: it would come only with
     /// the next one.
     pub fn confirm_end(&mut self, end: i64, asked: Instant) {
-        let Some(position) = self.position.filter(|_| self.is_at_end) else { return };
+        if !self.is_at_end {
+            return self.look_again(end);
+        }
+        let Some(position) = self.position else { return };
         if position == end {
             self.complete_until = self.complete_until.max(Some(asked));
         } else if position < end && self.range == Range::Inside {
@@ -175,6 +193,24 @@ impl PartitionReader {
             }
             self.waited_at = self.position;
         }
+    }
+
+    /// Reads a partition anew of which nothing came for long, though it ends further on.
+    fn look_again(&mut self, end: i64) {
+        if self.silent < self.silent_max {
+            return;
+        }
+        self.silent = Duration::ZERO;
+        if self.range == Range::Inside && self.position.unwrap_or(0) < end {
+            self.silent_max = (2 * self.silent_max).min(SILENCE_MAX);
+            self.range = Range::PassedOver;
+        }
+    }
+
+    /// Notes that it is read from the position again, as if nothing had come from there yet.
+    pub fn read_again(&mut self) {
+        self.range = Range::Inside;
+        self.is_at_end = false;
     }
 
     /// Notes what is known of the position.

@@ -204,6 +204,8 @@ impl PollThread {
         if std::mem::take(&mut reading.heard) {
             reading.troubles.end(&Cause::Connection);
             self.heard_at = now;
+        } else if !self.paused {
+            reading.readers.iter_mut().for_each(|reader| reader.wait(POLL_WAIT));
         }
     }
 
@@ -296,8 +298,8 @@ impl PollThread {
                 self.native.ask_alive(topic.map_or("plimsoll", |topic| topic));
             }
             Question::Ends => {
-                let at_end = readers.iter().filter(|reader| reader.is_at_end());
-                self.native.ask_ends(at_end.map(|reader| &reader.id))?;
+                let wanted = readers.iter().filter(|reader| reader.wants_end());
+                self.native.ask_ends(wanted.map(|reader| &reader.id))?;
                 readers.iter_mut().for_each(|reader| reader.ask(now));
             }
             Question::Beginnings => {
@@ -420,21 +422,15 @@ impl PollThread {
 
     /// Reads partitions again from where a record may have been passed over.
     fn read_again(&mut self) -> Result<(), IngestError> {
-        let is_passed_over = |reader: &&mut PartitionReader| reader.range() == Range::PassedOver;
-        let passed_over: Vec<PartitionId> =
-            self.reading.readers.iter_mut().filter(is_passed_over).map(|reader| reader.id.clone()).collect();
         if !self.unassigned.is_empty() {
             return Ok(()); // What is not assigned yet may be among them; they wait for it.
         }
-        for id in passed_over {
-            self.reading
-                .readers
-                .iter_mut()
-                .filter(|reader| reader.id == id)
-                .for_each(|reader| reader.set_range(Range::Inside));
-            self.assign_anew(&id)?;
+        let mut passed_over = Vec::new();
+        for reader in self.reading.readers.iter_mut().filter(|reader| reader.range() == Range::PassedOver) {
+            reader.read_again();
+            passed_over.push(reader.id.clone());
         }
-        Ok(())
+        passed_over.iter().try_for_each(|id| self.assign_anew(id))
     }
 
     fn assign_anew(&mut self, id: &PartitionId) -> Result<(), IngestError> {

@@ -339,7 +339,7 @@ fn r20_a_record_behind_the_end_is_believed_only_when_it_comes_a_second_time() {
     assert_eq!((reader.position(), reader.range()), (Some(6), Range::PassedOver));
     reader.read(record(8), now);
     assert_eq!(reader.position(), Some(6), "nothing is read before it begins again");
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.read(record(6), now);
     reader.read(record(7), now);
     assert_eq!((reader.position(), reader.range()), (Some(8), Range::Inside));
@@ -347,7 +347,7 @@ fn r20_a_record_behind_the_end_is_believed_only_when_it_comes_a_second_time() {
     reader.reach_end(8);
     reader.read(record(10), now);
     assert_eq!(reader.range(), Range::PassedOver);
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.read(record(10), now);
     assert_eq!((reader.position(), reader.range()), (Some(11), Range::Inside));
     let (delivery, _) = reader.cut(now).expect("something was read").expect("columns");
@@ -366,13 +366,13 @@ fn r20_a_further_end_is_believed_only_when_it_is_found_a_second_time() {
     assert_eq!((reader.position(), reader.range()), (Some(5), Range::PassedOver));
     reader.reach_end(6);
     assert_eq!(reader.position(), Some(5), "nothing is covered before it begins again");
-    reader.set_range(Range::Inside);
+    reader.read_again();
     // The end is found where it was, and then the same happens again.
     reader.reach_end(5);
     reader.read(record(6), now);
     reader.reach_end(7);
     assert_eq!((reader.position(), reader.range()), (Some(5), Range::PassedOver));
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.read(record(5), now);
     reader.read(record(6), now);
     reader.reach_end(7);
@@ -380,7 +380,7 @@ fn r20_a_further_end_is_believed_only_when_it_is_found_a_second_time() {
     // An aborted transaction: the end behind it is found a second time.
     reader.reach_end(9);
     assert_eq!((reader.position(), reader.range()), (Some(7), Range::PassedOver));
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.reach_end(9);
     assert_eq!((reader.position(), reader.range()), (Some(9), Range::Inside));
     let (delivery, _) = reader.cut(now).expect("something was read").expect("columns");
@@ -403,17 +403,57 @@ fn r20_the_brokers_word_brings_a_last_record_that_was_passed_over() {
     assert_eq!(reader.range(), Range::Inside);
     reader.confirm_end(6, Instant(4));
     assert_eq!(reader.range(), Range::PassedOver);
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.read(record(5), now);
     reader.reach_end(6);
     // An open transaction holds what comes back: there is nothing to be read however often one looks.
     reader.confirm_end(9, Instant(5));
     reader.confirm_end(9, Instant(6));
     assert_eq!(reader.range(), Range::PassedOver);
-    reader.set_range(Range::Inside);
+    reader.read_again();
     reader.reach_end(6);
     (7..12).for_each(|asked| reader.confirm_end(9, Instant(asked)));
     assert_eq!((reader.position(), reader.range()), (Some(6), Range::Inside));
+}
+
+#[test]
+fn r23_a_partition_that_went_silent_though_more_is_there_is_read_anew() {
+    let now = Moment::now();
+    let mut reader = PartitionReader::new(source(), id(0), Some(5));
+    let event = payload("a");
+    let seconds = Duration::from_secs;
+    // Nothing has come for half a minute, and the brokers say whether something is to come.
+    reader.wait(seconds(29));
+    assert!(!reader.wants_end() && !reader.needs_proof(Duration::ZERO, now));
+    reader.confirm_end(6, Instant(1));
+    assert_eq!(reader.range(), Range::Inside);
+    reader.wait(seconds(1));
+    assert!(reader.needs_proof(Duration::ZERO, now));
+    reader.confirm_end(5, Instant(2));
+    assert!(reader.range() == Range::Inside && !reader.wants_end(), "nothing is there; it is asked again later");
+    assert!(reader.cut(now).expect("a position").expect("columns").0.complete_until.is_none(), "one witness of two");
+    reader.wait(seconds(30));
+    reader.confirm_end(6, Instant(3));
+    assert_eq!(reader.range(), Range::PassedOver);
+    // In vain: the next time it takes twice as long.
+    reader.read_again();
+    reader.wait(seconds(59));
+    reader.confirm_end(6, Instant(4));
+    assert_eq!(reader.range(), Range::Inside);
+    reader.wait(seconds(1));
+    reader.confirm_end(6, Instant(5));
+    assert_eq!(reader.range(), Range::PassedOver);
+    // Whatever comes ends the silence.
+    reader.read_again();
+    reader.wait(seconds(100));
+    reader.read(Record { offset: 5, payload: Some(&event), record_time: None }, now);
+    assert!(!reader.wants_end());
+    reader.wait(seconds(30));
+    assert!(reader.wants_end());
+    reader.reach_end(6);
+    reader.confirm_end(6, Instant(6));
+    let (delivery, _) = reader.cut(now).expect("something was read").expect("columns");
+    assert_eq!((delivery.until_offset, delivery.complete_until), (6, Some(Instant(6))));
 }
 
 #[test]
