@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use chrono::{NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::future::try_join_all;
 use object_store::path::Path as StorePath;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -62,6 +62,10 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// The same of dead letters, whose payload may be a megabyte each.
 const PAYLOAD_BATCH_ROWS: usize = 64;
 
+/// How long after its file was written a merge is committed at most: whoever hung for longer may find that the file was
+/// removed, as one that nobody names (see `vacuum::KEPT_MIN`).
+const COMMIT_MAX: TimeDelta = TimeDelta::minutes(30);
+
 impl Lake {
     /// Merges the small files of a table that are due. Returns how many files went into others.
     ///
@@ -98,16 +102,17 @@ impl Lake {
         }
         let Some((group, epochs)) = span_of(run) else { return Ok(false) };
         let path = merged_path(group, epochs, &file);
+        let written_at = Utc::now();
         self.root().put(&StorePath::from(format!("{}/{path}", table.name())), file.bytes.clone()).await?;
-        self.replace(table, run, &path, &file).await
+        self.replace(table, run, (&path, written_at), &file).await
     }
 
     /// Commits that a file stands for others, if all of them are still there.
-    async fn replace(
+    pub(crate) async fn replace(
         &self,
         table: Table,
         run: &[Arc<ActiveFile>],
-        path: &str,
+        (path, written_at): (&str, DateTime<Utc>),
         file: &EncodedFile,
     ) -> Result<bool, LakeError> {
         let entry = entry(table, run, path, file);
@@ -117,7 +122,8 @@ impl Lake {
             if log.has(path) {
                 return Ok(true); // The answer to the put was lost.
             }
-            if !run.iter().all(|file| log.has(path_in(table, file))) {
+            let is_late = Utc::now() - written_at > COMMIT_MAX;
+            if is_late || !run.iter().all(|file| log.has(path_in(table, file))) {
                 return Ok(false);
             }
             log.check()?;

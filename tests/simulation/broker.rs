@@ -211,7 +211,7 @@ impl<'world> Client<'world> {
         read(reader);
         if reader.range() == Range::PassedOver {
             // Behind the end that was found there is a place without a record.
-            reader.set_range(Range::Inside);
+            reader.read_again();
             read(reader);
         }
         if unread(reader).is_empty() {

@@ -330,6 +330,7 @@ impl Process<'_> {
             inputs.extend(client.poll(common.now(), clock, &mut self.dice));
             if self.dice.permille(shape.sent_again) {
                 inputs.extend(client.send_again(common.now(), &mut self.dice));
+                requests.go_back(&mut self.dice);
             }
             if common.is_shared() && self.dice.permille(50) {
                 inputs.push(Input::Contested);

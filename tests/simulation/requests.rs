@@ -11,6 +11,7 @@ use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::DeadLetterRow;
 
+use crate::chance::Dice;
 use crate::tables::dead_letters;
 
 /// The log, as one more partition.
@@ -34,6 +35,11 @@ impl Requests {
         let delivery = retry(&self.sources, self.next, rows).expect("a delivery");
         self.next += 1;
         Ok(Some(Input::Delivery(delivery)))
+    }
+
+    /// Begins some requests before where it is, as an exchange in which they are mentioned twice.
+    pub fn go_back(&mut self, dice: &mut Dice) {
+        self.next = (self.next - dice.between(1, 3)).max(0);
     }
 
     /// All that there are.

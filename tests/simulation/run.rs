@@ -51,6 +51,8 @@ pub struct Plan {
     pub life: i64,
     /// How often a process sleeps while others go on, in a thousand turns.
     pub sleep: i64,
+    /// Whether a process may sleep for longer than files stay that are no longer needed.
+    pub naps: bool,
     /// How often somebody looks after the tables or asks for dead letters, in a thousand turns.
     pub errand: i64,
     /// How often somebody begins to read, or ends it, in a thousand turns.
@@ -90,6 +92,8 @@ impl Plan {
         let (retention, replaced) = (seldom(30), seldom(10));
         // Who does not see the newest state needs records from before it.
         let faults = if retention > 0 { Faults { stale: 0, ..faults } } else { faults };
+        // Who merges must be done before files are removed that nobody names.
+        let naps = dice.permille(500) && merge == 0;
         let change = Change { is_promise: dice.permille(300), is_mapping: dice.permille(300) };
         let shape = Shape {
             lanes: dice.between(1, 3) as usize,
@@ -110,7 +114,7 @@ impl Plan {
             is_patient: dice.permille(400),
         };
         let plan = Plan { shape, faults, second, killed, life, sleep, is_wild, ..Plan::default() };
-        Plan { errand, reader, retention, replaced, ..plan }
+        Plan { naps, errand, reader, retention, replaced, ..plan }
     }
 
     /// The same with nothing that goes wrong, but for these deaths of the first processes.
@@ -314,7 +318,9 @@ impl<'run> Run<'run> {
         let process = self.process(false);
         let (number, mortal) = (process.number, self.mortals[process.number as usize].clone());
         self.common.join(number);
-        self.begin(number);
+        if !self.plan.naps {
+            self.begin(number);
+        }
         Alive { mortal, number, is_errand: false, sleeps: 0, running: Box::pin(process.live()) }
     }
 

@@ -212,6 +212,24 @@ async fn who_merges_what_another_has_merged_gives_up() {
 }
 
 #[tokio::test]
+async fn who_hung_for_half_an_hour_does_not_commit_a_merge_whose_file_may_be_gone() {
+    let (_, lake) = in_memory().await;
+    for epoch in 1..=2 {
+        append_services(&lake, GROUP, epoch).await.expect("an append");
+    }
+    let before = lake.files(Table::Services).await.expect("files");
+    let rows = Lake::encode(Table::Services, &[services(&["web"], 1), services(&["web"], 2)]).expect("encoded");
+    let replace = async |minutes| {
+        let written = ("lanes-000000000001-000000000002_merged.parquet", Utc::now() - TimeDelta::minutes(minutes));
+        lake.replace(Table::Services, &before.files, written, &rows.files[0]).await.expect("no harm")
+    };
+    assert!(!replace(31).await);
+    assert_eq!(lake.files(Table::Services).await.expect("files"), before);
+    assert!(replace(29).await);
+    assert_eq!(lake.files(Table::Services).await.expect("files").files.len(), 1);
+}
+
+#[tokio::test]
 async fn a_merge_whose_answer_was_lost_is_not_made_twice() {
     let is_lost = Arc::new(AtomicBool::new(false));
     let lost = is_lost.clone();
