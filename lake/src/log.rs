@@ -27,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::LakeError;
 use crate::files::{ActiveFile, TableFiles};
+use crate::snapshot::compute;
 use crate::store::Store;
 use crate::table::{self, DATE, Metadata, Protocol};
 
@@ -54,6 +55,8 @@ pub(crate) struct TableLog {
     pub(crate) read_at: Moment,
     /// How many files are active, for whoever does not want to wait for the log.
     pub(crate) active: Arc<AtomicUsize>,
+    /// Checkpoints that could not be read, by the names of their files.
+    pub(crate) torn: Vec<String>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
 }
@@ -166,14 +169,17 @@ impl TableLog {
             removed: HashMap::new(),
             read_at: Moment::now(),
             active: Arc::default(),
+            torn: Vec::new(),
             published: None,
         }
     }
 
     /// Reads the whole log: the newest checkpoint, then the entries after it. `version` stays `None` when there is no
     /// table.
+    ///
+    /// A checkpoint that cannot be read, as a power failure leaves one that was being written, is passed over while an
+    /// older one or the entries say the same.
     pub(crate) async fn load(store: &Store, table: Table) -> Result<TableLog, LakeError> {
-        let mut log = TableLog::new(table);
         let folder = StorePath::from(format!("{}/_delta_log", table.name()));
         // `.` sorts before every suffix, so the hinted checkpoint itself is listed.
         let hint = last_checkpoint(store, table).await?;
@@ -183,15 +189,57 @@ impl TableLog {
             // It was a hint, and it was wrong.
             found = store.list(&folder, None).await?;
         }
-        let names = names_of(&found);
-        if let Some((version, parts)) = newest_checkpoint(&names) {
-            for part in parts {
-                let bytes = log.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
-                log.apply(&checkpoint_lines(table, part, bytes)?, part, None)?;
+        let (mut torn, mut reason) = (Vec::new(), None);
+        loop {
+            let mut names = names_of(&found);
+            names.retain(|name| !torn.iter().any(|torn| torn == name));
+            let mut log = TableLog::new(table);
+            if let Some((version, parts)) = newest_checkpoint(&names) {
+                match log.begin_at(store, &folder, version, &parts).await {
+                    Err(error @ LakeError::Corrupt(_)) => {
+                        torn.extend(parts.into_iter().map(str::to_owned));
+                        reason.get_or_insert(error);
+                        found = store.list(&folder, None).await?;
+                        continue;
+                    }
+                    begun => begun?,
+                }
             }
-            log.version = Some(version);
+            let followed = log.follow(store, &names).await;
+            let is_known = followed.is_ok() && log.version.is_some();
+            return match (followed, reason) {
+                (Ok(()) | Err(LakeError::Corrupt(_)), Some(reason)) if !is_known => Err(reason),
+                (followed, _) => followed.map(|()| TableLog { torn, ..log }),
+            };
         }
-        let next = log.next_version();
+    }
+
+    /// Begins with what a checkpoint says.
+    async fn begin_at(
+        &mut self,
+        store: &Store,
+        folder: &StorePath,
+        version: i64,
+        parts: &[&str],
+    ) -> Result<(), LakeError> {
+        for part in parts {
+            let bytes = self.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
+            let (table, name) = (self.table, (*part).to_owned());
+            // The reader of Parquet may panic over what is damaged.
+            let lines = compute(move || checkpoint_lines(bytes)).await.map_err(Box::from).flatten();
+            let lines = lines.map_err(|error| {
+                let (of, repair) = (table.name(), table::repair(table));
+                LakeError::Corrupt(format!("checkpoint {name} of table {of} cannot be read: {error}; {repair}"))
+            });
+            self.apply(&lines?, part, None)?;
+        }
+        self.version = Some(version);
+        Ok(())
+    }
+
+    /// Goes on with the entries among these names.
+    async fn follow(&mut self, store: &Store, names: &[&str]) -> Result<(), LakeError> {
+        let (table, next) = (self.table, self.next_version());
         let entries: Vec<i64> = names.iter().filter_map(|name| entry_version(name)).collect();
         let newer = entries.into_iter().filter(|version| *version >= next).map(async |version| {
             let path = entry_path(table, version);
@@ -199,12 +247,12 @@ impl TableLog {
         });
         let mut newer = futures::stream::iter(newer).buffered(ENTRIES_AT_ONCE);
         while let Some((version, entry)) = newer.try_next().await? {
-            if version != log.next_version() {
-                return Err(missing_file(table, &entry_path(table, log.next_version())));
+            if version != self.next_version() {
+                return Err(missing_file(table, &entry_path(table, self.next_version())));
             }
-            log.append(version, &entry)?;
+            self.append(version, &entry)?;
         }
-        Ok(log)
+        Ok(())
     }
 
     /// Reads the entries that are new.
@@ -381,21 +429,15 @@ fn newest_checkpoint<'a>(names: &[&'a str]) -> Option<(i64, Vec<&'a str>)> {
     complete.map(|((version, _), names)| (version, names))
 }
 
-fn checkpoint_lines(table: Table, name: &str, bytes: Bytes) -> Result<Vec<u8>, LakeError> {
-    let convert = || -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        let wanted = ProjectionMask::columns(reader.parquet_schema(), ACTIONS);
-        let mut lines = LineDelimitedWriter::new(Vec::new());
-        for batch in reader.with_projection(wanted).build()? {
-            lines.write(&batch?)?;
-        }
-        lines.finish()?;
-        Ok(lines.into_inner())
-    };
-    convert().map_err(|error| {
-        let (of, repair) = (table.name(), table::repair(table));
-        LakeError::Corrupt(format!("checkpoint {name} of table {of} cannot be read: {error}; {repair}"))
-    })
+fn checkpoint_lines(bytes: Bytes) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let wanted = ProjectionMask::columns(reader.parquet_schema(), ACTIONS);
+    let mut lines = LineDelimitedWriter::new(Vec::new());
+    for batch in reader.with_projection(wanted).build()? {
+        lines.write(&batch?)?;
+    }
+    lines.finish()?;
+    Ok(lines.into_inner())
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use deltalake_core::logstore::{StorageConfig, logstore_with};
 use deltalake_core::protocol::checkpoints::create_checkpoint;
 use deltalake_core::{DeltaResult, DeltaTable, DeltaTableError};
+use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 
 use crate::Lake;
 use crate::error::LakeError;
-use crate::log::last_checkpoint;
+use crate::log::{TableLog, last_checkpoint};
 
 /// Commits after which a table gets a checkpoint: opening reads a hundred small files at most.
 const COMMITS_PER_CHECKPOINT: i64 = 100;
@@ -31,14 +32,21 @@ impl Lake {
         Ok(merged)
     }
 
-    /// Writes a checkpoint of a table at its newest version, by delta-rs.
+    /// Writes a checkpoint of a table at its newest version, by delta-rs, which would read an older one that is torn: such a
+    /// one is removed, for entries say the same.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be written; otherwise those of `files`.
     pub async fn checkpoint(&self, table: Table) -> Result<(), LakeError> {
-        let version = self.files(table).await?.version;
-        let version = u64::try_from(version)
-            .map_err(|_| LakeError::Corrupt(format!("table {} has no version; restore its log", table.name())))?;
+        let log = TableLog::load(self.root(), table).await?;
+        // The hint at it first: others look for what it names.
+        let hint = (!log.torn.is_empty()).then(|| "_last_checkpoint".to_owned());
+        for name in hint.into_iter().chain(log.torn) {
+            self.root().delete(&StorePath::from(format!("{}/_delta_log/{name}", table.name()))).await?;
+        }
+        let version = log.version.and_then(|version| u64::try_from(version).ok());
+        let no_version = || LakeError::Corrupt(format!("table {} has no version; restore its log", table.name()));
+        let version = version.ok_or_else(no_version)?;
         let write = async || -> DeltaResult<()> {
             let mut opened = self.delta_table(table)?;
             opened.load_version(version).await?;

@@ -20,6 +20,9 @@ use crate::world::{DESK, Stored, World};
 /// How many records of a partition one turn reads at most.
 const READ_MAX: i64 = 12;
 
+/// For how many turns the leader of a partition that is given to somebody may be away.
+const AWAY_MAX: i64 = 40;
+
 /// What the brokers do to the records of the world.
 #[derive(Debug, Default)]
 pub struct Broker {
@@ -86,6 +89,10 @@ pub struct Client<'world> {
     /// Where each partition that is not assigned would start.
     starts: HashMap<PartitionId, i64>,
     readers: Vec<PartitionReader>,
+    /// Those that nobody ever read, and of which nothing was handed on yet.
+    unheard: BTreeSet<PartitionId>,
+    /// Partitions whose leader is away, and for how many turns it is.
+    away: BTreeMap<PartitionId, i64>,
     /// No time passes between two turns but by the simulated clock.
     moment: Moment,
 }
@@ -99,7 +106,8 @@ impl<'world> Client<'world> {
         });
         let (starts, topic_ids) = (worker.start_offsets(), worker.topic_ids());
         let (sources, readers, moment) = (sources.collect(), Vec::new(), Moment::now());
-        Client { world, broker, topic_ids, sources, starts, readers, moment }
+        let (unheard, away) = Default::default();
+        Client { world, broker, topic_ids, sources, starts, readers, unheard, away, moment }
     }
 
     /// The sources that map records.
@@ -136,9 +144,13 @@ impl<'world> Client<'world> {
         let has = |id: &PartitionId| self.readers.iter().any(|reader| reader.id == *id);
         let gained: Vec<PartitionId> = wanted.iter().filter(|id| !has(id)).cloned().collect();
         for id in &gained {
-            let source = self.sources[&*id.topic].clone();
-            self.readers.push(PartitionReader::new(source, id.clone(), self.starts.remove(id)));
+            let (source, start) = (self.sources[&*id.topic].clone(), self.starts.remove(id));
+            if start.is_none() {
+                self.unheard.insert(id.clone());
+            }
+            self.readers.push(PartitionReader::new(source, id.clone(), start));
         }
+        self.unheard.retain(|id| wanted.contains(id));
         if !gained.is_empty() {
             inputs.push(Input::Assigned(gained));
         }
@@ -150,7 +162,7 @@ impl<'world> Client<'world> {
         let mut inputs = Vec::new();
         for mut reader in std::mem::take(&mut self.readers) {
             inputs.extend(self.begin_again(&mut reader));
-            if !dice.permille(150) {
+            if !self.is_away(&reader, dice) && !dice.permille(150) {
                 self.read(&mut reader, now, clock, dice.between(1, READ_MAX) as usize);
             }
             if dice.permille(700) {
@@ -159,6 +171,22 @@ impl<'world> Client<'world> {
             self.readers.push(reader);
         }
         inputs
+    }
+
+    /// Whether the leader of a partition is away, as it may be before anything was read.
+    fn is_away(&mut self, reader: &PartitionReader, dice: &mut Dice) -> bool {
+        if !self.unheard.contains(&reader.id) {
+            return false;
+        }
+        let is_away = |dice: &mut Dice| if dice.permille(200) { dice.between(1, AWAY_MAX) } else { 0 };
+        let left = self.away.entry(reader.id.clone()).or_insert_with(|| is_away(dice));
+        *left -= 1;
+        *left >= 0
+    }
+
+    /// Whether every partition was heard from.
+    pub fn has_heard_all(&self) -> bool {
+        self.unheard.is_empty()
     }
 
     /// Hands on once more what was handed on lately of one of its partitions, as somebody may who does not know whether it
@@ -189,7 +217,7 @@ impl<'world> Client<'world> {
     }
 
     /// Goes on behind what was deleted unread.
-    fn begin_again(&self, reader: &mut PartitionReader) -> Vec<Input> {
+    fn begin_again(&mut self, reader: &mut PartitionReader) -> Vec<Input> {
         let beginning = self.broker.beginning(&reader.id);
         if reader.position().is_none_or(|position| beginning <= position) {
             return Vec::new();
@@ -229,7 +257,8 @@ impl<'world> Client<'world> {
         Some(self.deliver(delivery))
     }
 
-    fn deliver(&self, mut delivery: Delivery) -> Input {
+    fn deliver(&mut self, mut delivery: Delivery) -> Input {
+        self.unheard.remove(&delivery.partition);
         delivery.topic_id = self.topic_ids.get(&delivery.partition.topic).cloned();
         Input::Delivery(delivery)
     }

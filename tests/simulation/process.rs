@@ -258,7 +258,9 @@ impl Process<'_> {
                 worker.check_fence().await?;
             }
             if worker.is_replayed() && !worker.is_former() && (stops || self.dice.permille(self.shape.cut)) {
+                let before = worker.watermark();
                 orders.extend(worker.cut(stops)?);
+                assert!(worker.watermark() == before || client.has_heard_all(), "a partition was not waited for (R23)");
             }
             if stops || (worker.is_replayed() && worker.is_former()) {
                 let (is_former, is_replayed) = (worker.is_former(), worker.is_replayed());

@@ -385,3 +385,32 @@ proptest::proptest! {
         proptest::prop_assert_eq!(found, expected);
     }
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_is_torn_is_passed_over_while_entries_say_the_same() {
+    let (objects, lake) = in_memory().await;
+    append_services(&lake, GROUP, 1).await.expect("an append");
+    lake.checkpoint(Table::Services).await.expect("a checkpoint");
+    append_services(&lake, GROUP, 2).await.expect("an append");
+    let before = lake.files(Table::Services).await.expect("files");
+    let path = StorePath::from("services/_delta_log/00000000000000000001.checkpoint.parquet");
+    let whole = lake.root().get(&path).await.expect("a store").expect("a checkpoint");
+    for torn in [&whole[..whole.len() / 2], &whole[..0]] {
+        lake.root().put(&path, torn.to_vec().into()).await.expect("a store");
+        assert_eq!(again(objects.clone()).await.files(Table::Services).await.expect("files"), before);
+    }
+    // The next one takes its place, and is all that is needed.
+    let other = again(objects.clone()).await;
+    other.checkpoint(Table::Services).await.expect("a checkpoint");
+    assert!(lake.root().get(&path).await.expect("a store").is_none());
+    for version in 0..=2 {
+        lake.root().delete(&entry_path(Table::Services, version)).await.expect("a store");
+    }
+    assert_eq!(again(objects.clone()).await.files(Table::Services).await.expect("files"), before);
+    // Where nothing says the same any more, it is told which file is damaged.
+    let path = StorePath::from("services/_delta_log/00000000000000000002.checkpoint.parquet");
+    lake.root().put(&path, whole[..9].to_vec().into()).await.expect("a store");
+    let error =
+        Lake::open_in(objects, Url::parse("memory:///").expect("a URL")).await.expect_err("damaged").to_string();
+    assert!(error.contains("checkpoint 00000000000000000002.checkpoint.parquet of table services cannot"), "{error}");
+}
