@@ -16,9 +16,12 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_tests::broker::Broker;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::recovery;
+use crate::support::get;
 use crate::tables::defined;
 
 /// How many records an epoch takes at most, and a delivery.
@@ -168,4 +171,52 @@ fn what_lies_behind_recorded_epochs_does_not_fill_the_memory_while_they_wait() {
     let starts = worker.start_offsets();
     assert_eq!([starts.get(&id(0)), starts.get(&id(1))], [Some(&101), Some(&101)]);
     assert_eq!(world.stored(), 200);
+}
+
+#[test]
+fn a_burst_waits_in_kafka_and_is_caught_up_in_the_same_memory() {
+    const BURST: i64 = 16_000; // 2,000 MiB
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 1).expect("topic");
+    let world = recovery::World::new(
+        "apiVersion: plimsoll/v1
+kind: Source
+metadata: {id: checks}
+spec:
+  topics: [checks]
+  kind: monitoring
+  map: {id: /id, time: /at, service: /of, status: {pointer: /word, values: {up: up}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
+",
+    );
+    let lake = world.lake("lake");
+    let (mut running, address) = world.run(&broker.bootstrap(), "lake", &["--epoch-interval", "500ms"]);
+    // Checks that bring a log of 128 KiB each, which nobody maps.
+    let (log, at) = ("all is well. ".repeat(128 * 1024 / 13), chrono::Utc::now().to_rfc3339());
+    let checks = |numbers: std::ops::Range<i64>| {
+        let check = |number| format!(r#"{{"id":"{number}","at":"{at}","of":"web","word":"up","log":"{log}"}}"#);
+        broker.produce("checks", 0, numbers.map(check)).expect("records");
+    };
+    checks(0..10);
+    let count = "SELECT count(*), count(DISTINCT id) FROM events";
+    recovery::wait_for_answer(&lake, count, "10,10");
+
+    // All of it lies in Kafka before any of it is read: that is more than ten times as fast as anybody reads.
+    running.signal("STOP");
+    checks(10..10 + BURST);
+    running.signal("CONT");
+    recovery::wait_for_answer(&lake, count, "16010,16010");
+    let is_caught_up =
+        || get(&address, "/metrics").contains("plimsoll_kafka_lag_records{partition=\"0\",topic=\"checks\"} 0\n");
+    assert!((0..100).any(|_| (std::thread::sleep(Duration::from_millis(100)), is_caught_up()).1), "the lag is told");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.process.id())).expect("a process");
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let (peak_mib, burst_mib) = (peak.expect("its memory") / 1024, BURST as u64 / 8);
+    // What may wait on the way (docs/reliability.md) is 64 + 64 + 256 MiB, and some 200 is the program itself.
+    assert!(peak_mib < 640, "{peak_mib} MiB of memory for a burst of {burst_mib} MiB");
+    eprintln!("{peak_mib} MiB of memory for a burst of {burst_mib} MiB");
+    running.signal("TERM");
+    assert!(running.end().success());
 }
