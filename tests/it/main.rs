@@ -21,6 +21,7 @@ mod rebuild;
 mod recovery;
 mod reference;
 mod reload;
+mod replay;
 mod retries;
 mod roles;
 mod rules;
