@@ -12,6 +12,7 @@ use plimsoll_engine::budget::Spending;
 use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError, refuse_the_past};
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::stage::Facts;
+use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::ratio::Share;
@@ -208,6 +209,10 @@ impl Live {
         state.objectives.clear();
         state.places.clear();
         state.known = group.known_versions();
+        let watermark = group.watermarks().watermark();
+        if watermark > BEGINNING {
+            state.pipeline.watermark = Some(watermark);
+        }
         for plan in group.portfolio().objectives() {
             let labels = labels([
                 &plan.key.agreement,

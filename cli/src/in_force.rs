@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use plimsoll_aggregate::Live;
+use plimsoll_aggregate::definitions::touching_the_past;
 use plimsoll_engine::lane::SnapshotError;
+use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{Agreement, Definitions, Problem};
 
@@ -261,10 +263,18 @@ impl State {
 }
 
 /// Asks of definitions that no new version of an agreement touches the past without saying so (R24): whoever works by what
-/// is in force could not go on by it. `lives` are the workers of this process.
-pub fn fits_the_past(lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static) -> Fits {
+/// is in force could not go on by it. `lives` are the workers of this process, who know best; of others the lake tells.
+pub fn fits_the_past(
+    lake: &Lake,
+    runtime: &tokio::runtime::Handle,
+    lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static,
+) -> Fits {
+    let (lake, runtime) = (lake.clone(), runtime.clone());
     Box::new(move |definitions| {
-        let refused = lives().iter().find_map(|live| live.refuse_the_past(definitions).err());
+        let refused = match lives().iter().find_map(|live| live.refuse_the_past(definitions).err()) {
+            None => runtime.block_on(touching_the_past(&lake, definitions))?,
+            refused => refused,
+        };
         Ok(refused.iter().map(|error| beginning_in_the_past(definitions, error)).collect())
     })
 }

@@ -433,6 +433,16 @@ impl LaneGroup {
         Ok(snapshot.watermarks.into_owned())
     }
 
+    /// The versions of agreements that the state that `snapshot` gave knows, and until when it knows results.
+    ///
+    /// # Errors
+    /// When the bytes are not a snapshot.
+    pub fn known_by(bytes: &[u8]) -> Result<(BTreeSet<(Name, u32)>, Instant), SnapshotError> {
+        let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
+        let known = versions(snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys()));
+        Ok((known, snapshot.watermarks.watermark()))
+    }
+
     /// The versions of agreements that it knows, also those that the portfolio lacks.
     pub fn known_versions(&self) -> BTreeSet<(Name, u32)> {
         versions(self.lanes.iter().flat_map(|lane| lane.services.objective_keys(&self.portfolio)))

@@ -174,6 +174,11 @@ impl Inspection {
             rows: files.files.iter().filter_map(|file| file.rows).sum(),
             size_bytes: files.files.iter().map(|file| file.size_bytes).sum(),
         });
+        self.damages.extend(log.torn.iter().map(|name| Damage {
+            path: format!("{}/_delta_log/{name}", table.name()),
+            what: "this checkpoint cannot be read, but the entries of the log say the same".to_owned(),
+            repair: "have it written anew while they are there: plimsoll maintain".to_owned(),
+        }));
         let listed = store.list(&StorePath::from(table.name()), None).await?;
         let sizes: HashMap<String, u64> =
             listed.into_iter().map(|object| (object.location.to_string(), object.size)).collect();

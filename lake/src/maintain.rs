@@ -14,8 +14,9 @@ use crate::log::{TableLog, last_checkpoint};
 const COMMITS_PER_CHECKPOINT: i64 = 100;
 
 impl Lake {
-    /// Does what is due: merges small files, and writes a checkpoint of each table that has a hundred commits more than its
-    /// last one. Call it every minute or so from a task of its own. Returns how many files went into others.
+    /// Does what is due: merges small files, and writes a checkpoint of each table that has a hundred commits more than
+    /// its last one, or whose last one cannot be read. Call it every minute or so from a task of its own. Returns how many
+    /// files went into others.
     ///
     /// # Errors
     /// Those of `compact` and `checkpoint`.
@@ -25,8 +26,10 @@ impl Lake {
             merged += self.compact(table).await?;
             let version = self.files(table).await?.version;
             let since = last_checkpoint(self.root(), table).await?.unwrap_or(0);
-            if version - since >= COMMITS_PER_CHECKPOINT {
+            let is_torn = !self.log(table).await.torn.is_empty();
+            if is_torn || version - since >= COMMITS_PER_CHECKPOINT {
                 self.checkpoint(table).await?;
+                self.log(table).await.torn.clear();
             }
         }
         Ok(merged)

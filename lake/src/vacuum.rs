@@ -110,8 +110,12 @@ impl Lake {
         Ok(count)
     }
 
-    /// Removes entries of a table's log that are older and that a checkpoint stands for. Returns how many.
+    /// Removes entries of a table's log that are older and that a checkpoint stands for, which can be read. Returns how
+    /// many.
     async fn remove_entries(&self, table: Table, cutoff: DateTime<Utc>) -> Result<usize, LakeError> {
+        if !TableLog::load(self.root(), table).await?.torn.is_empty() {
+            self.checkpoint(table).await?;
+        }
         let Some(newest) = last_checkpoint(self.root(), table).await? else { return Ok(0) };
         let failed = |error| LakeError::Unavailable(format!("cannot clear the log of {}: {error}", table.name()));
         let opened = self.delta_table(table).map_err(failed)?;

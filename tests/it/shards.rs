@@ -157,6 +157,17 @@ fn r20_r24_shards_take_dead_letters_again_under_definitions_that_come_over_http(
     assert!(taken.starts_with("HTTP/1.1 200 ") && taken.ends_with(r#"{"changed":true}"#), "{taken}");
     assert!(get(&door, "/v1/definitions").contains("HALT: down"));
     ingest.wait_for("definitions changed");
+    // What touches the past is refused by a process that keeps no shard, too, and in the folder by all of them.
+    let standby = start(&world, &broker, "aggregate", "lake");
+    let refused = request(&address(&standby), "POST /v1/definitions?file=second.yaml", "application/yaml", &second);
+    assert!(refused.starts_with("HTTP/1.1 422 ") && refused.contains(place), "{refused}");
+    stop(standby);
+    world.define(&format!("{}---\n{second}", definitions(true, "")));
+    for running in [&ingest, &aggregate] {
+        running.wait_for("version 2 of site, new and in force from");
+        running.wait_for("what was in force before stays so");
+    }
+    world.define(&definitions(true, ""));
 
     // Both roles are killed while the letters are taken again.
     assert!(replay().starts_with("48 dead letters will be taken again by the next epoch\n"));

@@ -62,7 +62,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let kept = Kept::default();
     let workers = kept.clone();
     let in_force = in_force.that_fit(fits_shards(&lake, runtime.handle()))?;
-    let in_force = Arc::new(in_force.that_fit(fits_the_past(move || workers.lives()))?);
+    let fits = fits_the_past(&lake, runtime.handle(), move || workers.lives());
+    let in_force = Arc::new(in_force.that_fit(fits)?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);

@@ -16,7 +16,7 @@ use crate::commands::DEFAULT_LAKE;
 use crate::commands::run::{Connection, group};
 use crate::definitions::counted;
 use crate::doors;
-use crate::in_force::InForce;
+use crate::in_force::{InForce, fits_the_past};
 use crate::pipeline::sources;
 use crate::roles::{Passing, fits_shards, make_topics, open, starts};
 use crate::shutdown::Shutdown;
@@ -50,7 +50,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let runtime = threads.waiting.handle();
     let shutdown = Shutdown::on_signals(runtime)?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
-    let in_force = Arc::new(in_force.that_fit(fits_shards(&lake, runtime))?);
+    let in_force = in_force.that_fit(fits_shards(&lake, runtime))?;
+    let in_force = Arc::new(in_force.that_fit(fits_the_past(&lake, runtime, Vec::new))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     println!(

@@ -215,13 +215,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let live = Arc::new(Live::default());
-    let worker = live.clone();
     let in_force = InForce::of_folder(&arguments.definitions)?;
-    let in_force = Arc::new(in_force.that_fit(fits_the_past(move || vec![worker.clone()]))?);
     let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
+    let worker = live.clone();
+    let fits = fits_the_past(&lake, runtime.handle(), move || vec![worker.clone()]);
+    let in_force = Arc::new(in_force.that_fit(fits)?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);

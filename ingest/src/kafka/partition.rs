@@ -25,8 +25,8 @@ pub(super) const DELIVERY_BYTES_MAX: usize = 8 << 20;
 /// How long a record waits for others before its delivery is cut.
 pub(super) const DELIVERY_WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// How long nothing may come of a partition that was not read to its end, while nothing comes of others either, before the
-/// brokers are asked whether there is something to come. Twice as long after each time that it was read anew in vain.
+/// How long nothing may come of a partition that was not read to its end, before the brokers are asked whether there is
+/// something to come: ten times as long while others are busy. Twice as long after each time that it was read anew in vain.
 const SILENCE_MIN: Duration = Duration::from_secs(30);
 
 /// How long that wait becomes.
@@ -153,7 +153,7 @@ impl PartitionReader {
         is_behind_end
     }
 
-    /// Notes that nothing came of any partition for so long.
+    /// Notes that nothing came for so long.
     pub fn wait(&mut self, silent: Duration) {
         self.silent += silent;
     }

@@ -24,6 +24,9 @@ use crate::error::IngestError;
 /// How long a turn waits for messages: short enough that stopping, cutting and announcing are prompt.
 const POLL_WAIT: Duration = Duration::from_millis(20);
 
+/// By how much longer a partition may be silent while others are busy: each may have to wait for its turn.
+const BUSY_PATIENCE: u32 = 10;
+
 /// How long the receiver may stall before partitions are paused and polling goes on. librdkafka keeps its fetched
 /// messages that long; pausing throws them away, and the group waits for us meanwhile, so neither is done lightly.
 const STALL_BEFORE_PAUSE: Duration = Duration::from_secs(5);
@@ -108,6 +111,8 @@ pub(super) struct PollThread {
     asked: Asked,
     /// When the brokers last said anything.
     heard_at: Moment,
+    /// When the last turn began.
+    polled_at: Moment,
     stalled_since: Option<Moment>,
     paused: bool,
 }
@@ -160,6 +165,7 @@ impl PollThread {
             identify_at: Some(Moment::now()),
             asked: Asked { question: Question::Alive, at: (settings.clock)(), moment: Moment::now(), is_open: false },
             heard_at: Moment::now(),
+            polled_at: Moment::now(),
             stalled_since: None,
             paused: false,
         })
@@ -197,15 +203,20 @@ impl PollThread {
 
     fn poll(&mut self) {
         let now = Moment::now();
+        // What lies between two turns beside the waiting is our own doing.
+        let passed = now.duration_since(std::mem::replace(&mut self.polled_at, now)).min(POLL_WAIT);
         let reading = &mut self.reading;
         self.native.poll(POLL_WAIT, |item| reading.visit(item, now));
         self.control.records_count.store(reading.records_count, Ordering::Relaxed);
         self.control.payload_bytes.store(reading.payload_bytes, Ordering::Relaxed);
-        if std::mem::take(&mut reading.heard) {
+        let is_busy = std::mem::take(&mut reading.heard);
+        if is_busy {
             reading.troubles.end(&Cause::Connection);
             self.heard_at = now;
-        } else if !self.paused {
-            reading.readers.iter_mut().for_each(|reader| reader.wait(POLL_WAIT));
+        }
+        if !self.paused {
+            let silent = if is_busy { passed / BUSY_PATIENCE } else { passed };
+            reading.readers.iter_mut().for_each(|reader| reader.wait(silent));
         }
     }
 
