@@ -57,6 +57,8 @@ pub(crate) struct TableLog {
     pub(crate) active: Arc<AtomicUsize>,
     /// Checkpoints that could not be read, by the names of their files.
     pub(crate) torn: Vec<String>,
+    /// The version of a checkpoint that is known to be whole.
+    pub(crate) whole: Option<i64>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
 }
@@ -170,6 +172,7 @@ impl TableLog {
             read_at: Moment::now(),
             active: Arc::default(),
             torn: Vec::new(),
+            whole: None,
             published: None,
         }
     }

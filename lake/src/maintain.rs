@@ -29,7 +29,6 @@ impl Lake {
             let is_torn = !self.log(table).await.torn.is_empty();
             if is_torn || version - since >= COMMITS_PER_CHECKPOINT {
                 self.checkpoint(table).await?;
-                self.log(table).await.torn.clear();
             }
         }
         Ok(merged)
@@ -55,9 +54,13 @@ impl Lake {
             opened.load_version(version).await?;
             create_checkpoint(&opened, None).await
         };
-        write()
-            .await
-            .map_err(|error| LakeError::Unavailable(format!("cannot write a checkpoint of {}: {error}", table.name())))
+        write().await.map_err(|error| {
+            LakeError::Unavailable(format!("cannot write a checkpoint of {}: {error}", table.name()))
+        })?;
+        let mut log = self.log(table).await;
+        log.torn.clear();
+        log.whole = i64::try_from(version).ok();
+        Ok(())
     }
 
     /// A table as delta-rs sees it, in our own store.

@@ -113,10 +113,14 @@ impl Lake {
     /// Removes entries of a table's log that are older and that a checkpoint stands for, which can be read. Returns how
     /// many.
     async fn remove_entries(&self, table: Table, cutoff: DateTime<Utc>) -> Result<usize, LakeError> {
-        if !TableLog::load(self.root(), table).await?.torn.is_empty() {
-            self.checkpoint(table).await?;
+        let Some(mut newest) = last_checkpoint(self.root(), table).await? else { return Ok(0) };
+        if self.log(table).await.whole != Some(newest) {
+            if !TableLog::load(self.root(), table).await?.torn.is_empty() {
+                self.checkpoint(table).await?;
+                newest = last_checkpoint(self.root(), table).await?.unwrap_or(0);
+            }
+            self.log(table).await.whole = Some(newest);
         }
-        let Some(newest) = last_checkpoint(self.root(), table).await? else { return Ok(0) };
         let failed = |error| LakeError::Unavailable(format!("cannot clear the log of {}: {error}", table.name()));
         let opened = self.delta_table(table).map_err(failed)?;
         let (keep, cutoff_ms) = (u64::try_from(newest).unwrap_or(0), cutoff.timestamp_millis());
