@@ -35,7 +35,7 @@ impl Patience {
         Patience { wait_min: WAIT_MIN, wait_max: WAIT_MAX, away_max: AWAY_MAX, is_stopping }
     }
 
-    /// The same, but the first wait is `least`, and each next one twice as long, up to `most`.
+    /// The same, but the first wait is `least`, and each next one twice as long, up to `most`; nothing is no wait.
     pub fn waiting(self, least: Duration, most: Duration) -> Patience {
         Patience { wait_min: least, wait_max: most, ..self }
     }
@@ -58,10 +58,13 @@ impl Patience {
         live.lake_is_away(true);
         tracing::warn!("{why}; trying again for {} seconds, meanwhile records wait", self.away_max.as_secs());
         while began.elapsed() < self.away_max && !(self.is_stopping)() {
-            let _ = tokio::time::timeout(wait, self.stopping()).await;
+            if !wait.is_zero() {
+                let _ = tokio::time::timeout(wait, self.stopping()).await;
+            }
             wait = (wait * 2).min(self.wait_max);
             live.lake_is_tried_again();
             let done = tokio::select! {
+                biased;
                 done = step() => done,
                 () = self.stopping() => break,
             };

@@ -6,16 +6,18 @@
 //! the order.
 
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::sync::atomic::AtomicI64;
-use std::task::Poll;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake};
 
+use futures::FutureExt;
 use plimsoll_aggregate::{AggregateError, Live};
 use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::EpochRow;
+use tokio::sync::Notify;
+use tokio::task::{spawn_blocking, unconstrained};
 
 use crate::chance::{Dice, Part};
 use crate::keeper::{self, Errand, Reader};
@@ -232,7 +234,7 @@ impl<'run> Run<'run> {
                 chosen.sleeps -= 1;
                 continue;
             }
-            let ended = turn(chosen).await;
+            let ended = turn(&chosen.mortal, &mut chosen.running).await;
             if self.dice.permille(self.plan.sleep) {
                 chosen.sleeps = self.dice.between(1, SLEEP_MAX);
             }
@@ -409,7 +411,12 @@ impl<'run> Run<'run> {
         loop {
             let last = self.process(true);
             let (mortal, live) = (self.mortals[last.number as usize].clone(), last.live.clone());
-            let end = last.live().await;
+            let mut running: Running<'_> = Box::pin(last.live());
+            let end = loop {
+                if let Some(end) = turn(&mortal, &mut running).await {
+                    break end;
+                }
+            };
             if !mortal.is_dead() {
                 end.expect("nothing goes wrong any more");
                 return live;
@@ -425,14 +432,39 @@ impl<'run> Run<'run> {
 }
 
 /// The turn of a process: how it ended, if it did.
-async fn turn(process: &mut Alive<'_>) -> Option<Result<(), End>> {
-    poll_fn(|context| {
-        match process.running.as_mut().poll(context) {
-            Poll::Ready(end) => Poll::Ready(Some(end)),
-            Poll::Pending if process.mortal.waits() => Poll::Ready(None),
-            // It waits for a thread.
-            Poll::Pending => Poll::Pending,
+///
+/// What it gives to a thread is begun when it waits, and done before its turn is over, else it would be up to the threads
+/// what comes first: the runtime has one for such work, which does one thing after the other.
+async fn turn(mortal: &Mortal, running: &mut Running<'_>) -> Option<Result<(), End>> {
+    mortal.begin_turn();
+    loop {
+        let woken = Arc::new(Woken::default());
+        let waker = woken.clone().into();
+        let (waits, held) = mpsc::channel::<()>();
+        spawn_blocking(move || held.recv());
+        // How often it may go on at once must not depend on how often the runtime had to wait.
+        let polled = pin!(unconstrained(running.as_mut())).poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(end) = polled {
+            return Some(end);
         }
-    })
-    .await
+        drop(waits);
+        spawn_blocking(|| ()).await.expect("a thread");
+        let is_woken = woken.0.notified().now_or_never().is_some();
+        if !is_woken && mortal.waits() {
+            return None;
+        }
+        if !is_woken {
+            woken.0.notified().await;
+        }
+    }
+}
+
+/// Whether whoever waits can go on.
+#[derive(Default)]
+struct Woken(Notify);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Woken>) {
+        self.0.notify_one();
+    }
 }

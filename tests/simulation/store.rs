@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
+use std::thread::ThreadId;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -108,13 +109,19 @@ pub struct Mortal {
     end: Mutex<Option<(u64, Death)>>,
     /// How many of its operations wait for their turn.
     waiting: AtomicUsize,
+    /// Which turn this is, and who waits for the next one.
+    turn: AtomicU64,
+    wakers: Mutex<Vec<Waker>>,
+    /// The thread of the simulation.
+    home: Option<ThreadId>,
     writes: AtomicU64,
 }
 
 impl Mortal {
     /// A process that dies at its write of this number, or by other means.
     pub fn new(number: u32, end: Option<(u64, Death)>) -> Arc<Mortal> {
-        Arc::new(Mortal { number, end: Mutex::new(end), ..Mortal::default() })
+        let home = Some(std::thread::current().id());
+        Arc::new(Mortal { number, end: Mutex::new(end), home, ..Mortal::default() })
     }
 
     /// Whether it is no more.
@@ -125,6 +132,16 @@ impl Mortal {
     /// How many writes it began.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Relaxed)
+    }
+
+    /// Lets the operations go on that wait for their turn.
+    pub fn begin_turn(&self) {
+        self.turn.fetch_add(1, Ordering::Relaxed);
+        std::mem::take(&mut *lock(&self.wakers)).into_iter().for_each(Waker::wake);
     }
 
     /// Whether one of its operations waits for its turn.
@@ -327,15 +344,17 @@ impl SimulatedStore {
         self.process.is_dead()
     }
 
-    /// Ends the turn of the process.
+    /// Ends the turn of the process; but not on a thread of delta-rs, for which the process waits.
     pub async fn pause(&self) {
+        let (process, began) = (&self.process, self.process.turn());
+        let is_aside = process.home != Some(std::thread::current().id());
         let mut waiting = None;
         future::poll_fn(|context| {
-            if waiting.take().is_some() {
+            if process.turn() > began || is_aside {
                 return Poll::Ready(());
             }
-            waiting = Some(Waiting::new(&self.process.waiting));
-            context.waker().wake_by_ref();
+            waiting.get_or_insert_with(|| Waiting::new(&process.waiting));
+            lock(&process.wakers).push(context.waker().clone());
             Poll::Pending
         })
         .await;
