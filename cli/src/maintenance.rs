@@ -24,19 +24,17 @@ pub async fn keep_small(lake: Lake, every: Duration, kept: Duration, shutdown: S
         let work = async {
             sleep(every).await;
             let is_due = Moment::now() >= next_vacuum;
-            upkeep(&lake, is_due.then_some(kept)).await.map(|()| is_due)
+            (is_due, upkeep(&lake, is_due.then_some(kept)).await)
         };
-        let done = tokio::select! {
+        let (was_due, done) = tokio::select! {
             done = work => done,
             () = shutdown.requested() => return,
         };
+        if was_due {
+            next_vacuum = Moment::now() + VACUUM_EVERY;
+        }
         match done {
-            Ok(vacuumed) => {
-                if vacuumed {
-                    next_vacuum = Moment::now() + VACUUM_EVERY;
-                }
-                is_failing = false;
-            }
+            Ok(()) => is_failing = false,
             Err(error) if !is_failing => {
                 eprintln!("warning: no upkeep of the tables: {error}; still trying");
                 is_failing = true;
@@ -47,8 +45,8 @@ pub async fn keep_small(lake: Lake, every: Duration, kept: Duration, shutdown: S
 }
 
 async fn upkeep(lake: &Lake, vacuum: Option<Duration>) -> Result<(), LakeError> {
-    let merged = lake.maintain().await?;
-    tracing::debug!(merged, "small files merged");
+    // What cannot be merged is no reason to keep what is old.
+    let merged = lake.maintain().await;
     if let Some(kept) = vacuum {
         let removed = lake.vacuum(kept).await?;
         tracing::debug!(removed.files, removed.log_entries, "old files removed");
@@ -62,5 +60,6 @@ async fn upkeep(lake: &Lake, vacuum: Option<Duration>) -> Result<(), LakeError> 
             );
         }
     }
+    tracing::debug!(merged = merged?, "small files merged");
     Ok(())
 }

@@ -176,7 +176,7 @@ impl Inspection {
         });
         self.damages.extend(log.torn.iter().map(|name| Damage {
             path: format!("{}/_delta_log/{name}", table.name()),
-            what: "this checkpoint cannot be read, but the entries of the log say the same".to_owned(),
+            what: "this checkpoint is lost or not what was written, but the entries of the log say the same".to_owned(),
             repair: "have it written anew while they are there: plimsoll maintain".to_owned(),
         }));
         let listed = store.list(&StorePath::from(table.name()), None).await?;

@@ -24,6 +24,7 @@
 
 mod append;
 mod bucket;
+mod checkpoint;
 mod compact;
 mod definitions;
 mod encode;

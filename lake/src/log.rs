@@ -8,24 +8,21 @@
 //! in which anything changed is not read as if it were what was written; a checkpoint has no such hash.
 
 use std::collections::{BTreeMap, HashMap};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment};
 
-use arrow_json::LineDelimitedWriter;
 use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path as StorePath;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::checkpoint::{self, Announced, announced};
 use crate::error::LakeError;
 use crate::files::{ActiveFile, TableFiles};
 use crate::store::Store;
@@ -55,9 +52,9 @@ pub(crate) struct TableLog {
     pub(crate) read_at: Moment,
     /// How many files are active, for whoever does not want to wait for the log.
     pub(crate) active: Arc<AtomicUsize>,
-    /// Checkpoints that could not be read, by the names of their files.
+    /// Checkpoints that are announced and not there, or do not say what was written, by the names of their files.
     pub(crate) torn: Vec<String>,
-    /// The version of a checkpoint that is known to be whole.
+    /// The version of a checkpoint that is known to say what was written.
     pub(crate) whole: Option<i64>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
@@ -91,7 +88,8 @@ struct Action {
     metadata: Option<Metadata>,
 }
 
-const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
+/// The columns of a checkpoint that matter here.
+pub(crate) const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,12 +128,6 @@ struct Stats {
     num_records: Option<u64>,
 }
 
-/// The content of `_last_checkpoint`.
-#[derive(Deserialize)]
-struct LastCheckpoint {
-    version: i64,
-}
-
 /// The path of the log entry of a version.
 pub(crate) fn entry_path(table: Table, version: i64) -> StorePath {
     StorePath::from(format!("{}/_delta_log/{version:020}.json", table.name()))
@@ -150,12 +142,6 @@ pub(crate) fn entry_text(mut commit_info: Value, actions: impl IntoIterator<Item
 
 fn hash(actions: &[u8]) -> String {
     format!("{:016x}", xxh3_64(actions))
-}
-
-/// The version of the newest checkpoint that is announced; a hint, there may be a newer one.
-pub(crate) async fn last_checkpoint(store: &Store, table: Table) -> Result<Option<i64>, LakeError> {
-    let bytes = store.get(&StorePath::from(format!("{}/_delta_log/_last_checkpoint", table.name()))).await?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).map(|hint: LastCheckpoint| hint.version))
 }
 
 impl TableLog {
@@ -180,25 +166,47 @@ impl TableLog {
     /// Reads the whole log: the newest checkpoint, then the entries after it. `version` stays `None` when there is no
     /// table.
     ///
-    /// A checkpoint that cannot be read, as a power failure leaves one that was being written, is passed over while an
-    /// older one or the entries say the same.
+    /// A checkpoint that is lost, or not what was written, as a power failure leaves one, is passed over while an older one
+    /// or the entries say the same. An entry that is removed while the log is read is looked for in the newer checkpoint
+    /// that stands for it.
     pub(crate) async fn load(store: &Store, table: Table) -> Result<TableLog, LakeError> {
+        let mut announcement = announced(store, table).await?;
+        loop {
+            let loaded = TableLog::load_from(store, table, announcement.as_ref()).await;
+            if !matches!(loaded, Err(LakeError::Corrupt(_))) {
+                return loaded;
+            }
+            let newer = announced(store, table).await?;
+            if newer.as_ref().map(|newer| newer.version) <= announcement.as_ref().map(|known| known.version) {
+                return loaded;
+            }
+            announcement = newer;
+        }
+    }
+
+    /// The same, when this checkpoint is announced.
+    async fn load_from(store: &Store, table: Table, announcement: Option<&Announced>) -> Result<TableLog, LakeError> {
         let folder = StorePath::from(format!("{}/_delta_log", table.name()));
-        // `.` sorts before every suffix, so the hinted checkpoint itself is listed.
-        let hint = last_checkpoint(store, table).await?;
-        let after = hint.map(|version| StorePath::from(format!("{folder}/{version:020}.")));
+        // `.` sorts before every suffix, so the checkpoint itself is listed.
+        let after = announcement.map(|known| StorePath::from(format!("{folder}/{:020}.", known.version)));
         let mut found = store.list(&folder, after.as_ref()).await?;
-        if hint.is_some() && newest_checkpoint(&names_of(&found)).is_none() {
-            // It was a hint, and it was wrong.
+        let (mut torn, mut reason) = (Vec::new(), None);
+        if let Some(known) = announcement
+            && checkpoint::newest(&names_of(&found)).is_none()
+        {
+            let name = checkpoint::file_name(known.version);
+            reason = Some(unreadable(table, &name, "is announced and not there"));
+            torn.push(name);
             found = store.list(&folder, None).await?;
         }
-        let (mut torn, mut reason) = (Vec::new(), None);
         loop {
             let mut names = names_of(&found);
             names.retain(|name| !torn.iter().any(|torn| torn == name));
             let mut log = TableLog::new(table);
-            if let Some((version, parts)) = newest_checkpoint(&names) {
-                match log.begin_at(store, &folder, version, &parts).await {
+            if let Some((version, parts)) = checkpoint::newest(&names) {
+                let digest =
+                    announcement.filter(|known| known.version == version).and_then(|known| known.digest.as_ref());
+                match log.begin_at(store, &folder, (version, digest), &parts).await {
                     Err(error @ LakeError::Corrupt(_)) => {
                         torn.extend(parts.into_iter().map(str::to_owned));
                         reason.get_or_insert(error);
@@ -217,28 +225,35 @@ impl TableLog {
         }
     }
 
-    /// Begins with what a checkpoint says.
+    /// Begins with what a checkpoint says, which has to be the state with this digest, if one is told.
     async fn begin_at(
         &mut self,
         store: &Store,
         folder: &StorePath,
-        version: i64,
+        (version, digest): (i64, Option<&String>),
         parts: &[&str],
     ) -> Result<(), LakeError> {
         for part in parts {
             let bytes = self.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
-            let (table, name) = (self.table, (*part).to_owned());
-            // The reader of Parquet may panic over what is damaged.
-            let lines = catch_unwind(AssertUnwindSafe(|| checkpoint_lines(bytes)));
-            let lines = lines.unwrap_or_else(|_| Err("its data is damaged".into()));
-            let lines = lines.map_err(|error| {
-                let (of, repair) = (table.name(), table::repair(table));
-                LakeError::Corrupt(format!("checkpoint {name} of table {of} cannot be read: {error}; {repair}"))
-            });
-            self.apply(&lines?, part, None)?;
+            let lines = checkpoint::lines(bytes);
+            let lines = lines.map_err(|error| unreadable(self.table, part, &format!("cannot be read: {error}")))?;
+            self.apply(&lines, part, None)?;
         }
+        if digest.is_some_and(|digest| *digest != self.digest()) {
+            return Err(unreadable(self.table, parts[0], "says something else than was written"));
+        }
+        self.whole = digest.map(|_| version);
         self.version = Some(version);
         Ok(())
+    }
+
+    /// A digest of which files are active, what the log tells of them, and how far each lane group has come.
+    pub(crate) fn digest(&self) -> String {
+        let one = |text: String| xxh3_64(text.as_bytes());
+        let files = self.files.values().map(|file| one(format!("{file:?}")));
+        let groups = self.groups().map(|(group, epoch)| one(format!("{group} {epoch}")));
+        // Groups come in no order.
+        format!("{:016x}", files.chain(groups).fold(0, u64::wrapping_add))
     }
 
     /// Goes on with the entries among these names.
@@ -265,7 +280,8 @@ impl TableLog {
         while let Some(entry) = store.get(&entry_path(self.table, self.next_version())).await? {
             self.append(self.next_version(), &entry)?;
         }
-        if self.read_at.elapsed() >= READ_ANEW_AFTER && last_checkpoint(store, self.table).await? > self.version {
+        let is_stale = self.read_at.elapsed() >= READ_ANEW_AFTER;
+        if is_stale && announced(store, self.table).await?.map(|known| known.version) > self.version {
             let active = self.active.clone();
             *self = TableLog::load(store, self.table).await?;
             active.store(self.files.len(), Ordering::Relaxed);
@@ -385,6 +401,10 @@ impl TableLog {
     }
 }
 
+fn unreadable(table: Table, checkpoint: &str, what: &str) -> LakeError {
+    LakeError::Corrupt(format!("checkpoint {checkpoint} of table {} {what}; {}", table.name(), table::repair(table)))
+}
+
 fn missing_file(table: Table, path: &StorePath) -> LakeError {
     LakeError::Corrupt(format!("{path} is missing; {}", table::repair(table)))
 }
@@ -415,52 +435,13 @@ fn entry_version(name: &str) -> Option<i64> {
     name.strip_suffix(".json").filter(|digits| digits.len() == 20)?.parse().ok()
 }
 
-/// The newest checkpoint all of whose parts are there: `V.checkpoint.parquet` or `V.checkpoint.PART.PARTS.parquet`.
-fn newest_checkpoint<'a>(names: &[&'a str]) -> Option<(i64, Vec<&'a str>)> {
-    let mut checkpoints: BTreeMap<(i64, usize), Vec<&'a str>> = BTreeMap::new();
-    for name in names {
-        let pieces: Vec<&str> = name.split('.').collect();
-        let (version, parts) = match pieces[..] {
-            [version, "checkpoint", "parquet"] => (version.parse(), Ok(1)),
-            [version, "checkpoint", _, parts, "parquet"] => (version.parse(), parts.parse()),
-            _ => continue,
-        };
-        if let (Ok(version), Ok(parts)) = (version, parts) {
-            checkpoints.entry((version, parts)).or_default().push(name);
-        }
-    }
-    let complete = checkpoints.into_iter().rev().find(|((_, parts), names)| names.len() == *parts);
-    complete.map(|((version, _), names)| (version, names))
-}
-
-fn checkpoint_lines(bytes: Bytes) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let wanted = ProjectionMask::columns(reader.parquet_schema(), ACTIONS);
-    let mut lines = LineDelimitedWriter::new(Vec::new());
-    for batch in reader.with_projection(wanted).build()? {
-        lines.write(&batch?)?;
-    }
-    lines.finish()?;
-    Ok(lines.into_inner())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_complete_checkpoint_counts() {
-        let names = [
-            "00000000000000000100.checkpoint.parquet",
-            "00000000000000000100.json",
-            "00000000000000000200.checkpoint.0000000001.0000000002.parquet",
-            "00000000000000000200.checkpoint.0000000002.0000000002.parquet",
-            "00000000000000000300.checkpoint.0000000001.0000000002.parquet",
-            "_last_checkpoint",
-        ];
-        assert_eq!(newest_checkpoint(&names), Some((200, vec![names[2], names[3]])));
-        assert_eq!(newest_checkpoint(&names[1..2]), None);
-        assert_eq!(entry_version(names[1]), Some(100));
-        assert_eq!(entry_version(names[0]), None);
+    fn an_entry_tells_its_version() {
+        assert_eq!(entry_version("00000000000000000100.json"), Some(100));
+        assert_eq!(entry_version("00000000000000000100.checkpoint.parquet"), None);
     }
 }

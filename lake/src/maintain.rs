@@ -7,59 +7,71 @@ use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 
 use crate::Lake;
+use crate::checkpoint::{announce, announced, announcement};
 use crate::error::LakeError;
-use crate::log::{TableLog, last_checkpoint};
+use crate::log::TableLog;
 
 /// Commits after which a table gets a checkpoint: opening reads a hundred small files at most.
 const COMMITS_PER_CHECKPOINT: i64 = 100;
 
 impl Lake {
     /// Does what is due: merges small files, and writes a checkpoint of each table that has a hundred commits more than
-    /// its last one, or whose last one cannot be read. Call it every minute or so from a task of its own. Returns how many
-    /// files went into others.
+    /// its last one, or whose last one is lost or damaged. Call it every minute or so from a task of its own. Returns how
+    /// many files went into others.
     ///
     /// # Errors
-    /// Those of `compact` and `checkpoint`.
+    /// Those of `compact` and `checkpoint`, of the first table that has one; the others are looked after all the same.
     pub async fn maintain(&self) -> Result<usize, LakeError> {
-        let mut merged = 0;
+        let (mut merged, mut failed) = (0, None);
         for table in Table::ALL {
-            merged += self.compact(table).await?;
-            let version = self.files(table).await?.version;
-            let since = last_checkpoint(self.root(), table).await?.unwrap_or(0);
-            let is_torn = !self.log(table).await.torn.is_empty();
-            if is_torn || version - since >= COMMITS_PER_CHECKPOINT {
-                self.checkpoint(table).await?;
+            match self.maintain_table(table).await {
+                Ok(count) => merged += count,
+                Err(error) => drop(failed.get_or_insert(error)),
             }
+        }
+        failed.map_or(Ok(merged), Err)
+    }
+
+    async fn maintain_table(&self, table: Table) -> Result<usize, LakeError> {
+        let merged = self.compact(table).await?;
+        let version = self.files(table).await?.version;
+        let since = announced(self.root(), table).await?.map_or(0, |known| known.version);
+        let is_torn = !self.log(table).await.torn.is_empty();
+        if is_torn || version - since >= COMMITS_PER_CHECKPOINT {
+            self.checkpoint(table).await?;
         }
         Ok(merged)
     }
 
-    /// Writes a checkpoint of a table at its newest version, by delta-rs, which would read an older one that is torn: such a
-    /// one is removed, for entries say the same.
+    /// Writes a checkpoint of a table at its newest version, by delta-rs, which would begin with an older one that is lost
+    /// or damaged: such a one is removed, for entries say the same.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be written; otherwise those of `files`.
     pub async fn checkpoint(&self, table: Table) -> Result<(), LakeError> {
-        let log = TableLog::load(self.root(), table).await?;
-        // The hint at it first: others look for what it names.
-        let hint = (!log.torn.is_empty()).then(|| "_last_checkpoint".to_owned());
-        for name in hint.into_iter().chain(log.torn) {
-            self.root().delete(&StorePath::from(format!("{}/_delta_log/{name}", table.name()))).await?;
+        // A list of its files may not know the newest entries yet, which the log knows that was followed.
+        let torn = TableLog::load(self.root(), table).await?.torn;
+        self.files(table).await?;
+        let (version, digest) = {
+            let log = self.log(table).await;
+            (log.version.unwrap_or_default(), log.digest())
+        };
+        // The announcement of it first: others look for what that names.
+        let announcement = (!torn.is_empty()).then(|| announcement(table));
+        let torn = torn.into_iter().map(|name| StorePath::from(format!("{}/_delta_log/{name}", table.name())));
+        for path in announcement.into_iter().chain(torn) {
+            self.root().delete(&path).await?;
         }
-        let version = log.version.and_then(|version| u64::try_from(version).ok());
-        let no_version = || LakeError::Corrupt(format!("table {} has no version; restore its log", table.name()));
-        let version = version.ok_or_else(no_version)?;
         let write = async || -> DeltaResult<()> {
             let mut opened = self.delta_table(table)?;
-            opened.load_version(version).await?;
+            opened.load_version(u64::try_from(version).unwrap_or_default()).await?;
             create_checkpoint(&opened, None).await
         };
         write().await.map_err(|error| {
             LakeError::Unavailable(format!("cannot write a checkpoint of {}: {error}", table.name()))
         })?;
-        let mut log = self.log(table).await;
-        log.torn.clear();
-        log.whole = i64::try_from(version).ok();
+        announce(self.root(), table, version, &digest).await?;
+        self.log(table).await.torn.clear();
         Ok(())
     }
 

@@ -130,8 +130,7 @@ impl Store {
     /// Writes a whole file, in place of an older one of that name. A reader sees the old one or the new one.
     pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
         self.objects.put(path, bytes.into()).await.map_err(|error| failed(&format!("write {path}"), &error))?;
-        self.on_disk(path, Disk::sync_file).await?;
-        self.on_disk(path, Disk::sync_name).await
+        self.sync(path).await
     }
 
     /// Writes a whole file if the name is free; false when it is taken. Of several writers exactly one gets true.
@@ -160,6 +159,12 @@ impl Store {
     /// Makes sure that a name which is there stays after a loss of power, when the put that made it may have failed just
     /// before it had.
     pub(crate) async fn settle(&self, path: &StorePath) -> Result<(), LakeError> {
+        self.on_disk(path, Disk::sync_name).await
+    }
+
+    /// Makes sure that a file which another library wrote stays after a loss of power.
+    pub(crate) async fn sync(&self, path: &StorePath) -> Result<(), LakeError> {
+        self.on_disk(path, Disk::sync_file).await?;
         self.on_disk(path, Disk::sync_name).await
     }
 

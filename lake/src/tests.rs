@@ -457,7 +457,7 @@ async fn a_checkpoint_of_delta_rs_says_the_same_as_the_log() {
 }
 
 async fn last_checkpoint(lake: &Lake, table: Table) -> Option<i64> {
-    log::last_checkpoint(lake.root(), table).await.expect("checkpoint")
+    checkpoint::announced(lake.root(), table).await.expect("checkpoint").map(|known| known.version)
 }
 
 #[tokio::test]

@@ -21,8 +21,9 @@ use plimsoll_schemas::table::Table;
 
 use crate::Lake;
 use crate::append::Span;
+use crate::checkpoint::announced;
 use crate::error::LakeError;
-use crate::log::{TableLog, last_checkpoint};
+use crate::log::TableLog;
 use crate::store::STAGING;
 
 /// How long files stay at most after they were taken away, and unless said: longer is not known, for the log itself
@@ -52,8 +53,9 @@ impl Lake {
     /// are older and that a checkpoint stands for. Call it every hour or so.
     ///
     /// # Errors
-    /// `Invalid` when `kept` is not between `KEPT_MIN` and `KEPT_MAX`; `Unavailable` when the storage does not let it, what
-    /// was removed before stays removed; otherwise those of `files`.
+    /// `Invalid` when `kept` is not between `KEPT_MIN` and `KEPT_MAX`; `Unavailable` when the storage does not let it;
+    /// otherwise those of `files` and `checkpoint`. Of several tables the first error is told, and the others are looked
+    /// after all the same.
     pub async fn vacuum(&self, kept: Duration) -> Result<Removed, LakeError> {
         if !(KEPT_MIN..=KEPT_MAX).contains(&kept) {
             let hours = |span: Duration| span.as_secs() / 3600;
@@ -78,16 +80,28 @@ impl Lake {
         cutoff: DateTime<Utc>,
         staged_before: DateTime<Utc>,
     ) -> Result<Removed, LakeError> {
-        let mut removed = Removed::default();
+        let (mut removed, mut failed) = (Removed::default(), None);
         for table in Table::ALL {
-            let old = self.removable(table, cutoff).await?;
-            removed.files += self.remove(old).await?;
-            removed.log_entries += self.remove_entries(table, cutoff).await?;
+            match self.vacuum_table(table, cutoff).await {
+                Ok((files, log_entries)) => {
+                    removed.files += files;
+                    removed.log_entries += log_entries;
+                }
+                Err(error) => drop(failed.get_or_insert(error)),
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let staged = self.root().list(&StorePath::from(STAGING), None).await?;
         let staged = staged.into_iter().filter(|staged| staged.last_modified < staged_before);
         removed.files += self.remove(staged.map(|staged| staged.location).collect()).await?;
         Ok(removed)
+    }
+
+    async fn vacuum_table(&self, table: Table, cutoff: DateTime<Utc>) -> Result<(usize, usize), LakeError> {
+        let old = self.removable(table, cutoff).await?;
+        Ok((self.remove(old).await?, self.remove_entries(table, cutoff).await?))
     }
 
     /// The data files of a table that nobody needs.
@@ -110,20 +124,23 @@ impl Lake {
         Ok(count)
     }
 
-    /// Removes entries of a table's log that are older and that a checkpoint stands for, which can be read. Returns how
-    /// many.
+    /// Removes entries of a table's log that are older and that a checkpoint stands for, which says what they say. Returns
+    /// how many.
     async fn remove_entries(&self, table: Table, cutoff: DateTime<Utc>) -> Result<usize, LakeError> {
-        let Some(mut newest) = last_checkpoint(self.root(), table).await? else { return Ok(0) };
-        if self.log(table).await.whole != Some(newest) {
-            if !TableLog::load(self.root(), table).await?.torn.is_empty() {
+        let newest = async || Ok::<_, LakeError>(announced(self.root(), table).await?.map(|known| known.version));
+        let Some(mut keep) = newest().await? else { return Ok(0) };
+        if self.log(table).await.whole != Some(keep) {
+            let mut whole = TableLog::load(self.root(), table).await?.whole;
+            if whole != Some(keep) {
                 self.checkpoint(table).await?;
-                newest = last_checkpoint(self.root(), table).await?.unwrap_or(0);
+                whole = TableLog::load(self.root(), table).await?.whole;
+                keep = whole.unwrap_or(0);
             }
-            self.log(table).await.whole = Some(newest);
+            self.log(table).await.whole = whole;
         }
         let failed = |error| LakeError::Unavailable(format!("cannot clear the log of {}: {error}", table.name()));
         let opened = self.delta_table(table).map_err(failed)?;
-        let (keep, cutoff_ms) = (u64::try_from(newest).unwrap_or(0), cutoff.timestamp_millis());
+        let (keep, cutoff_ms) = (u64::try_from(keep).unwrap_or(0), cutoff.timestamp_millis());
         cleanup_expired_logs_for(keep, opened.log_store().as_ref(), cutoff_ms, None).await.map_err(failed)
     }
 }

@@ -417,16 +417,69 @@ async fn a_checkpoint_that_is_torn_is_passed_over_while_entries_say_the_same() {
     let newest = StorePath::from("services/_delta_log/00000000000000000002.checkpoint.parquet");
     // Whoever finds a torn one when it starts does not wait for a hundred commits.
     append_services(&lake, GROUP, 3).await.expect("an append");
-    let good = lake.root().get(&newest).await.expect("a store").expect("a checkpoint");
     let third = StorePath::from("services/_delta_log/00000000000000000003.checkpoint.parquet");
     lake.root().put(&third, whole[..9].to_vec().into()).await.expect("a store");
     again(objects.clone()).await.maintain().await.expect("maintenance");
     assert_eq!(damaged(&again(objects.clone()).await).await, [""; 0]);
-    lake.root().delete(&third).await.expect("a store");
-    lake.root().put(&newest, good).await.expect("a store");
     // Where nothing says the same any more, it is told which file is damaged.
-    lake.root().put(&newest, whole[..9].to_vec().into()).await.expect("a store");
+    for path in [&newest, &third] {
+        lake.root().put(path, whole[..9].to_vec().into()).await.expect("a store");
+    }
     let error =
         Lake::open_in(objects, Url::parse("memory:///").expect("a URL")).await.expect_err("damaged").to_string();
-    assert!(error.contains("checkpoint 00000000000000000002.checkpoint.parquet of table services cannot"), "{error}");
+    assert!(error.contains("checkpoint 00000000000000000003.checkpoint.parquet of table services cannot"), "{error}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_lost_or_says_something_else_costs_nothing_while_entries_say_the_same() {
+    let (objects, lake) = in_memory().await;
+    append_services(&lake, GROUP, 1).await.expect("an append");
+    lake.checkpoint(Table::Services).await.expect("a checkpoint");
+    let folder = StorePath::from("services/_delta_log");
+    let path = |version: i64| StorePath::from(format!("{folder}/{version:020}.checkpoint.parquet"));
+    let old = lake.root().get(&path(1)).await.expect("a store").expect("a checkpoint");
+    append_services(&lake, GROUP, 2).await.expect("an append");
+    lake.checkpoint(Table::Services).await.expect("a checkpoint");
+    let before = lake.files(Table::Services).await.expect("files");
+    let hint = StorePath::from(format!("{folder}/_last_checkpoint"));
+    let announced = lake.root().get(&hint).await.expect("a store").expect("an announcement");
+    let wrong = String::from_utf8(announced.to_vec()).expect("text").replace("\"version\":2", "\"version\":944");
+    // Lost, one that can be read and is that of an earlier version, and announced with a number that is none.
+    let faults: [(StorePath, Option<bytes::Bytes>, i64); 3] =
+        [(path(2), None, 2), (path(2), Some(old), 2), (hint.clone(), Some(wrong.into()), 944)];
+    for (damaged_path, bytes, announced) in faults {
+        match bytes {
+            Some(bytes) => lake.root().put(&damaged_path, bytes).await.expect("a store"),
+            None => lake.root().delete(&damaged_path).await.expect("a store"),
+        }
+        let other = again(objects.clone()).await;
+        assert_eq!(other.files(Table::Services).await.expect("files"), before);
+        assert_eq!(damaged(&other).await, [path(announced).as_ref()]);
+        other.maintain().await.expect("maintenance");
+        let other = again(objects.clone()).await;
+        assert_eq!(damaged(&other).await, [""; 0]);
+        assert!(lake.root().get(&path(2)).await.expect("a store").is_some(), "there is one again");
+    }
+    // Nobody removes an entry because of a checkpoint that says something else.
+    append_services(&lake, GROUP, 3).await.expect("an append");
+    lake.checkpoint(Table::Services).await.expect("a checkpoint");
+    let before = lake.files(Table::Services).await.expect("files");
+    let second = lake.root().get(&path(2)).await.expect("a store").expect("a checkpoint");
+    lake.root().put(&path(3), second.clone()).await.expect("a store");
+    again(objects.clone()).await.vacuum_before(soon(), soon()).await.expect("removed");
+    assert!(lake.root().get(&entry_path(Table::Services, 2)).await.expect("a store").is_none(), "entries are removed");
+    assert_eq!(again(objects.clone()).await.files(Table::Services).await.expect("files"), before);
+    // Where nothing says the same any more, the checkpoint is named, not the entries that it stood for.
+    for (bytes, what) in [(Some(second), "says something else than was written"), (None, "is announced and not there")]
+    {
+        match bytes {
+            Some(bytes) => lake.root().put(&path(3), bytes).await.expect("a store"),
+            None => lake.root().delete(&path(3)).await.expect("a store"),
+        }
+        lake.root().delete(&path(2)).await.expect("a store");
+        let error =
+            Lake::open_in(objects.clone(), Url::parse("memory:///").expect("a URL")).await.expect_err("damaged");
+        let expected = format!("checkpoint {:020}.checkpoint.parquet of table services {what}", 3);
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
 }
