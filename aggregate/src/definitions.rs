@@ -1,12 +1,14 @@
 //! Definitions in the lake: kept before the first epoch that is folded under them, recalled to replay one.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use plimsoll_engine::lane::{LaneGroup, SnapshotError, refuse_the_past};
-use plimsoll_engine::portfolio::Portfolio;
-use plimsoll_engine::watermark::BEGINNING;
+use plimsoll_engine::lane::LaneGroup;
+use plimsoll_engine::past::{Known, TouchesThePast};
+use plimsoll_engine::watermark::Watermarks;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::{Definitions, File, load};
+use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::table::EpochRow;
 
 use crate::error::AggregateError;
 
@@ -33,28 +35,47 @@ pub async fn recall(lake: &Lake, digest: &str) -> Result<Definitions, AggregateE
 }
 
 /// Tells of a new version in these definitions that touches the past without saying so (R24), by what the lake has of each
-/// lane group: a worker could not go on by them. The watermark may have gone on since the newest epoch.
+/// lane group: a worker could not go on by them. What was read since the newest epoch is not known here; of what that epoch
+/// itself read, the events may be as new as the epoch.
 ///
 /// # Errors
 /// When the lake cannot be read.
 pub async fn touching_the_past(
     lake: &Lake,
     definitions: &Definitions,
-) -> Result<Option<SnapshotError>, AggregateError> {
-    let portfolio = Portfolio::new(definitions);
+) -> Result<Option<TouchesThePast>, AggregateError> {
     for group in lake.groups().await? {
-        let (epoch, (mut known, mut known_until)) = match lake.newest_snapshot(&group).await? {
+        let (saved, (agreements, mut read)) = match lake.newest_snapshot(&group).await? {
             Some((epoch, bytes)) => (epoch, LaneGroup::known_by(&bytes)?),
-            None => (0, (BTreeSet::new(), BEGINNING)),
+            None => (0, Default::default()),
         };
-        if let Some(newest) = lake.epochs_after(&group, epoch - 1).await?.last() {
-            known_until = newest.watermark.map_or(known_until, |watermark| watermark.max(known_until));
-            let recorded = Portfolio::new(&recall(lake, &newest.definitions).await?);
-            known.extend(recorded.objectives().iter().map(|plan| (plan.key.agreement.clone(), plan.key.version)));
+        let mut known = Known { agreements, ..Known::default() };
+        let rows = lake.epochs_after(&group, saved - 1).await?;
+        if let Some(newest) = rows.last() {
+            let recorded = recall(lake, &newest.definitions).await?;
+            let Known { agreements, calendars } = Known::of(&recorded);
+            known.agreements.extend(agreements);
+            known.calendars = calendars;
+            read.follow(&recorded.topics().map(Arc::from).collect());
+            rows.iter().filter(|row| row.epoch > saved).for_each(|row| follow(&mut read, row));
+            read.advance(newest.tick);
         }
-        if let Err(error) = refuse_the_past(&portfolio, &known, known_until) {
+        if let Err(error) = known.refuse(definitions, read.watermark()) {
             return Ok(Some(error));
         }
     }
     Ok(None)
+}
+
+/// Takes in what an epoch read of a partition.
+fn follow(read: &mut Watermarks, row: &EpochRow) {
+    if let Some(watermark) = row.watermark {
+        read.resume(watermark);
+    }
+    if let (Some(topic), Some(partition), Some(from), Some(until), None) =
+        (&row.topic, row.partition, row.from_offset, row.until_offset, row.lost_count)
+    {
+        let id = PartitionId { topic: topic.as_str().into(), partition };
+        read.read(&id, until, (from < until).then_some(row.tick), row.complete_until);
+    }
 }

@@ -3,14 +3,14 @@
 //! The worker writes after each epoch, `/metrics` and progress displays read. One lock guards everything: it is held
 //! for microseconds a few times a second, and a reader never sees half an epoch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_engine::Name;
 use plimsoll_engine::budget::Spending;
-use plimsoll_engine::lane::{Folded, LaneGroup, SnapshotError, refuse_the_past};
-use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
+use plimsoll_engine::lane::{Folded, LaneGroup};
+use plimsoll_engine::past::{Known, TouchesThePast};
+use plimsoll_engine::portfolio::ObjectiveKey;
 use plimsoll_engine::stage::Facts;
 use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_schemas::definition::Definitions;
@@ -39,8 +39,8 @@ pub struct State {
     /// In the order of the portfolio.
     pub objectives: Vec<LiveObjective>,
     places: HashMap<ObjectiveName, usize>,
-    /// The versions of agreements that the worker knew when it was opened.
-    known: BTreeSet<(Name, u32)>,
+    /// The versions that the worker knew when it was opened.
+    known: Known,
     /// The nearest due instant of each objective that has a running clock: place of the objective, instant.
     pub due: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
@@ -203,12 +203,12 @@ impl Live {
         }
     }
 
-    /// Makes room for the objectives of a group.
-    pub fn describe(&self, group: &LaneGroup) {
+    /// Makes room for the objectives of a group that works by these definitions.
+    pub fn describe(&self, group: &LaneGroup, definitions: &Definitions) {
         let mut state = self.state();
         state.objectives.clear();
         state.places.clear();
-        state.known = group.known_versions();
+        state.known = Known { agreements: group.known_versions(), ..Known::of(definitions) };
         let watermark = group.watermarks().watermark();
         if watermark > BEGINNING {
             state.pipeline.watermark = Some(watermark);
@@ -231,14 +231,14 @@ impl Live {
     /// by them.
     ///
     /// # Errors
-    /// `TouchesThePast`.
-    pub fn refuse_the_past(&self, definitions: &Definitions) -> Result<(), SnapshotError> {
+    /// The first such version.
+    pub fn refuse_the_past(&self, definitions: &Definitions) -> Result<(), TouchesThePast> {
         let (known, watermark) = {
             let state = self.state();
             (state.known.clone(), state.pipeline.watermark)
         };
         match watermark {
-            Some(known_until) => refuse_the_past(&Portfolio::new(definitions), &known, known_until),
+            Some(known_until) => known.refuse(definitions, known_until),
             None => Ok(()),
         }
     }
@@ -412,7 +412,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::objectives;
-    use plimsoll_engine::portfolio::ObjectiveIndex;
+    use plimsoll_engine::portfolio::{ObjectiveIndex, Portfolio};
     use plimsoll_schemas::definition::{File, load};
 
     #[test]
@@ -435,7 +435,7 @@ mod tests {
         let definitions = load(&[File { name: "test.yaml", text }]).expect("sound definitions");
         let group = LaneGroup::new(Arc::new(Portfolio::new(&definitions)), 1);
         let live = Live::default();
-        live.describe(&group);
+        live.describe(&group, &definitions);
         let burning = |spending| {
             let facts = Facts { spending: vec![(ObjectiveIndex(1), spending)], ..Facts::default() };
             live.update(&facts, &group, Instant(0));

@@ -172,7 +172,7 @@ impl Worker {
             let (epochs, of_others) = (recorded.epochs.len(), recorded.is_former);
             tracing::info!(epochs, after = snapshot_epoch, of_others, "replaying recorded epochs");
         }
-        live.describe(&group);
+        live.describe(&group, &definitions);
         live.defer(group.deferred());
         let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
         let collector = Collector::new(read.collect());
@@ -641,6 +641,10 @@ fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
         let partition = Some(delivery.partition.partition);
         match rows.last_mut() {
             Some(row) if row.topic == topic && row.partition == partition => {
+                if row.from_offset == row.until_offset {
+                    // Of a partition that is new, only its first record tells where it begins.
+                    row.from_offset = Some(delivery.from_offset);
+                }
                 row.until_offset = Some(delivery.until_offset);
                 row.topic_id = topic_id(delivery).or_else(|| row.topic_id.take());
                 row.complete_until = row.complete_until.max(delivery.complete_until);

@@ -17,10 +17,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use plimsoll_aggregate::Live;
 use plimsoll_aggregate::definitions::touching_the_past;
-use plimsoll_engine::lane::SnapshotError;
+use plimsoll_engine::past::TouchesThePast;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::{Agreement, Definitions, Problem};
+use plimsoll_schemas::definition::{Definitions, Problem};
 
 use crate::definitions::{self, Folder, counted};
 use crate::shutdown::Shutdown;
@@ -262,8 +262,8 @@ impl State {
     }
 }
 
-/// Asks of definitions that no new version of an agreement touches the past without saying so (R24): whoever works by what
-/// is in force could not go on by it. `lives` are the workers of this process, who know best; of others the lake tells.
+/// Asks of definitions that no new version touches the past without saying so (R24): whoever works by what is in force could
+/// not go on by it. `lives` are the workers of this process, who know best; of others the lake tells.
 pub fn fits_the_past(
     lake: &Lake,
     runtime: &tokio::runtime::Handle,
@@ -275,32 +275,29 @@ pub fn fits_the_past(
             None => runtime.block_on(touching_the_past(&lake, definitions))?,
             refused => refused,
         };
-        Ok(refused.iter().map(|error| beginning_in_the_past(definitions, error)).collect())
+        Ok(refused.into_iter().map(|error| beginning_in_the_past(definitions, &error)).collect())
     })
 }
 
 /// The refusal of a version that begins in the past, at the place where it is defined.
-fn beginning_in_the_past(definitions: &Definitions, error: &SnapshotError) -> Problem {
-    let mut problem = Problem {
-        file: String::new(),
-        line: 1,
+fn beginning_in_the_past(definitions: &Definitions, error: &TouchesThePast) -> Problem {
+    let TouchesThePast { of, id, version, start, known_until } = error;
+    let agreements = definitions.agreements.iter().map(|one| ("agreement", &one.id, one.version, &one.place));
+    let calendars = definitions.calendars.values().flatten();
+    let calendars = calendars.map(|one| ("calendar", &one.id, one.version, &one.place));
+    let mut places = agreements.chain(calendars);
+    let place = places.find(|place| (place.0, place.1.as_str(), place.2) == (*of, &**id, *version));
+    let (file, line) = place.and_then(|(.., place)| place.rsplit_once(':')).unwrap_or_default();
+    Problem {
+        file: file.to_owned(),
+        line: line.parse().unwrap_or(1),
         field: "spec.effective.from".to_owned(),
-        found: error.to_string(),
-        allowed: "definitions that the state can follow".to_owned(),
-    };
-    if let SnapshotError::TouchesThePast { agreement, version, start, known_until } = error {
-        let is_it = |one: &&Agreement| *one.id == **agreement && one.version == *version;
-        let place = definitions.agreements.iter().find(is_it).and_then(|found| found.place.rsplit_once(':'));
-        if let Some((file, line)) = place {
-            (problem.file, problem.line) = (file.to_owned(), line.parse().unwrap_or(1));
-        }
-        problem.found = format!("version {version} of {agreement}, new and in force from {start} on");
-        problem.allowed = format!(
+        found: format!("version {version} of {of} {id}, new and in force from {start} on"),
+        allowed: format!(
             "a day after {known_until}, up to which results are known, or `retroactive: true` beside it to have what is \
              known restated"
-        );
+        ),
     }
-    problem
 }
 
 /// A file as a whole under its name, or not at all. Whoever reads the folder leaves out names that begin with a dot.

@@ -23,7 +23,8 @@ use crate::Name;
 use crate::dedup::SeenEvents;
 use crate::gate::{Effect, Impact, PlannedChange, effects};
 use crate::memory::{Edge, Memory};
-use crate::portfolio::{AgreementPlan, ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
+use crate::past::{TouchesThePast, refuse_agreements};
+use crate::portfolio::{ObjectiveKey, ObjectivePlan, Portfolio, ServiceIndex};
 use crate::stage::change::ChangeStage;
 use crate::stage::credit::CreditStage;
 use crate::stage::outlook::Forecasts;
@@ -117,22 +118,9 @@ pub enum SnapshotError {
         /// In the settings.
         expected: usize,
     },
-    /// A new version of an agreement that was known begins in the past, and does not say that it may (R24).
-    #[error(
-        "agreement {agreement}: version {version} is new and in force from {start} on, but results are known up to \
-         {known_until}; a new version never touches the past: let it begin later, or declare `retroactive: true` beside \
-         `from` to have what is known restated"
-    )]
-    TouchesThePast {
-        /// The agreement's id.
-        agreement: Name,
-        /// The new version.
-        version: u32,
-        /// When it comes into force.
-        start: Instant,
-        /// The watermark.
-        known_until: Instant,
-    },
+    /// A new version begins in the past, and does not say that it may (R24).
+    #[error(transparent)]
+    TouchesThePast(#[from] TouchesThePast),
 }
 
 impl LaneGroup {
@@ -433,14 +421,14 @@ impl LaneGroup {
         Ok(snapshot.watermarks.into_owned())
     }
 
-    /// The versions of agreements that the state that `snapshot` gave knows, and until when it knows results.
+    /// The versions of agreements that the state that `snapshot` gave knows, and how far it had read.
     ///
     /// # Errors
     /// When the bytes are not a snapshot.
-    pub fn known_by(bytes: &[u8]) -> Result<(BTreeSet<(Name, u32)>, Instant), SnapshotError> {
+    pub fn known_by(bytes: &[u8]) -> Result<(BTreeSet<(Name, u32)>, Watermarks), SnapshotError> {
         let snapshot: LaneGroupSnapshot = postcard::from_bytes(bytes)?;
         let known = versions(snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys()));
-        Ok((known, snapshot.watermarks.watermark()))
+        Ok((known, snapshot.watermarks.into_owned()))
     }
 
     /// The versions of agreements that it knows, also those that the portfolio lacks.
@@ -480,7 +468,7 @@ impl LaneGroup {
             return Err(SnapshotError::Lanes { found: snapshot.lanes.len(), expected: lanes.max(1) });
         }
         let known = versions(snapshot.lanes.iter().flat_map(|(.., services)| services.objective_keys()));
-        refuse_the_past(&portfolio, &known, snapshot.watermarks.watermark())?;
+        refuse_agreements(&portfolio, &known, snapshot.watermarks.watermark())?;
         let heard_until = snapshot.watermarks.partitions().filter_map(|(_, progress)| progress.newest).max();
         let at_rest = recounted.unwrap_or(snapshot.at_rest);
         let lanes = snapshot.lanes.into_iter().map(|(seen, tickets, changes, services)| {
@@ -512,28 +500,6 @@ impl LaneGroup {
         group.catch_up();
         Ok(group)
     }
-}
-
-/// Tells of a version of an agreement that is new, when others of it are `known`, it begins before the instant up to which
-/// results are known, and it is not declared retroactive (R24).
-///
-/// # Errors
-/// `TouchesThePast`, of the first such version.
-pub fn refuse_the_past(
-    portfolio: &Portfolio,
-    known: &BTreeSet<(Name, u32)>,
-    known_until: Instant,
-) -> Result<(), SnapshotError> {
-    let has_other_version = |id: &Name| known.range((id.clone(), 0)..=(id.clone(), u32::MAX)).next().is_some();
-    for plan in portfolio.objectives() {
-        let AgreementPlan { id, version, in_force, retroactive, .. } = &*plan.agreement;
-        let is_new = !known.contains(&(id.clone(), *version)) && has_other_version(id);
-        if is_new && !retroactive && in_force.start < known_until {
-            let (agreement, version, start) = (id.clone(), *version, in_force.start);
-            return Err(SnapshotError::TouchesThePast { agreement, version, start, known_until });
-        }
-    }
-    Ok(())
 }
 
 fn versions<'a>(keys: impl Iterator<Item = &'a ObjectiveKey>) -> BTreeSet<(Name, u32)> {

@@ -31,6 +31,7 @@ pub mod kpi;
 pub mod lane;
 pub mod ledger;
 pub mod memory;
+pub mod past;
 pub mod portfolio;
 pub mod shards;
 pub mod stage;

@@ -77,7 +77,7 @@ spec:
     assert!(!second_file.exists());
     std::fs::write(&second_file, second).expect("a file");
     let told = running.wait_for("second.yaml:4: spec.effective.from: ");
-    assert!(told.contains("version 2 of releases") && told.contains("`retroactive: true`"), "{told}");
+    assert!(told.contains("version 2 of agreement releases") && told.contains("`retroactive: true`"), "{told}");
     assert!(is_successful(0));
     let retroactive = second.replace("{from:", "{retroactive: true, from:");
     assert!(post("second.yaml", "application/yaml", &retroactive).starts_with("HTTP/1.1 200 "));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::memory::InMemory;
+use plimsoll_aggregate::definitions::touching_the_past;
 use plimsoll_aggregate::worker::REMEMBERED;
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
@@ -126,4 +127,77 @@ async fn r23_an_epoch_made_again_starts_from_the_watermark_that_it_tells() {
     assert!(again.is_replayed());
     assert_eq!((again.watermark(), results(&anew).await), (noon, results(&original).await));
     assert_eq!(results(&original).await.len(), 2, "both epochs published");
+}
+
+#[tokio::test]
+async fn an_epoch_tells_that_a_partition_was_read_from_its_first_record_on() {
+    let definitions = Arc::new(defined(PROMISE).expect("good definitions"));
+    let lake = lake().await;
+    let mut live = worker(&lake, &definitions, || at("2026-03-02T13:00:00Z")).await;
+    let committer = live.committer();
+    let commit = async |order: Option<plimsoll_aggregate::Order>| {
+        let order = order.expect("an epoch").encode().expect("files");
+        committer.carry_out(order).await.expect("a commit");
+    };
+    // The first epoch tells the definitions.
+    live.take(Input::Delivery(Delivery::news(id(1), 0, None)));
+    commit(live.cut(false).expect("columns")).await;
+    // Kafka deleted its first five records before anybody read it, which nobody knows when the partition is assigned.
+    live.take(Input::Assigned(vec![id(0)]));
+    assert!(live.cut(false).expect("columns").is_none());
+    live.take(Input::Delivery(check(&definitions, 5, "2026-03-02T12:00:00Z", None)));
+    commit(live.cut(false).expect("columns")).await;
+    let rows = lake.epochs_after(GROUP, 1).await.expect("epochs");
+    let ranges: Vec<_> = rows.iter().map(|row| (row.partition, row.from_offset, row.until_offset)).collect();
+    assert_eq!(ranges, [(Some(0), Some(5), Some(6))]);
+}
+
+/// The promise in office hours, with a version 2 of the agreement or of the calendar from these days on.
+fn versions(agreement: Option<&str>, calendar: Option<&str>) -> Definitions {
+    let hours = |version: u8, effective: &str, from: &str| {
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Calendar\nmetadata: {{id: office, version: {version}}}\n\
+             spec: {{time_zone: UTC, effective: {effective}, \
+             hours: [{{days: mon-sun, from: \"{from}\", until: \"16:00\"}}]}}\n"
+        )
+    };
+    let in_hours = PROMISE.replace("signal: availability", "signal: availability, calendar: office");
+    let mut text = in_hours.clone() + &hours(1, "{from: 2026-01-01}", "08:00");
+    if let Some(effective) = agreement {
+        let (_, second) = in_hours.rsplit_once("---\n").expect("an agreement");
+        let second = second.replace("{id: site}", "{id: site, version: 2}");
+        text += &format!("---\n{}", second.replace("{from: 2026-03-01}", effective).replace("95 %", "99 %"));
+    }
+    text += &calendar.map_or(String::new(), |effective| hours(2, effective, "10:00"));
+    defined(&text).expect("good definitions")
+}
+
+#[tokio::test]
+async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused() {
+    let before = Arc::new(versions(None, None));
+    let lake = lake().await;
+    // One epoch reads two months of history, at whose beginning nothing was known.
+    let mut live = worker(&lake, &before, || at("2026-05-02T12:00:00Z")).await;
+    let committer = live.committer();
+    live.take(Input::Delivery(check(&before, 0, "2026-03-02T12:00:00Z", None)));
+    live.take(Input::Delivery(check(&before, 1, "2026-05-02T11:00:00Z", Some(at("2026-05-02T11:59:00Z")))));
+    let order = live.cut(false).expect("columns").expect("an epoch").encode().expect("files");
+    committer.carry_out(order).await.expect("a commit");
+    assert_eq!(live.watermark(), at("2026-05-02T11:59:00Z"));
+    assert_eq!(lake.epochs_after(GROUP, 0).await.expect("epochs")[0].watermark, None);
+
+    let told = async |definitions: Definitions| {
+        let told = touching_the_past(&lake, &definitions).await.expect("a lake");
+        told.map(|told| (told.of, told.id.to_string(), told.version, told.start))
+    };
+    assert_eq!(told(versions(None, None)).await, None, "what is in force");
+    let april = at("2026-04-01T00:00:00Z");
+    let agreement = |effective| versions(Some(effective), None);
+    let calendar = |effective| versions(None, Some(effective));
+    assert_eq!(told(agreement("{from: 2026-04-01}")).await, Some(("agreement", "site".to_owned(), 2, april)));
+    assert_eq!(told(calendar("{from: 2026-04-01}")).await, Some(("calendar", "office".to_owned(), 2, april)));
+    assert_eq!(told(agreement("{from: 2026-04-01, retroactive: true}")).await, None);
+    assert_eq!(told(calendar("{from: 2026-04-01, retroactive: true}")).await, None);
+    assert_eq!(told(agreement("{from: 2026-05-03}")).await, None, "nothing is known of it");
+    assert_eq!(told(calendar("{from: 2026-05-03}")).await, None, "nothing is known of it");
 }

@@ -164,7 +164,7 @@ fn r20_r24_shards_take_dead_letters_again_under_definitions_that_come_over_http(
     stop(standby);
     world.define(&format!("{}---\n{second}", definitions(true, "")));
     for running in [&ingest, &aggregate] {
-        running.wait_for("version 2 of site, new and in force from");
+        running.wait_for("version 2 of agreement site, new and in force from");
         running.wait_for("what was in force before stays so");
     }
     world.define(&definitions(true, ""));

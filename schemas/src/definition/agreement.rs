@@ -6,7 +6,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use super::care::care;
-use super::catalogue::{id_of, labels_of, name_of};
+use super::catalogue::{id_of, labels_of, name_of, place_of};
 use super::credit;
 use super::document::Node;
 use super::index::{Edge, Index, Kind};
@@ -14,7 +14,7 @@ use super::model::{Agreement, AgreementType, Definitions, ExcludedTime, Maintena
 use super::objective::objectives;
 use super::problem::Problems;
 use super::scalar;
-use super::versions::{Version, effective, version_of};
+use super::versions::{Version, effective, is_retroactive, version_of};
 use crate::time::Micros;
 
 /// An offering.
@@ -60,7 +60,6 @@ pub(super) fn agreement<'a>(
     let credits = credit::terms(&spec, rule, &objectives, (&covered, offering.as_deref()), problems);
 
     let (from, until) = effective(&spec, problems);
-    let retroactive = spec.path(&["effective", "retroactive"]);
     Some(Agreement {
         id,
         version: version?,
@@ -73,14 +72,14 @@ pub(super) fn agreement<'a>(
         time_zone,
         effective_from: from?,
         effective_until: until,
-        retroactive: retroactive.is_some_and(|node| node.value().as_bool() == Some(true)),
+        retroactive: is_retroactive(&spec),
         rests_on,
         care,
         maintenance,
         excluded_times,
         credits,
         objectives,
-        place: root.get("metadata").map_or_else(|| root.place(), |metadata| metadata.place()),
+        place: place_of(root),
     })
 }
 

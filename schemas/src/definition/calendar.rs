@@ -5,21 +5,23 @@ use std::collections::BTreeMap;
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 
-use super::catalogue::id_of;
+use super::catalogue::{id_of, place_of};
 use super::document::Node;
 use super::holidays::{HolidayFiles, Holidays};
 use super::model::{Calendar, DaySpan};
 use super::problem::Problems;
 use super::scalar;
-use super::versions::{Version, effective, version_of};
+use super::versions::{Version, effective, is_retroactive, version_of};
 
 /// One version of a calendar. `None` when its number is wrong; a problem has been told then.
 pub(super) fn calendar(root: &Node<'_>, files: &HolidayFiles<'_>, problems: &mut Problems) -> Option<Calendar> {
     let version = version_of(root, problems);
     let zone = root.path(&["spec", "time_zone"]).and_then(|node| scalar::time_zone(&node, problems));
-    let mut calendar = Calendar { id: id_of(root), time_zone: zone.unwrap_or(Tz::UTC), ..Calendar::default() };
+    let mut calendar =
+        Calendar { id: id_of(root), time_zone: zone.unwrap_or(Tz::UTC), place: place_of(root), ..Calendar::default() };
     let spec = root.get("spec")?;
     (calendar.effective_from, calendar.effective_until) = effective(&spec, problems);
+    calendar.retroactive = is_retroactive(&spec);
     let mut occupied = Vec::new();
     for node in spec.list("hours") {
         let Some((from, until)) = span(&node, problems) else { continue };
@@ -45,6 +47,10 @@ impl Version for Calendar {
 
     fn until(&mut self) -> &mut Option<NaiveDate> {
         &mut self.effective_until
+    }
+
+    fn is_retroactive(&self) -> bool {
+        self.retroactive
     }
 }
 

@@ -15,6 +15,11 @@ pub(super) fn id_of(root: &Node<'_>) -> String {
     scalar::optional_text(root.path(&["metadata", "id"])).unwrap_or_default()
 }
 
+/// Where a document is defined: file and line.
+pub(super) fn place_of(root: &Node<'_>) -> String {
+    root.get("metadata").map_or_else(|| root.place(), |metadata| metadata.place())
+}
+
 /// The name of a document for people: its id when it has none.
 pub(super) fn name_of(root: &Node<'_>) -> String {
     scalar::optional_text(root.path(&["metadata", "name"])).unwrap_or_else(|| id_of(root))

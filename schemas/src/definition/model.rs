@@ -163,6 +163,8 @@ pub struct Calendar {
     pub effective_from: Option<NaiveDate>,
     /// The first civil day it is no longer in force; `None` while nobody ended it.
     pub effective_until: Option<NaiveDate>,
+    /// Whether it may begin in the past, so that what is known is restated (R24).
+    pub retroactive: bool,
     /// The zone in which its hours are civil time.
     pub time_zone: Tz,
     /// Spans of agreed time by the weekday on which they start, in order.
@@ -173,6 +175,8 @@ pub struct Calendar {
     pub exceptions: BTreeMap<NaiveDate, Vec<DaySpan>>,
     /// Stretches of time that are taken out of all spans, in no order.
     pub closures: Vec<Closure>,
+    /// Where it is defined: file and line.
+    pub place: String,
 }
 
 /// A stretch of time that no calendar's hours reach into, half-open.

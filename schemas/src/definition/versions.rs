@@ -44,6 +44,11 @@ pub(super) fn effective(spec: &Node<'_>, problems: &mut Problems) -> (Option<Nai
     (from, until)
 }
 
+/// Whether a document says that it may begin in the past.
+pub(super) fn is_retroactive(spec: &Node<'_>) -> bool {
+    spec.path(&["effective", "retroactive"]).is_some_and(|node| node.value().as_bool() == Some(true))
+}
+
 /// Sorts the versions by id and day, lets each end the one before it if that is open-ended or if it is retroactive, and
 /// tells which overlap.
 pub(super) fn in_order<V: Version>(mut versions: Vec<(Node<'_>, V)>, problems: &mut Problems) -> Vec<V> {
