@@ -190,17 +190,25 @@ impl TableLog {
         // `.` sorts before every suffix, so the checkpoint itself is listed.
         let after = announcement.map(|known| StorePath::from(format!("{folder}/{:020}.", known.version)));
         let mut found = store.list(&folder, after.as_ref()).await?;
-        let (mut torn, mut reason) = (Vec::new(), None);
+        let (mut torn, mut reason, mut unlisted) = (Vec::new(), None, None);
         if let Some(known) = announcement
             && checkpoint::newest(&names_of(&found)).is_none()
         {
             let name = checkpoint::file_name(known.version);
-            reason = Some(unreadable(table, &name, "is announced and not there"));
-            torn.push(name);
             found = store.list(&folder, None).await?;
+            // A list may be older than the announcement.
+            if store.get(&StorePath::from(format!("{folder}/{name}"))).await?.is_some() {
+                unlisted = Some(name);
+            } else {
+                reason = Some(unreadable(table, &name, "is announced and not there"));
+                torn.push(name);
+            }
         }
         loop {
             let mut names = names_of(&found);
+            if let Some(name) = unlisted.as_deref().filter(|name| !names.contains(name)) {
+                names.push(name);
+            }
             names.retain(|name| !torn.iter().any(|torn| torn == name));
             let mut log = TableLog::new(table);
             if let Some((version, parts)) = checkpoint::newest(&names) {
