@@ -30,6 +30,7 @@ pub struct Broker {
     beginnings: RefCell<BTreeMap<PartitionId, i64>>,
     /// Whether another topic has the name of one.
     is_another: Cell<bool>,
+    was_another: Cell<bool>,
 }
 
 /// Another topic is found under the name of one that was read.
@@ -55,6 +56,12 @@ impl Broker {
     /// From now on another topic has the name of one, or no longer.
     pub fn replace_topic(&self, is_another: bool) {
         self.is_another.set(is_another);
+        self.was_another.set(self.was_another.get() || is_another);
+    }
+
+    /// Whether another topic ever had the name of one.
+    pub fn was_replaced(&self) -> bool {
+        self.was_another.get()
     }
 
     /// Whether another topic has the name of one.
