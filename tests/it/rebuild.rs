@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use plimsoll_lake::Lake;
+use plimsoll_schemas::table::Table;
 use plimsoll_tests::broker::Broker;
 
 use crate::recovery::{World, change_definitions, changes, wait_for_answer};
@@ -11,20 +13,16 @@ use crate::support::{output, plimsoll, run, run_until_caught_up};
 
 /// The data files of a lake, by table and name. A file's name tells its epoch and a hash of its content.
 pub fn files(lake: &Path) -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![lake.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() && !path.ends_with("_delta_log") && !path.ends_with("_plimsoll") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "parquet") {
-                let name = path.strip_prefix(lake).expect("below the lake").to_string_lossy().into_owned();
-                found.insert(name, path);
-            }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let opened = Lake::open_existing(&lake.to_string_lossy()).await.expect("a lake");
+        let mut found = BTreeMap::new();
+        for table in Table::ALL {
+            let active = opened.files(table).await.expect("files");
+            found.extend(active.files.iter().map(|file| (file.path.clone(), lake.join(&file.path))));
         }
-    }
-    found
+        found
+    })
 }
 
 fn damaged(lake: &Path) -> (bool, String) {
