@@ -1,4 +1,4 @@
-//! The HTTP doors of a process: the query service's, and `/metrics` of everything that runs in it.
+//! The doors of a process: the query service's over HTTP and Postgres' wire, and `/metrics` of everything that runs in it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
 pub mod definitions;
+pub mod postgres;
 
 /// The media type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

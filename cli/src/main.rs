@@ -5,8 +5,8 @@
 //! one line that says what and what to do. Modules in reading order: `commands` has one file a command; `definitions`
 //! reads the folder; `in_force` has the definitions in force, which may change; `judging` judges without a server;
 //! `pipeline` wires source, worker and lake, `roles` and `keeper` do so in several processes; `maintenance` keeps tables
-//! small; `doors` serves HTTP and `/metrics`; `shutdown` is how everything ends; `threads` keeps what computes from what
-//! waits; `demo` is the generated month.
+//! small; `doors` serves HTTP, `/metrics` and the Postgres wire; `shutdown` is how everything ends; `threads` keeps what
+//! computes from what waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;
@@ -74,18 +74,20 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// Make the tables of a damaged lake anew in another one, from its stored events
     Rebuild(commands::rebuild::Arguments),
-    /// Consume from Kafka, keep the tables, answer over HTTP: all roles in one process
+    /// Consume from Kafka, keep the tables, answer over HTTP and Postgres' wire: all roles in one process
     Run(commands::run::Arguments),
     /// Consume from Kafka and pass on what was read to the processes that aggregate
     Ingest(commands::ingest::Arguments),
     /// Keep shards of the tables, from what other processes ingest
     Aggregate(commands::aggregate::Arguments),
-    /// Answer over HTTP from tables that another process keeps
+    /// Answer over HTTP and Postgres' wire from tables that another process keeps
     Query(commands::query::Arguments),
     /// Ask the tables one question in SQL
     Sql(commands::sql::Arguments),
     /// Merge small files of tables and remove old ones, as `run` does by itself
     Maintain(commands::maintain::Arguments),
+    /// Write the line of a Postgres client, whose password comes from standard input, for the file that --users names
+    Password(commands::password::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -109,6 +111,7 @@ fn main() -> ExitCode {
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
+        Command::Password(arguments) => commands::password::run(&arguments),
     };
     match done {
         Ok(code) => code,

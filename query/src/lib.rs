@@ -1,22 +1,24 @@
 //! DataFusion over the lake: questions in SQL or over HTTP come in, record batches, text and JSON go out.
 //!
 //! ```text
-//! HTTP request ── http ──┐
-//!                        ├── session (limits, read-only) ── views ── provider ── files of the newest version
-//! `plimsoll sql` ────────┘        └── format ── table, JSON, lines of JSON, CSV, Arrow stream
+//! HTTP request ── http ────┐
+//! Postgres wire ─ postgres ┼── session (limits, read-only) ── views ── provider ── files of the newest version
+//! `plimsoll sql` ──────────┘        └── format ── table, JSON, lines of JSON, CSV, Arrow stream
 //! ```
 //! Everything here reads. A statement that would change something is refused before it is planned any further, and the
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `ahead` lets other
 //! threads compute; `session` is the service and its limits; `views` is the SQL of every table that users see; `known`
-//! is what of it was known at an instant; `lossy` makes bytes readable in them; `provider` reads one table of the lake;
-//! `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables; `events` gives
-//! history as the engine takes it; `audit` what an audit asks; `http` is the doors.
+//! is what of it was known at an instant; `dictionary` says what every column means; `lossy` makes bytes readable in
+//! them; `provider` reads one table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what
+//! `/metrics` shows of the tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and
+//! `postgres` are the doors.
 
 mod ahead;
 mod audit;
 mod dead_letters;
+mod dictionary;
 mod error;
 mod events;
 mod format;
@@ -25,6 +27,7 @@ mod known;
 mod lossy;
 mod metrics;
 mod newest;
+mod postgres;
 mod provider;
 mod session;
 mod size;
@@ -41,4 +44,5 @@ pub use crate::error::QueryError;
 pub use crate::events::Stored;
 pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{Patience, Problem, Readiness, router, serve};
+pub use crate::postgres::{Tls, Users, serve_postgres};
 pub use crate::session::{Limits, QueryService, STACK_BYTES};

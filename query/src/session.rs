@@ -16,10 +16,14 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 use futures::{Stream, StreamExt, TryStreamExt};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
@@ -27,15 +31,17 @@ use plimsoll_schemas::table::Table;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant as Moment, timeout_at};
+use tokio::time::{Instant as Moment, timeout, timeout_at};
 use url::Url;
 
 use crate::ahead::ahead;
+use crate::dictionary;
 use crate::error::QueryError;
 use crate::format::{Format, encode};
 use crate::known::{self, Cut};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
+use crate::postgres;
 use crate::provider::LakeTable;
 use crate::size;
 use crate::stop::stoppable;
@@ -169,6 +175,9 @@ impl QueryService {
             known::register(&context, view.name, plan.logical_plan().clone());
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
+        setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| defect(*error))?;
+        dictionary::register(&context, &catalog, &[CURRENT, HISTORY]).await.map_err(defect)?;
+        postgres::functions().into_iter().for_each(|function| context.register_udf(function));
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
         let (cut, shards, counters) = (Cut::default(), Arc::default(), Arc::default());
@@ -204,28 +213,74 @@ impl QueryService {
     }
 
     async fn statement(&self, desk: &Desk, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
-        if statement.len() > STATEMENT_BYTES_MAX {
-            let length = statement.len();
-            return Err(QueryError::Invalid(format!(
-                "the statement has {length} bytes, allowed are {STATEMENT_BYTES_MAX}; shorten it, or ask in parts"
-            )));
-        }
+        QueryService::check_length(statement)?;
         let (context, statement) = (self.context.clone(), statement.to_owned());
         self.answer(desk, async move {
             let state = context.state();
             let dialect = state.config_options().sql_parser.dialect;
             let statement = state.sql_to_statement(&statement, &dialect).map_err(more_than_one)?;
-            size::check(&statement)?;
-            let plan = state.statement_to_plan(statement).await?;
-            SQLOptions::new()
-                .with_allow_ddl(false)
-                .with_allow_dml(false)
-                .with_allow_statements(false)
-                .verify_plan(&plan)
-                .map_err(|error| QueryError::Refused(format!("{}; tables are only read here", error.message())))?;
+            let plan = question(&state, statement).await?;
             Ok(context.execute_logical_plan(plan).await?)
         })
         .await
+    }
+
+    /// Whether a statement is short enough to be read.
+    ///
+    /// # Errors
+    /// `Invalid` when it is not.
+    pub(crate) fn check_length(statement: &str) -> Result<(), QueryError> {
+        let length = statement.len();
+        if length <= STATEMENT_BYTES_MAX {
+            return Ok(());
+        }
+        Err(QueryError::Invalid(format!(
+            "the statement has {length} bytes, allowed are {STATEMENT_BYTES_MAX}; shorten it, or ask in parts"
+        )))
+    }
+
+    /// The same service for questions that may take less time.
+    pub(crate) fn within(&self, time_max: Option<Duration>) -> QueryService {
+        let time_max = time_max.map_or(self.limits.time_max, |time| time.min(self.limits.time_max));
+        QueryService { limits: Limits { time_max, ..self.limits.clone() }, ..self.clone() }
+    }
+
+    /// Plans a statement whose columns and parameters are asked for before its rows.
+    ///
+    /// # Errors
+    /// Those of `sql`.
+    pub(crate) async fn plan(&self, statement: Statement) -> Result<LogicalPlan, QueryError> {
+        let context = self.context.clone();
+        self.compute(async move { question(&context.state(), statement).await }).await
+    }
+
+    /// Answers a question that was planned before.
+    ///
+    /// # Errors
+    /// Those of `sql`.
+    pub(crate) async fn planned(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
+        let context = self.context.clone();
+        self.answer(&self.desk, async move { Ok(context.execute_logical_plan(plan).await?) }).await
+    }
+
+    /// Lets the threads of questions work at something, for as long as a question may take.
+    pub(crate) async fn compute<Done: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<Done, QueryError>> + Send + 'static,
+    ) -> Result<Done, QueryError> {
+        let mut working = pin!(self.compute_rows(futures::stream::once(work)));
+        match timeout(self.limits.time_max, working.next()).await {
+            Ok(Some(done)) => done,
+            _ => Err(too_slow(&self.limits)),
+        }
+    }
+
+    /// Lets them fetch the items of a stream.
+    pub(crate) fn compute_rows<Item: Send + 'static>(
+        &self,
+        stream: impl Stream<Item = Item> + Send + 'static,
+    ) -> impl Stream<Item = Item> + Send + 'static {
+        ahead(stream, &self.desk.threads)
     }
 
     /// Answers a question that is built from a view instead of parsed from text.
@@ -244,7 +299,7 @@ impl QueryService {
         answer: SendableRecordBatchStream,
         format: Format,
     ) -> impl Stream<Item = Result<Bytes, QueryError>> + Send + 'static {
-        ahead(encode(answer, format), &self.desk.threads)
+        self.compute_rows(encode(answer, format))
     }
 
     /// The session, to look at plans.
@@ -298,6 +353,19 @@ impl QueryService {
         });
         Ok(answer.build())
     }
+}
+
+/// The plan of a statement that is a question, and not too large.
+async fn question(state: &SessionState, statement: Statement) -> Result<LogicalPlan, QueryError> {
+    size::check(&statement)?;
+    let plan = state.statement_to_plan(statement).await?;
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)
+        .map_err(|error| QueryError::Refused(format!("{}; tables are only read here", error.message())))?;
+    Ok(plan)
 }
 
 /// Hands the batches of an answer on until it is complete, or nobody takes them.

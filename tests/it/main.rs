@@ -15,6 +15,7 @@ mod kills;
 mod known;
 mod object_storage;
 mod outage;
+mod postgres;
 mod proxy;
 mod real_data;
 mod rebuild;

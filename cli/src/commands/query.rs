@@ -1,4 +1,4 @@
-//! `plimsoll query`: the HTTP doors over tables that another process keeps.
+//! `plimsoll query`: the doors over tables that another process keeps.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::doors;
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 
-/// Answer over HTTP.
+/// Answer over HTTP and Postgres' wire.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder with the tables, or s3://BUCKET/PREFIX
@@ -28,6 +28,8 @@ pub struct Arguments {
     /// Answer everything as the tables were known then: RFC 3339 or a date in UTC. Default: as they are
     #[arg(long, value_name = "TIME", value_parser = instant)]
     known_at: Option<Instant>,
+    #[command(flatten)]
+    postgres: doors::postgres::Arguments,
 }
 
 /// Serves until it is told to end.
@@ -39,6 +41,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let known_at = arguments.known_at;
         let service = Arc::new(service.known_at(known_at));
         let listener = doors::listen(arguments.listen).await?;
+        let postgres = arguments.postgres.door().await?;
         println!("answering on http://{}", listener.local_addr()?);
         let asked = service.clone();
         let metrics = move || {
@@ -46,7 +49,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
             let now = Instant::from(chrono::Utc::now());
             async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
-        doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), shutdown).await;
+        let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
+        let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), shutdown);
+        tokio::join!(http, postgres);
         Ok(ExitCode::SUCCESS)
     })
 }

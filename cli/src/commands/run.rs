@@ -56,6 +56,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
     #[command(flatten)]
+    postgres: doors::postgres::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
     /// End as soon as every partition has been read to its end
     #[arg(long)]
@@ -226,6 +228,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+    let postgres = runtime.block_on(arguments.postgres.door())?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
@@ -253,10 +256,12 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
+    let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;
+    runtime.block_on(postgres)?;
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)

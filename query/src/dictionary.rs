@@ -1,0 +1,138 @@
+//! What every table and column means, for people and for their tools: table `dictionary.columns`, and the same as Postgres'
+//! catalog tells it (`pg_description`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, MemTable, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::SessionContext;
+use plimsoll_schemas::table::Table;
+
+/// The schema with the dictionary.
+const DICTIONARY: &str = "dictionary";
+
+const CATALOG_SCHEMA: &str = "pg_catalog";
+const DESCRIPTIONS: &str = "pg_description";
+
+/// What is described is a table, hence the number of `pg_class`, or with a number above 0 one of its columns.
+const AS_POSTGRES_TELLS_IT: &str = "
+    SELECT c.oid AS objoid,
+        (SELECT max(own.oid) FROM pg_catalog.pg_class own WHERE own.relname = 'pg_class') AS classoid,
+        k.number AS objsubid, k.comment AS description
+    FROM dictionary.columns k
+    JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
+    JOIN pg_catalog.pg_class c ON c.relname = k.table_name AND c.relnamespace = n.oid
+    WHERE k.comment IS NOT NULL";
+
+/// Adds the dictionary of the tables in these schemas to a session that has Postgres' catalog.
+///
+/// # Errors
+/// When they do not fit one another, which is a defect.
+pub(crate) async fn register(
+    context: &SessionContext,
+    catalog: &Arc<dyn CatalogProvider>,
+    schemas: &[&str],
+) -> Result<(), DataFusionError> {
+    let mut tables = Vec::new();
+    for schema in schemas {
+        let Some(provider) = catalog.schema(schema) else { continue };
+        for name in provider.table_names().into_iter().collect::<BTreeSet<_>>() {
+            if let Some(table) = provider.table(&name).await? {
+                tables.push((*schema, name, table.schema()));
+            }
+        }
+    }
+    let rows = rows(&tables)?;
+    let dictionary = MemorySchemaProvider::new();
+    let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
+    dictionary.register_table("columns".to_owned(), Arc::new(table))?;
+    catalog.register_schema(DICTIONARY, Arc::new(dictionary))?;
+    if let Some(schema) = catalog.schema(CATALOG_SCHEMA) {
+        let descriptions = context.sql(AS_POSTGRES_TELLS_IT).await?.into_view();
+        catalog.register_schema(CATALOG_SCHEMA, Arc::new(Described { schema, descriptions }))?;
+    }
+    Ok(())
+}
+
+/// What a table or one of its columns means.
+struct Entry<'a> {
+    schema: &'a str,
+    table: &'a str,
+    column: Option<&'a str>,
+    /// 0 of a table, from 1 on of its columns.
+    number: i32,
+    comment: Option<String>,
+}
+
+fn rows(tables: &[(&str, String, SchemaRef)]) -> Result<RecordBatch, ArrowError> {
+    let mut entries = Vec::new();
+    for (schema, table, columns) in tables {
+        let known = Table::ALL.into_iter().find(|known| known.name() == table);
+        let comment = known.map(|known| known.comment().to_owned());
+        entries.push(Entry { schema, table, column: None, number: 0, comment });
+        let comments = known.map_or_else(comments_of_all, |known| comments(&known.schema()));
+        for (field, number) in columns.fields().iter().zip(1..) {
+            let (column, comment) = (Some(field.name().as_str()), comments.get(field.name()).cloned());
+            entries.push(Entry { schema, table, column, number, comment });
+        }
+    }
+    let text =
+        |of: fn(&Entry<'_>) -> Option<String>| Arc::new(entries.iter().map(of).collect::<StringArray>()) as ArrayRef;
+    RecordBatch::try_from_iter_with_nullable([
+        ("schema_name", text(|entry| Some(entry.schema.to_owned())), false),
+        ("table_name", text(|entry| Some(entry.table.to_owned())), false),
+        ("column_name", text(|entry| entry.column.map(str::to_owned)), true),
+        ("number", Arc::new(entries.iter().map(|entry| entry.number).collect::<Int32Array>()) as ArrayRef, false),
+        ("comment", text(|entry| entry.comment.clone()), true),
+    ])
+}
+
+/// What the columns of a table mean, by their names.
+fn comments(columns: &SchemaRef) -> BTreeMap<String, String> {
+    let told = columns.fields().iter().filter_map(|field| {
+        let comment = field.metadata().get("comment")?;
+        Some((field.name().clone(), comment.clone()))
+    });
+    told.collect()
+}
+
+/// The same of all tables, where they agree: for a view that has no table of its name.
+fn comments_of_all() -> BTreeMap<String, String> {
+    let (mut all, mut contested) = (BTreeMap::new(), BTreeSet::new());
+    for (name, comment) in Table::ALL.into_iter().flat_map(|table| comments(&table.schema())) {
+        if all.insert(name.clone(), comment.clone()).is_some_and(|other| other != comment) {
+            contested.insert(name);
+        }
+    }
+    all.retain(|name, _| !contested.contains(name));
+    all
+}
+
+/// Postgres' catalog with these descriptions in place of its own, which are of Postgres' functions.
+#[derive(Debug)]
+struct Described {
+    schema: Arc<dyn SchemaProvider>,
+    descriptions: Arc<dyn TableProvider>,
+}
+
+#[async_trait]
+impl SchemaProvider for Described {
+    fn table_names(&self) -> Vec<String> {
+        self.schema.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match name {
+            DESCRIPTIONS => Ok(Some(self.descriptions.clone())),
+            _ => self.schema.table(name).await,
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.schema.table_exist(name)
+    }
+}

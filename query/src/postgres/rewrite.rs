@@ -1,0 +1,359 @@
+//! Questions of tools about the catalog, in words that are understood here.
+//!
+//! Tools ask for what Postgres has and this catalog has not: defaults, sequences, constraints, indexes, rules. They do so
+//! by functions and types that DataFusion lacks, so that a question whose answer is "none" could not even be planned. What
+//! is asked of such a table is that none: a query over it has no rows, a value from it is null. All of it is decided by
+//! the names of the catalog's tables and functions, so it changes no question about anything else.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
+    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Span;
+
+/// Tables of the catalog that say nothing of any table here.
+const EMPTY: [&str; 14] = [
+    "pg_attrdef",
+    "pg_collation",
+    "pg_constraint",
+    "pg_foreign_table",
+    "pg_index",
+    "pg_inherits",
+    "pg_policy",
+    "pg_publication",
+    "pg_publication_rel",
+    "pg_rewrite",
+    "pg_rule",
+    "pg_sequence",
+    "pg_statistic_ext",
+    "pg_trigger",
+];
+
+/// Functions of the catalog that find nothing, and a column that holds nothing.
+const NOTHING: [&str; 7] = [
+    "pg_get_ruledef",
+    "pg_get_serial_sequence",
+    "pg_get_triggerdef",
+    "pg_get_viewdef",
+    "pg_size_pretty",
+    "pg_table_size",
+    "shobj_description",
+];
+
+/// The functions that tell what a column means, and what a table does.
+const OF_COLUMN: &str = "col_description";
+const OF_TABLE: &str = "obj_description";
+
+const WITHOUT_OPTIONS: &str = "reloptions";
+
+/// The function that tells what is found without naming a schema. datafusion-pg-catalog says it of everything.
+const IS_VISIBLE: &str = "pg_table_is_visible";
+const VISIBLE: &str = "SELECT seen.oid FROM pg_catalog.pg_class seen JOIN pg_catalog.pg_namespace space \
+                       ON space.oid = seen.relnamespace WHERE space.nspname IN ('public', 'pg_catalog')";
+
+/// Parts of questions as tools write them, and what they come to.
+const WRITTEN: [(&str, &str); 1] = [
+    // psql, \d+: DataFusion makes no array of a query.
+    (
+        "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')",
+        "'' AS reloptions",
+    ),
+];
+
+/// A text before it is parsed.
+pub(super) fn text(text: &str) -> String {
+    WRITTEN.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// A statement before it is planned.
+pub(super) fn statement(mut statement: Statement) -> Statement {
+    let _ = VisitMut::visit(&mut statement, &mut Rewrite);
+    statement
+}
+
+struct Rewrite;
+
+impl VisitorMut for Rewrite {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        // What becomes of a column must not change its name.
+        for (place, item) in select.projection.iter_mut().enumerate() {
+            if let SelectItem::UnnamedExpr(expr) = item
+                && matches!(expr, Expr::Subquery(_) | Expr::Function(_))
+                && is_rewritten(expr)
+            {
+                let alias = Ident::with_quote('"', format!("{}_{place}", name_of(expr)));
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let is_one_row = !is_grouped(select) && select.projection.iter().any(is_aggregate);
+        if !is_one_row && select.from.iter().any(has_no_rows) {
+            make_empty(select);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if is_empty(query) {
+            query.order_by = None;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let is_nothing = match expr {
+            Expr::Subquery(query) => {
+                make_one_row(query);
+                is_empty(query)
+            }
+            Expr::Function(called) => match last(&called.name).as_deref().and_then(|name| by_a_query(name, called)) {
+                Some(rewritten) => {
+                    *expr = rewritten;
+                    false
+                }
+                None => finds_nothing(expr),
+            },
+            Expr::CompoundIdentifier(names) => names.last().is_some_and(|name| name.value == WITHOUT_OPTIONS),
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escaped) = escape_char.as_ref().and_then(|escape| by_backslash(pattern, &escape.value)) {
+                    **pattern = escaped;
+                    *escape_char = None;
+                }
+                false
+            }
+            _ => false,
+        };
+        if is_nothing {
+            *expr = null();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn null() -> Expr {
+    Expr::value(Value::Null)
+}
+
+fn no() -> Expr {
+    Expr::value(Value::Boolean(false))
+}
+
+/// The last part of a name, in lower case, where it has no other schema than the catalog's.
+fn last(name: &ObjectName) -> Option<String> {
+    let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+    let (last, schema) = parts.split_last()?;
+    let is_of_catalog = schema.last().is_none_or(|schema| schema.value.eq_ignore_ascii_case("pg_catalog"));
+    is_of_catalog.then(|| last.value.to_lowercase())
+}
+
+fn is_rewritten(expr: &Expr) -> bool {
+    let Expr::Function(Function { name, .. }) = expr else { return true };
+    let looks_up = |name: String| [IS_VISIBLE, OF_COLUMN, OF_TABLE].contains(&name.as_str());
+    finds_nothing(expr) || last(name).is_some_and(looks_up)
+}
+
+fn finds_nothing(expr: &Expr) -> bool {
+    let Expr::Function(Function { name, .. }) = expr else { return false };
+    last(name).is_some_and(|name| NOTHING.contains(&name.as_str()))
+}
+
+/// What a function comes to that looks something up.
+fn by_a_query(name: &str, called: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &called.args else { return None };
+    let arguments: Vec<&Expr> = list
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value),
+            _ => None,
+        })
+        .collect();
+    let told = |table: &Expr, number: &str| {
+        parsed(&format!(
+            "(SELECT max(told.description) FROM pg_catalog.pg_description told \
+             WHERE told.objoid = {table} AND told.objsubid = {number})"
+        ))
+    };
+    match (name, &arguments[..]) {
+        (IS_VISIBLE, [table]) => parsed(&format!("{table} IN ({VISIBLE})")),
+        (OF_COLUMN, [table, number]) => told(table, &number.to_string()),
+        (OF_TABLE, [table, ..]) => told(table, "0"),
+        _ => None,
+    }
+}
+
+/// A value that is looked up in the catalog is the only one, which has to be said where what it is looked up by comes from
+/// outside.
+fn make_one_row(query: &mut Query) {
+    let SetExpr::Select(select) = &mut *query.body else { return };
+    let is_catalog = |read: &TableWithJoins| {
+        let TableFactor::Table { name, .. } = &read.relation else { return false };
+        read.joins.is_empty() && last(name).is_some_and(|name| name.starts_with("pg_"))
+    };
+    if is_grouped(select) || select.from.len() != 1 || !select.from.iter().all(is_catalog) {
+        return;
+    }
+    if let [item @ (SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. })] = &mut select.projection[..]
+        && !is_aggregate(item)
+        && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+        && let Some(only) = parsed(&format!("max({expr})"))
+    {
+        *expr = only;
+    }
+}
+
+fn parsed(text: &str) -> Option<Expr> {
+    Parser::new(&PostgreSqlDialect {}).try_with_sql(text).ok()?.parse_expr().ok()
+}
+
+fn is_empty(query: &Query) -> bool {
+    match &*query.body {
+        SetExpr::Select(select) => select.from.is_empty() && select.selection == Some(no()),
+        SetExpr::Query(query) => is_empty(query),
+        _ => false,
+    }
+}
+
+/// Whether what is read is empty, or joined with what is so that no row is left.
+fn has_no_rows(read: &TableWithJoins) -> bool {
+    let inner = read.joins.iter().filter(|join| {
+        matches!(join.join_operator, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_))
+    });
+    std::iter::once(&read.relation).chain(inner.map(|join| &join.relation)).any(|relation| match relation {
+        TableFactor::Table { name, args: None, .. } => last(name).is_some_and(|name| EMPTY.contains(&name.as_str())),
+        TableFactor::Derived { subquery, .. } => is_empty(subquery),
+        _ => false,
+    })
+}
+
+fn is_grouped(select: &Select) -> bool {
+    !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+}
+
+fn is_aggregate(item: &SelectItem) -> bool {
+    const AGGREGATES: [&str; 8] = ["array_agg", "avg", "bool_and", "bool_or", "count", "max", "min", "string_agg"];
+    let mut expr = match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
+        _ => return false,
+    };
+    while let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    matches!(expr, Expr::Function(called) if last(&called.name).is_some_and(|name| AGGREGATES.contains(&name.as_str())))
+}
+
+/// The same columns, and no rows. A select of all columns is left as it is, for its columns are not known here.
+fn make_empty(select: &mut Select) {
+    let mut names: Vec<String> = Vec::with_capacity(select.projection.len());
+    for item in &select.projection {
+        let name = match item {
+            SelectItem::UnnamedExpr(expr) => name_of(expr),
+            SelectItem::ExprWithAlias { alias, .. } => alias.value.clone(),
+            _ => return,
+        };
+        let count = names.iter().filter(|known| **known == name).count();
+        names.push(if count == 0 { name } else { format!("{name}_{}", names.len()) });
+    }
+    let column = |name: String| SelectItem::ExprWithAlias { expr: null(), alias: Ident::with_quote('"', name) };
+    select.projection = names.into_iter().map(column).collect();
+    select.from.clear();
+    select.selection = Some(no());
+    (select.distinct, select.having) = (None, None);
+    select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
+}
+
+/// What Postgres calls a column.
+fn name_of(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(name) => name.value.clone(),
+        Expr::CompoundIdentifier(names) => names.last().map_or_else(String::new, |name| name.value.clone()),
+        Expr::Function(called) => last(&called.name).unwrap_or_else(|| "?column?".to_owned()),
+        Expr::Cast { expr, .. } | Expr::Nested(expr) => name_of(expr),
+        Expr::Subquery(query) => match &*query.body {
+            SetExpr::Select(select) => match &select.projection[..] {
+                [SelectItem::UnnamedExpr(expr)] => name_of(expr),
+                [SelectItem::ExprWithAlias { alias, .. }] => alias.value.clone(),
+                _ => "?column?".to_owned(),
+            },
+            _ => "?column?".to_owned(),
+        },
+        _ => "?column?".to_owned(),
+    }
+}
+
+/// A pattern in which the backslash escapes instead of another character.
+fn by_backslash(pattern: &Expr, escape: &Value) -> Option<Expr> {
+    let Value::SingleQuotedString(escape) = escape else { return None };
+    let escape = escape.chars().next().filter(|escape| !['\\', '\''].contains(escape))?;
+    let written = match pattern {
+        Expr::Value(written) => written.value.clone().into_string(),
+        _ => None,
+    };
+    let Some(written) = written else {
+        // Of a pattern that comes later, twice the character in a row is not told from once.
+        return parsed(&format!("replace({pattern}, '{escape}', '\\')"));
+    };
+    let (mut text, mut letters) = (String::new(), written.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            letter if letter == escape => {
+                text.push('\\');
+                text.extend(letters.next());
+            }
+            '\\' => text.push_str("\\\\"),
+            letter => text.push(letter),
+        }
+    }
+    Some(Expr::Value(Value::SingleQuotedString(text).with_span(Span::empty())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(text: &str) -> String {
+        let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, text).expect("a statement");
+        statement(parsed.remove(0)).to_string()
+    }
+
+    #[test]
+    fn what_the_catalog_has_none_of_is_none() {
+        for (asked, understood) in [
+            (
+                "SELECT i.indkey, count(*) FROM pg_catalog.pg_index i GROUP BY 1",
+                "SELECT NULL AS \"indkey\", NULL AS \"count\" WHERE false",
+            ),
+            ("SELECT count(*) FROM pg_index", "SELECT count(*) FROM pg_index"),
+            ("SELECT a.x, (SELECT d.y FROM pg_attrdef d ORDER BY 1) FROM a", "SELECT a.x, NULL AS \"y_1\" FROM a"),
+            (
+                "SELECT (SELECT t.y FROM pg_type t WHERE t.x = a.x) AS y FROM a",
+                "SELECT (SELECT max(t.y) FROM pg_type t WHERE t.x = a.x) AS y FROM a",
+            ),
+            ("SELECT 1 FROM a WHERE x LIKE $1 ESCAPE '/'", "SELECT 1 FROM a WHERE x LIKE replace($1, '/', '\\')"),
+            (
+                "SELECT c.oid FROM pg_class c LEFT JOIN pg_index i ON true",
+                "SELECT c.oid FROM pg_class c LEFT JOIN pg_index i ON true",
+            ),
+            ("SELECT a.x FROM (SELECT 1 AS x FROM pg_trigger) a, b", "SELECT NULL AS \"x\" WHERE false"),
+            ("SELECT * FROM other.pg_index", "SELECT * FROM other.pg_index"),
+            ("SELECT pg_catalog.pg_get_viewdef(a.b, true) AS c FROM a", "SELECT NULL AS c FROM a"),
+            (
+                "SELECT pg_catalog.obj_description(a.b, 'pg_class') AS c FROM a",
+                "SELECT (SELECT max(told.description) FROM pg_catalog.pg_description told \
+                 WHERE told.objoid = a.b AND told.objsubid = 0) AS c FROM a",
+            ),
+            ("SELECT 1 FROM a WHERE x NOT LIKE 'pg/_%' ESCAPE '/'", "SELECT 1 FROM a WHERE x NOT LIKE 'pg\\_%'"),
+        ] {
+            assert_eq!(rewritten(asked), understood, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The certificate that a server shows, and its key.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgwire::tokio::TlsAcceptor;
+use pgwire::tokio::tokio_rustls::rustls::ServerConfig;
+use pgwire::tokio::tokio_rustls::rustls::crypto::ring::default_provider;
+use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
+use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// What a client that asks for TLS is shown.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+}
+
+impl Tls {
+    /// The certificate, with those that lead to its authority behind it, and its key, both PEM.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds something else; it says which.
+    pub fn read(certificates: &Path, key: &Path) -> Result<Tls, String> {
+        let wrong = |path: &Path, error: &dyn std::fmt::Display| format!("{} cannot be used: {error}", path.display());
+        let chain = CertificateDer::pem_file_iter(certificates).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| wrong(certificates, &error))?;
+        if chain.is_empty() {
+            return Err(wrong(certificates, &"it holds no certificate; name a PEM file with one"));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
+        let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+            .map_err(|error| wrong(key, &error))?;
+        Ok(Tls { acceptor: Arc::new(config).into() })
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+}

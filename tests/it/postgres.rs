@@ -1,0 +1,135 @@
+//! The Postgres wire, asked by real clients: psycopg 3 and SQLAlchemy, and psql where there is one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::support::{Running, output, plimsoll, request};
+
+/// The question that every door is asked.
+const QUESTION: &str = "SELECT verdict, count(*) AS windows, sum(good_us) AS good_us FROM attainment GROUP BY verdict \
+                        ORDER BY verdict";
+
+/// Where the clients are; `None`, after one line that says so, where they are not and `CI` is not `true`.
+fn clients() -> Option<PathBuf> {
+    let folder = std::env::var_os("PLIMSOLL_CLIENTS_DIR").map(PathBuf::from).unwrap_or_else(|| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("clients")
+    });
+    if folder.join("complete").exists() {
+        return Some(folder.join("venv/bin/python"));
+    }
+    let absent = format!("the clients are not in {}; run tests/fetch-clients.sh", folder.display());
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{absent}");
+    eprintln!("skipped: {absent}");
+    None
+}
+
+/// A month of the demo and who answers for it, to `ana`, whose password is `pencil`.
+struct Doors {
+    folder: tempfile::TempDir,
+    #[expect(dead_code, reason = "it ends when this is dropped")]
+    running: Running,
+    postgres: u16,
+    http: String,
+}
+
+impl Doors {
+    fn open(more: impl Fn(&Path) -> Vec<String>) -> Doors {
+        let folder = tempfile::tempdir().expect("a folder");
+        let demo = folder.path().join("demo");
+        output(&["demo", "--once", "--folder", &demo.to_string_lossy(), "--listen", "127.0.0.1:0"]);
+        let users = folder.path().join("users");
+        let mut line = plimsoll();
+        line.args(["password", "ana"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut line = line.spawn().expect("the program starts");
+        line.stdin.take().expect("piped").write_all(b"pencil\n").expect("a password");
+        std::fs::write(&users, line.wait_with_output().expect("a line").stdout).expect("a file");
+        let (lake, users) = (demo.join("lake").to_string_lossy().into_owned(), users.to_string_lossy().into_owned());
+        let mut arguments: Vec<String> =
+            ["query", "--listen", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--lake", &lake, "--users", &users]
+                .map(str::to_owned)
+                .into();
+        arguments.extend(more(folder.path()));
+        let running = Running::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let postgres = running.wait_for("answering on postgres://127.0.0.1:");
+        let postgres = postgres.rsplit(':').next().and_then(|end| end.split('/').next()).expect("a port");
+        let http = running.wait_for("answering on http://");
+        let http = http.rsplit("http://").next().expect("an address").to_owned();
+        Doors { postgres: postgres.parse().expect("a port"), folder, running, http }
+    }
+
+    fn lake(&self) -> String {
+        self.folder.path().join("demo/lake").to_string_lossy().into_owned()
+    }
+}
+
+fn told(done: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&done.stdout) + &text(&done.stderr)
+}
+
+#[test]
+fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
+    let Some(python) = clients() else { return };
+    let doors = Doors::open(|_| Vec::new());
+    let sql = |question: &str| output(&["sql", "--lake", &doors.lake(), "--format", "csv", question]);
+    let expected = sql(QUESTION);
+    let over_http = request(&doors.http, "POST /v1/sql", "text/plain\r\nAccept: text/csv", QUESTION);
+    assert!(expected.lines().all(|line| over_http.contains(line)), "{over_http}");
+    let events = sql("SELECT count(*) FROM events");
+    let events = events.lines().nth(1).expect("a count");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients/postgres.py");
+    let done = Command::new(python).arg(script).args([&doors.postgres.to_string(), events, &expected]).output();
+    let done = done.expect("Python");
+    assert!(done.status.success(), "{}", told(&done));
+    assert_eq!(told(&done).matches(": as expected").count(), 4, "{}", told(&done));
+}
+
+#[test]
+fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
+    if Command::new("psql").arg("--version").output().is_err()
+        || Command::new("openssl").arg("version").output().is_err()
+    {
+        eprintln!(
+            "skipped: psql or openssl is not there; install them (Debian: apt-get install postgresql-client openssl)"
+        );
+        return;
+    }
+    let doors = Doors::open(|folder| {
+        let [certificate, key] =
+            ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_string_lossy().into_owned());
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+            .args(["-keyout", &key, "-out", &certificate])
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", told(&made));
+        ["--tls-certificate".to_owned(), certificate, "--tls-key".to_owned(), key].into()
+    });
+    let psql = |mode: &str, command: &str| {
+        let address = format!("host=127.0.0.1 port={} user=ana dbname=plimsoll sslmode={mode}", doors.postgres);
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-P", "pager=off", "-c", command, &address]).env("PGPASSWORD", "pencil");
+        told(&psql.output().expect("psql"))
+    };
+    for (command, parts) in [
+        ("\\d", &["public | attainment ", "| view"][..]),
+        ("\\dv", &["public | outages "]),
+        ("\\dt history.*", &["history | attainment ", "| table"]),
+        ("\\dn", &["dictionary", "history", "public"]),
+        ("\\l", &["plimsoll"]),
+        ("\\d attainment", &["View \"public.attainment\"", " good_us ", "| timestamp with time zone |"]),
+        ("\\d+ outages", &["length in microseconds of real time; null while it lasts"]),
+        ("\\conninfo", &["SSL"]),
+        ("SELECT count(*) AS windows FROM attainment WHERE verdict = 'breached'", &["windows"]),
+        (
+            "SELECT comment FROM dictionary.columns WHERE table_name = 'gaps' AND column_name = 'lost_count'",
+            &["(1 row)"],
+        ),
+    ] {
+        let said = psql("require", command);
+        assert!(parts.iter().all(|part| said.contains(part)), "{command}: {said}");
+    }
+    assert!(psql("disable", "SELECT 1").contains("(1 row)"), "TLS is offered, not asked for");
+}
