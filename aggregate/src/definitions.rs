@@ -1,5 +1,6 @@
 //! Definitions in the lake: kept before the first epoch that is folded under them, recalled to replay one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use plimsoll_engine::lane::LaneGroup;
@@ -35,16 +36,17 @@ pub async fn recall(lake: &Lake, digest: &str) -> Result<Definitions, AggregateE
 }
 
 /// Tells of a new version in these definitions that touches the past without saying so (R24), by what the lake has of each
-/// lane group: a worker could not go on by them. What was read since the newest epoch is not known here; of what that epoch
-/// itself read, the events may be as new as the epoch.
+/// lane group, but for those that somebody speaks for who knows better: a worker could not go on by them. What was read
+/// since the newest epoch is not known here; what was read since a state was saved may be as new as the epoch.
 ///
 /// # Errors
 /// When the lake cannot be read.
 pub async fn touching_the_past(
     lake: &Lake,
     definitions: &Definitions,
+    spoken_for: &BTreeSet<String>,
 ) -> Result<Option<TouchesThePast>, AggregateError> {
-    for group in lake.groups().await? {
+    for group in lake.groups().await?.into_iter().filter(|group| !spoken_for.contains(group)) {
         let (saved, (agreements, mut read)) = match lake.newest_snapshot(&group).await? {
             Some((epoch, bytes)) => (epoch, LaneGroup::known_by(&bytes)?),
             None => (0, Default::default()),

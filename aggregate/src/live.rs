@@ -41,6 +41,8 @@ pub struct State {
     places: HashMap<ObjectiveName, usize>,
     /// The versions that the worker knew when it was opened.
     known: Known,
+    /// The lane group of which the worker knows all that is recorded.
+    group: Option<String>,
     /// The nearest due instant of each objective that has a running clock: place of the objective, instant.
     pub due: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
@@ -208,6 +210,7 @@ impl Live {
         let mut state = self.state();
         state.objectives.clear();
         state.places.clear();
+        state.group = None;
         state.known = Known { agreements: group.known_versions(), ..Known::of(definitions) };
         let watermark = group.watermarks().watermark();
         if watermark > BEGINNING {
@@ -225,6 +228,16 @@ impl Live {
             ]);
             state.add(objective_named(&plan.key), labels);
         }
+    }
+
+    /// Notes that the worker knows all that is recorded of its lane group.
+    pub fn speak_for(&self, group: String) {
+        self.state().group = Some(group);
+    }
+
+    /// The lane group of which it knows all that is recorded, once it does.
+    pub fn spoken_for(&self) -> Option<String> {
+        self.state().group.clone()
     }
 
     /// Tells of a new version in these definitions that touches the past without saying so (R24): a worker could not go on

@@ -495,6 +495,9 @@ impl Worker {
         let facts = self.group.close(epoch, tick, publish);
         self.live.update(&facts, &self.group, tick);
         let is_live = kind != Kind::Replayed;
+        if is_live {
+            self.live.speak_for(self.settings.lane_group());
+        }
         let is_asked_for = is_live && std::mem::take(&mut self.is_contested);
         let is_idle = is_live && !read_any && !facts.has_rows() && self.untold.is_none() && !is_asked_for;
         self.is_ahead |= is_idle && (!deliveries.is_empty() || self.told_watermark() != watermark);

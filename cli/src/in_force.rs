@@ -271,8 +271,10 @@ pub fn fits_the_past(
 ) -> Fits {
     let (lake, runtime) = (lake.clone(), runtime.clone());
     Box::new(move |definitions| {
-        let refused = match lives().iter().find_map(|live| live.refuse_the_past(definitions).err()) {
-            None => runtime.block_on(touching_the_past(&lake, definitions))?,
+        let lives = lives();
+        let known = lives.iter().filter_map(|live| live.spoken_for()).collect();
+        let refused = match lives.iter().find_map(|live| live.refuse_the_past(definitions).err()) {
+            None => runtime.block_on(touching_the_past(&lake, definitions, &known))?,
             refused => refused,
         };
         Ok(refused.into_iter().map(|error| beginning_in_the_past(definitions, &error)).collect())

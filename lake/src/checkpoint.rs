@@ -21,8 +21,8 @@ use crate::error::LakeError;
 use crate::log::ACTIONS;
 use crate::store::Store;
 
-/// The tag that holds the digest.
-const DIGEST: &str = "plimsoll.state";
+/// The tag that holds the digest, and how it is made.
+const DIGEST: &str = "plimsoll.state.1";
 
 /// The checkpoint that `_last_checkpoint` announces; there may be a newer one.
 #[derive(Clone, Debug, PartialEq, Eq)]

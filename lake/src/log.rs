@@ -172,7 +172,17 @@ impl TableLog {
     pub(crate) async fn load(store: &Store, table: Table) -> Result<TableLog, LakeError> {
         let mut announcement = announced(store, table).await?;
         loop {
-            let loaded = TableLog::load_from(store, table, announcement.as_ref()).await;
+            // Nobody has said what one is to say whose writer died just then, so entries are believed before it.
+            if let Some(Announced { version, digest: None }) = announcement {
+                let passed_over = vec![checkpoint::file_name(version)];
+                let loaded = TableLog::load_from(store, table, None, passed_over).await;
+                if let Ok(log) = loaded
+                    && log.version >= Some(version)
+                {
+                    return Ok(log);
+                }
+            }
+            let loaded = TableLog::load_from(store, table, announcement.as_ref(), Vec::new()).await;
             if !matches!(loaded, Err(LakeError::Corrupt(_))) {
                 return loaded;
             }
@@ -184,13 +194,18 @@ impl TableLog {
         }
     }
 
-    /// The same, when this checkpoint is announced.
-    async fn load_from(store: &Store, table: Table, announcement: Option<&Announced>) -> Result<TableLog, LakeError> {
+    /// The same, when this checkpoint is announced, and those of these names are passed over.
+    async fn load_from(
+        store: &Store,
+        table: Table,
+        announcement: Option<&Announced>,
+        mut torn: Vec<String>,
+    ) -> Result<TableLog, LakeError> {
         let folder = StorePath::from(format!("{}/_delta_log", table.name()));
         // `.` sorts before every suffix, so the checkpoint itself is listed.
         let after = announcement.map(|known| StorePath::from(format!("{folder}/{:020}.", known.version)));
         let mut found = store.list(&folder, after.as_ref()).await?;
-        let (mut torn, mut reason, mut unlisted) = (Vec::new(), None, None);
+        let (mut reason, mut unlisted) = (None, None);
         if let Some(known) = announcement
             && checkpoint::newest(&names_of(&found)).is_none()
         {
@@ -258,7 +273,10 @@ impl TableLog {
     /// A digest of which files are active, what the log tells of them, and how far each lane group has come.
     pub(crate) fn digest(&self) -> String {
         let one = |text: String| xxh3_64(text.as_bytes());
-        let files = self.files.values().map(|file| one(format!("{file:?}")));
+        let files = self.files.values().map(|file| {
+            let ActiveFile { path, size_bytes, rows, date, stats } = &**file;
+            one(format!("{path} {size_bytes} {rows:?} {date:?} {stats:?}"))
+        });
         let groups = self.groups().map(|(group, epoch)| one(format!("{group} {epoch}")));
         // Groups come in no order.
         format!("{:016x}", files.chain(groups).fold(0, u64::wrapping_add))

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use axum::serve::Listener;
 use futures::FutureExt;
 use pgwire::api::ConnectionManager;
 use pgwire::api::PgWireServerHandlers;
@@ -36,6 +37,9 @@ mod tls;
 mod tools;
 mod users;
 
+/// How many connections there are at most: those of a pool or two. Who comes beyond is turned away at once.
+const CONNECTIONS_MAX: usize = 200;
+
 /// What every connection shares.
 #[derive(Clone)]
 struct Door {
@@ -49,7 +53,7 @@ struct Door {
 /// Serves the Postgres wire until `shutdown` resolves; what is on its way then has as long as `patience` says to end.
 /// Who connects has to be one of the `users`.
 pub async fn serve_postgres(
-    listener: TcpListener,
+    mut listener: TcpListener,
     service: Arc<QueryService>,
     users: Users,
     tls: Option<Tls>,
@@ -61,9 +65,11 @@ pub async fn serve_postgres(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                connections.spawn(attend(stream, door.clone()));
-            },
+            (stream, _) = Listener::accept(&mut listener) => {
+                if connections.len() < CONNECTIONS_MAX {
+                    connections.spawn(attend(stream, door.clone()));
+                }
+            }
             Some(_) = connections.join_next() => {}
             () = shutdown.clone() => break,
         }

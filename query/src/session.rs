@@ -65,8 +65,18 @@ const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
 /// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are
 /// made row by row by the table function `generate_series`, which stays.
-const UNBOUNDED_FUNCTIONS: [&str; 7] =
-    ["repeat", "lpad", "rpad", "array_repeat", "array_resize", "range", "generate_series"];
+const UNBOUNDED_FUNCTIONS: [&str; 9] = [
+    "repeat",
+    "lpad",
+    "rpad",
+    "array_repeat",
+    "array_resize",
+    "range",
+    "generate_series",
+    // These double what they are given, and again.
+    "encode",
+    "regexp_replace",
+];
 
 /// Aggregates of the same kind: their sketch is made as large as an argument says. `median` and `percentile_cont` are
 /// exact.
@@ -268,6 +278,11 @@ impl QueryService {
         &self,
         work: impl Future<Output = Result<Done, QueryError>> + Send + 'static,
     ) -> Result<Done, QueryError> {
+        let gate = self.desk.gate.clone();
+        let work = async move {
+            let _permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
+            work.await
+        };
         let mut working = pin!(self.compute_rows(futures::stream::once(work)));
         match timeout(self.limits.time_max, working.next()).await {
             Ok(Some(done)) => done,

@@ -58,6 +58,16 @@ def questions():
         equal((start.utcoffset(), type(ratio), version, customer), (datetime.timedelta(0), decimal.Decimal, 1, "acme"), "types")
         rows = connection.execute("SELECT id FROM events ORDER BY id").fetchall()
         equal(len(rows), EVENTS, "a large answer")
+        both = "SELECT s.service, (SELECT count(*) FROM outages o WHERE o.service = s.service) AS outages FROM services s ORDER BY 1"
+        joined = (
+            "SELECT s.service, count(o.started_at) AS outages FROM services s LEFT JOIN outages o ON o.service = s.service "
+            "GROUP BY 1 ORDER BY 1"
+        )
+        equal(connection.execute(both).fetchall(), connection.execute(joined).fetchall(), "a query within a question")
+        three = psycopg.ClientCursor(connection).execute("SELECT 1 AS one; SELECT 2 AS two; " + QUESTION)
+        equal(three.fetchone(), (1,), "the first of several statements")
+        assert three.nextset() and three.nextset()
+        equal(as_csv(three), EXPECTED, "the last of several statements")
         equal(connection.execute("SHOW server_version").fetchone(), ("16.6",), "a setting")
         connection.execute("SET statement_timeout = '1ms'")
         refused(connection, "SELECT count(*) FROM events a, events b WHERE a.id < b.id", "53000", "within 0.001 s")
@@ -75,6 +85,9 @@ def refusals():
             ("CREATE EXTERNAL TABLE mine STORED AS CSV LOCATION '/etc/passwd'", "42601", ""),
             ("COPY attainment TO '/tmp/attainment.csv'", "42000", "not supported"),
             ("COPY (SELECT 1) TO 'file:///tmp/one.csv'", "42000", "not supported"),
+            ("SELECT CAST(1 AS DECIMAL(38, 30)) AS fine", "22003", "Scale 30"),
+            ("SELECT a.*, b.* FROM events a, events b LIMIT 1000000", "53000", "64 MiB"),
+            ("SELECT encode('a', 'hex')", "42000", "encode"),
             ("SELECT * FROM '/etc/passwd'", "42000", "not found"),
             ("SELECT * FROM \"../../etc/passwd\"", "42000", "not found"),
             ("DROP VIEW attainment", "25006", "only read"),
@@ -97,6 +110,29 @@ def refusals():
             pass
         else:
             raise AssertionError(f"{who} may connect")
+
+
+def without_a_password():
+    """A client that goes on asking after its password was refused."""
+    import socket
+    import struct
+
+    def message(kind, body):
+        return kind + struct.pack("!i", len(body) + 4) + body
+
+    with socket.create_connection(("127.0.0.1", PORT), timeout=20) as connection:
+        start = b"\0\3\0\0user\0ana\0database\0plimsoll\0\0"
+        connection.sendall(struct.pack("!i", len(start) + 4) + start)
+        connection.recv(4096)
+        connection.sendall(message(b"p", b"SCRAM-SHA-256\0" + struct.pack("!i", 8) + b"n,,n=ana"))
+        connection.sendall(message(b"Q", b"SELECT verdict AS seen FROM attainment\0") * 3)
+        said = b""
+        try:
+            while part := connection.recv(65536):
+                said += part
+        except OSError:
+            pass
+    assert b"seen" not in said and b"breached" not in said, said
 
 
 def cancellation():
@@ -142,6 +178,6 @@ def reflection():
         equal(connection.execute(total).scalar_one(), counted, "a reflected table")
 
 
-for check in [questions, refusals, cancellation, reflection]:
+for check in [questions, refusals, without_a_password, cancellation, reflection]:
     check()
     print(f"{check.__name__}: as expected")

@@ -83,7 +83,7 @@ fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
     let done = Command::new(python).arg(script).args([&doors.postgres.to_string(), events, &expected]).output();
     let done = done.expect("Python");
     assert!(done.status.success(), "{}", told(&done));
-    assert_eq!(told(&done).matches(": as expected").count(), 4, "{}", told(&done));
+    assert_eq!(told(&done).matches(": as expected").count(), 5, "{}", told(&done));
 }
 
 #[test]

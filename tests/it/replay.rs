@@ -1,5 +1,6 @@
 //! What a recorded epoch says when it is made again: what it said at first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,7 +188,7 @@ async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused(
     assert_eq!(lake.epochs_after(GROUP, 0).await.expect("epochs")[0].watermark, None);
 
     let told = async |definitions: Definitions| {
-        let told = touching_the_past(&lake, &definitions).await.expect("a lake");
+        let told = touching_the_past(&lake, &definitions, &BTreeSet::new()).await.expect("a lake");
         told.map(|told| (told.of, told.id.to_string(), told.version, told.start))
     };
     assert_eq!(told(versions(None, None)).await, None, "what is in force");
@@ -200,4 +201,7 @@ async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused(
     assert_eq!(told(calendar("{from: 2026-04-01, retroactive: true}")).await, None);
     assert_eq!(told(agreement("{from: 2026-05-03}")).await, None, "nothing is known of it");
     assert_eq!(told(calendar("{from: 2026-05-03}")).await, None, "nothing is known of it");
+    // Who has read it knows better than the lake.
+    let known = BTreeSet::from([GROUP.to_owned()]);
+    assert_eq!(touching_the_past(&lake, &agreement("{from: 2026-04-01}"), &known).await.expect("a lake"), None);
 }

@@ -460,6 +460,14 @@ async fn a_checkpoint_that_is_lost_or_says_something_else_costs_nothing_while_en
         assert_eq!(damaged(&other).await, [""; 0]);
         assert!(lake.root().get(&path(2)).await.expect("a store").is_some(), "there is one again");
     }
+    // Whoever wrote it died before it was said what it says.
+    let old = lake.root().get(&path(1)).await.expect("a store").expect("a checkpoint");
+    lake.root().put(&path(2), old).await.expect("a store");
+    lake.root().put(&hint, r#"{"version":2,"size":1}"#.into()).await.expect("a store");
+    let other = again(objects.clone()).await;
+    assert_eq!(other.files(Table::Services).await.expect("files"), before);
+    other.maintain().await.expect("maintenance");
+    assert_eq!(damaged(&again(objects.clone()).await).await, [""; 0]);
     // Nobody removes an entry because of a checkpoint that says something else.
     append_services(&lake, GROUP, 3).await.expect("an append");
     lake.checkpoint(Table::Services).await.expect("a checkpoint");

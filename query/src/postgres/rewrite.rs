@@ -64,6 +64,12 @@ const WRITTEN: [(&str, &str); 1] = [
     ),
 ];
 
+/// Whether a text asks for the catalog, by the names of its tables, functions and types.
+pub(super) fn is_about_catalog(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["pg_", "information_schema", "::reg", "as regclass", "_description("].iter().any(|part| text.contains(part))
+}
+
 /// A text before it is parsed.
 pub(super) fn text(text: &str) -> String {
     WRITTEN.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))

@@ -3,14 +3,18 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
 use arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch, into_pg_type};
 use arrow_schema::DataType;
 use async_trait::async_trait;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::{Sink, StreamExt};
 use pgwire::api::portal::{Format, Portal};
@@ -18,15 +22,19 @@ use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{FieldInfo, QueryResponse, Response};
 use pgwire::api::stmt::QueryParser;
 use pgwire::api::store::PortalStore;
-use pgwire::api::{ClientInfo, ClientPortalStore, Type};
+use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, Type};
 use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::data::DataRow;
 use pgwire::messages::response::TransactionStatus;
 use pgwire::types::format::FormatOptions;
 
 use crate::error::QueryError;
 use crate::postgres::{rewrite, settings};
 use crate::session::QueryService;
+
+/// The bytes of an answer at most: pgwire keeps what it sends by the extended protocol until all of it is there.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// What answers the statements of a connection.
 pub(super) struct Session {
@@ -86,9 +94,9 @@ impl Session {
         options: Arc<FormatOptions>,
     ) -> PgWireResult<QueryResponse> {
         let columns = Arc::new(arrow_schema_to_pg_fields(&answer.schema(), format, Some(options))?);
-        let of = columns.clone();
+        let (of, mut bytes_left) = (columns.clone(), ANSWER_BYTES_MAX);
         let encoded = answer.map(move |batch| match batch {
-            Ok(batch) => encode_recordbatch(of.clone(), batch).collect::<Vec<_>>(),
+            Ok(batch) => encode(of.clone(), batch, &mut bytes_left),
             Err(error) => vec![Err(told(error.into()))],
         });
         let mut rows = Box::pin(self.service.compute_rows(encoded).peekable());
@@ -97,13 +105,44 @@ impl Session {
     }
 }
 
+/// The rows of a batch up to the first that cannot be written, or that is too much.
+fn encode(columns: Arc<Vec<FieldInfo>>, batch: RecordBatch, bytes_left: &mut usize) -> Vec<PgWireResult<DataRow>> {
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    // What cannot be written once is never written, and never passed over.
+    for row in encode_recordbatch(columns, batch) {
+        let row = row.and_then(|row| match bytes_left.checked_sub(row.data.len()) {
+            Some(left) => {
+                *bytes_left = left;
+                Ok(row)
+            }
+            None => Err(error(
+                "53000",
+                format!("the answer has more than {} MiB; ask for less of it", ANSWER_BYTES_MAX >> 20),
+            )),
+        });
+        let is_last = row.is_err();
+        rows.push(row);
+        if is_last {
+            break;
+        }
+    }
+    rows
+}
+
 impl Reader {
     /// The statements of a text.
     async fn read(&self, text: &str) -> PgWireResult<Vec<Statement>> {
         QueryService::check_length(text).map_err(told)?;
-        let (parser, text) = (self.parser.clone(), rewrite::text(text));
+        let (parser, text) = (self.parser.clone(), text.to_owned());
         let parse = async move {
-            parser.parse(&text).map_err(|error| QueryError::from(datafusion::error::DataFusionError::from(error)))
+            // What is asked of the catalog is rewritten; everything else means what it says.
+            let parsed = match rewrite::is_about_catalog(&text) {
+                true => parser
+                    .parse(&rewrite::text(&text))
+                    .map(|statements| statements.into_iter().map(rewrite::statement).collect()),
+                false => Parser::parse_sql(&PostgreSqlDialect {}, &text),
+            };
+            parsed.map_err(|error| QueryError::from(DataFusionError::from(error)))
         };
         self.service.compute(parse).await.map_err(told)
     }
@@ -112,7 +151,6 @@ impl Reader {
         if settings::is_one(&statement) {
             return Ok(Prepared::Setting(Box::new(statement)));
         }
-        let statement = rewrite::statement(statement);
         let plan = self.service.plan(Parsed::Statement(Box::new(statement))).await.map_err(told)?;
         Ok(Prepared::Question(Arc::new(plan)))
     }
@@ -127,11 +165,14 @@ impl SimpleQueryHandler for Session {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
+        check_login(client)?;
         let statements = self.reader.read(query).await?;
-        let mut answers = Vec::with_capacity(statements.len());
-        for statement in statements {
+        let (mut answers, last) = (Vec::with_capacity(statements.len()), statements.len().saturating_sub(1));
+        for (place, statement) in statements.into_iter().enumerate() {
             let prepared = self.reader.prepare(statement).await?;
-            answers.push(self.answer(client, &prepared, None, &Format::UnifiedText).await?);
+            let answer = self.answer(client, &prepared, None, &Format::UnifiedText).await?;
+            // Who waits for the next answer must not keep others waiting by this one.
+            answers.push(if place < last { complete(answer).await } else { answer });
         }
         if answers.is_empty() {
             answers.push(Response::EmptyQuery);
@@ -156,6 +197,7 @@ impl ExtendedQueryHandler for Session {
         C::Error: std::fmt::Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
+        check_login(client)?;
         let prepared = &portal.statement.statement;
         let plan = match prepared {
             Prepared::Question(plan) => Some(with_values(plan, portal)?),
@@ -169,10 +211,11 @@ impl ExtendedQueryHandler for Session {
 impl QueryParser for Reader {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(&self, _: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    async fn parse_sql<C>(&self, client: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
+        check_login(client)?;
         let mut statements = self.read(sql).await?;
         match (statements.pop(), statements.is_empty()) {
             (Some(statement), true) => self.prepare(statement).await.map(Some),
@@ -197,6 +240,25 @@ impl QueryParser for Reader {
                 arrow_schema_to_pg_fields(plan.schema().as_arrow(), format.unwrap_or(&Format::UnifiedText), None)
             }
         }
+    }
+}
+
+/// Whether who asks has said the password: pgwire goes on reading after a refusal.
+fn check_login<Client: ClientInfo>(client: &Client) -> PgWireResult<()> {
+    match client.session_extensions().get::<Arc<ConnectionHandle>>() {
+        Some(_) => Ok(()),
+        None => Err(error("28000", "nobody asks here without a password; connect again".to_owned())),
+    }
+}
+
+/// An answer of which all rows are there.
+async fn complete(answer: Response) -> Response {
+    match answer {
+        Response::Query(mut answer) => {
+            let rows: Vec<_> = answer.data_rows().collect().await;
+            Response::Query(QueryResponse::new(answer.row_schema(), futures::stream::iter(rows)))
+        }
+        other => other,
     }
 }
 

@@ -21,11 +21,14 @@ const METHOD: &str = "SCRAM-SHA-256";
 /// How often a password is hashed: what the RFC asks at least, and what Postgres does.
 const ITERATIONS: usize = 4_096;
 
+/// Bytes of a salt.
+const SALT_BYTES: usize = 16;
+
 /// Those who may connect.
 #[derive(Debug, Default)]
 pub struct Users {
     by_name: BTreeMap<String, Salted>,
-    /// The salt that those who are not among them are told, so that nobody finds out who is.
+    /// What the salts are made of that those who are not among them are told, so that nobody finds out who is.
     salt: Vec<u8>,
 }
 
@@ -107,9 +110,10 @@ impl AuthSource for Users {
         let Some(name) = login.user() else { return Err(PgWireError::UserNameRequired) };
         Ok(match self.by_name.get(name) {
             Some(Salted { salt, password }) => Password::new(Some(salt.clone()), password.clone()),
-            // A password that nobody has.
+            // A password that nobody has, and a salt that is always the same for a name.
             None => {
-                Password::new(Some(self.salt.clone()), [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat())
+                let salt = gen_salted_password(name, &self.salt, 1)[..SALT_BYTES].to_vec();
+                Password::new(Some(salt), [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat())
             }
         })
     }
