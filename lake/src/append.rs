@@ -140,13 +140,10 @@ impl Lake {
                 }
                 _ => log.check()?,
             }
-            let version = log.next_version();
-            if self.root().put_if_absent(&entry_path(table, version), entry.clone().into()).await? {
-                log.append(version, entry.as_bytes())?;
+            if let Some(version) = log.commit(self.root(), &entry).await? {
                 return Ok(Appended::Written { version });
             }
             self.lost_a_race();
-            log.refresh(self.root()).await?;
         }
         Err(LakeError::Unavailable(format!(
             "table {} changed {RACES_MAX} times while epoch {epoch} was to be committed; run fewer writers, or try again",

@@ -33,7 +33,7 @@ use crate::compact::merge::{Merge, SIDE_BY_SIDE_ROWS, Stop};
 use crate::encode::{EncodedFile, ROW_GROUP_ROWS, encode_file};
 use crate::error::LakeError;
 use crate::files::ActiveFile;
-use crate::log::{entry_path, entry_text};
+use crate::log::entry_text;
 use crate::snapshot::compute;
 use crate::table::{DATE, engine_info};
 
@@ -127,13 +127,10 @@ impl Lake {
                 return Ok(false);
             }
             log.check()?;
-            let version = log.next_version();
-            if self.root().put_if_absent(&entry_path(table, version), entry.clone().into()).await? {
-                log.append(version, entry.as_bytes())?;
+            if log.commit(self.root(), &entry).await?.is_some() {
                 return Ok(true);
             }
             self.lost_a_race();
-            log.refresh(self.root()).await?;
         }
         Ok(false)
     }
@@ -338,6 +335,7 @@ mod tests {
             size_bytes: rows * 40,
             rows: Some(rows),
             date: date.map(|date| date.parse().expect("a date")),
+            modified_ms: 0,
             stats: None,
         })
     }

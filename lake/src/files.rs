@@ -29,6 +29,8 @@ pub struct ActiveFile {
     pub rows: Option<u64>,
     /// The UTC date of all its rows; `None` where the table is not partitioned.
     pub date: Option<NaiveDate>,
+    /// When it was written, in milliseconds since 1970, as the log tells it.
+    pub modified_ms: i64,
     /// Delta's statistics as JSON: `numRecords`, `minValues`, `maxValues`, `nullCount`. A bound may be left out.
     pub stats: Option<String>,
 }

@@ -5,14 +5,13 @@
 //! A checkpoint's rows are turned into the same JSON lines that an entry has, so there is one reader of actions.
 //!
 //! An entry's first line tells a hash of all that follows it, which other programs leave out and pass over. So an entry
-//! in which anything changed is not read as if it were what was written; a checkpoint has no such hash.
+//! in which anything changed is not read as if it were what was written; a checkpoint tells a digest of its state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant as Moment};
+use std::time::{Duration, Instant as Moment, SystemTime};
 
-use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
@@ -22,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::checkpoint::{self, Announced, announced};
+use crate::checkpoint::{self, announced};
 use crate::error::LakeError;
 use crate::files::{ActiveFile, TableFiles};
 use crate::store::Store;
@@ -32,8 +31,25 @@ use crate::table::{self, DATE, Metadata, Protocol};
 const ENTRIES_AT_ONCE: usize = 16;
 
 /// After so long the entry that follows the newest one read may have been removed, as `vacuum` removes entries that are an
-/// hour old or older. Then the newest checkpoint tells whether there is more.
+/// hour old or older. Then the log is read anew, from the newest checkpoint.
 const READ_ANEW_AFTER: Duration = Duration::from_mins(30);
+
+/// When something was seen, by two clocks: one stands still while the machine sleeps, the other may be set back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) moment: Moment,
+    pub(crate) time: SystemTime,
+}
+
+impl Seen {
+    fn now() -> Seen {
+        Seen { moment: Moment::now(), time: SystemTime::now() }
+    }
+
+    fn is_old(&self) -> bool {
+        self.moment.elapsed().max(self.time.elapsed().unwrap_or_default()) >= READ_ANEW_AFTER
+    }
+}
 
 /// What is known of a table's log.
 #[derive(Debug)]
@@ -49,13 +65,11 @@ pub(crate) struct TableLog {
     /// Files that were taken away, as the log writes them, and when: milliseconds since 1970.
     removed: HashMap<String, i64>,
     /// When it was last read to its end.
-    pub(crate) read_at: Moment,
+    pub(crate) seen: Seen,
     /// How many files are active, for whoever does not want to wait for the log.
     pub(crate) active: Arc<AtomicUsize>,
     /// Checkpoints that are announced and not there, or do not say what was written, by the names of their files.
     pub(crate) torn: Vec<String>,
-    /// The version of a checkpoint that is known to say what was written.
-    pub(crate) whole: Option<i64>,
     /// `files` as it was last handed out; `None` since it changed.
     published: Option<Arc<TableFiles>>,
 }
@@ -88,9 +102,6 @@ struct Action {
     metadata: Option<Metadata>,
 }
 
-/// The columns of a checkpoint that matter here.
-pub(crate) const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CommitInfo {
@@ -103,6 +114,7 @@ struct CommitInfo {
 struct Add {
     path: String,
     size: u64,
+    modification_time: Option<i64>,
     #[serde(default)]
     partition_values: HashMap<String, Option<String>>,
     stats: Option<String>,
@@ -135,9 +147,14 @@ pub(crate) fn entry_path(table: Table, version: i64) -> StorePath {
 
 /// The text of an entry: one action a line, after what was done and a hash of the actions.
 pub(crate) fn entry_text(mut commit_info: Value, actions: impl IntoIterator<Item = Value>) -> String {
-    let actions: String = actions.into_iter().map(|action| action.to_string() + "\n").collect();
+    let actions = lines(actions);
     commit_info["actionsXxh3"] = hash(actions.as_bytes()).into();
     json!({"commitInfo": commit_info}).to_string() + "\n" + &actions
+}
+
+/// Actions, one a line.
+pub(crate) fn lines(actions: impl IntoIterator<Item = Value>) -> String {
+    actions.into_iter().map(|action| action.to_string() + "\n").collect()
 }
 
 fn hash(actions: &[u8]) -> String {
@@ -155,10 +172,9 @@ impl TableLog {
             files: BTreeMap::new(),
             marks: HashMap::new(),
             removed: HashMap::new(),
-            read_at: Moment::now(),
+            seen: Seen::now(),
             active: Arc::default(),
             torn: Vec::new(),
-            whole: None,
             published: None,
         }
     }
@@ -166,53 +182,37 @@ impl TableLog {
     /// Reads the whole log: the newest checkpoint, then the entries after it. `version` stays `None` when there is no
     /// table.
     ///
-    /// A checkpoint that is lost, or not what was written, as a power failure leaves one, is passed over while an older one
-    /// or the entries say the same. An entry that is removed while the log is read is looked for in the newer checkpoint
-    /// that stands for it.
+    /// A checkpoint that is lost, or not what was written, is passed over while an older one or the entries say the same. An
+    /// entry that is removed while the log is read is looked for in the newer checkpoint that stands for it.
     pub(crate) async fn load(store: &Store, table: Table) -> Result<TableLog, LakeError> {
         let mut announcement = announced(store, table).await?;
         loop {
-            // Nobody has said what one is to say whose writer died just then, so entries are believed before it.
-            if let Some(Announced { version, digest: None }) = announcement {
-                let passed_over = vec![checkpoint::file_name(version)];
-                let loaded = TableLog::load_from(store, table, None, passed_over).await;
-                if let Ok(log) = loaded
-                    && log.version >= Some(version)
-                {
-                    return Ok(log);
-                }
-            }
-            let loaded = TableLog::load_from(store, table, announcement.as_ref(), Vec::new()).await;
+            let loaded = TableLog::load_from(store, table, announcement).await;
             if !matches!(loaded, Err(LakeError::Corrupt(_))) {
                 return loaded;
             }
             let newer = announced(store, table).await?;
-            if newer.as_ref().map(|newer| newer.version) <= announcement.as_ref().map(|known| known.version) {
+            if newer <= announcement {
                 return loaded;
             }
             announcement = newer;
         }
     }
 
-    /// The same, when this checkpoint is announced, and those of these names are passed over.
-    async fn load_from(
-        store: &Store,
-        table: Table,
-        announcement: Option<&Announced>,
-        mut torn: Vec<String>,
-    ) -> Result<TableLog, LakeError> {
+    /// The same, when this checkpoint is announced.
+    async fn load_from(store: &Store, table: Table, announcement: Option<i64>) -> Result<TableLog, LakeError> {
         let folder = StorePath::from(format!("{}/_delta_log", table.name()));
         // `.` sorts before every suffix, so the checkpoint itself is listed.
-        let after = announcement.map(|known| StorePath::from(format!("{folder}/{:020}.", known.version)));
+        let after = announcement.map(|version| StorePath::from(format!("{folder}/{version:020}.")));
         let mut found = store.list(&folder, after.as_ref()).await?;
-        let (mut reason, mut unlisted) = (None, None);
-        if let Some(known) = announcement
-            && checkpoint::newest(&names_of(&found)).is_none()
+        let (mut torn, mut reason, mut unlisted) = (Vec::new(), None, None);
+        if let Some(version) = announcement
+            && checkpoint::complete(&names_of(&found)).is_empty()
         {
-            let name = checkpoint::file_name(known.version);
+            let name = checkpoint::file_name(version);
             found = store.list(&folder, None).await?;
             // A list may be older than the announcement.
-            if store.get(&StorePath::from(format!("{folder}/{name}"))).await?.is_some() {
+            if store.get(&checkpoint::path(table, version)).await?.is_some() {
                 unlisted = Some(name);
             } else {
                 reason = Some(unreadable(table, &name, "is announced and not there"));
@@ -226,10 +226,8 @@ impl TableLog {
             }
             names.retain(|name| !torn.iter().any(|torn| torn == name));
             let mut log = TableLog::new(table);
-            if let Some((version, parts)) = checkpoint::newest(&names) {
-                let digest =
-                    announcement.filter(|known| known.version == version).and_then(|known| known.digest.as_ref());
-                match log.begin_at(store, &folder, (version, digest), &parts).await {
+            if let Some((version, parts)) = checkpoint::complete(&names).pop() {
+                match log.begin_at(store, version, &parts).await {
                     Err(error @ LakeError::Corrupt(_)) => {
                         torn.extend(parts.into_iter().map(str::to_owned));
                         reason.get_or_insert(error);
@@ -237,7 +235,7 @@ impl TableLog {
                         continue;
                     }
                     begun => begun?,
-                }
+                };
             }
             let followed = log.follow(store, &names).await;
             let is_known = followed.is_ok() && log.version.is_some();
@@ -248,38 +246,61 @@ impl TableLog {
         }
     }
 
-    /// Begins with what a checkpoint says, which has to be the state with this digest, if one is told.
-    async fn begin_at(
-        &mut self,
+    /// Whether a checkpoint in these parts tells a digest, and is what was written.
+    pub(crate) async fn is_whole(
         store: &Store,
-        folder: &StorePath,
-        (version, digest): (i64, Option<&String>),
-        parts: &[&str],
-    ) -> Result<(), LakeError> {
-        for part in parts {
-            let bytes = self.fetch(store, &StorePath::from(format!("{folder}/{part}"))).await?;
-            let lines = checkpoint::lines(bytes);
-            let lines = lines.map_err(|error| unreadable(self.table, part, &format!("cannot be read: {error}")))?;
-            self.apply(&lines, part, None)?;
+        table: Table,
+        (version, parts): &(i64, Vec<&str>),
+    ) -> Result<bool, LakeError> {
+        match TableLog::new(table).begin_at(store, *version, parts).await {
+            Err(LakeError::Corrupt(_)) => Ok(false),
+            told => told,
         }
-        if digest.is_some_and(|digest| *digest != self.digest()) {
-            return Err(unreadable(self.table, parts[0], "says something else than was written"));
-        }
-        self.whole = digest.map(|_| version);
-        self.version = Some(version);
-        Ok(())
     }
 
-    /// A digest of which files are active, what the log tells of them, and how far each lane group has come.
-    pub(crate) fn digest(&self) -> String {
+    /// Begins with what a checkpoint says, and returns whether it tells a digest; the state then has that digest.
+    async fn begin_at(&mut self, store: &Store, version: i64, parts: &[&str]) -> Result<bool, LakeError> {
+        let mut told = None;
+        for part in parts {
+            let path = StorePath::from(format!("{}/_delta_log/{part}", self.table.name()));
+            let bytes = store.get(&path).await?.ok_or_else(|| missing_file(self.table, &path))?;
+            let decoded = checkpoint::decode(bytes);
+            let (lines, digest) =
+                decoded.map_err(|error| unreadable(self.table, part, &format!("cannot be read: {error}")))?;
+            self.apply(&lines, part, None)?;
+            told = digest.or(told);
+        }
+        if told.as_ref().is_some_and(|told| *told != self.digest(version)) {
+            return Err(unreadable(self.table, parts[0], "says something else than was written"));
+        }
+        self.version = Some(version);
+        Ok(told.is_some())
+    }
+
+    /// A digest of all that a checkpoint of this version says: what the table looks like, which files are active, what the
+    /// log tells of them, which were taken away, and how far each lane group has come.
+    fn digest(&self, version: i64) -> String {
         let one = |text: String| xxh3_64(text.as_bytes());
-        let files = self.files.values().map(|file| {
-            let ActiveFile { path, size_bytes, rows, date, stats } = &**file;
-            one(format!("{path} {size_bytes} {rows:?} {date:?} {stats:?}"))
-        });
+        let looks = self.protocol.as_ref().zip(self.metadata.as_ref());
+        let looks = looks.map(|(protocol, metadata)| one(format!("{} {}", protocol.action(), metadata.action())));
+        let files = self.files.iter().map(|(path, file)| one(add_action(path, file).to_string()));
+        let removed = self.removed.iter().map(|(path, at)| one(format!("{path} {at}")));
         let groups = self.groups().map(|(group, epoch)| one(format!("{group} {epoch}")));
-        // Groups come in no order.
-        format!("{:016x}", files.chain(groups).fold(0, u64::wrapping_add))
+        // What was taken away and groups come in no order.
+        let all = looks.into_iter().chain(files).chain(removed).chain(groups).fold(0, u64::wrapping_add);
+        format!("{:016x}", one(format!("{version} {all}")))
+    }
+
+    /// All that a checkpoint is to say, an action a line; with its digest.
+    pub(crate) fn state(&self, version: i64) -> (Vec<Value>, String) {
+        let looks = self.protocol.iter().map(Protocol::action).chain(self.metadata.iter().map(Metadata::action));
+        let groups = self.groups().map(|(group, epoch)| json!({"txn": {"appId": group, "version": epoch}}));
+        let files = self.files.iter().map(|(path, file)| add_action(path, file));
+        let removed = self
+            .removed
+            .iter()
+            .map(|(path, at)| json!({"remove": {"path": path, "deletionTimestamp": at, "dataChange": true}}));
+        (looks.chain(groups).chain(files).chain(removed).collect(), self.digest(version))
     }
 
     /// Goes on with the entries among these names.
@@ -302,19 +323,52 @@ impl TableLog {
 
     /// Reads the entries that are new.
     pub(crate) async fn refresh(&mut self, store: &Store) -> Result<(), LakeError> {
-        let read_at = Moment::now();
+        let seen = Seen::now();
         while let Some(entry) = store.get(&entry_path(self.table, self.next_version())).await? {
             self.append(self.next_version(), &entry)?;
         }
-        let is_stale = self.read_at.elapsed() >= READ_ANEW_AFTER;
-        if is_stale && announced(store, self.table).await?.map(|known| known.version) > self.version {
+        if self.seen.is_old() {
+            self.load_again(store).await?;
+        }
+        self.seen = seen;
+        Ok(())
+    }
+
+    /// Reads the log anew, whose next entry may have been removed because a checkpoint stands for it.
+    async fn load_again(&mut self, store: &Store) -> Result<(), LakeError> {
+        let loaded = TableLog::load(store, self.table).await?;
+        // A list may not know the newest entries yet.
+        if loaded.version > self.version {
             let active = self.active.clone();
-            *self = TableLog::load(store, self.table).await?;
+            *self = loaded;
             active.store(self.files.len(), Ordering::Relaxed);
             self.active = active;
         }
-        self.read_at = read_at;
         Ok(())
+    }
+
+    /// Puts an entry as the next version, which it returns. `None` when another has that version; and when so long passed
+    /// since the log was read that the name may have been free only because the entry of another was removed. Then this one
+    /// is nowhere in the log, unless the log that was read anew says so.
+    pub(crate) async fn commit(&mut self, store: &Store, entry: &str) -> Result<Option<i64>, LakeError> {
+        let version = self.next_version();
+        let is_ours = store.put_if_absent(&entry_path(self.table, version), entry.to_owned().into()).await?;
+        match (is_ours, self.seen.is_old()) {
+            (true, false) => {
+                self.append(version, entry.as_bytes())?;
+                Ok(Some(version))
+            }
+            (true, true) => {
+                let seen = Seen::now();
+                self.load_again(store).await?;
+                if self.version.is_none_or(|known| known < version) {
+                    self.append(version, entry.as_bytes())?;
+                }
+                self.seen = seen;
+                Ok(None)
+            }
+            (false, _) => self.refresh(store).await.map(|()| None),
+        }
     }
 
     /// The version of the next entry.
@@ -384,10 +438,6 @@ impl TableLog {
         Ok(())
     }
 
-    async fn fetch(&self, store: &Store, path: &StorePath) -> Result<Bytes, LakeError> {
-        store.get(path).await?.ok_or_else(|| missing_file(self.table, path))
-    }
-
     /// Takes in the actions of an entry, which has a version, or of a checkpoint.
     fn apply(&mut self, lines: &[u8], origin: &str, version: Option<i64>) -> Result<(), LakeError> {
         let unreadable = |error: String| {
@@ -449,8 +499,22 @@ fn active_file(table: Table, add: &Add) -> Result<ActiveFile, String> {
         size_bytes: add.size,
         rows: rows.and_then(|stats| stats.num_records),
         date,
+        modified_ms: add.modification_time.unwrap_or(0),
         stats: add.stats.clone(),
     })
+}
+
+/// A file as a checkpoint tells it, by the path that the log writes.
+fn add_action(path: &str, file: &ActiveFile) -> Value {
+    let date = file.date.map(|date| (DATE.to_owned(), json!(date.to_string())));
+    json!({"add": {
+        "path": path,
+        "partitionValues": serde_json::Map::from_iter(date),
+        "size": file.size_bytes,
+        "modificationTime": file.modified_ms,
+        "dataChange": true,
+        "stats": file.stats,
+    }})
 }
 
 fn names_of(found: &[ObjectMeta]) -> Vec<&str> {

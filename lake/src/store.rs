@@ -91,16 +91,6 @@ impl Store {
         Ok(Store { disk, ..Store::on(Arc::new(objects), url) })
     }
 
-    /// The store for delta-rs, and what it is to call our root. It knows no other schemes than these without crates that
-    /// would make stores of their own; by them it sorts what a folder lists, and takes the listing of any other store to be
-    /// in order, as those of buckets are.
-    pub(crate) fn for_delta(&self) -> Result<(Arc<dyn ObjectStore>, Url), url::ParseError> {
-        match &self.disk {
-            Some(_) => Ok((Arc::new(LocalFileSystem::new()), self.url.clone())),
-            None => Ok((self.objects.clone(), Url::parse("memory:///")?)),
-        }
-    }
-
     /// The bytes at a path; `None` when nothing is there.
     pub(crate) async fn get(&self, path: &StorePath) -> Result<Option<Bytes>, LakeError> {
         let read = async { self.objects.get(path).await?.bytes().await };
@@ -127,27 +117,28 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes a whole file, in place of an older one of that name. A reader sees the old one or the new one.
+    /// Writes a whole file, in place of an older one of that name. A reader sees the old one or the new one, also after a
+    /// loss of power.
     pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
-        self.objects.put(path, bytes.into()).await.map_err(|error| failed(&format!("write {path}"), &error))?;
-        self.sync(path).await
+        let result = match self.stage(path, &bytes).await? {
+            Some(staging) => self.objects.rename(&staging, path).await,
+            None => self.objects.put(path, bytes.into()).await.map(drop),
+        };
+        result.map_err(|error| failed(&format!("write {path}"), &error))?;
+        self.on_disk(path, Disk::sync_name).await
     }
 
     /// Writes a whole file if the name is free; false when it is taken. Of several writers exactly one gets true.
     pub(crate) async fn put_if_absent(&self, path: &StorePath, bytes: Bytes) -> Result<bool, LakeError> {
-        let result = if self.disk.is_some() {
-            // The bytes reach the disk before the name does, so a name never stands for half a file.
-            let staging = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
-            let staged = self.objects.put(&staging, bytes.into()).await;
-            staged.map_err(|error| failed(&format!("write {path}"), &error))?;
-            self.on_disk(&staging, Disk::sync_file).await?;
-            let result = self.objects.rename_if_not_exists(&staging, path).await;
-            if result.is_err() {
-                self.delete(&staging).await?;
+        let result = match self.stage(path, &bytes).await? {
+            Some(staging) => {
+                let result = self.objects.rename_if_not_exists(&staging, path).await;
+                if result.is_err() {
+                    self.delete(&staging).await?;
+                }
+                result
             }
-            result
-        } else {
-            self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await.map(|_| ())
+            None => self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await.map(drop),
         };
         match result {
             Ok(()) => self.on_disk(path, Disk::sync_name).await.map(|()| true),
@@ -156,15 +147,22 @@ impl Store {
         }
     }
 
+    /// Writes what is to be at a path beside it, on a local disk: the bytes reach the disk before the name does, so a name
+    /// never stands for half a file. Object stores see to that by themselves.
+    async fn stage(&self, path: &StorePath, bytes: &Bytes) -> Result<Option<StorePath>, LakeError> {
+        if self.disk.is_none() {
+            return Ok(None);
+        }
+        let staging = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
+        let staged = self.objects.put(&staging, bytes.clone().into()).await;
+        staged.map_err(|error| failed(&format!("write {path}"), &error))?;
+        self.on_disk(&staging, Disk::sync_file).await?;
+        Ok(Some(staging))
+    }
+
     /// Makes sure that a name which is there stays after a loss of power, when the put that made it may have failed just
     /// before it had.
     pub(crate) async fn settle(&self, path: &StorePath) -> Result<(), LakeError> {
-        self.on_disk(path, Disk::sync_name).await
-    }
-
-    /// Makes sure that a file which another library wrote stays after a loss of power.
-    pub(crate) async fn sync(&self, path: &StorePath) -> Result<(), LakeError> {
-        self.on_disk(path, Disk::sync_file).await?;
         self.on_disk(path, Disk::sync_name).await
     }
 

@@ -1,6 +1,7 @@
 //! What a Delta table of the lake looks like: its schema, its first log entry, and whether one that was found still
 //! fits this version.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use arrow_schema::{DataType, Field};
@@ -28,6 +29,13 @@ pub(crate) struct Protocol {
     min_writer_version: i32,
 }
 
+impl Protocol {
+    /// As a checkpoint tells it.
+    pub(crate) fn action(&self) -> Value {
+        json!({"protocol": {"minReaderVersion": self.min_reader_version, "minWriterVersion": self.min_writer_version}})
+    }
+}
+
 /// The `metaData` action: the columns.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +43,18 @@ pub(crate) struct Metadata {
     schema_string: String,
     #[serde(default)]
     partition_columns: Vec<String>,
+    /// What else it tells.
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+impl Metadata {
+    /// As a checkpoint tells it.
+    pub(crate) fn action(&self) -> Value {
+        let mut told = json!({"schemaString": self.schema_string, "partitionColumns": self.partition_columns});
+        self.rest.iter().filter(|(_, value)| !value.is_null()).for_each(|(name, value)| told[name] = value.clone());
+        json!({"metaData": told})
+    }
 }
 
 #[derive(Deserialize)]

@@ -409,10 +409,22 @@ async fn delta_rs_reads_the_tables() {
         let batch = events(&[("web", LAST_OF_JANUARY, "1"), ("web", FIRST_OF_FEBRUARY, "2")], epoch);
         lake.append(Table::Events, vec![batch], GROUP, epoch).await.expect("events");
     }
+    assert_delta_rs_reads(&lake).await;
+    for table in Table::ALL {
+        let version = lake.files(table).await.expect("files").version;
+        lake.checkpoint(table).await.expect("a checkpoint");
+        for version in 0..=version {
+            lake.root().delete(&entry_path(table, version)).await.expect("only the checkpoint is left");
+        }
+    }
+    assert_delta_rs_reads(&lake).await;
+}
+
+async fn assert_delta_rs_reads(lake: &Lake) {
     for table in Table::ALL {
         let opened = deltalake_core::open_table(lake.url(table).clone()).await.expect("delta-rs");
         let state = opened.snapshot().expect("state");
-        let expected = rows(&lake, table).await;
+        let expected = rows(lake, table).await;
         let found: usize = state.log_data().iter().map(|file| file.num_records().expect("statistics")).sum();
         assert_eq!(found as u64, expected, "{}", table.name());
         let schema = state.snapshot().arrow_schema();
@@ -431,7 +443,7 @@ async fn delta_rs_reads_the_tables() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_checkpoint_of_delta_rs_says_the_same_as_the_log() {
+async fn a_checkpoint_says_the_same_as_the_log_whoever_wrote_it() {
     let (folder, lake) = lake().await;
     for epoch in 0..101 {
         let batch = events(&[("web", LAST_OF_JANUARY, "1"), ("web", FIRST_OF_FEBRUARY, "2")], epoch);
@@ -454,10 +466,15 @@ async fn a_checkpoint_of_delta_rs_says_the_same_as_the_log() {
     let appended = again.append(Table::Events, vec![batch], GROUP, 101).await.expect("append");
     assert_eq!(appended, Appended::Written { version: 104 });
     assert_eq!(rows(&again, Table::Events).await, 203);
+    let opened = deltalake_core::open_table(lake.url(Table::Events).clone()).await.expect("delta-rs");
+    deltalake_core::checkpoints::create_checkpoint(&opened, None).await.expect("its checkpoint");
+    std::fs::remove_file(folder.path().join(entry_path(Table::Events, 104).as_ref())).expect("entry");
+    let before = again.files(Table::Events).await.expect("files");
+    assert_eq!((before.version, open(folder.path()).await.files(Table::Events).await.expect("files")), (104, before));
 }
 
 async fn last_checkpoint(lake: &Lake, table: Table) -> Option<i64> {
-    checkpoint::announced(lake.root(), table).await.expect("checkpoint").map(|known| known.version)
+    checkpoint::announced(lake.root(), table).await.expect("checkpoint")
 }
 
 #[tokio::test]

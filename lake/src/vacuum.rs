@@ -14,14 +14,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use deltalake_core::protocol::checkpoints::cleanup_expired_logs_for;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 
 use crate::Lake;
 use crate::append::Span;
-use crate::checkpoint::announced;
+use crate::checkpoint;
 use crate::error::LakeError;
 use crate::log::TableLog;
 use crate::store::STAGING;
@@ -124,25 +123,34 @@ impl Lake {
         Ok(count)
     }
 
-    /// Removes entries of a table's log that are older and that a checkpoint stands for, which says what they say. Returns
-    /// how many.
+    /// Removes entries and checkpoints of a table's log that are older than the newest checkpoint from before `cutoff`, if
+    /// that says what was written. Returns how many.
     async fn remove_entries(&self, table: Table, cutoff: DateTime<Utc>) -> Result<usize, LakeError> {
-        let newest = async || Ok::<_, LakeError>(announced(self.root(), table).await?.map(|known| known.version));
-        let Some(mut keep) = newest().await? else { return Ok(0) };
-        if self.log(table).await.whole != Some(keep) {
-            let mut whole = TableLog::load(self.root(), table).await?.whole;
-            if whole != Some(keep) {
-                self.checkpoint(table).await?;
-                whole = TableLog::load(self.root(), table).await?.whole;
-                keep = whole.unwrap_or(0);
+        let found = self.root().list(&StorePath::from(format!("{}/_delta_log", table.name())), None).await?;
+        let names: Vec<&str> = found
+            .iter()
+            .filter(|object| object.last_modified < cutoff)
+            .filter_map(|object| object.location.filename())
+            .collect();
+        let mut checkpoints = checkpoint::complete(&names);
+        while let Some(newest) = checkpoints.pop() {
+            if TableLog::is_whole(self.root(), table, &newest).await? {
+                let (keep, _) = newest;
+                let is_older = |name: &str| version_of(name).is_some_and(|version| version < keep);
+                let old = names.into_iter().filter(|name| is_older(name));
+                let old = old.map(|name| StorePath::from(format!("{}/_delta_log/{name}", table.name())));
+                return self.remove(old.collect()).await;
             }
-            self.log(table).await.whole = whole;
         }
-        let failed = |error| LakeError::Unavailable(format!("cannot clear the log of {}: {error}", table.name()));
-        let opened = self.delta_table(table).map_err(failed)?;
-        let (keep, cutoff_ms) = (u64::try_from(keep).unwrap_or(0), cutoff.timestamp_millis());
-        cleanup_expired_logs_for(keep, opened.log_store().as_ref(), cutoff_ms, None).await.map_err(failed)
+        Ok(0)
     }
+}
+
+/// The version of an entry or a checkpoint, by its name.
+fn version_of(name: &str) -> Option<i64> {
+    let (version, kind) = name.split_once('.')?;
+    let is_ours = kind == "json" || (kind.starts_with("checkpoint.") && kind.ends_with(".parquet"));
+    version.parse().ok().filter(|_| is_ours && version.len() == 20)
 }
 
 /// Whether a file that is old enough is a data file that is not active, was not taken away lately, and will never be named

@@ -15,7 +15,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::thread::ThreadId;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -112,16 +111,13 @@ pub struct Mortal {
     /// Which turn this is, and who waits for the next one.
     turn: AtomicU64,
     wakers: Mutex<Vec<Waker>>,
-    /// The thread of the simulation.
-    home: Option<ThreadId>,
     writes: AtomicU64,
 }
 
 impl Mortal {
     /// A process that dies at its write of this number, or by other means.
     pub fn new(number: u32, end: Option<(u64, Death)>) -> Arc<Mortal> {
-        let home = Some(std::thread::current().id());
-        Arc::new(Mortal { number, end: Mutex::new(end), home, ..Mortal::default() })
+        Arc::new(Mortal { number, end: Mutex::new(end), ..Mortal::default() })
     }
 
     /// Whether it is no more.
@@ -344,13 +340,12 @@ impl SimulatedStore {
         self.process.is_dead()
     }
 
-    /// Ends the turn of the process; but not on a thread of delta-rs, for which the process waits.
+    /// Ends the turn of the process.
     pub async fn pause(&self) {
         let (process, began) = (&self.process, self.process.turn());
-        let is_aside = process.home != Some(std::thread::current().id());
         let mut waiting = None;
         future::poll_fn(|context| {
-            if process.turn() > began || is_aside {
+            if process.turn() > began {
                 return Poll::Ready(());
             }
             waiting.get_or_insert_with(|| Waiting::new(&process.waiting));

@@ -6,12 +6,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, TimeDelta, Utc};
+use deltalake_core::DeltaTable;
+use deltalake_core::logstore::{StorageConfig, logstore_with};
 use object_store::memory::InMemory;
 use object_store::path::Path as StorePath;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
 
 use super::faulty::{Fault, Faulty};
 use super::*;
+use crate::log::entry_text;
 
 /// The Monday whose week is simulated.
 const MONDAY: i64 = 1_769_990_400_000_000; // 2026-02-02T00:00:00Z
@@ -147,7 +151,9 @@ async fn a_week_of_small_epochs_ends_with_few_files_and_the_same_rows() {
     let fenced = other.record_intent(GROUP, 7, &[intent(7)]).await;
     assert!(matches!(fenced, Err(LakeError::Fenced { found: 1008, .. })), "{fenced:?}");
     commit_epoch(&other, GROUP, 7 * EPOCHS_OF_DAY + 1).await;
-    let mut opened = lake.delta_table(Table::Events).expect("a table");
+    let url = Url::parse("memory:///events/").expect("a URL");
+    let log = logstore_with(lake.store(), &url, StorageConfig::default()).expect("a log");
+    let mut opened = DeltaTable::new(log);
     opened.load().await.expect("delta-rs reads it");
     let files = opened.snapshot().expect("state").log_data();
     let rows = files.iter().map(|file| file.num_records().expect("statistics"));
@@ -287,7 +293,7 @@ async fn who_was_not_asked_for_a_day_reads_on_from_a_checkpoint() {
     assert!(removed.log_entries >= 120, "{removed:?}");
     let path = entry_path(Table::Services, 2);
     assert!(lake.root().get(&path).await.expect("a store").is_none(), "the entry that it would read next is gone");
-    sleeper.log(Table::Services).await.read_at -= std::time::Duration::from_hours(1);
+    sleeper.log(Table::Services).await.seen.moment -= std::time::Duration::from_hours(1);
     let files = lake.files(Table::Services).await.expect("files");
     assert_eq!(sleeper.files(Table::Services).await.expect("files"), files);
     assert_eq!(
@@ -386,6 +392,38 @@ proptest::proptest! {
     }
 }
 
+#[tokio::test]
+async fn who_hung_where_entries_were_removed_commits_where_the_log_goes_on() {
+    for by_moment in [true, false] {
+        let (objects, lake) = in_memory().await;
+        append_services(&lake, "other", 1).await.expect("an append");
+        let sleeper = again(objects.clone()).await;
+        for epoch in 2..=9 {
+            append_services(&lake, "other", epoch).await.expect("an append");
+        }
+        lake.checkpoint(Table::Services).await.expect("a checkpoint");
+        lake.vacuum_before(soon(), soon()).await.expect("as if a day had passed");
+        // It had just read the log when it fell asleep, or when its machine did, and wakes before it puts its entry.
+        {
+            let mut log = sleeper.log(Table::Services).await;
+            let hour = std::time::Duration::from_hours(1);
+            match by_moment {
+                true => log.seen.moment -= hour,
+                false => log.seen.time -= hour,
+            }
+            assert_eq!(log.next_version(), 2, "that name is free again");
+        }
+        let entry = json!({"txn": {"appId": GROUP, "version": 1}});
+        let entry = entry_text(json!({"txnId": "an id"}), [entry]);
+        let appended = sleeper.put_entry(Table::Services, entry, "an id", GROUP, 1).await.expect("an append");
+        assert_eq!(appended, Appended::Written { version: 10 });
+        for lake in [&lake, &sleeper, &again(objects).await] {
+            assert_eq!(lake.last_epoch(Table::Services, GROUP).await.expect("an epoch"), Some(1));
+            assert_eq!(lake.last_epoch(Table::Services, "other").await.expect("an epoch"), Some(9));
+        }
+    }
+}
+
 /// The damaged files of the one table that these tests write; no epoch of it is recorded.
 async fn damaged(lake: &Lake) -> Vec<String> {
     let damages = lake.inspect(true).await.expect("an inspection").damages;
@@ -407,8 +445,13 @@ async fn a_checkpoint_that_is_torn_is_passed_over_while_entries_say_the_same() {
         assert_eq!(other.files(Table::Services).await.expect("files"), before);
         assert_eq!(damaged(&other).await, [path.as_ref()]);
     }
-    // Whoever starts then writes one in its place before it removes an entry.
-    again(objects.clone()).await.vacuum_before(soon(), soon()).await.expect("removed");
+    // No entry is removed for it. Whoever starts then writes another one, and the torn one goes when it is old.
+    let upkeep = again(objects.clone()).await;
+    upkeep.vacuum_before(soon(), soon()).await.expect("nothing to remove");
+    assert!(lake.root().get(&entry_path(Table::Services, 0)).await.expect("a store").is_some());
+    upkeep.maintain().await.expect("maintenance");
+    assert!(lake.root().get(&path).await.expect("a store").is_some(), "nobody removes it by its name");
+    upkeep.vacuum_before(soon(), soon()).await.expect("removed");
     assert!(lake.root().get(&path).await.expect("a store").is_none());
     assert!(lake.root().get(&entry_path(Table::Services, 1)).await.expect("a store").is_none(), "entries are removed");
     let other = again(objects.clone()).await;
@@ -460,10 +503,10 @@ async fn a_checkpoint_that_is_lost_or_says_something_else_costs_nothing_while_en
         assert_eq!(damaged(&other).await, [""; 0]);
         assert!(lake.root().get(&path(2)).await.expect("a store").is_some(), "there is one again");
     }
-    // Whoever wrote it died before it was said what it says.
+    // One that nobody announced is not believed either.
     let old = lake.root().get(&path(1)).await.expect("a store").expect("a checkpoint");
     lake.root().put(&path(2), old).await.expect("a store");
-    lake.root().put(&hint, r#"{"version":2,"size":1}"#.into()).await.expect("a store");
+    lake.root().put(&hint, r#"{"version":1,"size":1}"#.into()).await.expect("a store");
     let other = again(objects.clone()).await;
     assert_eq!(other.files(Table::Services).await.expect("files"), before);
     other.maintain().await.expect("maintenance");
@@ -474,8 +517,13 @@ async fn a_checkpoint_that_is_lost_or_says_something_else_costs_nothing_while_en
     let before = lake.files(Table::Services).await.expect("files");
     let second = lake.root().get(&path(2)).await.expect("a store").expect("a checkpoint");
     lake.root().put(&path(3), second.clone()).await.expect("a store");
-    again(objects.clone()).await.vacuum_before(soon(), soon()).await.expect("removed");
-    assert!(lake.root().get(&entry_path(Table::Services, 2)).await.expect("a store").is_none(), "entries are removed");
+    let upkeep = again(objects.clone()).await;
+    upkeep.vacuum_before(soon(), soon()).await.expect("removed");
+    let is_there = async |version| lake.root().get(&entry_path(Table::Services, version)).await.expect("a store");
+    assert!(is_there(1).await.is_none() && is_there(2).await.is_some(), "the second checkpoint says what it should");
+    upkeep.maintain().await.expect("maintenance");
+    upkeep.vacuum_before(soon(), soon()).await.expect("removed");
+    assert!(is_there(2).await.is_none(), "now the third does");
     assert_eq!(again(objects.clone()).await.files(Table::Services).await.expect("files"), before);
     // Where nothing says the same any more, the checkpoint is named, not the entries that it stood for.
     for (bytes, what) in [(Some(second), "says something else than was written"), (None, "is announced and not there")]
