@@ -182,12 +182,16 @@ impl TableProvider for LakeTable {
 }
 
 /// A table's columns as questions see them. Strings are views, whatever the files hold: DataFusion reads, compares and
-/// groups them without copying, and a query's columns do not depend on how a writer chose to encode them.
+/// groups them without copying, and a query's columns do not depend on how a writer chose to encode them. What they mean
+/// stands in the dictionary: DataFusion refuses plans of which one step carries a comment on and another does not.
 fn query_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8 | DataType::Dictionary(..) => field.as_ref().clone().with_data_type(DataType::Utf8View),
-        DataType::Binary => field.as_ref().clone().with_data_type(DataType::BinaryView),
-        _ => field.as_ref().clone(),
+    let fields = schema.fields().iter().map(|field| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 | DataType::Dictionary(..) => DataType::Utf8View,
+            DataType::Binary => DataType::BinaryView,
+            other => other.clone(),
+        };
+        Field::new(field.name(), data_type, field.is_nullable())
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

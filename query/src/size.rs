@@ -22,7 +22,7 @@ use datafusion::sql::sqlparser::ast::{
 use crate::error::QueryError;
 
 /// Relations of a statement at most: planning a thousand of them takes seconds, and people join a dozen.
-const RELATIONS_MAX: u64 = 256;
+const RELATIONS_MAX: u64 = 128;
 /// Expressions at most: with so many, planning takes seconds.
 const EXPRESSIONS_MAX: u64 = 20_000;
 

@@ -64,6 +64,22 @@ async fn r22_views_show_what_is_current_and_history_shows_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_column_stands_beside_what_is_computed_from_it() {
+    let (_folder, _lake, service) = service(limits()).await;
+    // DataFusion refuses these as soon as the column alone has a comment.
+    for (statement, expected) in [
+        (
+            "WITH one AS (SELECT coalesce(revision, 0) AS v FROM history.attainment),
+                  both AS (SELECT v FROM one UNION SELECT v + 100 FROM one) SELECT count(*) AS n FROM both",
+            "n\n6\n",
+        ),
+        ("SELECT max(v) AS v FROM (SELECT revision AS v FROM attainment UNION ALL SELECT 7)", "v\n7\n"),
+    ] {
+        assert_eq!(ask(&service, statement, Format::Csv).await.expect(statement), expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_question_sees_the_newest_version() {
     let (_folder, lake, service) = service(limits()).await;
     let names = "SELECT name FROM services ORDER BY name";
