@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use plimsoll_schemas::table::Table;
 
 /// The schema with the dictionary.
-const DICTIONARY: &str = "dictionary";
+pub(crate) const DICTIONARY: &str = "dictionary";
 
 const CATALOG_SCHEMA: &str = "pg_catalog";
 const DESCRIPTIONS: &str = "pg_description";

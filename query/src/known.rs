@@ -39,7 +39,7 @@ use crate::provider::LakeTable;
 use crate::session::HISTORY;
 
 /// What is added to the name of a view for the function that gives it as it was known.
-const SUFFIX: &str = "_known_at";
+pub(crate) const SUFFIX: &str = "_known_at";
 
 /// An instant as a literal of a plan.
 pub(crate) fn time(instant: Instant) -> Expr {

@@ -13,10 +13,11 @@
 //! is what of it was known at an instant; `dictionary` says what every column means; `lossy` makes bytes readable in
 //! them; `provider` reads one table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what
 //! `/metrics` shows of the tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and
-//! `postgres` are the doors.
+//! `postgres` are the doors, to which `connections` are made.
 
 mod ahead;
 mod audit;
+mod connections;
 mod dead_letters;
 mod dictionary;
 mod error;

@@ -10,18 +10,17 @@
 
 use std::sync::Arc;
 
-use axum::serve::Listener;
-use futures::FutureExt;
+use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use pgwire::api::ConnectionManager;
 use pgwire::api::PgWireServerHandlers;
 use pgwire::api::auth::StartupHandler;
 use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::tokio::process_socket;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use crate::connections::attend_all;
 use crate::http::Patience;
 use crate::session::QueryService;
 
@@ -45,6 +44,8 @@ const CONNECTIONS_MAX: usize = 200;
 struct Door {
     service: Arc<QueryService>,
     users: Arc<Users>,
+    /// Reads what tools ask of the catalog.
+    parser: Arc<PostgresCompatibilityParser>,
     tls: Option<Tls>,
     /// Which connections there are, for whoever asks for an answer to be broken off.
     connections: Arc<ConnectionManager>,
@@ -53,30 +54,22 @@ struct Door {
 /// Serves the Postgres wire until `shutdown` resolves; what is on its way then has as long as `patience` says to end.
 /// Who connects has to be one of the `users`.
 pub async fn serve_postgres(
-    mut listener: TcpListener,
+    listener: TcpListener,
     service: Arc<QueryService>,
     users: Users,
     tls: Option<Tls>,
     patience: Patience,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let door = Door { service, users: Arc::new(users), tls, connections: Arc::new(ConnectionManager::new()) };
-    let shutdown = shutdown.boxed().shared();
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            (stream, _) = Listener::accept(&mut listener) => {
-                if connections.len() < CONNECTIONS_MAX {
-                    connections.spawn(attend(stream, door.clone()));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-            () = shutdown.clone() => break,
-        }
-    }
-    drop(listener);
-    // Connections are kept for long, so most are idle. What is left when the set is dropped is aborted.
-    let _ = timeout(patience.stop_max, async { while connections.join_next().await.is_some() {} }).await;
+    let (users, parser) = (Arc::new(users), Arc::new(PostgresCompatibilityParser::new()));
+    let door = Door { service, users, parser, tls, connections: Arc::new(ConnectionManager::new()) };
+    // Connections are kept for long, so most are idle when all is to stop.
+    attend_all(listener, CONNECTIONS_MAX, patience.stop_max, shutdown, |stream| attend(stream, door.clone())).await;
+}
+
+/// An error as Postgres tells it; the codes are those of its manual, appendix A.
+fn refused(code: &str, message: String) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
 }
 
 /// Answers one connection until its client goes.
@@ -84,7 +77,7 @@ async fn attend(stream: TcpStream, door: Door) {
     let tls = door.tls.as_ref().map(Tls::acceptor);
     let handlers = Handlers {
         startup: Arc::new(users::startup(&door)),
-        session: Arc::new(Session::new(door.service.clone())),
+        session: Arc::new(Session::new(&door)),
         cancel: Arc::new(DefaultCancelHandler::new(door.connections.clone())),
     };
     // An error is the client's, who went away or does not speak the protocol.

@@ -50,7 +50,7 @@ use crate::views::VIEWS;
 /// The name of the database, as tools that list databases show it.
 const CATALOG: &str = "plimsoll";
 /// Where statements find current rows without naming a schema.
-const CURRENT: &str = "public";
+pub(crate) const CURRENT: &str = "public";
 /// Where every revision is.
 pub(crate) const HISTORY: &str = "history";
 /// The session's only store. A name of our own instead of `file://` or `s3://`, so that no other address leads

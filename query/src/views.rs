@@ -3,6 +3,8 @@
 //! Schema `history` holds every row as it was written; schema `public`, the default, holds a view of the same name that
 //! shows only what is current, and some views more that people look for.
 
+use crate::known::SUFFIX;
+
 /// A view of schema `public`.
 pub(crate) struct View {
     /// Its name, which is its table's, where it has one of its own.
@@ -43,6 +45,12 @@ impl View {
             Rows::All => format!("SELECT * FROM history.{name}"),
         }
     }
+}
+
+/// Whether a name is that of a view, or of the function that gives one as it was known.
+pub(crate) fn is_view(name: &str) -> bool {
+    let name = name.strip_suffix(SUFFIX).unwrap_or(name);
+    VIEWS.iter().any(|view| view.name == name)
 }
 
 /// Every view, in the order in which a reader meets them.

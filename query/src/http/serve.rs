@@ -1,4 +1,4 @@
-//! Connections: a listener and a router in, answers out, and an end of each connection and of all, whatever clients do.
+//! Connections: a listener and a router in, answers out, and an end of each connection, whatever clients do.
 //!
 //! A client that sends slowly, reads slowly or does nothing holds one connection, and that not for long: a request's head
 //! has its time, a connection is kept for further requests for a while and then only until the answer on its way is
@@ -9,14 +9,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::Listener;
 use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use crate::connections::attend_all;
 
 /// How long clients are waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,25 +47,16 @@ impl Default for Patience {
 /// Serves the router until `shutdown` resolves. Requests that are then on their way are still answered, but no longer
 /// than `stop_max` after it; what is not done then is broken off.
 pub async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     router: Router,
     patience: Patience,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            (stream, _) = Listener::accept(&mut listener) => {
-                connections.spawn(attend(stream, router.clone(), patience.clone(), shutdown.clone()));
-            }
-            Some(_) = connections.join_next() => {}
-            () = shutdown.clone() => break,
-        }
-    }
-    drop(listener);
-    // What is left when the set is dropped is aborted.
-    let _ = timeout(patience.stop_max, async { while connections.join_next().await.is_some() {} }).await;
+    attend_all(listener, usize::MAX, patience.stop_max, shutdown.clone(), |stream| {
+        attend(stream, router.clone(), patience.clone(), shutdown.clone())
+    })
+    .await;
 }
 
 /// Answers the requests of one connection.

@@ -2,18 +2,26 @@
 //!
 //! Tools ask for what Postgres has and this catalog has not: defaults, sequences, constraints, indexes, rules. They do so
 //! by functions and types that DataFusion lacks, so that a question whose answer is "none" could not even be planned. What
-//! is asked of such a table is that none: a query over it has no rows, a value from it is null. All of it is decided by
-//! the names of the catalog's tables and functions, so it changes no question about anything else.
+//! is asked of such a table is that none: a query over it has no rows, a value from it is null. A statement that reads any
+//! other table is left as it is, whatever else is named in it.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
     Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
+
+use crate::dictionary::DICTIONARY;
+use crate::session::{CURRENT, HISTORY};
+use crate::views::is_view;
+
+/// The schemas whose tables are not the catalog's.
+const OURS: [&str; 3] = [CURRENT, HISTORY, DICTIONARY];
 
 /// Tables of the catalog that say nothing of any table here.
 const EMPTY: [&str; 14] = [
@@ -64,8 +72,22 @@ const WRITTEN: [(&str, &str); 1] = [
     ),
 ];
 
-/// Whether a text asks for the catalog, by the names of its tables, functions and types.
-pub(super) fn is_about_catalog(text: &str) -> bool {
+/// Whether a statement reads a table that is not the catalog's: then it means what it says.
+pub(super) fn reads_ours(statement: &Statement) -> bool {
+    let is_ours = |name: &ObjectName| {
+        let mut parts = name.0.iter().rev().filter_map(|part| part.as_ident()).map(|part| part.value.to_lowercase());
+        match (parts.next(), parts.next()) {
+            (Some(_), Some(schema)) => OURS.contains(&schema.as_str()),
+            (Some(name), None) => is_view(&name),
+            _ => false,
+        }
+    };
+    visit_relations(statement, |name| if is_ours(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        .is_break()
+}
+
+/// Whether a text may ask for the catalog: it has letters in it as the catalog's tables, functions and types have.
+pub(super) fn names_catalog(text: &str) -> bool {
     let text = text.to_lowercase();
     ["pg_", "information_schema", "::reg", "as regclass", "_description("].iter().any(|part| text.contains(part))
 }
@@ -329,6 +351,26 @@ mod tests {
     fn rewritten(text: &str) -> String {
         let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, text).expect("a statement");
         statement(parsed.remove(0)).to_string()
+    }
+
+    #[test]
+    fn whoever_reads_a_table_of_ours_asks_what_is_written() {
+        for (asked, expected) in [
+            (
+                "SELECT (SELECT count(*) FROM outages o WHERE o.service = s.service) FROM services s WHERE name = 'pg_'",
+                true,
+            ),
+            ("SELECT * FROM history.epochs WHERE topic = 'pg_'", true),
+            ("SELECT 'pg_' FROM \"plimsoll\".\"public\".\"clocks\"", true),
+            ("SELECT * FROM pg_class WHERE relname IN (SELECT 'pg_' FROM Attainment_Known_At('2026-01-01'))", true),
+            ("SELECT * FROM dictionary.columns, pg_class", true),
+            ("SELECT * FROM pg_catalog.pg_class c JOIN information_schema.columns k ON true", false),
+            ("SELECT pg_catalog.pg_table_is_visible(1), 'outages'::regclass", false),
+        ] {
+            let parsed = Parser::parse_sql(&PostgreSqlDialect {}, asked).expect("a statement");
+            assert!(names_catalog(asked), "{asked}");
+            assert_eq!(reads_ours(&parsed[0]), expected, "{asked}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
@@ -23,18 +24,25 @@ use pgwire::api::results::{FieldInfo, QueryResponse, Response};
 use pgwire::api::stmt::QueryParser;
 use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, ConnectionHandle, Type};
-use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::DataRow;
 use pgwire::messages::response::TransactionStatus;
 use pgwire::types::format::FormatOptions;
 
 use crate::error::QueryError;
-use crate::postgres::{rewrite, settings};
+use crate::postgres::{Door, refused, rewrite, settings};
 use crate::session::QueryService;
 
-/// The bytes of an answer at most: pgwire keeps what it sends by the extended protocol until all of it is there.
+/// The bytes of the answers to a message at most: pgwire keeps what it sends by the extended protocol until all of it is
+/// there, and of several statements in one message we keep all answers but the last.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// What a row takes in memory besides its bytes, about.
+const ROW_BYTES: usize = 64;
+
+/// Statements in one message at most.
+const STATEMENTS_MAX: usize = 100;
 
 /// What answers the statements of a connection.
 pub(super) struct Session {
@@ -59,8 +67,8 @@ pub(super) enum Prepared {
 
 impl Session {
     /// A connection that nobody has asked anything on.
-    pub(super) fn new(service: Arc<QueryService>) -> Session {
-        let parser = Arc::new(PostgresCompatibilityParser::new());
+    pub(super) fn new(door: &Door) -> Session {
+        let (service, parser) = (door.service.clone(), door.parser.clone());
         Session { reader: Arc::new(Reader { service: service.clone(), parser }), service }
     }
 
@@ -70,6 +78,7 @@ impl Session {
         prepared: &Prepared,
         values: Option<LogicalPlan>,
         format: &Format,
+        bytes_left: &Arc<AtomicUsize>,
     ) -> PgWireResult<Response> {
         let plan = match (prepared, values) {
             (Prepared::Setting(statement), _) => return settings::answer(statement, client),
@@ -78,12 +87,12 @@ impl Session {
         };
         if client.transaction_status() == TransactionStatus::Error {
             let message = "the transaction has failed; end it with ROLLBACK before anything else is asked";
-            return Err(error("25P02", message.to_owned()));
+            return Err(refused("25P02", message.to_owned()));
         }
         let service = self.service.within(settings::time_max(client));
         let answer = service.planned(plan).await.map_err(told)?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
-        self.rows(answer, format, options).await.map(Response::Query)
+        self.rows(answer, format, options, bytes_left.clone()).await.map(Response::Query)
     }
 
     /// The rows, the first of which are awaited: only until then can pgwire break an answer off when it is asked to.
@@ -92,11 +101,12 @@ impl Session {
         answer: SendableRecordBatchStream,
         format: &Format,
         options: Arc<FormatOptions>,
+        bytes_left: Arc<AtomicUsize>,
     ) -> PgWireResult<QueryResponse> {
         let columns = Arc::new(arrow_schema_to_pg_fields(&answer.schema(), format, Some(options))?);
-        let (of, mut bytes_left) = (columns.clone(), ANSWER_BYTES_MAX);
+        let of = columns.clone();
         let encoded = answer.map(move |batch| match batch {
-            Ok(batch) => encode(of.clone(), batch, &mut bytes_left),
+            Ok(batch) => encode(of.clone(), batch, &bytes_left),
             Err(error) => vec![Err(told(error.into()))],
         });
         let mut rows = Box::pin(self.service.compute_rows(encoded).peekable());
@@ -106,16 +116,13 @@ impl Session {
 }
 
 /// The rows of a batch up to the first that cannot be written, or that is too much.
-fn encode(columns: Arc<Vec<FieldInfo>>, batch: RecordBatch, bytes_left: &mut usize) -> Vec<PgWireResult<DataRow>> {
+fn encode(columns: Arc<Vec<FieldInfo>>, batch: RecordBatch, bytes_left: &AtomicUsize) -> Vec<PgWireResult<DataRow>> {
     let mut rows = Vec::with_capacity(batch.num_rows());
     // What cannot be written once is never written, and never passed over.
     for row in encode_recordbatch(columns, batch) {
-        let row = row.and_then(|row| match bytes_left.checked_sub(row.data.len()) {
-            Some(left) => {
-                *bytes_left = left;
-                Ok(row)
-            }
-            None => Err(error(
+        let row = row.and_then(|row| match take(bytes_left, row.data.len() + ROW_BYTES) {
+            true => Ok(row),
+            false => Err(refused(
                 "53000",
                 format!("the answer has more than {} MiB; ask for less of it", ANSWER_BYTES_MAX >> 20),
             )),
@@ -129,6 +136,11 @@ fn encode(columns: Arc<Vec<FieldInfo>>, batch: RecordBatch, bytes_left: &mut usi
     rows
 }
 
+/// Takes so many bytes of what is left, if there are as many.
+fn take(bytes_left: &AtomicUsize, bytes: usize) -> bool {
+    bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
+}
+
 impl Reader {
     /// The statements of a text.
     async fn read(&self, text: &str) -> PgWireResult<Vec<Statement>> {
@@ -136,11 +148,13 @@ impl Reader {
         let (parser, text) = (self.parser.clone(), text.to_owned());
         let parse = async move {
             // What is asked of the catalog is rewritten; everything else means what it says.
-            let parsed = match rewrite::is_about_catalog(&text) {
+            let parsed = Parser::parse_sql(&PostgreSqlDialect {}, &text);
+            let reads_ours = parsed.as_ref().is_ok_and(|statements| statements.iter().any(rewrite::reads_ours));
+            let parsed = match rewrite::names_catalog(&text) && !reads_ours {
                 true => parser
                     .parse(&rewrite::text(&text))
                     .map(|statements| statements.into_iter().map(rewrite::statement).collect()),
-                false => Parser::parse_sql(&PostgreSqlDialect {}, &text),
+                false => parsed,
             };
             parsed.map_err(|error| QueryError::from(DataFusionError::from(error)))
         };
@@ -167,10 +181,18 @@ impl SimpleQueryHandler for Session {
     {
         check_login(client)?;
         let statements = self.reader.read(query).await?;
+        if statements.len() > STATEMENTS_MAX {
+            let told = format!(
+                "the message has {} statements, allowed are {STATEMENTS_MAX}; send fewer at once",
+                statements.len()
+            );
+            return Err(refused("54000", told));
+        }
+        let bytes_left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
         let (mut answers, last) = (Vec::with_capacity(statements.len()), statements.len().saturating_sub(1));
         for (place, statement) in statements.into_iter().enumerate() {
             let prepared = self.reader.prepare(statement).await?;
-            let answer = self.answer(client, &prepared, None, &Format::UnifiedText).await?;
+            let answer = self.answer(client, &prepared, None, &Format::UnifiedText, &bytes_left).await?;
             // Who waits for the next answer must not keep others waiting by this one.
             answers.push(if place < last { complete(answer).await } else { answer });
         }
@@ -203,7 +225,8 @@ impl ExtendedQueryHandler for Session {
             Prepared::Question(plan) => Some(with_values(plan, portal)?),
             Prepared::Setting(_) => None,
         };
-        self.answer(client, prepared, plan, &portal.result_column_format).await
+        let bytes_left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
+        self.answer(client, prepared, plan, &portal.result_column_format, &bytes_left).await
     }
 }
 
@@ -221,7 +244,7 @@ impl QueryParser for Reader {
             (Some(statement), true) => self.prepare(statement).await.map(Some),
             (None, _) => Ok(None),
             (Some(_), false) => {
-                Err(error("42601", "a prepared statement is one statement; send them one by one".to_owned()))
+                Err(refused("42601", "a prepared statement is one statement; send them one by one".to_owned()))
             }
         }
     }
@@ -247,7 +270,7 @@ impl QueryParser for Reader {
 fn check_login<Client: ClientInfo>(client: &Client) -> PgWireResult<()> {
     match client.session_extensions().get::<Arc<ConnectionHandle>>() {
         Some(_) => Ok(()),
-        None => Err(error("28000", "nobody asks here without a password; connect again".to_owned())),
+        None => Err(refused("28000", "nobody asks here without a password; connect again".to_owned())),
     }
 }
 
@@ -289,7 +312,7 @@ fn with_values(plan: &LogicalPlan, portal: &Portal<Prepared>) -> PgWireResult<Lo
     plan.clone().replace_params_with_values(&values).map_err(|error| told(error.into()))
 }
 
-/// An error as Postgres tells it; the codes are those of its manual, appendix A.
+/// An error of a question.
 fn told(query_error: QueryError) -> PgWireError {
     let code = match &query_error {
         QueryError::Invalid(message) if message.starts_with("syntax error") => "42601",
@@ -299,9 +322,5 @@ fn told(query_error: QueryError) -> PgWireError {
         QueryError::Unavailable(_) => "58030",
         QueryError::Internal(_) => "XX000",
     };
-    error(code, query_error.to_string())
-}
-
-fn error(code: &str, message: String) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
+    refused(code, query_error.to_string())
 }

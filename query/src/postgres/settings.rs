@@ -9,10 +9,11 @@ use std::time::Duration;
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Reset, Set, Statement};
 use pgwire::api::results::{DataRowEncoder, FieldFormat, FieldInfo, QueryResponse, Response, Tag};
 use pgwire::api::{ClientInfo, Type};
-use pgwire::error::{ErrorInfo, PgWireError, PgWireResult};
+use pgwire::error::PgWireResult;
 use pgwire::messages::response::TransactionStatus;
 
-use crate::postgres::tools::POSTGRES_VERSION;
+use crate::postgres::refused;
+use crate::postgres::tools::{POSTGRES_VERSION, POSTGRES_VERSION_NUMBER};
 
 /// A setting that tools ask for: its name, what it is unless said, and whether a client may say something else.
 struct Setting {
@@ -51,7 +52,7 @@ const SETTINGS: [Setting; 25] = [
     free("search_path", "public"),
     fixed("server_encoding", "UTF8"),
     fixed("server_version", POSTGRES_VERSION),
-    fixed("server_version_num", "160006"),
+    fixed("server_version_num", POSTGRES_VERSION_NUMBER),
     fixed("standard_conforming_strings", "on"),
     free(TIMEOUT, "0"),
     fixed("timezone", "UTC"),
@@ -189,10 +190,6 @@ fn show<Client: ClientInfo>(client: &Client, statement: &Statement, name: &str) 
 fn known(name: &str) -> PgWireResult<&'static Setting> {
     let found = SETTINGS.iter().find(|setting| setting.name == name);
     found.ok_or_else(|| refused("42704", format!("{name:?} is no setting of a connection; leave it out")))
-}
-
-fn refused(code: &str, message: String) -> PgWireError {
-    PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
 }
 
 /// The name that `SHOW` has in several words.

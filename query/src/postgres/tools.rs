@@ -16,6 +16,7 @@ use crate::postgres::settings;
 
 /// The version of Postgres whose protocol and catalog are meant.
 pub(super) const POSTGRES_VERSION: &str = "16.6";
+pub(super) const POSTGRES_VERSION_NUMBER: &str = "160006";
 
 /// The numbers of Postgres' own types are smaller.
 const OID_MAX: u32 = 10_000;
