@@ -115,7 +115,6 @@ impl Lake {
         (path, written_at): (&str, DateTime<Utc>),
         file: &EncodedFile,
     ) -> Result<bool, LakeError> {
-        let entry = entry(table, run, path, file);
         let mut log = self.log(table).await;
         log.refresh(self.root()).await?;
         for _ in 0..RACES_MAX {
@@ -127,7 +126,7 @@ impl Lake {
                 return Ok(false);
             }
             log.check()?;
-            if log.commit(self.root(), &entry).await?.is_some() {
+            if log.commit(self.root(), &entry(table, run, path, file)).await?.is_some() {
                 return Ok(true);
             }
             self.lost_a_race();

@@ -7,11 +7,12 @@
 //! An entry's first line tells a hash of all that follows it, which other programs leave out and pass over. So an entry
 //! in which anything changed is not read as if it were what was written; a checkpoint tells a digest of its state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant as Moment, SystemTime};
 
+use bytes::Bytes;
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
@@ -61,9 +62,9 @@ pub(crate) struct TableLog {
     metadata: Option<Metadata>,
     /// By the path as the log writes it.
     files: BTreeMap<String, Arc<ActiveFile>>,
-    marks: HashMap<String, Mark>,
+    marks: BTreeMap<String, Mark>,
     /// Files that were taken away, as the log writes them, and when: milliseconds since 1970.
-    removed: HashMap<String, i64>,
+    removed: BTreeMap<String, i64>,
     /// When it was last read to its end.
     pub(crate) seen: Seen,
     /// How many files are active, for whoever does not want to wait for the log.
@@ -170,8 +171,8 @@ impl TableLog {
             protocol: None,
             metadata: None,
             files: BTreeMap::new(),
-            marks: HashMap::new(),
-            removed: HashMap::new(),
+            marks: BTreeMap::new(),
+            removed: BTreeMap::new(),
             seen: Seen::now(),
             active: Arc::default(),
             torn: Vec::new(),
@@ -201,7 +202,7 @@ impl TableLog {
 
     /// The same, when this checkpoint is announced.
     async fn load_from(store: &Store, table: Table, announcement: Option<i64>) -> Result<TableLog, LakeError> {
-        let folder = StorePath::from(format!("{}/_delta_log", table.name()));
+        let (seen, folder) = (Seen::now(), StorePath::from(format!("{}/_delta_log", table.name())));
         // `.` sorts before every suffix, so the checkpoint itself is listed.
         let after = announcement.map(|version| StorePath::from(format!("{folder}/{version:020}.")));
         let mut found = store.list(&folder, after.as_ref()).await?;
@@ -241,7 +242,7 @@ impl TableLog {
             let is_known = followed.is_ok() && log.version.is_some();
             return match (followed, reason) {
                 (Ok(()) | Err(LakeError::Corrupt(_)), Some(reason)) if !is_known => Err(reason),
-                (followed, _) => followed.map(|()| TableLog { torn, ..log }),
+                (followed, _) => followed.map(|()| TableLog { torn, seen, ..log }),
             };
         }
     }
@@ -258,20 +259,39 @@ impl TableLog {
         }
     }
 
+    /// Whether a checkpoint that was just made says what it is to say.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check_checkpoint(table: Table, version: i64, bytes: &Bytes) -> Result<(), String> {
+        let told = TableLog::new(table).take_in(version, &[(&checkpoint::file_name(version), bytes.clone())]);
+        told.map(drop).map_err(|error| error.to_string())
+    }
+
     /// Begins with what a checkpoint says, and returns whether it tells a digest; the state then has that digest.
     async fn begin_at(&mut self, store: &Store, version: i64, parts: &[&str]) -> Result<bool, LakeError> {
-        let mut told = None;
+        let mut read = Vec::with_capacity(parts.len());
         for part in parts {
             let path = StorePath::from(format!("{}/_delta_log/{part}", self.table.name()));
-            let bytes = store.get(&path).await?.ok_or_else(|| missing_file(self.table, &path))?;
-            let decoded = checkpoint::decode(bytes);
+            read.push((*part, store.get(&path).await?.ok_or_else(|| missing_file(self.table, &path))?));
+        }
+        self.take_in(version, &read)
+    }
+
+    /// Takes in the parts of a checkpoint.
+    fn take_in(&mut self, version: i64, parts: &[(&str, Bytes)]) -> Result<bool, LakeError> {
+        let mut told = None;
+        for (part, bytes) in parts {
+            let decoded = checkpoint::decode(bytes.clone());
             let (lines, digest) =
                 decoded.map_err(|error| unreadable(self.table, part, &format!("cannot be read: {error}")))?;
             self.apply(&lines, part, None)?;
             told = digest.or(told);
         }
-        if told.as_ref().is_some_and(|told| *told != self.digest(version)) {
-            return Err(unreadable(self.table, parts[0], "says something else than was written"));
+        if let Some((part, _)) =
+            parts.first().filter(|_| told.as_ref().is_some_and(|told| *told != self.digest(version)))
+        {
+            return Err(unreadable(self.table, part, "says something else than was written"));
         }
         self.version = Some(version);
         Ok(told.is_some())
@@ -286,7 +306,6 @@ impl TableLog {
         let files = self.files.iter().map(|(path, file)| one(add_action(path, file).to_string()));
         let removed = self.removed.iter().map(|(path, at)| one(format!("{path} {at}")));
         let groups = self.groups().map(|(group, epoch)| one(format!("{group} {epoch}")));
-        // What was taken away and groups come in no order.
         let all = looks.into_iter().chain(files).chain(removed).chain(groups).fold(0, u64::wrapping_add);
         format!("{:016x}", one(format!("{version} {all}")))
     }
@@ -327,14 +346,23 @@ impl TableLog {
         while let Some(entry) = store.get(&entry_path(self.table, self.next_version())).await? {
             self.append(self.next_version(), &entry)?;
         }
-        if self.seen.is_old() {
+        if self.may_have_gone_on(store).await? {
             self.load_again(store).await?;
         }
         self.seen = seen;
         Ok(())
     }
 
-    /// Reads the log anew, whose next entry may have been removed because a checkpoint stands for it.
+    /// Whether entries after the newest one read may have been removed, because a checkpoint stands for them. They are
+    /// removed in their order, so as long as the newest one read is there, none after it was.
+    async fn may_have_gone_on(&self, store: &Store) -> Result<bool, LakeError> {
+        match self.version {
+            Some(version) if self.seen.is_old() => Ok(store.get(&entry_path(self.table, version)).await?.is_none()),
+            _ => Ok(false),
+        }
+    }
+
+    /// Reads the log anew.
     async fn load_again(&mut self, store: &Store) -> Result<(), LakeError> {
         let loaded = TableLog::load(store, self.table).await?;
         // A list may not know the newest entries yet.
@@ -348,27 +376,21 @@ impl TableLog {
     }
 
     /// Puts an entry as the next version, which it returns. `None` when another has that version; and when so long passed
-    /// since the log was read that the name may have been free only because the entry of another was removed. Then this one
-    /// is nowhere in the log, unless the log that was read anew says so.
+    /// since the log was read that the name was free only because the entry of another was removed: then this one is
+    /// nowhere in the log, unless the log that was read anew says so.
     pub(crate) async fn commit(&mut self, store: &Store, entry: &str) -> Result<Option<i64>, LakeError> {
         let version = self.next_version();
-        let is_ours = store.put_if_absent(&entry_path(self.table, version), entry.to_owned().into()).await?;
-        match (is_ours, self.seen.is_old()) {
-            (true, false) => {
-                self.append(version, entry.as_bytes())?;
-                Ok(Some(version))
-            }
-            (true, true) => {
-                let seen = Seen::now();
-                self.load_again(store).await?;
-                if self.version.is_none_or(|known| known < version) {
-                    self.append(version, entry.as_bytes())?;
-                }
-                self.seen = seen;
-                Ok(None)
-            }
-            (false, _) => self.refresh(store).await.map(|()| None),
+        if !store.put_if_absent(&entry_path(self.table, version), entry.to_owned().into()).await? {
+            return self.refresh(store).await.map(|()| None);
         }
+        if self.may_have_gone_on(store).await? {
+            let seen = Seen::now();
+            self.load_again(store).await?;
+            self.seen = seen;
+            return Ok(None);
+        }
+        self.append(version, entry.as_bytes())?;
+        Ok(Some(version))
     }
 
     /// The version of the next entry.
@@ -391,14 +413,20 @@ impl TableLog {
         self.files.keys().chain(self.removed.keys()).map(String::as_str)
     }
 
-    /// Whether a file is active.
-    pub(crate) fn has(&self, path: &str) -> bool {
-        self.files.contains_key(path)
+    /// Where the active files are in the store, and the others that are not forgotten, with when they were taken away, in
+    /// milliseconds since 1970. The log writes paths as URLs do.
+    pub(crate) fn places(&self) -> (HashSet<&str>, HashMap<String, i64>) {
+        let active = self.files.values().map(|file| file.path.as_str()).collect();
+        let removed = self.removed.iter().filter_map(|(path, at)| {
+            let place = StorePath::from_url_path(format!("{}/{path}", self.table.name())).ok()?;
+            Some((place.to_string(), *at))
+        });
+        (active, removed.collect())
     }
 
-    /// When a file was taken away, in milliseconds since 1970, if that is still known.
-    pub(crate) fn removed_at(&self, path: &str) -> Option<i64> {
-        self.removed.get(path).copied()
+    /// Whether a file is active, by the path as the log writes it.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path)
     }
 
     /// Forgets what was taken away earlier.

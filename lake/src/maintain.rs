@@ -6,7 +6,7 @@ use plimsoll_schemas::table::Table;
 use crate::Lake;
 use crate::checkpoint::{self, announce, announced};
 use crate::error::LakeError;
-use crate::log::lines;
+use crate::log::{TableLog, lines};
 use crate::snapshot::compute;
 use crate::vacuum::KEPT_MAX;
 
@@ -50,14 +50,18 @@ impl Lake {
         self.files(table).await?;
         let (version, (actions, digest)) = {
             let mut log = self.log(table).await;
+            log.check()?;
             let kept = TimeDelta::from_std(KEPT_MAX).unwrap_or_default();
             log.forget_removed((Utc::now() - kept).timestamp_millis());
             let version = log.version.unwrap_or_default();
             (version, log.state(version))
         };
         let count = actions.len();
-        let encoded = compute(move || checkpoint::encode(&lines(actions), digest)).await?;
-        let bytes = encoded.map_err(|error| {
+        let encode = move || {
+            let bytes = checkpoint::encode(&lines(actions), digest).map_err(|error| error.to_string())?;
+            TableLog::check_checkpoint(table, version, &bytes).map(|()| bytes)
+        };
+        let bytes = compute(encode).await?.map_err(|error| {
             LakeError::Internal(format!("a checkpoint of {} cannot be made: {error}", table.name()))
         })?;
         self.root().put(&checkpoint::path(table, version), bytes).await?;

@@ -121,7 +121,13 @@ impl Store {
     /// loss of power.
     pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
         let result = match self.stage(path, &bytes).await? {
-            Some(staging) => self.objects.rename(&staging, path).await,
+            Some(staging) => {
+                let result = self.objects.rename(&staging, path).await;
+                if result.is_err() {
+                    self.delete(&staging).await?;
+                }
+                result
+            }
             None => self.objects.put(path, bytes.into()).await.map(drop),
         };
         result.map_err(|error| failed(&format!("write {path}"), &error))?;

@@ -43,18 +43,32 @@ pub(crate) struct Metadata {
     schema_string: String,
     #[serde(default)]
     partition_columns: Vec<String>,
-    /// What else it tells.
+    /// What else it tells, in whatever order.
     #[serde(flatten)]
     rest: BTreeMap<String, Value>,
 }
+
+/// What it tells else, as the protocol names it; a checkpoint has no room for more.
+const REST: [&str; 6] = ["configuration", "createdTime", "description", "format", "id", "name"];
 
 impl Metadata {
     /// As a checkpoint tells it.
     pub(crate) fn action(&self) -> Value {
         let mut told = json!({"schemaString": self.schema_string, "partitionColumns": self.partition_columns});
-        self.rest.iter().filter(|(_, value)| !value.is_null()).for_each(|(name, value)| told[name] = value.clone());
+        for name in REST {
+            if let Some(value) = self.rest.get(name).filter(|value| !value.is_null()) {
+                told[name] = plain(value);
+            }
+        }
         json!({"metaData": told})
     }
+}
+
+/// A value as it is read from a checkpoint: names in order, and none without a value.
+fn plain(value: &Value) -> Value {
+    let Value::Object(members) = value else { return value.clone() };
+    let members: BTreeMap<&String, &Value> = members.iter().filter(|(_, value)| !value.is_null()).collect();
+    Value::Object(members.into_iter().map(|(name, value)| (name.clone(), plain(value))).collect())
 }
 
 #[derive(Deserialize)]

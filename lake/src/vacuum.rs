@@ -8,7 +8,7 @@
 //!
 //! A file that no commit names is litter of a crash, a lost race or a put whose answer came too late. It is removed only
 //! when no commit can ever name it: an epoch's file once the table is past the epoch, for it is written only until then; a
-//! merged file when it is old, for its name is never given again. Otherwise whoever makes the epoch again could commit the
+//! merged file when it is old and the log has gone on since, for its name is never given again, and is committed soon or never. Otherwise whoever makes the epoch again could commit the
 //! file in the very moment in which it is removed.
 
 use std::time::Duration;
@@ -17,13 +17,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
+use serde_json::json;
 
 use crate::Lake;
-use crate::append::Span;
+use crate::append::{RACES_MAX, Span};
 use crate::checkpoint;
 use crate::error::LakeError;
-use crate::log::TableLog;
+use crate::log::{TableLog, entry_text};
 use crate::store::STAGING;
+use crate::table::engine_info;
 
 /// How long files stay at most after they were taken away, and unless said: longer is not known, for the log itself
 /// remembers it no longer.
@@ -45,6 +47,15 @@ pub struct Removed {
     pub files: usize,
     /// Entries and checkpoints of logs.
     pub log_entries: usize,
+}
+
+/// The data files of a table that nobody needs.
+#[derive(Debug, Default)]
+struct Removable {
+    /// Those that were taken away, and those of epochs that were committed otherwise.
+    taken_away: Vec<StorePath>,
+    /// Those that no commit ever named.
+    litter: Vec<StorePath>,
 }
 
 impl Lake {
@@ -99,21 +110,63 @@ impl Lake {
     }
 
     async fn vacuum_table(&self, table: Table, cutoff: DateTime<Utc>) -> Result<(usize, usize), LakeError> {
-        let old = self.removable(table, cutoff).await?;
-        Ok((self.remove(old).await?, self.remove_entries(table, cutoff).await?))
+        let mut old = self.removable(table, cutoff).await?;
+        // Whoever merged files and hung just before it commits must find another's entry in its place, or its own below a
+        // checkpoint; and whoever looks at the log from then on finds that it is late.
+        if !old.litter.is_empty() {
+            self.bar(table).await?;
+            old = self.removable(table, cutoff).await?;
+        }
+        let removed = self.remove([old.taken_away, old.litter].concat()).await?;
+        Ok((removed, self.remove_entries(table, cutoff).await?))
     }
 
     /// The data files of a table that nobody needs.
-    async fn removable(&self, table: Table, cutoff: DateTime<Utc>) -> Result<Vec<StorePath>, LakeError> {
+    async fn removable(&self, table: Table, cutoff: DateTime<Utc>) -> Result<Removable, LakeError> {
         // Listed before the log is read: whatever was committed meanwhile is seen to be active.
         let found = self.root().list(&StorePath::from(table.name()), None).await?;
         let mut log = self.log(table).await;
         log.refresh(self.root()).await?;
         log.check()?;
-        let old = found.into_iter().filter(|object| object.last_modified < cutoff);
-        let old = old.map(|object| object.location).filter(|path| is_removable(&log, table, path, cutoff)).collect();
+        let (active, removed) = log.places();
+        let mut old = Removable::default();
+        for path in found.into_iter().filter(|object| object.last_modified < cutoff).map(|object| object.location) {
+            let is_data = path.as_ref().ends_with(".parquet") && !path.as_ref().contains("/_delta_log/");
+            if !is_data || active.contains(path.as_ref()) {
+                continue;
+            }
+            match (removed.get(path.as_ref()), Span::of(path.as_ref())) {
+                (Some(at), _) if *at < cutoff.timestamp_millis() => old.taken_away.push(path),
+                (Some(_), _) => {}
+                (None, Some(span)) if !span.is_merged => {
+                    if log.mark(span.group).is_some_and(|mark| mark.epoch >= span.last) {
+                        old.taken_away.push(path);
+                    }
+                }
+                (None, _) => old.litter.push(path),
+            }
+        }
         log.forget_removed(cutoff.timestamp_millis());
         Ok(old)
+    }
+
+    /// Commits nothing, so that no entry that is on its way can be the next one.
+    async fn bar(&self, table: Table) -> Result<(), LakeError> {
+        let now_ms = Utc::now().timestamp_millis();
+        let commit_info = json!({"timestamp": now_ms, "operation": "VACUUM START", "engineInfo": engine_info()});
+        let entry = entry_text(commit_info, []);
+        let mut log = self.log(table).await;
+        log.refresh(self.root()).await?;
+        for _ in 0..RACES_MAX {
+            if log.commit(self.root(), &entry).await?.is_some() {
+                return Ok(());
+            }
+            self.lost_a_race();
+        }
+        Err(LakeError::Unavailable(format!(
+            "table {} changed {RACES_MAX} times while it was looked after",
+            table.name()
+        )))
     }
 
     async fn remove(&self, paths: Vec<StorePath>) -> Result<usize, LakeError> {
@@ -139,7 +192,12 @@ impl Lake {
                 let is_older = |name: &str| version_of(name).is_some_and(|version| version < keep);
                 let old = names.into_iter().filter(|name| is_older(name));
                 let old = old.map(|name| StorePath::from(format!("{}/_delta_log/{name}", table.name())));
-                return self.remove(old.collect()).await;
+                // In their order: see `TableLog::may_have_gone_on`.
+                let old: Vec<StorePath> = old.collect();
+                for path in &old {
+                    self.root().delete(path).await?;
+                }
+                return Ok(old.len());
             }
         }
         Ok(0)
@@ -151,21 +209,4 @@ fn version_of(name: &str) -> Option<i64> {
     let (version, kind) = name.split_once('.')?;
     let is_ours = kind == "json" || (kind.starts_with("checkpoint.") && kind.ends_with(".parquet"));
     version.parse().ok().filter(|_| is_ours && version.len() == 20)
-}
-
-/// Whether a file that is old enough is a data file that is not active, was not taken away lately, and will never be named
-/// by a commit.
-fn is_removable(log: &TableLog, table: Table, path: &StorePath, cutoff: DateTime<Utc>) -> bool {
-    let within = path.as_ref().strip_prefix(table.name()).and_then(|path| path.strip_prefix('/'));
-    let Some(within) = within.filter(|path| path.ends_with(".parquet") && !path.starts_with("_delta_log/")) else {
-        return false;
-    };
-    if log.has(within) {
-        return false;
-    }
-    match (log.removed_at(within), Span::of(within)) {
-        (Some(at), _) => at < cutoff.timestamp_millis(),
-        (None, Some(span)) if !span.is_merged => log.mark(span.group).is_some_and(|mark| mark.epoch >= span.last),
-        (None, _) => true,
-    }
 }

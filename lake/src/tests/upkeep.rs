@@ -213,7 +213,7 @@ async fn who_merges_what_another_has_merged_gives_up() {
         8 + 1,
         "what was merged, and the litter"
     );
-    assert_eq!(lake.files(Table::Services).await.expect("files"), files);
+    assert_eq!(lake.files(Table::Services).await.expect("files").files, files.files);
     assert!(lake.root().get(&files.files[0].path.as_str().into()).await.expect("a store").is_some());
 }
 
@@ -305,7 +305,7 @@ async fn who_was_not_asked_for_a_day_reads_on_from_a_checkpoint() {
 
 #[tokio::test]
 async fn only_what_no_commit_can_name_is_litter() {
-    let (_, lake) = in_memory().await;
+    let (objects, lake) = in_memory().await;
     append_services(&lake, GROUP, 5).await.expect("an append");
     let put = async |name: &str| {
         let path = StorePath::from(format!("services/{name}"));
@@ -319,6 +319,7 @@ async fn only_what_no_commit_can_name_is_litter() {
     let foreign = put("part-00001-c0ffee.parquet").await;
     let staged = StorePath::from(format!("{}/x", store::STAGING));
     lake.root().put(&staged, "half".into()).await.expect("a file");
+    let other = again(objects).await;
     // Nothing is old.
     assert_eq!(lake.vacuum(KEPT_MIN).await.expect("removed"), Removed::default());
     assert_eq!(lake.vacuum_before(soon(), soon()).await.expect("removed"), Removed { files: 4, log_entries: 0 });
@@ -329,6 +330,14 @@ async fn only_what_no_commit_can_name_is_litter() {
         assert!(!is_there(gone).await, "{gone}");
     }
     assert_eq!(rows(&lake, Table::Services).await, 1);
+    // Who was about to commit one of them looks again, and finds that it is late.
+    let entry = entry_text(json!({"txnId": "an id"}), []);
+    let mut log = other.log(Table::Services).await;
+    assert_eq!(log.commit(other.root(), &entry).await.expect("a store"), None);
+    assert_eq!(log.commit(other.root(), &entry).await.expect("a store"), Some(3));
+    // Who only slept goes on.
+    log.seen.moment -= std::time::Duration::from_hours(1);
+    assert_eq!(log.commit(other.root(), &entry).await.expect("a store"), Some(4));
     assert!(matches!(lake.vacuum(KEPT_MIN / 2).await, Err(LakeError::Invalid(_))));
     assert!(matches!(lake.vacuum(KEPT_MAX * 2).await, Err(LakeError::Invalid(_))));
 }
@@ -538,4 +547,38 @@ async fn a_checkpoint_that_is_lost_or_says_something_else_costs_nothing_while_en
         let expected = format!("checkpoint {:020}.checkpoint.parquet of table services {what}", 3);
         assert!(error.to_string().contains(&expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn what_another_program_wrote_is_kept_and_stands_in_our_checkpoint() {
+    let (objects, lake) = in_memory().await;
+    append_services(&lake, GROUP, 1).await.expect("an append");
+    let first = entry_path(Table::Services, 0);
+    let text = lake.root().get(&first).await.expect("a store").expect("an entry");
+    let text = String::from_utf8(text.to_vec()).expect("text");
+    let told = r#""format":{"options":{"a":null},"provider":"parquet"},"unknown":{"x":1}"#;
+    let text = text.replace(r#""format":{"provider":"parquet","options":{}}"#, told);
+    let text =
+        text.replace(r#""configuration":{"#, r#""configuration":{"other":null,"#).replace("actionsXxh3", "other");
+    assert!(text.contains(told) && text.contains(r#"{"other":null,"#), "{text}");
+    lake.root().put(&first, text.into()).await.expect("a store");
+    // As the protocol says, a path in the log is written as in a URL.
+    let file = StorePath::from("services/part 1.parquet");
+    let bytes = Lake::encode(Table::Services, &[services(&["mail"], 1)]).expect("encoded").files[0].bytes.clone();
+    let add = json!({"add": {"path": "part%201.parquet", "size": bytes.len(), "partitionValues": {}, "dataChange": true,
+        "modificationTime": 5, "tags": {"a": "b"}}});
+    lake.root().put(&file, bytes).await.expect("a store");
+    let entry = format!("{}\n{add}\n", json!({"commitInfo": {}}));
+    lake.root().put(&entry_path(Table::Services, 2), entry.into()).await.expect("a store");
+
+    let lake = again(objects.clone()).await;
+    let before = lake.files(Table::Services).await.expect("files");
+    assert_eq!(before.files.len(), 2);
+    lake.checkpoint(Table::Services).await.expect("a checkpoint");
+    lake.vacuum_before(soon(), soon()).await.expect("as if a day had passed");
+    assert!(lake.root().get(&first).await.expect("a store").is_none(), "entries are removed");
+    assert!(lake.root().get(&file).await.expect("a store").is_some(), "it is active");
+    let other = again(objects).await;
+    assert_eq!(other.files(Table::Services).await.expect("files"), before);
+    assert_eq!(damaged(&other).await, [""; 0]);
 }
