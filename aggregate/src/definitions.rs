@@ -7,7 +7,7 @@ use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::past::{Known, TouchesThePast};
 use plimsoll_engine::watermark::Watermarks;
 use plimsoll_lake::Lake;
-use plimsoll_schemas::definition::{Definitions, File, load};
+use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::EpochRow;
 
@@ -18,8 +18,8 @@ use crate::error::AggregateError;
 /// # Errors
 /// When the lake cannot be written.
 pub async fn keep(lake: &Lake, definitions: &Definitions) -> Result<String, AggregateError> {
-    let bytes = serde_json::to_vec(&definitions.texts).map_err(|error| AggregateError::Texts(error.to_string()))?;
-    Ok(lake.keep_definitions(bytes.into()).await?)
+    let record = definitions.to_record().map_err(AggregateError::Texts)?;
+    Ok(lake.keep_definitions(record.into()).await?)
 }
 
 /// The definitions with this digest.
@@ -27,12 +27,7 @@ pub async fn keep(lake: &Lake, definitions: &Definitions) -> Result<String, Aggr
 /// # Errors
 /// When the lake does not have them, cannot be read, or they are not understood.
 pub async fn recall(lake: &Lake, digest: &str) -> Result<Definitions, AggregateError> {
-    let bytes = lake.definitions(digest).await?;
-    let texts: Vec<(String, String)> =
-        serde_json::from_slice(&bytes).map_err(|error| AggregateError::Texts(error.to_string()))?;
-    let files: Vec<File<'_>> = texts.iter().map(|(name, text)| File { name, text }).collect();
-    load(&files)
-        .map_err(|problems| AggregateError::Texts(problems.first().map_or_else(String::new, ToString::to_string)))
+    Definitions::from_record(&lake.definitions(digest).await?).map_err(AggregateError::Texts)
 }
 
 /// Tells of a new version in these definitions that touches the past without saying so (R24), by what the lake has of each

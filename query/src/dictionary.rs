@@ -1,7 +1,7 @@
 //! What every table and column means, for people and for their tools: table `dictionary.columns`, and the same as Postgres'
 //! catalog tells it (`pg_description`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
@@ -11,6 +11,10 @@ use datafusion::catalog::{CatalogProvider, MemTable, MemorySchemaProvider, Schem
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use plimsoll_schemas::table::Table;
+
+use crate::defined::{DEFINED, Defined};
+use crate::session::CURRENT;
+use crate::views::{VIEWS, View};
 
 /// The schema with the dictionary.
 pub(crate) const DICTIONARY: &str = "dictionary";
@@ -71,12 +75,10 @@ struct Entry<'a> {
 fn rows(tables: &[(&str, String, SchemaRef)]) -> Result<RecordBatch, ArrowError> {
     let mut entries = Vec::new();
     for (schema, table, columns) in tables {
-        let known = Table::ALL.into_iter().find(|known| known.name() == table);
-        let comment = known.map(|known| known.comment().to_owned());
-        entries.push(Entry { schema, table, column: None, number: 0, comment });
-        let comments = known.map_or_else(comments_of_all, |known| comments(&known.schema()));
+        let meaning = Meaning::of(schema, table);
+        entries.push(Entry { schema, table, column: None, number: 0, comment: meaning.of_table() });
         for (field, number) in columns.fields().iter().zip(1..) {
-            let (column, comment) = (Some(field.name().as_str()), comments.get(field.name()).cloned());
+            let (column, comment) = (Some(field.name().as_str()), meaning.of_column(field.name()));
             entries.push(Entry { schema, table, column, number, comment });
         }
     }
@@ -91,25 +93,53 @@ fn rows(tables: &[(&str, String, SchemaRef)]) -> Result<RecordBatch, ArrowError>
     ])
 }
 
-/// What the columns of a table mean, by their names.
-fn comments(columns: &SchemaRef) -> BTreeMap<String, String> {
-    let told = columns.fields().iter().filter_map(|field| {
-        let comment = field.metadata().get("comment")?;
-        Some((field.name().clone(), comment.clone()))
-    });
-    told.collect()
+/// Where it stands what a table means.
+enum Meaning {
+    /// A table of the lake, and the view that shows its rows.
+    Of(Table, Option<&'static View>),
+    Defined(&'static Defined),
+    Nowhere,
 }
 
-/// The same of all tables, where they agree: for a view that has no table of its name.
-fn comments_of_all() -> BTreeMap<String, String> {
-    let (mut all, mut contested) = (BTreeMap::new(), BTreeSet::new());
-    for (name, comment) in Table::ALL.into_iter().flat_map(|table| comments(&table.schema())) {
-        if all.insert(name.clone(), comment.clone()).is_some_and(|other| other != comment) {
-            contested.insert(name);
+/// What columns mean that views compute.
+const COMPUTED: [(&str, &str); 3] = [
+    ("service_count", "services that the agreement covers"),
+    ("objective_count", "objectives that the agreement has"),
+    ("payload_text", "the payload as text, whatever its bytes are"),
+];
+
+impl Meaning {
+    fn of(schema: &str, table: &str) -> Meaning {
+        let view = VIEWS.iter().find(|view| schema == CURRENT && view.name == table);
+        let stored = view.map(|view| view.table).or_else(|| Table::ALL.into_iter().find(|known| known.name() == table));
+        let defined = DEFINED.iter().find(|defined| defined.name == table);
+        match (stored, defined) {
+            (Some(stored), _) => Meaning::Of(stored, view),
+            (None, Some(defined)) => Meaning::Defined(defined),
+            (None, None) => Meaning::Nowhere,
         }
     }
-    all.retain(|name, _| !contested.contains(name));
-    all
+
+    fn of_table(&self) -> Option<String> {
+        Some(match self {
+            Meaning::Of(table, view) => view.and_then(|view| view.comment).unwrap_or(table.comment()).to_owned(),
+            Meaning::Defined(defined) => defined.comment.to_owned(),
+            Meaning::Nowhere => return None,
+        })
+    }
+
+    fn of_column(&self, name: &str) -> Option<String> {
+        match self {
+            Meaning::Of(table, _) => {
+                let stored = table.schema();
+                let stored = stored.field_with_name(name).ok().and_then(|field| field.metadata().get("comment"));
+                let computed = COMPUTED.iter().find(|(computed, _)| *computed == name);
+                stored.cloned().or_else(|| computed.map(|(_, comment)| (*comment).to_owned()))
+            }
+            Meaning::Defined(defined) => defined.comment_of(name).map(str::to_owned),
+            Meaning::Nowhere => None,
+        }
+    }
 }
 
 /// Postgres' catalog with these descriptions in place of its own, which are of Postgres' functions.

@@ -19,7 +19,6 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, Expr, col};
 use futures::{StreamExt, TryStreamExt};
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::table::Table;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +27,7 @@ use crate::format::Format;
 use crate::http::trend::TREND;
 use crate::known::time;
 use crate::session::QueryService;
+use crate::views::VIEWS;
 
 pub use serve::{Patience, serve};
 
@@ -120,6 +120,14 @@ const DOORS: &[Door] = &[
     Door {
         path: "/v1/agreements",
         view: "agreements",
+        filters: &["agreement", "agreement_type", "customer", "offering"],
+        time: None,
+        order: &["agreement", "agreement_version"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/objectives",
+        view: "objectives",
         filters: &[
             "agreement",
             "agreement_type",
@@ -138,17 +146,15 @@ const DOORS: &[Door] = &[
     Door {
         path: "/v1/breaches",
         view: "breaches",
-        filters: &[
-            "event",
-            "scope",
-            "agreement",
-            "agreement_type",
-            "customer",
-            "service",
-            "objective",
-            "signal",
-            "ticket",
-        ],
+        filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
+        time: Some("at"),
+        order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/warnings",
+        view: "warnings",
+        filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
         time: Some("at"),
         order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
         shape: Ok,
@@ -308,8 +314,8 @@ fn once<Value>(name: &str, place: &mut Option<Value>, value: Value) -> Result<()
 
 /// Refuses a value that no row can have, which would look like an answer of nothing.
 fn allowed_word(door: &Door, column: &str, value: &str) -> Result<(), QueryError> {
-    let table = Table::ALL.into_iter().find(|table| table.name() == door.view);
-    match table.and_then(|table| table.words(column)) {
+    let view = VIEWS.iter().find(|view| view.name == door.view);
+    match view.and_then(|view| view.table.words(column)) {
         Some(words) if !words.contains(&value) => {
             Err(QueryError::Invalid(format!("found {column}={value}, allowed are {}", words.join(", "))))
         }

@@ -30,11 +30,15 @@ use datafusion::error::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, lit};
 use datafusion::prelude::{DataFrame, SessionContext, col};
+use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::event::timestamp_type;
 use plimsoll_schemas::table::Table;
 
+use crate::defined;
 use crate::error::QueryError;
+use crate::functions;
+use crate::in_force::Finder;
 use crate::provider::LakeTable;
 use crate::session::HISTORY;
 
@@ -69,14 +73,17 @@ impl Default for Cut {
 }
 
 /// Puts the filter above every table that a question reads, where it asks for what was known at an instant, or where the
-/// whole of it is cut.
+/// whole of it is cut; and into its functions, and tables of definitions, what held then.
 pub(crate) async fn resolve(
     context: &SessionContext,
+    (lake, finder): (&Lake, &Finder),
     question: DataFrame,
     cut: Cut,
 ) -> Result<DataFrame, DataFusionError> {
     let (state, plan) = question.into_parts();
+    let asks_what_holds = functions::are_in(&plan)? || defined::are_in(&plan)?;
     let mut last_epochs = BTreeMap::new();
+    last_epochs.extend(cut.known_at.filter(|_| asks_what_holds).map(|instant| (instant, Vec::new())));
     plan.apply_with_subqueries(|node| {
         let instant = table(node).and_then(|table| earlier(table.known_at, cut.known_at));
         last_epochs.extend(instant.map(|instant| (instant, Vec::new())));
@@ -87,8 +94,8 @@ pub(crate) async fn resolve(
             epochs.push(last_epoch(context, *instant, of_shard(col("epoch"), shard, cut.shards)).await?);
         }
     }
-    let last = |table: &LakeTable| {
-        let known = earlier(table.known_at, cut.known_at).map(|instant| last_epochs[&instant].clone());
+    let last = |known_at: Option<Instant>| {
+        let known = earlier(known_at, cut.known_at).map(|instant| last_epochs[&instant].clone());
         // Of other shards than that of the last epoch everything is known.
         let shard_of = |epoch: i64| (epoch - 1).rem_euclid(cut.shards);
         let until =
@@ -101,7 +108,8 @@ pub(crate) async fn resolve(
             (known, until) => known.or(until),
         }
     };
-    let filter = |node: LogicalPlan| match (&node, table(&node).and_then(|table| Some((last(&table)?, table)))) {
+    let last_of = |table: &LakeTable| last(table.known_at);
+    let filter = |node: LogicalPlan| match (&node, table(&node).and_then(|table| Some((last_of(&table)?, table)))) {
         (LogicalPlan::TableScan(scan), Some((last, table))) => {
             let epoch = Expr::Column(Column::new(Some(scan.table_name.clone()), "epoch"));
             let known = LogicalPlanBuilder::from(read(scan, table, None)).filter(until(&epoch, &last))?;
@@ -110,7 +118,15 @@ pub(crate) async fn resolve(
         _ => Ok(Transformed::no(node)),
     };
     // Upwards, so that what is put in is not looked at again.
-    let plan = plan.transform_up_with_subqueries(filter)?.data;
+    let mut plan = plan.transform_up_with_subqueries(filter)?.data;
+    if asks_what_holds {
+        let of_shards = (0..cut.shards).map(|shard| {
+            let is_known = last(None).map_or(lit(true), |last| until(&col("epoch"), &last));
+            of_shard(col("epoch"), shard, cut.shards).and(is_known)
+        });
+        let in_force = finder.find(context, lake, of_shards.collect()).await?;
+        plan = defined::bind(functions::bind(plan, &in_force)?, &in_force)?;
+    }
     Ok(DataFrame::new(state, plan))
 }
 
@@ -186,7 +202,7 @@ impl TableFunctionImpl for KnownAt {
 }
 
 /// An instant as people give it in SQL: a text, a date or a time.
-fn instant(value: &ScalarValue) -> Option<Instant> {
+pub(crate) fn instant(value: &ScalarValue) -> Option<Instant> {
     if let Some(text) = value.try_as_str() {
         return Instant::parse(text?);
     }

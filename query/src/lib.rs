@@ -10,20 +10,25 @@
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `ahead` lets other
 //! threads compute; `session` is the service and its limits; `views` is the SQL of every table that users see; `known`
-//! is what of it was known at an instant; `dictionary` says what every column means; `lossy` makes bytes readable in
+//! is what of it was known at an instant; `functions` are those of service levels, computed by what is `in_force`, and
+//! `availability` is made of them; `defined` are tables of definitions; `dictionary` says what every column means; `lossy` makes bytes readable in
 //! them; `provider` reads one table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what
 //! `/metrics` shows of the tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and
 //! `postgres` are the doors, to which `connections` are made.
 
 mod ahead;
 mod audit;
+mod availability;
 mod connections;
 mod dead_letters;
+mod defined;
 mod dictionary;
 mod error;
 mod events;
 mod format;
+mod functions;
 mod http;
+mod in_force;
 mod known;
 mod lossy;
 mod metrics;

@@ -35,9 +35,13 @@ use tokio::time::{Instant as Moment, timeout, timeout_at};
 use url::Url;
 
 use crate::ahead::ahead;
+use crate::availability;
+use crate::defined;
 use crate::dictionary;
 use crate::error::QueryError;
 use crate::format::{Format, encode};
+use crate::functions::functions;
+use crate::in_force::Finder;
 use crate::known::{self, Cut};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
@@ -121,6 +125,8 @@ pub struct QueryService {
     /// How many shards keep the lake, once anybody does: that is for good.
     shards: Arc<OnceLock<u32>>,
     cut: Cut,
+    /// Finds which definitions are in force.
+    finder: Finder,
     limits: Limits,
     desk: Desk,
     /// That of what the service asks itself, one question after the other: others must not keep it waiting.
@@ -179,18 +185,21 @@ impl QueryService {
         let catalog = context.catalog(CATALOG).ok_or_else(|| QueryError::Internal("no catalog".to_owned()))?;
         catalog.register_schema(HISTORY, Arc::new(history)).map_err(defect)?;
         context.register_udf(lossy_text());
+        functions().into_iter().for_each(|function| context.register_udf(function));
         for view in VIEWS {
             let plan = context.sql(&view.sql()).await.map_err(defect)?;
             known::register(&context, view.name, plan.logical_plan().clone());
             context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
         }
+        defined::register(&context).map_err(defect)?;
+        availability::register(&context).await.map_err(defect)?;
         setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| defect(*error))?;
         dictionary::register(&context, &catalog, &[CURRENT, HISTORY]).await.map_err(defect)?;
         postgres::functions().into_iter().for_each(|function| context.register_udf(function));
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
-        let (cut, shards, counters) = (Cut::default(), Arc::default(), Arc::default());
-        Ok(QueryService { context, lake, shards, cut, limits, desk, own_desk, counters })
+        let (cut, finder, shards, counters) = Default::default();
+        Ok(QueryService { context, lake, shards, cut, finder, limits, desk, own_desk, counters })
     }
 
     /// The same service for what was known at an instant: every answer is what it would have been when the last epoch
@@ -338,14 +347,14 @@ impl QueryService {
         let deadline = Moment::now() + self.limits.time_max;
         let gate = desk.gate.clone();
         let (context, cut) = (self.context.clone(), self.cut);
-        let (lake, shards) = (self.lake.clone(), self.shards.clone());
+        let (lake, shards, finder) = (self.lake.clone(), self.shards.clone(), self.finder.clone());
         // Whoever waits for the answer owns it.
         let question = Arc::new(());
         let asked = Arc::downgrade(&question);
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
             let cut = Cut { shards: count(&lake, &shards).await?.into(), ..cut };
-            let answer = known::resolve(&context, plan.await?, cut).await?;
+            let answer = known::resolve(&context, (&lake, &finder), plan.await?, cut).await?;
             let task = Arc::new(answer.task_ctx());
             let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
             Ok((permit, execute_stream(plan, task)?))

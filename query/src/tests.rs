@@ -3,6 +3,7 @@
 mod connections;
 mod doors;
 mod formats;
+mod functions;
 mod hostile;
 mod known;
 mod limits;

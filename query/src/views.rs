@@ -3,13 +3,26 @@
 //! Schema `history` holds every row as it was written; schema `public`, the default, holds a view of the same name that
 //! shows only what is current, and some views more that people look for.
 
+use plimsoll_schemas::table::Table;
+
+use crate::availability;
+use crate::defined::DEFINED;
 use crate::known::SUFFIX;
 
 /// A view of schema `public`.
 pub(crate) struct View {
-    /// Its name, which is its table's, where it has one of its own.
+    /// Its name.
     pub(crate) name: &'static str,
+    /// The table whose rows it shows.
+    pub(crate) table: Table,
+    /// What one row is, where that is something else than of the table.
+    pub(crate) comment: Option<&'static str>,
     rows: Rows,
+}
+
+/// The view of a table's name.
+const fn of(table: Table, rows: Rows) -> View {
+    View { name: table.name(), table, comment: None, rows }
 }
 
 /// The rows of a view.
@@ -19,6 +32,8 @@ enum Rows {
     Current(&'static [&'static str]),
     /// Of the rows with one key the one that was recorded last.
     Latest(&'static [&'static str]),
+    /// Of what is told of promises those of this event: of each the newest word, unless that takes it back.
+    Told(&'static str),
     /// Those of a query.
     Of(&'static str),
     /// All.
@@ -28,7 +43,7 @@ enum Rows {
 impl View {
     /// The query that it stands for.
     pub(crate) fn sql(&self) -> String {
-        let name = self.name;
+        let name = self.table.name();
         let first = |key: &[&str], order: &str, but: &str, and: &str| {
             format!(
                 "SELECT * EXCEPT ({but}) FROM (
@@ -41,48 +56,54 @@ impl View {
         match self.rows {
             Rows::Current(key) => first(key, "revision", "place, retracted", " AND NOT retracted"),
             Rows::Latest(key) => first(key, "recorded_at", "place", ""),
+            Rows::Told(event) => format!(
+                "SELECT * EXCEPT (place) FROM (
+                     SELECT *, row_number() OVER (
+                         PARTITION BY coalesce(retracts, event), scope, agreement, agreement_version, service, objective,
+                             ticket, cycle, window_start, threshold_ratio, span_us,
+                             CASE WHEN span_us IS NOT NULL THEN at END
+                         ORDER BY revision DESC, epoch DESC) AS place
+                     FROM history.{name})
+                 WHERE event = '{event}' AND place <= 1"
+            ),
             Rows::Of(sql) => sql.to_owned(),
             Rows::All => format!("SELECT * FROM history.{name}"),
         }
     }
 }
 
-/// Whether a name is that of a view, or of the function that gives one as it was known.
-pub(crate) fn is_view(name: &str) -> bool {
-    let name = name.strip_suffix(SUFFIX).unwrap_or(name);
-    VIEWS.iter().any(|view| view.name == name)
+/// Whether rows of this name are ours: those of a view, of one as it was known, or of what definitions say.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let view = name.strip_suffix(SUFFIX).unwrap_or(name);
+    let is_defined = DEFINED.iter().any(|table| table.name == name) || name == availability::NAME;
+    is_defined || VIEWS.iter().any(|known| known.name == view)
 }
 
 /// Every view, in the order in which a reader meets them.
 pub(crate) const VIEWS: &[View] = &[
     // Results: the newest revision of each judged window, unless a retroactive version took the window away.
+    of(Table::Attainment, Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
+    // All that was ever said of them.
     View {
-        name: "attainment",
-        rows: Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"]),
+        name: "attainment_history",
+        table: Table::Attainment,
+        comment: Some("one revision of an objective judged in one window (R22)"),
+        rows: Rows::All,
     },
     // Credits are revised as the results that they follow from, and taken back with them.
-    View {
-        name: "credits",
-        rows: Rows::Current(&["agreement", "agreement_version", "service", "window_start", "window_end"]),
-    },
+    of(Table::Credits, Rows::Current(&["agreement", "agreement_version", "service", "window_start", "window_end"])),
     // Watermelons that still are.
-    View {
-        name: "watermelons",
-        rows: Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"]),
-    },
+    of(Table::Watermelons, Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
     // Clocks of tickets: the newest state of each run of each clock.
-    View {
-        name: "clocks",
-        rows: Rows::Current(&["agreement", "agreement_version", "service", "objective", "ticket", "cycle"]),
-    },
+    of(Table::Clocks, Rows::Current(&["agreement", "agreement_version", "service", "objective", "ticket", "cycle"])),
     // Outages that still stand; one that lasts has no end yet.
-    View { name: "outages", rows: Rows::Current(&["service", "started_at"]) },
+    of(Table::Outages, Rows::Current(&["service", "started_at"])),
     // Changes of state that still stand.
-    View { name: "transitions", rows: Rows::Current(&["service", "at"]) },
+    of(Table::Transitions, Rows::Current(&["service", "at"])),
     // Measures are signed parts: the rows of one bucket add up.
-    View {
-        name: "measures",
-        rows: Rows::Of(
+    of(
+        Table::Measures,
+        Rows::Of(
             "SELECT service, indicator, calendar, time_zone, customer, bucket_start, max(bucket_end) AS bucket_end,
                   latency_at_most_us,
                   sum(good_us) AS good_us, sum(bad_us) AS bad_us, sum(degraded_us) AS degraded_us,
@@ -92,26 +113,20 @@ pub(crate) const VIEWS: &[View] = &[
               FROM history.measures
               GROUP BY service, indicator, calendar, time_zone, customer, bucket_start, latency_at_most_us",
         ),
-    },
-    // Promises that are missed, and warnings that were given: of each the newest word, unless that takes it back.
-    // Each time that a budget burns too fast is a warning of its own.
+    ),
+    // Promises that are missed: of each the newest word, unless that takes it back.
+    of(Table::Breaches, Rows::Told("breach")),
+    // Warnings that were given, likewise. Each time that a budget burns too fast is a warning of its own.
     View {
-        name: "breaches",
-        rows: Rows::Of(
-            "SELECT * EXCEPT (place) FROM (
-                  SELECT *, row_number() OVER (
-                      PARTITION BY coalesce(retracts, event), scope, agreement, agreement_version, service, objective,
-                          ticket, cycle, window_start, threshold_ratio, span_us,
-                          CASE WHEN span_us IS NOT NULL THEN at END
-                      ORDER BY revision DESC, epoch DESC) AS place
-                  FROM history.breaches)
-              WHERE event <> 'retraction' AND place <= 1",
-        ),
+        name: "warnings",
+        table: Table::Breaches,
+        comment: Some("one warning that a promise may be missed (R28)"),
+        rows: Rows::Told("warning"),
     },
     // Who spent the budget of a breach: the newest word on each, unless that takes it back.
-    View {
-        name: "attributions",
-        rows: Rows::Current(&[
+    of(
+        Table::Attributions,
+        Rows::Current(&[
             "agreement",
             "agreement_version",
             "service",
@@ -123,29 +138,56 @@ pub(crate) const VIEWS: &[View] = &[
             "supporting_version",
             "supporting_service",
         ]),
-    },
+    ),
     // Every correction is a fact of its own.
-    View { name: "corrections", rows: Rows::All },
-    // Definitions are recorded again when one of them changes: the latest record of each.
-    View { name: "agreements", rows: Rows::Latest(&["agreement", "agreement_version", "service", "objective"]) },
-    View { name: "calendars", rows: Rows::Latest(&["calendar", "calendar_version"]) },
-    View { name: "services", rows: Rows::Latest(&["service"]) },
-    // Accepted events, records set aside and epochs never change.
-    View { name: "events", rows: Rows::All },
-    // What became of each record that was set aside: the newest word, and the payload also as text, whatever its bytes are.
+    of(Table::Corrections, Rows::All),
+    // Definitions are recorded again when one of them changes: the latest record of each. An agreement is recorded for each
+    // of its objectives and services.
     View {
-        name: "dead_letters",
+        name: "agreements",
+        table: Table::Agreements,
+        comment: Some("one version of an agreement"),
         rows: Rows::Of(
+            "SELECT agreement, agreement_version,
+                  first_value(name ORDER BY recorded_at DESC, epoch DESC) AS name,
+                  first_value(agreement_type ORDER BY recorded_at DESC, epoch DESC) AS agreement_type,
+                  first_value(customer ORDER BY recorded_at DESC, epoch DESC) AS customer,
+                  first_value(offering ORDER BY recorded_at DESC, epoch DESC) AS offering,
+                  first_value(time_zone ORDER BY recorded_at DESC, epoch DESC) AS time_zone,
+                  first_value(effective_from ORDER BY recorded_at DESC, epoch DESC) AS effective_from,
+                  first_value(effective_until ORDER BY recorded_at DESC, epoch DESC) AS effective_until,
+                  count(DISTINCT service) AS service_count, count(DISTINCT objective) AS objective_count,
+                  max(recorded_at) AS recorded_at, max(epoch) AS epoch
+              FROM history.agreements
+              GROUP BY agreement, agreement_version",
+        ),
+    },
+    View {
+        name: "objectives",
+        table: Table::Agreements,
+        comment: Some("one objective of one version of an agreement, per service it covers"),
+        rows: Rows::Latest(&["agreement", "agreement_version", "service", "objective"]),
+    },
+    of(Table::Calendars, Rows::Latest(&["calendar", "calendar_version"])),
+    of(Table::Services, Rows::Latest(&["service"])),
+    // Accepted events, records set aside and epochs never change.
+    of(Table::Events, Rows::All),
+    // What became of each record that was set aside: the newest word, and the payload also as text, whatever its bytes are.
+    of(
+        Table::DeadLetters,
+        Rows::Of(
             "SELECT * EXCEPT (place), lossy_text(payload) AS payload_text FROM (
                   SELECT *, row_number() OVER (PARTITION BY topic, partition, \"offset\" ORDER BY epoch DESC) AS place
                   FROM history.dead_letters)
               WHERE place <= 1",
         ),
-    },
-    View { name: "epochs", rows: Rows::All },
+    ),
+    of(Table::Epochs, Rows::All),
     // What Kafka had deleted before it was read, of which epochs tell beside what they read.
     View {
         name: "gaps",
+        table: Table::Epochs,
+        comment: Some("one range of records that Kafka had deleted before they were read"),
         rows: Rows::Of(
             "SELECT topic, partition, from_offset, until_offset, lost_count, tick AS recorded_at, epoch
               FROM history.epochs

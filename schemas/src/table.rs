@@ -78,7 +78,7 @@ impl Table {
     ];
 
     /// Its name in SQL and its folder in the lake.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Table::Events => "events",
             Table::DeadLetters => "dead_letters",

@@ -18,7 +18,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 
 use crate::dictionary::DICTIONARY;
 use crate::session::{CURRENT, HISTORY};
-use crate::views::is_view;
+use crate::views::is_ours;
 
 /// The schemas whose tables are not the catalog's.
 const OURS: [&str; 3] = [CURRENT, HISTORY, DICTIONARY];
@@ -74,15 +74,15 @@ const WRITTEN: [(&str, &str); 1] = [
 
 /// Whether a statement reads a table that is not the catalog's: then it means what it says.
 pub(super) fn reads_ours(statement: &Statement) -> bool {
-    let is_ours = |name: &ObjectName| {
+    let names_ours = |name: &ObjectName| {
         let mut parts = name.0.iter().rev().filter_map(|part| part.as_ident()).map(|part| part.value.to_lowercase());
         match (parts.next(), parts.next()) {
             (Some(_), Some(schema)) => OURS.contains(&schema.as_str()),
-            (Some(name), None) => is_view(&name),
+            (Some(name), None) => is_ours(&name),
             _ => false,
         }
     };
-    visit_relations(statement, |name| if is_ours(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    visit_relations(statement, |name| if names_ours(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         .is_break()
 }
 

@@ -28,7 +28,7 @@ pub(super) fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn get_doors_filter_order_and_limit() {
     let (_folder, _lake, service) = service(limits()).await;
-    let cases: [(&str, &[&str], Value); 13] = [
+    let cases: [(&str, &[&str], Value); 15] = [
         (
             "/v1/attainment?service=web",
             &["window_start", "verdict"],
@@ -42,13 +42,15 @@ async fn get_doors_filter_order_and_limit() {
         ("/v1/attainment?from=2026-02-01T01:00:00%2B01:00&limit=1", &["agreement"], json!([["acme"]])),
         ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
         ("/v1/credits?window_kind=month", &["credit_minor", "currency"], json!([[2500, "EUR"]])),
-        ("/v1/agreements?agreement=acme", &["name"], json!([["ACME's \"web\", shop"]])),
+        ("/v1/agreements?agreement=acme", &["name", "objective_count"], json!([["ACME's \"web\", shop", 1]])),
+        ("/v1/objectives?objective=availability", &["name"], json!([["ACME's \"web\", shop"]])),
         (
-            "/v1/breaches?event=breach",
+            "/v1/breaches?limit=9",
             &["ticket", "at"],
             json!([[null, "2026-01-21T00:00:00Z"], ["INC9", "2026-01-07T12:00:00Z"]]),
         ),
-        ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"], ["INC8"]])),
+        ("/v1/breaches?scope=ticket", &["ticket"], json!([["INC9"]])),
+        ("/v1/warnings?scope=ticket", &["ticket"], json!([["INC8"]])),
         ("/v1/clocks?priority=P1", &["ticket", "verdict"], json!([["INC1", "met"]])),
         ("/v1/clocks?from=2026-01-06", &["ticket"], json!([])),
         ("/v1/outages?service=web", &["duration_us"], json!([[1_800_000_000]])),
@@ -100,7 +102,7 @@ async fn wrong_requests_are_problems() {
         ),
         ("/v1/trend?window_kind=Month", 400, "found window_kind=Month, allowed are day, week, month, quarter, year"),
         ("/v1/breaches?scope=window", 400, "found scope=window, allowed are objective, ticket"),
-        ("/v1/agreements?signal=uptime", 400, "found signal=uptime, allowed are availability"),
+        ("/v1/objectives?signal=uptime", 400, "found signal=uptime, allowed are availability"),
         ("/v1/agreements?agreement_type=SLA", 400, "found agreement_type=SLA, allowed are sla, ola, uc"),
         ("/v1/nothing", 404, "no such address"),
         ("/v1/sql", 405, "another method"),

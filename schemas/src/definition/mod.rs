@@ -42,6 +42,7 @@ mod literal;
 mod mapping;
 mod objective;
 
+mod record;
 mod resolve;
 
 #[cfg(test)]

@@ -1,0 +1,242 @@
+//! Tables that say what definitions say: `customers` and `calendar_days`. Nothing of them is stored; they are made of the
+//! definitions in force when a question is asked, which `bind` puts into its plan.
+
+use std::sync::Arc;
+
+use arrow_array::types::Date32Type;
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use chrono::{Datelike, NaiveDate, NaiveTime};
+use datafusion::catalog::{MemTable, Session, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, TableReference};
+use datafusion::datasource::{TableType, provider_as_source, source_as_provider};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::SessionContext;
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::civil::{instant_of_local, local_of_instant};
+use plimsoll_schemas::definition;
+use plimsoll_schemas::event::timestamp_type;
+
+use crate::error::QueryError;
+use crate::in_force::{InForce, Set};
+
+/// A table: its name, what a row is, and its columns with what they mean.
+pub(crate) struct Defined {
+    pub(crate) name: &'static str,
+    pub(crate) comment: &'static str,
+    columns: &'static [(&'static str, Of, &'static str)],
+    rows: fn(&Set, Option<Instant>) -> Vec<ArrayRef>,
+}
+
+#[derive(Clone, Copy)]
+enum Of {
+    Text,
+    /// Text that may be null.
+    Perhaps,
+    Date,
+    Time,
+    Long,
+    Truth,
+}
+
+/// All of them.
+pub(crate) const DEFINED: [Defined; 2] = [
+    Defined {
+        name: "customers",
+        comment: "one customer, as defined",
+        columns: &[("customer", Of::Text, "id of the customer"), ("name", Of::Text, "its name for people")],
+        rows: customers,
+    },
+    Defined {
+        name: "calendar_days",
+        comment: "one civil day of a calendar, from the year of the first agreement until the end of next year (R1)",
+        columns: &[
+            ("calendar", Of::Text, "id of the calendar"),
+            ("date", Of::Date, "the civil day, in the time zone of the calendar"),
+            ("time_zone", Of::Text, "zone of its civil times"),
+            ("day_start", Of::Time, "first instant of the day, UTC"),
+            ("day_end", Of::Time, "first instant after it, UTC"),
+            ("agreed_us", Of::Long, "agreed time within the day, in microseconds"),
+            ("is_holiday", Of::Truth, "whether it is a holiday, on which no hours begin"),
+            ("holiday", Of::Perhaps, "name of the holiday; null where it has none"),
+        ],
+        rows: calendar_days,
+    },
+];
+
+impl Defined {
+    fn schema(&self) -> SchemaRef {
+        let fields = self.columns.iter().map(|(name, of, _)| {
+            let (data_type, nullable) = match of {
+                Of::Text => (DataType::Utf8, false),
+                Of::Perhaps => (DataType::Utf8, true),
+                Of::Date => (DataType::Date32, false),
+                Of::Time => (timestamp_type(), false),
+                Of::Long => (DataType::Int64, false),
+                Of::Truth => (DataType::Boolean, false),
+            };
+            Field::new(*name, data_type, nullable)
+        });
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+
+    /// What a column means.
+    pub(crate) fn comment_of(&self, column: &str) -> Option<&'static str> {
+        self.columns.iter().find(|(name, ..)| *name == column).map(|(.., comment)| *comment)
+    }
+}
+
+/// Registers the tables in a session.
+///
+/// # Errors
+/// When one is there, which is a defect.
+pub(crate) fn register(context: &SessionContext) -> Result<(), DataFusionError> {
+    for table in &DEFINED {
+        context.register_table(TableReference::bare(table.name), Arc::new(Unbound { name: table.name }))?;
+    }
+    Ok(())
+}
+
+/// A table of which it is not known yet under which definitions it is asked for.
+#[derive(Debug)]
+struct Unbound {
+    name: &'static str,
+}
+
+impl Unbound {
+    fn table(&self) -> &'static Defined {
+        DEFINED.iter().find(|table| table.name == self.name).unwrap_or(&DEFINED[0])
+    }
+}
+
+#[async_trait]
+impl TableProvider for Unbound {
+    fn schema(&self) -> SchemaRef {
+        self.table().schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        _: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        Err(QueryError::Internal(format!("{} was to be read before it was known when", self.name)).into())
+    }
+}
+
+/// Whether a plan reads tables that have to be bound.
+pub(crate) fn are_in(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= unbound(node).is_some();
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// The same plan, whose tables say what holds.
+pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan, DataFusionError> {
+    let bound = |node: LogicalPlan| match (unbound(&node), &node) {
+        (Some(table), LogicalPlan::TableScan(scan)) => {
+            let source = provider_as_source(Arc::new(table_of(table, in_force)?));
+            Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
+        }
+        _ => Ok(Transformed::no(node)),
+    };
+    Ok(plan.transform_up_with_subqueries(bound)?.data)
+}
+
+fn unbound(node: &LogicalPlan) -> Option<&'static Defined> {
+    let LogicalPlan::TableScan(scan) = node else { return None };
+    source_as_provider(&scan.source).ok()?.downcast_ref::<Unbound>().map(Unbound::table)
+}
+
+fn table_of(table: &Defined, in_force: &InForce) -> Result<MemTable, DataFusionError> {
+    let rows =
+        in_force.set.as_ref().map(|set| RecordBatch::try_new(table.schema(), (table.rows)(set, in_force.known_until)));
+    let rows: Option<RecordBatch> = rows.transpose().map_err(|error: ArrowError| DataFusionError::from(error))?;
+    MemTable::try_new(table.schema(), vec![rows.into_iter().collect()])
+}
+
+fn customers(set: &Set, _: Option<Instant>) -> Vec<ArrayRef> {
+    let customers = || set.definitions.customers.values();
+    vec![
+        Arc::new(StringArray::from_iter_values(customers().map(|customer| &customer.id))),
+        Arc::new(StringArray::from_iter_values(customers().map(|customer| &customer.name))),
+    ]
+}
+
+/// One civil day of one calendar.
+struct Day<'a> {
+    calendar: &'a str,
+    version: &'a definition::Calendar,
+    date: NaiveDate,
+    edges: (Instant, Instant),
+}
+
+fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
+    let from = set.definitions.agreements.iter().map(|agreement| agreement.effective_from).min();
+    let now = known_until.map(|instant| local_of_instant(chrono_tz::UTC, instant).date());
+    let (Some(first), Some(last)) = (from.or(now), now.or(from)) else { return empty_days() };
+    let (first, last) = (first.with_ordinal(1), NaiveDate::from_ymd_opt(last.year() + 1, 12, 31));
+    let dates =
+        move || first.into_iter().flat_map(move |first| first.iter_days().take_while(move |date| Some(*date) <= last));
+    let days: Vec<Day<'_>> = set
+        .definitions
+        .calendars
+        .iter()
+        .flat_map(|(calendar, versions)| dates().filter_map(move |date| day(calendar, versions, date)))
+        .collect();
+    columns(set, &days)
+}
+
+fn empty_days() -> Vec<ArrayRef> {
+    DEFINED[1].schema().fields().iter().map(|field| arrow_array::new_empty_array(field.data_type())).collect()
+}
+
+fn day<'a>(calendar: &'a str, versions: &'a [definition::Calendar], date: NaiveDate) -> Option<Day<'a>> {
+    let version = versions.iter().find(|version| {
+        version.effective_from.is_none_or(|from| from <= date)
+            && version.effective_until.is_none_or(|until| date < until)
+    })?;
+    let edge = |date: NaiveDate| instant_of_local(version.time_zone, date.and_time(NaiveTime::MIN));
+    Some(Day { calendar, version, date, edges: (edge(date), edge(date.succ_opt()?)) })
+}
+
+/// The name of the holiday that a day is, which may be empty; days with hours of their own are none.
+fn holiday<'a>(day: &Day<'a>) -> Option<&'a str> {
+    let version = day.version;
+    version.holidays.get(&day.date).filter(|_| !version.exceptions.contains_key(&day.date)).map(String::as_str)
+}
+
+fn columns(set: &Set, days: &[Day<'_>]) -> Vec<ArrayRef> {
+    let edges = |edge: fn(&Day<'_>) -> Instant| -> ArrayRef {
+        let edges = TimestampMicrosecondArray::from_iter_values(days.iter().map(|day| edge(day).0));
+        Arc::new(edges.with_timezone("UTC"))
+    };
+    let agreed =
+        days.iter().map(|day| set.calendar(day.calendar).map_or(0, |of| of.elapsed(day.edges.0, day.edges.1).0));
+    let holidays: Vec<Option<&str>> = days.iter().map(holiday).collect();
+    let names = holidays.iter().map(|holiday| holiday.filter(|name| !name.is_empty()));
+    vec![
+        Arc::new(StringArray::from_iter_values(days.iter().map(|day| day.calendar))),
+        Arc::new(Date32Array::from_iter_values(days.iter().map(|day| Date32Type::from_naive_date(day.date)))),
+        Arc::new(StringArray::from_iter_values(days.iter().map(|day| day.version.time_zone.name()))),
+        edges(|day| day.edges.0),
+        edges(|day| day.edges.1),
+        Arc::new(Int64Array::from_iter_values(agreed)),
+        Arc::new(holidays.iter().map(|holiday| Some(holiday.is_some())).collect::<BooleanArray>()),
+        Arc::new(names.collect::<StringArray>()),
+    ]
+}

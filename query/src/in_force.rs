@@ -1,0 +1,133 @@
+//! What holds when a question is asked: how far everything is known, and the definitions in force.
+//!
+//! Both stand in the newest epoch that the question may know: how far everything was known before it, and the digest of the
+//! definitions under which it was folded, which the lake keeps.
+
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_schema::DataType;
+use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::Expr;
+use datafusion::prelude::{SessionContext, cast, col};
+use plimsoll_engine::calendar::Calendar;
+use plimsoll_lake::Lake;
+use plimsoll_schemas::Instant;
+use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::table::Table;
+
+use crate::error::QueryError;
+use crate::session::HISTORY;
+
+/// Sets of definitions that are kept ready: those of now, and of an instant or two in the past.
+const SETS_KEPT: usize = 4;
+
+/// What holds for a question.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    /// Everything that happened before is known; `None` while nothing is, and where one of several shards knows nothing.
+    pub(crate) known_until: Option<Instant>,
+    /// `None` before the first epoch.
+    pub(crate) set: Option<Arc<Set>>,
+}
+
+/// A set of definitions, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Set {
+    digest: String,
+    pub(crate) definitions: Definitions,
+    calendars: BTreeMap<String, Calendar>,
+}
+
+impl Set {
+    /// The calendar of this id.
+    ///
+    /// # Errors
+    /// `Invalid`, with the ids that there are.
+    pub(crate) fn calendar(&self, id: &str) -> Result<&Calendar, QueryError> {
+        self.calendars.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.calendars.keys().take(20).map(String::as_str).collect();
+            QueryError::Invalid(format!("there is no calendar {id}; there are {}", known.join(", ")))
+        })
+    }
+}
+
+impl PartialEq for InForce {
+    fn eq(&self, other: &InForce) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for InForce {}
+
+impl Hash for InForce {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl InForce {
+    fn key(&self) -> (Option<i64>, Option<&str>) {
+        (self.known_until.map(|instant| instant.0), self.set.as_ref().map(|set| set.digest.as_str()))
+    }
+}
+
+/// Finds what holds, and keeps definitions that were made ready.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Finder {
+    sets: Arc<Mutex<Vec<Arc<Set>>>>,
+}
+
+impl Finder {
+    /// What holds after the newest of the epochs that each of these conditions lets through, one for each shard.
+    pub(crate) async fn find(
+        &self,
+        context: &SessionContext,
+        lake: &Lake,
+        shards: Vec<Expr>,
+    ) -> Result<InForce, DataFusionError> {
+        let (mut known, mut newest): (Vec<Option<Instant>>, Option<(i64, String)>) = (Vec::new(), None);
+        for condition in shards {
+            let epochs = context.table(TableReference::partial(HISTORY, Table::Epochs.name())).await?;
+            let epochs = epochs.filter(condition)?.sort(vec![col("epoch").sort(false, false)])?.limit(0, Some(1))?;
+            let columns =
+                vec![col("epoch"), col("watermark"), cast(col("definitions"), DataType::Utf8).alias("digest")];
+            let answer = epochs.select(columns)?.collect().await?;
+            let Some(row) = answer.iter().find(|batch| batch.num_rows() > 0) else {
+                known.push(None);
+                continue;
+            };
+            let watermark = row.column(1).as_primitive::<TimestampMicrosecondType>().iter().next().flatten();
+            known.push(watermark.map(Instant));
+            let epoch = row.column(0).as_primitive::<arrow_array::types::Int64Type>().value(0);
+            newest = newest.max(Some((epoch, row.column(2).as_string::<i32>().value(0).to_owned())));
+        }
+        let known_until = known.into_iter().reduce(|one, other| Some(one?.min(other?))).flatten();
+        let set = match newest {
+            Some((_, digest)) => Some(self.set(lake, digest).await?),
+            None => None,
+        };
+        Ok(InForce { known_until, set })
+    }
+
+    async fn set(&self, lake: &Lake, digest: String) -> Result<Arc<Set>, QueryError> {
+        let kept = |sets: &Vec<Arc<Set>>| sets.iter().find(|set| set.digest == digest).cloned();
+        if let Some(set) = kept(&self.sets.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(set);
+        }
+        let definitions = Definitions::from_record(&lake.definitions(&digest).await?).map_err(|error| {
+            QueryError::Unavailable(format!("the definitions in force cannot be read by this version: {error}"))
+        })?;
+        let calendars = definitions.calendars.iter();
+        let calendars = calendars.map(|(id, versions)| (id.clone(), Calendar::compile(versions))).collect();
+        let set = Arc::new(Set { digest, definitions, calendars });
+        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.insert(0, set.clone());
+        sets.truncate(SETS_KEPT);
+        Ok(set)
+    }
+}
