@@ -526,6 +526,7 @@ impl Worker {
             tick,
             publish,
             watermark,
+            known_until: self.told_watermark(),
             definitions: self.recorded.definitions.clone(),
             remembered_us: self.group.remembered().map_or(i64::MAX, i64::from),
             recounted: std::mem::take(&mut self.recounted),

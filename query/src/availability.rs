@@ -3,7 +3,7 @@
 //!
 //! In: the current rows of `transitions`, from which the states of a service follow. Out: one row with the agreed time in
 //! each state, to the microsecond. No agreement is looked at, and so no exclusion and no short outage: what these make of it
-//! stands in `attainment`.
+//! stands in `attainment`. A row of `transitions` may tell other causes of the same state, which is no change here.
 
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use plimsoll_schemas::definition::Calendar;
 use plimsoll_schemas::event::timestamp_type;
 
 use crate::error::QueryError;
+use crate::functions::state_before;
 use crate::known::{instant, time};
 
 /// The name of the function.
@@ -26,12 +27,17 @@ pub(crate) const NAME: &str = "availability";
 
 /// What it stands for. Its arguments are written as functions, in whose places they are put.
 const STATEMENT: &str = "
-    WITH known AS (
+    WITH states AS (
+        SELECT at, state FROM transitions WHERE service = asked_service() AND at < asked_until()
+        UNION ALL SELECT to_timestamp_micros(-62135596800000000), state_before(asked_service())),
+    changes AS (
+        SELECT at, state FROM (SELECT at, state, lag(state) OVER (ORDER BY at) AS before FROM states)
+        WHERE state IS DISTINCT FROM before),
+    known AS (
         SELECT state,
             greatest(at, asked_from()) AS since,
             least(lead(at) OVER (ORDER BY at), asked_until(), coalesce(known_until(), asked_from())) AS until
-        FROM transitions
-        WHERE service = asked_service() AND at < asked_until()),
+        FROM changes),
     spent AS (
         SELECT state, elapsed(asked_calendar(), since, until) AS spent_us FROM known WHERE since < until),
     parts AS (
@@ -61,8 +67,9 @@ const ASKED: [&str; 4] = ["asked_service", "asked_from", "asked_until", "asked_c
 pub(crate) async fn register(context: &SessionContext) -> Result<(), DataFusionError> {
     let types = [DataType::Utf8View, timestamp_type(), timestamp_type(), DataType::Utf8View];
     ASKED.into_iter().zip(types).for_each(|(name, of)| context.register_udf(argument(name, of)));
+    context.register_udf(state_before());
     let plan = context.sql(STATEMENT).await?.logical_plan().clone();
-    ASKED.into_iter().for_each(|name| context.deregister_udf(name));
+    ASKED.into_iter().chain([state_before().name()]).for_each(|name| context.deregister_udf(name));
     context.register_udtf(NAME, Arc::new(Availability { plan }));
     Ok(())
 }

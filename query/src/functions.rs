@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::builder::{Int64Builder, TimestampMicrosecondBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef, Decimal128Array};
+use arrow_array::{Array, ArrayRef, Decimal128Array, StringViewArray};
 use arrow_schema::{DataType, IntervalUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -34,6 +34,8 @@ enum Which {
     Due,
     KnownUntil,
     Share,
+    /// For `availability` alone.
+    StateBefore,
 }
 
 /// One of the functions.
@@ -59,6 +61,11 @@ impl Function {
 /// The functions, of which all but `share` have to be bound.
 pub(crate) fn functions() -> [ScalarUDF; 4] {
     [Which::Elapsed, Which::Due, Which::KnownUntil, Which::Share].map(|which| Function::new(which, None))
+}
+
+/// A function for the state of a service while nothing is known of it.
+pub(crate) fn state_before() -> ScalarUDF {
+    Function::new(Which::StateBefore, None)
 }
 
 /// Whether a plan has functions that have to be bound.
@@ -101,6 +108,7 @@ impl ScalarUDFImpl for Function {
             Which::Due => "due",
             Which::KnownUntil => "known_until",
             Which::Share => "share",
+            Which::StateBefore => "state_before",
         }
     }
 
@@ -113,6 +121,7 @@ impl ScalarUDFImpl for Function {
             Which::Elapsed => DataType::Int64,
             Which::Due | Which::KnownUntil => timestamp_type(),
             Which::Share => DataType::Decimal128(SHARE.0, SHARE.1),
+            Which::StateBefore => DataType::Utf8View,
         })
     }
 
@@ -136,6 +145,7 @@ impl ScalarUDFImpl for Function {
             (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => {
                 Some(vec![DataType::Int64, DataType::Int64])
             }
+            (Which::StateBefore, [service]) if is_text(service) => Some(vec![DataType::Utf8View]),
             _ => None,
         };
         wanted.ok_or_else(|| {
@@ -144,6 +154,7 @@ impl ScalarUDFImpl for Function {
                 Which::Due => "due('24x7', '2026-01-05T08:00:00Z', INTERVAL '4 hours')",
                 Which::Share => "share(good_us, good_us + bad_us)",
                 Which::KnownUntil => "known_until()",
+                Which::StateBefore => "state_before('web')",
             };
             QueryError::Invalid(format!("{} is called otherwise, such as {example}", self.name())).into()
         })
@@ -163,6 +174,7 @@ impl ScalarUDFImpl for Function {
         let answer = match (self.which, &columns[..]) {
             (Which::Elapsed, [calendars, from, until]) => elapsed(in_force()?, calendars, from, until)?,
             (Which::Due, [calendars, starts, amounts]) => due(in_force()?, calendars, starts, amounts)?,
+            (Which::StateBefore, [services]) => states_before(in_force()?, services),
             (_, [parts, wholes]) => shares(parts, wholes)?,
             _ => return Err(QueryError::Internal(format!("{} has other arguments", self.name())).into()),
         };
@@ -222,6 +234,12 @@ fn amount(amounts: &ArrayRef, place: usize) -> Result<Option<Micros>> {
 fn calendar<'a>(in_force: &'a InForce, name: &str) -> Result<&'a Calendar> {
     let none = || QueryError::Invalid("no calendar is known yet, for nothing was recorded".to_owned());
     Ok(in_force.set.as_ref().ok_or_else(none)?.calendar(name)?)
+}
+
+/// The states of services while nothing is known of them; null of what is none.
+fn states_before(in_force: &InForce, services: &ArrayRef) -> ArrayRef {
+    let state = |service: &str| in_force.set.as_ref()?.state_before(service).map(|state| state.as_str());
+    Arc::new(services.as_string_view().iter().map(|service| service.and_then(state)).collect::<StringViewArray>())
 }
 
 /// Parts of wholes, rounded down to nine places as in the tables; null of nothing (R11).

@@ -1,6 +1,6 @@
 //! What holds when a question is asked: how far everything is known, and the definitions in force.
 //!
-//! Both stand in the newest epoch that the question may know: how far everything was known before it, and the digest of the
+//! Both stand in the newest epoch that the question may know: how far everything was known after it, and the digest of the
 //! definitions under which it was folded, which the lake keeps.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{SessionContext, cast, col};
 use plimsoll_engine::calendar::Calendar;
+use plimsoll_engine::state::State;
+use plimsoll_engine::state::service::state_before;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
@@ -53,6 +55,16 @@ impl Set {
             let known: Vec<&str> = self.calendars.keys().take(20).map(String::as_str).collect();
             QueryError::Invalid(format!("there is no calendar {id}; there are {}", known.join(", ")))
         })
+    }
+}
+
+impl Set {
+    /// The state of a service while nothing is known of it (R3, R32); `None` of one that is not in the catalogue.
+    pub(crate) fn state_before(&self, service: &str) -> Option<State> {
+        let rule = &self.definitions.services.get(service)?.state;
+        // Of what a composite consists are services of the catalogue, in no circle.
+        let parts = rule.composition.iter().flat_map(|composition| &composition.parts);
+        Some(state_before(rule, parts.filter_map(|part| self.state_before(&part.service))))
     }
 }
 
@@ -95,14 +107,14 @@ impl Finder {
             let epochs = context.table(TableReference::partial(HISTORY, Table::Epochs.name())).await?;
             let epochs = epochs.filter(condition)?.sort(vec![col("epoch").sort(false, false)])?.limit(0, Some(1))?;
             let columns =
-                vec![col("epoch"), col("watermark"), cast(col("definitions"), DataType::Utf8).alias("digest")];
+                vec![col("epoch"), col("known_until"), cast(col("definitions"), DataType::Utf8).alias("digest")];
             let answer = epochs.select(columns)?.collect().await?;
             let Some(row) = answer.iter().find(|batch| batch.num_rows() > 0) else {
                 known.push(None);
                 continue;
             };
-            let watermark = row.column(1).as_primitive::<TimestampMicrosecondType>().iter().next().flatten();
-            known.push(watermark.map(Instant));
+            let known_until = row.column(1).as_primitive::<TimestampMicrosecondType>().iter().next().flatten();
+            known.push(known_until.map(Instant));
             let epoch = row.column(0).as_primitive::<arrow_array::types::Int64Type>().value(0);
             newest = newest.max(Some((epoch, row.column(2).as_string::<i32>().value(0).to_owned())));
         }

@@ -142,6 +142,28 @@ pub fn assert_as_judged(world: &World, lake: &Path, what: &str) {
     }
 }
 
+/// Over each segment that is known whole, the function of SQL says what the results say.
+fn assert_availability_as_judged(lake: &Path) {
+    let ask = |statement: &str| {
+        let text = output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", statement]);
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let segments =
+        ask("SELECT service, segment_start, segment_end, agreed_us, good_us, bad_us, unknown_us, outage_count, \
+         longest_outage_us, attainment_ratio FROM attainment WHERE signal = 'availability' AND objective = 'weekly' \
+         AND segment_end <= known_until() ORDER BY 1, 2");
+    assert!(segments.len() >= 8, "four weeks of two services: {segments:#?}");
+    for segment in segments {
+        let cells: Vec<&str> = segment.split(',').collect();
+        let asked = format!(
+            "SELECT agreed_us, up_us, down_us, unknown_us, outage_count, longest_outage_us, availability_ratio \
+             FROM availability('{}', '{}', '{}')",
+            cells[0], cells[1], cells[2]
+        );
+        assert_eq!(ask(&asked), [cells[3..].join(",")], "{segment}");
+    }
+}
+
 /// Spreads records over partitions: a key would keep a service together, this does not.
 pub fn produce(broker: &Broker, topic: &str, partitions: usize, events: &[String]) {
     for partition in 0..partitions {
@@ -158,6 +180,7 @@ fn the_same_rows_through_kafka_and_through_judge() {
     produce(&broker, "events", 3, &world.events);
     run_until_caught_up(&broker, &world.definitions, &world.lake("lanes"), &["--lanes", "4"]);
     assert_as_judged(&world, &world.lake("lanes"), "four lanes");
+    assert_availability_as_judged(&world.lake("lanes"));
     let dead = table(&world.lake("lanes"), "dead_letters");
     assert_eq!(dead.len(), 12, "4,464 probes hold 12 numbers that leave 11 when divided by 400: {dead:#?}");
     let counted = output(&[

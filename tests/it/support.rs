@@ -176,9 +176,10 @@ pub fn rows(csv: &str) -> BTreeMap<String, usize> {
     rows
 }
 
-/// The current rows of a table.
+/// The current rows of a table; of `breaches` with the warnings, which are there too.
 pub fn table(lake: &Path, name: &str) -> BTreeMap<String, usize> {
-    let question = format!("SELECT * FROM {name}");
+    let warnings = if name == "breaches" { " UNION ALL SELECT * FROM warnings" } else { "" };
+    let question = format!("SELECT * FROM {name}{warnings}");
     rows(&output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", &question]))
 }
 

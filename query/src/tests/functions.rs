@@ -32,7 +32,7 @@ async fn theatre() -> (TempDir, QueryService) {
         let digest = lake.keep_definitions(set.to_record().expect("a record").into()).await.expect("kept");
         let hour = 2 * epoch - 2;
         let row = format!(
-            r#"{{"epoch":{epoch},"tick":"2026-03-04T0{hour}:01:00Z","watermark":"2026-03-04T0{hour}:00:00Z","definitions":"{digest}"}}"#
+            r#"{{"epoch":{epoch},"tick":"2026-03-04T0{hour}:01:00Z","known_until":"2026-03-04T0{hour}:00:00Z","definitions":"{digest}"}}"#
         );
         append(&lake, Table::Epochs, epoch, &row).await;
     }

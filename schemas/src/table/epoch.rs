@@ -12,6 +12,12 @@ pub(super) const EPOCHS: &[Column] = &[
     ("tick", Time, REQUIRED, "wall-clock time of the epoch, the only one its results know, UTC"),
     ("publish", Boolean, REQUIRED, "true when the epoch also wrote provisional results"),
     ("watermark", Time, OPTIONAL, "watermark before the epoch, UTC (R23); null when nothing was known yet"),
+    (
+        "known_until",
+        Time,
+        OPTIONAL,
+        "watermark after the epoch: what happened before it is known, UTC (R23); null when nothing was known yet",
+    ),
     ("definitions", Text, REQUIRED, "digest of the definitions under which it was folded"),
     (
         "remembered_us",
@@ -48,6 +54,7 @@ pub struct EpochRow {
     pub tick: Instant,
     pub publish: bool,
     pub watermark: Option<Instant>,
+    pub known_until: Option<Instant>,
     pub definitions: String,
     pub remembered_us: i64,
     pub recounted: bool,
