@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fetches the clients that the tests ask through: psycopg and SQLAlchemy, from PyPI into a virtual environment (about 60 MB), once.
+# Fetches the clients that the tests ask through: psycopg, SQLAlchemy and Polars, from PyPI into a virtual environment (about 400 MB on the disk), once.
 # It goes to $PLIMSOLL_CLIENTS_DIR, or to target/clients. A second call finds it there and does nothing.
 set -eu
 

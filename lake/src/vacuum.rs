@@ -8,8 +8,8 @@
 //!
 //! A file that no commit names is litter of a crash, a lost race or a put whose answer came too late. It is removed only
 //! when no commit can ever name it: an epoch's file once the table is past the epoch, for it is written only until then; a
-//! merged file when it is old and the log has gone on since, for its name is never given again, and is committed soon or never. Otherwise whoever makes the epoch again could commit the
-//! file in the very moment in which it is removed.
+//! merged file when it is old and the log has gone on since, for its name is never given again, and is committed soon or
+//! never. Otherwise whoever makes the epoch again could commit the file in the very moment in which it is removed.
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ mod kafka_tls;
 mod kills;
 mod known;
 mod object_storage;
+mod open_tables;
 mod outage;
 mod postgres;
 mod proxy;

@@ -11,7 +11,7 @@ const QUESTION: &str = "SELECT verdict, count(*) AS windows, sum(good_us) AS goo
                         ORDER BY verdict";
 
 /// Where the clients are; `None`, after one line that says so, where they are not and `CI` is not `true`.
-fn clients() -> Option<PathBuf> {
+pub fn clients() -> Option<PathBuf> {
     let folder = std::env::var_os("PLIMSOLL_CLIENTS_DIR").map(PathBuf::from).unwrap_or_else(|| {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")).join("clients")
