@@ -1,18 +1,19 @@
 //! What every table and column means, for people and for their tools: table `dictionary.columns`, and the same as Postgres'
 //! catalog tells it (`pg_description`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemTable, MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::catalog::{CatalogProvider, MemTable, MemorySchemaProvider, SchemaProvider};
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use plimsoll_schemas::table::Table;
 
 use crate::defined::{DEFINED, Defined};
+use crate::postgres::settings_table;
+use crate::replaced::Replaced;
 use crate::session::CURRENT;
 use crate::views::{VIEWS, View};
 
@@ -21,6 +22,7 @@ pub(crate) const DICTIONARY: &str = "dictionary";
 
 const CATALOG_SCHEMA: &str = "pg_catalog";
 const DESCRIPTIONS: &str = "pg_description";
+const SETTINGS: &str = "pg_settings";
 
 /// What is described is a table, hence the number of `pg_class`, or with a number above 0 one of its columns.
 const AS_POSTGRES_TELLS_IT: &str = "
@@ -32,7 +34,8 @@ const AS_POSTGRES_TELLS_IT: &str = "
     JOIN pg_catalog.pg_class c ON c.relname = k.table_name AND c.relnamespace = n.oid
     WHERE k.comment IS NOT NULL";
 
-/// Adds the dictionary of the tables in these schemas to a session that has Postgres' catalog.
+/// Adds the dictionary of the tables in these schemas to a session that has Postgres' catalog, whose own descriptions are of
+/// Postgres' functions, and whose settings are those of connections here.
 ///
 /// # Errors
 /// When they do not fit one another, which is a defect.
@@ -57,7 +60,9 @@ pub(crate) async fn register(
     catalog.register_schema(DICTIONARY, Arc::new(dictionary))?;
     if let Some(schema) = catalog.schema(CATALOG_SCHEMA) {
         let descriptions = context.sql(AS_POSTGRES_TELLS_IT).await?.into_view();
-        catalog.register_schema(CATALOG_SCHEMA, Arc::new(Described { schema, descriptions }))?;
+        let settings = settings_table(schema.table(SETTINGS).await?)?;
+        let tables = BTreeMap::from([(DESCRIPTIONS, descriptions), (SETTINGS, settings)]);
+        catalog.register_schema(CATALOG_SCHEMA, Arc::new(Replaced { schema, tables }))?;
     }
     Ok(())
 }
@@ -139,30 +144,5 @@ impl Meaning {
             Meaning::Defined(defined) => defined.comment_of(name).map(str::to_owned),
             Meaning::Nowhere => None,
         }
-    }
-}
-
-/// Postgres' catalog with these descriptions in place of its own, which are of Postgres' functions.
-#[derive(Debug)]
-struct Described {
-    schema: Arc<dyn SchemaProvider>,
-    descriptions: Arc<dyn TableProvider>,
-}
-
-#[async_trait]
-impl SchemaProvider for Described {
-    fn table_names(&self) -> Vec<String> {
-        self.schema.table_names()
-    }
-
-    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match name {
-            DESCRIPTIONS => Ok(Some(self.descriptions.clone())),
-            _ => self.schema.table(name).await,
-        }
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        self.schema.table_exist(name)
     }
 }

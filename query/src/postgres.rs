@@ -8,25 +8,31 @@
 //! datafusion-pg-catalog answers; it also rewrites what Postgres understands and DataFusion does not. What is asked goes
 //! through the same service as every other question, with the same limits and the same refusals.
 
+use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use pgwire::api::ConnectionManager;
-use pgwire::api::PgWireServerHandlers;
+use futures::StreamExt;
 use pgwire::api::auth::StartupHandler;
-use pgwire::api::cancel::{CancelHandler, DefaultCancelHandler};
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
+use pgwire::api::cancel::DefaultCancelHandler;
+use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
 use pgwire::error::{ErrorInfo, PgWireError};
-use pgwire::tokio::process_socket;
+use pgwire::messages::PgWireFrontendMessage;
+use pgwire::tokio::server::{MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant as Moment, sleep, timeout_at};
+use tokio_util::codec::Framed;
 
 use crate::connections::attend_all;
 use crate::http::Patience;
 use crate::session::QueryService;
 
-use session::Session;
+use session::{Prepared, Session};
 pub use tls::Tls;
-pub(crate) use tools::functions;
+pub(crate) use tools::{functions, settings_table};
 pub use users::Users;
 
 mod rewrite;
@@ -38,6 +44,24 @@ mod users;
 
 /// How many connections there are at most: those of a pool or two. Who comes beyond is turned away at once.
 const CONNECTIONS_MAX: usize = 200;
+
+/// How long a client may take to say who it is.
+const LOGIN_MAX: Duration = Duration::from_secs(30);
+
+/// How long one that is in may say nothing, before another gets its place.
+const IDLE_MAX: Duration = Duration::from_hours(1);
+
+/// How long one that is not let in waits for the answer.
+const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+
+/// Bytes of a message at most, about, before a client is in: a name and a password.
+const LOGIN_BYTES_MAX: usize = 16 << 10;
+
+/// The same afterwards: a statement and the values of its parameters.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// A connection as messages.
+type Socket = Framed<MaybeTls, PgWireMessageServerCodec<Prepared>>;
 
 /// What every connection shares.
 #[derive(Clone)]
@@ -72,16 +96,75 @@ fn refused(code: &str, message: String) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
 }
 
-/// Answers one connection until its client goes.
+/// Answers one connection until its client goes, or is not let in, or says nothing for too long.
 async fn attend(stream: TcpStream, door: Door) {
-    let tls = door.tls.as_ref().map(Tls::acceptor);
     let handlers = Handlers {
         startup: Arc::new(users::startup(&door)),
         session: Arc::new(Session::new(&door)),
         cancel: Arc::new(DefaultCancelHandler::new(door.connections.clone())),
+        copy: Arc::new(NoopHandler),
     };
-    // An error is the client's, who went away or does not speak the protocol.
-    let _ = process_socket(stream, tls, handlers).await;
+    let login_by = Moment::now() + LOGIN_MAX;
+    let socket = timeout_at(login_by, negotiate_tls(stream, door.tls.as_ref().map(Tls::acceptor))).await;
+    if let Ok(Ok(Some(mut socket))) = socket {
+        socket.set_state(PgWireConnectionState::AwaitingStartup);
+        // An error is the client's, who went away or does not speak the protocol.
+        let _ = converse(&mut socket, &handlers, login_by).await;
+    }
+}
+
+/// Takes message after message.
+async fn converse<Startup: StartupHandler + 'static>(
+    socket: &mut Socket,
+    handlers: &Handlers<Startup>,
+    login_by: Moment,
+) -> io::Result<()> {
+    use PgWireConnectionState::{AuthenticationInProgress, AwaitingStartup};
+    loop {
+        let is_in = !matches!(socket.state(), AwaitingStartup | AuthenticationInProgress);
+        let (bytes_max, until) = match is_in {
+            true => (MESSAGE_BYTES_MAX, Moment::now() + IDLE_MAX),
+            false => (LOGIN_BYTES_MAX, login_by),
+        };
+        let message = match timeout_at(until, next(socket, bytes_max)).await {
+            Ok(Some(Ok(PgWireFrontendMessage::Terminate(_))) | Some(Err(_)) | None) => return Ok(()),
+            Ok(Some(Ok(message))) => message,
+            Err(_) if !is_in => return Ok(()),
+            Err(_) => {
+                let told = "nothing was asked for an hour; connect again".to_owned();
+                let ended = ErrorInfo::new("FATAL".to_owned(), "57P05".to_owned(), told);
+                return process_error(socket, PgWireError::UserError(Box::new(ended)), false).await;
+            }
+        };
+        let is_extended = message.is_extended_query();
+        let done = process_message(
+            message,
+            socket,
+            handlers.startup.clone(),
+            handlers.session.clone(),
+            handlers.session.clone(),
+            handlers.copy.clone(),
+            handlers.cancel.clone(),
+        );
+        match done.await {
+            Ok(()) => {}
+            Err(error) if is_in => process_error(socket, error, is_extended).await?,
+            Err(error) => {
+                // Whoever guesses a password has to wait, and to connect again.
+                sleep(REFUSAL_DELAY).await;
+                return process_error(socket, error, false).await;
+            }
+        }
+    }
+}
+
+/// The next message, unless it grows beyond so many bytes.
+async fn next(socket: &mut Socket, bytes_max: usize) -> Option<Result<PgWireFrontendMessage, PgWireError>> {
+    poll_fn(|context| match socket.poll_next_unpin(context) {
+        Poll::Pending if socket.read_buffer().len() > bytes_max => Poll::Ready(None),
+        polled => polled,
+    })
+    .await
 }
 
 /// What answers one connection.
@@ -89,22 +172,6 @@ struct Handlers<Startup> {
     startup: Arc<Startup>,
     session: Arc<Session>,
     cancel: Arc<DefaultCancelHandler>,
-}
-
-impl<Startup: StartupHandler + 'static> PgWireServerHandlers for Handlers<Startup> {
-    fn startup_handler(&self) -> Arc<impl StartupHandler> {
-        self.startup.clone()
-    }
-
-    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        self.session.clone()
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        self.session.clone()
-    }
-
-    fn cancel_handler(&self) -> Arc<impl CancelHandler> {
-        self.cancel.clone()
-    }
+    /// Nothing is copied.
+    copy: Arc<NoopHandler>,
 }

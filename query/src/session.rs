@@ -52,7 +52,7 @@ use crate::stop::stoppable;
 use crate::views::VIEWS;
 
 /// The name of the database, as tools that list databases show it.
-const CATALOG: &str = "plimsoll";
+pub(crate) const CATALOG: &str = "plimsoll";
 /// Where statements find current rows without naming a schema.
 pub(crate) const CURRENT: &str = "public";
 /// Where every revision is.

@@ -130,9 +130,27 @@ def without_a_password():
         try:
             while part := connection.recv(65536):
                 said += part
-        except OSError:
+        except ConnectionError:
             pass
     assert b"seen" not in said and b"breached" not in said, said
+
+
+def without_end():
+    """A client that is not in and sends a message that does not end."""
+    import socket
+    import struct
+
+    with socket.create_connection(("127.0.0.1", PORT), timeout=20) as connection:
+        start = b"\0\3\0\0user\0ana\0database\0plimsoll\0\0"
+        connection.sendall(struct.pack("!i", len(start) + 4) + start)
+        connection.recv(4096)
+        connection.sendall(b"p" + struct.pack("!i", 1 << 29))
+        try:
+            for _ in range(1 << 9):
+                connection.sendall(bytes(1 << 16))
+        except ConnectionError:
+            return
+    raise AssertionError("32 MiB of a password were taken in")
 
 
 def cancellation():
@@ -178,6 +196,6 @@ def reflection():
         equal(connection.execute(total).scalar_one(), counted, "a reflected table")
 
 
-for check in [questions, refusals, without_a_password, cancellation, reflection]:
+for check in [questions, refusals, without_a_password, without_end, cancellation, reflection]:
     check()
     print(f"{check.__name__}: as expected")

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::end_to_end::{TABLES, World};
-use crate::support::{Running, assert_same, judged, plimsoll, rows};
+use crate::support::{Running, assert_same, current, judged, plimsoll, rows};
 
 /// One kill in so many is the broker's.
 const BROKER_EVERY: usize = 8;
@@ -135,7 +135,7 @@ fn killed(world: &World, broker: &mut Broker, deployment: &Deployment, kills: us
     deployment.said(deployment.run(&["--until-caught-up"]));
     for name in TABLES {
         let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
-        let found = rows(&deployment.ask(&format!("SELECT * FROM {name}")));
+        let found = rows(&deployment.ask(&current(name)));
         assert_same(&format!("after {kills} kills, rows of {name} from the tables and from judge"), &found, &expected);
     }
     assert_each_record_is_there_once(deployment);
@@ -162,7 +162,7 @@ fn killed_apart(world: &World, broker: &mut Broker, deployment: &Deployment, kil
     for name in TABLES {
         let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
         loop {
-            let found = rows(&deployment.ask(&format!("SELECT * FROM {name}")));
+            let found = rows(&deployment.ask(&current(name)));
             if found != expected && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(200));
                 continue;

@@ -15,7 +15,7 @@ use plimsoll_tests::object_store::{BUCKET, ObjectStore};
 
 use crate::end_to_end::{TABLES, World, produce};
 use crate::proxy::{FAULTS, Proxy};
-use crate::support::{Running, assert_same, get, judged, plimsoll, rows};
+use crate::support::{Running, assert_same, current, get, judged, plimsoll, rows};
 
 fn run(store: &ObjectStore, arguments: &[&str]) -> Output {
     plimsoll().args(arguments).envs(store.environment()).output().expect("the program starts")
@@ -31,7 +31,7 @@ fn said(store: &ObjectStore, arguments: &[&str]) -> Result<String, String> {
 fn assert_as_judged(store: &ObjectStore, world: &World, lake: &str, what: &str) {
     for name in TABLES {
         let expected = judged(&world.definitions, std::slice::from_ref(&world.file), name);
-        let question = format!("SELECT * FROM {name}");
+        let question = current(name);
         let found = said(store, &["sql", "--lake", lake, "--format", "csv", &question]).expect(name);
         assert_same(&format!("{what}: rows of {name} and those of judge"), &rows(&found), &expected);
     }

@@ -176,11 +176,15 @@ pub fn rows(csv: &str) -> BTreeMap<String, usize> {
     rows
 }
 
-/// The current rows of a table; of `breaches` with the warnings, which are there too.
-pub fn table(lake: &Path, name: &str) -> BTreeMap<String, usize> {
+/// The question for the current rows of a table; of `breaches` with the warnings, which are there too.
+pub fn current(name: &str) -> String {
     let warnings = if name == "breaches" { " UNION ALL SELECT * FROM warnings" } else { "" };
-    let question = format!("SELECT * FROM {name}{warnings}");
-    rows(&output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", &question]))
+    format!("SELECT * FROM {name}{warnings}")
+}
+
+/// The current rows of a table.
+pub fn table(lake: &Path, name: &str) -> BTreeMap<String, usize> {
+    rows(&output(&["sql", "--lake", &lake.to_string_lossy(), "--format", "csv", &current(name)]))
 }
 
 /// What `judge` says of one table.

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use crate::dictionary::DICTIONARY;
-use crate::session::{CURRENT, HISTORY};
+use crate::session::{CATALOG as DATABASE, CURRENT, HISTORY};
 use crate::views::is_ours;
 
 /// The schemas whose tables are not the catalog's.
@@ -42,7 +42,8 @@ const EMPTY: [&str; 14] = [
 ];
 
 /// Functions of the catalog that find nothing, and a column that holds nothing.
-const NOTHING: [&str; 7] = [
+const NOTHING: [&str; 8] = [
+    "pg_get_function_result",
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_triggerdef",
@@ -58,13 +59,21 @@ const OF_TABLE: &str = "obj_description";
 
 const WITHOUT_OPTIONS: &str = "reloptions";
 
+/// The word for the database that a client is connected to.
+const DATABASE_OF_CLIENT: &str = "current_catalog";
+
 /// The function that tells what is found without naming a schema. datafusion-pg-catalog says it of everything.
 const IS_VISIBLE: &str = "pg_table_is_visible";
 const VISIBLE: &str = "SELECT seen.oid FROM pg_catalog.pg_class seen JOIN pg_catalog.pg_namespace space \
                        ON space.oid = seen.relnamespace WHERE space.nspname IN ('public', 'pg_catalog')";
 
 /// Parts of questions as tools write them, and what they come to.
-const WRITTEN: [(&str, &str); 1] = [
+const WRITTEN: [(&str, &str); 4] = [
+    // JDBC: without a schema it is looked for among ours alone.
+    ("'pg_class'::regclass", "'pg_catalog.pg_class'::regclass"),
+    // JDBC: the catalog tells functions by their names, not by their numbers.
+    ("'pg_catalog.array_in'::regproc", "'array_in'"),
+    ("'array_in'::regproc", "'array_in'"),
     // psql, \d+: DataFusion makes no array of a query.
     (
         "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')",
@@ -89,7 +98,9 @@ pub(super) fn reads_ours(statement: &Statement) -> bool {
 /// Whether a text may ask for the catalog: it has letters in it as the catalog's tables, functions and types have.
 pub(super) fn names_catalog(text: &str) -> bool {
     let text = text.to_lowercase();
-    ["pg_", "information_schema", "::reg", "as regclass", "_description("].iter().any(|part| text.contains(part))
+    ["pg_", "information_schema", "::reg", "as regclass", "_description(", DATABASE_OF_CLIENT]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 /// A text before it is parsed.
@@ -112,8 +123,9 @@ impl VisitorMut for Rewrite {
         // What becomes of a column must not change its name.
         for (place, item) in select.projection.iter_mut().enumerate() {
             if let SelectItem::UnnamedExpr(expr) = item
-                && matches!(expr, Expr::Subquery(_) | Expr::Function(_))
-                && is_rewritten(expr)
+                && (is_database(expr)
+                    || *expr == null()
+                    || matches!(expr, Expr::Subquery(_) | Expr::Function(_)) && is_rewritten(expr))
             {
                 let alias = Ident::with_quote('"', format!("{}_{place}", name_of(expr)));
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
@@ -138,6 +150,9 @@ impl VisitorMut for Rewrite {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if is_database(expr) {
+            *expr = Expr::value(Value::SingleQuotedString(DATABASE.to_owned()));
+        }
         let is_nothing = match expr {
             Expr::Subquery(query) => {
                 make_one_row(query);
@@ -164,6 +179,14 @@ impl VisitorMut for Rewrite {
             *expr = null();
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn is_database(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(name) => name.value.eq_ignore_ascii_case(DATABASE_OF_CLIENT),
+        Expr::Function(called) => last(&called.name).as_deref() == Some(DATABASE_OF_CLIENT),
+        _ => false,
     }
 }
 
@@ -392,6 +415,11 @@ mod tests {
                 "SELECT c.oid FROM pg_class c LEFT JOIN pg_index i ON true",
             ),
             ("SELECT a.x FROM (SELECT 1 AS x FROM pg_trigger) a, b", "SELECT NULL AS \"x\" WHERE false"),
+            (
+                "SELECT NULL, NULL, current_catalog FROM pg_class",
+                "SELECT NULL AS \"?column?_0\", NULL AS \"?column?_1\", \
+             'plimsoll' AS \"current_catalog_2\" FROM pg_class",
+            ),
             ("SELECT * FROM other.pg_index", "SELECT * FROM other.pg_index"),
             ("SELECT pg_catalog.pg_get_viewdef(a.b, true) AS c FROM a", "SELECT NULL AS c FROM a"),
             (

@@ -32,7 +32,7 @@ const fn fixed(name: &'static str, default: &'static str) -> Setting {
 
 const TIMEOUT: &str = "statement_timeout";
 
-const SETTINGS: [Setting; 25] = [
+const SETTINGS: [Setting; 26] = [
     free("application_name", ""),
     free("bytea_output", "hex"),
     fixed("client_encoding", "UTF8"),
@@ -48,6 +48,7 @@ const SETTINGS: [Setting; 25] = [
     free("jit", "off"),
     free("lock_timeout", "0"),
     fixed("max_identifier_length", "63"),
+    fixed("max_index_keys", "32"),
     free("row_security", "on"),
     free("search_path", "public"),
     fixed("server_encoding", "UTF8"),
@@ -125,6 +126,11 @@ pub(super) fn answer<Client: ClientInfo>(statement: &Statement, client: &mut Cli
 /// What a setting is unless a client says something else; `None` of what is none.
 pub(super) fn default_of(name: &str) -> Option<&'static str> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name)).map(|setting| setting.default)
+}
+
+/// All of them, with what they are unless a client says something else.
+pub(super) fn defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SETTINGS.iter().map(|setting| (setting.name, setting.default))
 }
 
 /// How long a statement of this connection may take, if its client says so.

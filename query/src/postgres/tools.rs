@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, Int32Array, StringViewArray};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, Int32Array, RecordBatch, StringArray, StringViewArray, new_null_array};
+use arrow_schema::{DataType, Schema};
+use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::ScalarValue;
 use datafusion::common::utils::take_function_args;
 use datafusion::error::DataFusionError;
@@ -24,6 +25,24 @@ const OID_MAX: u32 = 10_000;
 /// The functions of Postgres that tools call and that nobody else brings.
 pub(crate) fn functions() -> [ScalarUDF; 3] {
     [version(), to_regtype(), current_setting()]
+}
+
+/// The table `pg_settings`, with the columns of one that is there: what a connection is unless its client says otherwise.
+///
+/// # Errors
+/// When it has other columns, which is a defect.
+pub(crate) fn settings_table(known: Option<Arc<dyn TableProvider>>) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let columns = known.map_or_else(|| Arc::new(Schema::empty()), |known| known.schema());
+    let texts = |of: fn((&'static str, &'static str)) -> &'static str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(settings::defaults().map(of)))
+    };
+    let values = columns.fields().iter().map(|field| match field.name().as_str() {
+        "name" => texts(|(name, _)| name),
+        "setting" => texts(|(_, value)| value),
+        _ => new_null_array(field.data_type(), settings::defaults().count()),
+    });
+    let rows = RecordBatch::try_new(columns.clone(), values.collect())?;
+    Ok(Arc::new(MemTable::try_new(columns, vec![vec![rows]])?))
 }
 
 /// The function `to_regtype(name)`: the number of a type of Postgres' own, null for any other.
