@@ -99,6 +99,23 @@ impl Lake {
         Ok(written)
     }
 
+    /// Whether what the facts and results of a recorded epoch say is in the tables, as far as that can be told: a later one
+    /// of its shard is recorded, or it is in `attainment` or at least in `transitions`. Of an epoch without rows there it
+    /// cannot. So many shards number their epochs in turn.
+    ///
+    /// # Errors
+    /// Those of `files`.
+    pub async fn is_told(&self, epoch: i64, shards: i64) -> Result<bool, LakeError> {
+        for (table, least) in [(Table::Epochs, epoch + 1), (Table::Attainment, epoch), (Table::Transitions, epoch)] {
+            let mut log = self.log(table).await;
+            log.refresh(self.root()).await?;
+            if log.groups().any(|(_, newest)| newest >= least && (newest - epoch) % shards == 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The recorded intents of a lane group after an epoch, in order: what recovery replays.
     ///
     /// # Errors

@@ -35,16 +35,22 @@ const ENTRIES_AT_ONCE: usize = 16;
 /// hour old or older. Then the log is read anew, from the newest checkpoint.
 const READ_ANEW_AFTER: Duration = Duration::from_mins(30);
 
-/// When something was seen, by two clocks: one stands still while the machine sleeps, the other may be set back.
+/// When a log was read to its end, and which version that was; by two clocks: one stands still while the machine sleeps, the
+/// other may be set back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) moment: Moment,
     pub(crate) time: SystemTime,
+    version: Option<i64>,
 }
 
 impl Seen {
     fn now() -> Seen {
-        Seen { moment: Moment::now(), time: SystemTime::now() }
+        Seen { moment: Moment::now(), time: SystemTime::now(), version: None }
+    }
+
+    fn up_to(self, version: Option<i64>) -> Seen {
+        Seen { version, ..self }
     }
 
     fn is_old(&self) -> bool {
@@ -242,7 +248,7 @@ impl TableLog {
             let is_known = followed.is_ok() && log.version.is_some();
             return match (followed, reason) {
                 (Ok(()) | Err(LakeError::Corrupt(_)), Some(reason)) if !is_known => Err(reason),
-                (followed, _) => followed.map(|()| TableLog { torn, seen, ..log }),
+                (followed, _) => followed.map(|()| TableLog { torn, seen: seen.up_to(log.version), ..log }),
             };
         }
     }
@@ -349,14 +355,15 @@ impl TableLog {
         if self.may_have_gone_on(store).await? {
             self.load_again(store).await?;
         }
-        self.seen = seen;
+        self.seen = seen.up_to(self.version);
         Ok(())
     }
 
-    /// Whether entries after the newest one read may have been removed, because a checkpoint stands for them. They are
-    /// removed in their order, so as long as the newest one read is there, none after it was.
+    /// Whether entries after the one that was the newest when the log was read to its end may have been removed, because a
+    /// checkpoint stands for them. They are removed in their order, so as long as that one is there, none after it was. What
+    /// is read after it may be an entry that somebody put where another's was removed.
     async fn may_have_gone_on(&self, store: &Store) -> Result<bool, LakeError> {
-        match self.version {
+        match self.seen.version {
             Some(version) if self.seen.is_old() => Ok(store.get(&entry_path(self.table, version)).await?.is_none()),
             _ => Ok(false),
         }
@@ -386,7 +393,7 @@ impl TableLog {
         if self.may_have_gone_on(store).await? {
             let seen = Seen::now();
             self.load_again(store).await?;
-            self.seen = seen;
+            self.seen = seen.up_to(self.version);
             return Ok(None);
         }
         self.append(version, entry.as_bytes())?;

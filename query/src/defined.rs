@@ -7,7 +7,7 @@ use arrow_array::types::Date32Type;
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use chrono::{Datelike, NaiveDate, NaiveTime};
 use datafusion::catalog::{MemTable, Session, TableProvider};
@@ -44,6 +44,9 @@ enum Of {
     Truth,
 }
 
+/// How many years of days there are at most before this one.
+const YEARS_BACK: i32 = 10;
+
 /// All of them.
 pub(crate) const DEFINED: [Defined; 2] = [
     Defined {
@@ -54,7 +57,7 @@ pub(crate) const DEFINED: [Defined; 2] = [
     },
     Defined {
         name: "calendar_days",
-        comment: "one civil day of a calendar, from the year of the first agreement until the end of next year (R1)",
+        comment: "one civil day of a calendar, of ten years back and the next at most (R1)",
         columns: &[
             ("calendar", Of::Text, "id of the calendar"),
             ("date", Of::Date, "the civil day, in the time zone of the calendar"),
@@ -149,7 +152,7 @@ pub(crate) fn are_in(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
 pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan, DataFusionError> {
     let bound = |node: LogicalPlan| match (unbound(&node), &node) {
         (Some(table), LogicalPlan::TableScan(scan)) => {
-            let source = provider_as_source(Arc::new(table_of(table, in_force)?));
+            let source = provider_as_source(table_of(table, in_force)?);
             Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
         }
         _ => Ok(Transformed::no(node)),
@@ -162,11 +165,17 @@ fn unbound(node: &LogicalPlan) -> Option<&'static Defined> {
     source_as_provider(&scan.source).ok()?.downcast_ref::<Unbound>().map(Unbound::table)
 }
 
-fn table_of(table: &Defined, in_force: &InForce) -> Result<MemTable, DataFusionError> {
-    let rows =
-        in_force.set.as_ref().map(|set| RecordBatch::try_new(table.schema(), (table.rows)(set, in_force.known_until)));
-    let rows: Option<RecordBatch> = rows.transpose().map_err(|error: ArrowError| DataFusionError::from(error))?;
-    MemTable::try_new(table.schema(), vec![rows.into_iter().collect()])
+/// The table, made once for all that are asked while the same holds.
+fn table_of(table: &'static Defined, in_force: &InForce) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let make = || -> Result<Arc<dyn TableProvider>, DataFusionError> {
+        let rows = in_force.set.as_ref().map(|set| (table.rows)(set, in_force.known_until));
+        let rows = rows.map(|rows| RecordBatch::try_new(table.schema(), rows)).transpose()?;
+        Ok(Arc::new(MemTable::try_new(table.schema(), vec![rows.into_iter().collect()])?))
+    };
+    match &in_force.set {
+        Some(set) => set.made.get_or_make((table.name, last_year(set, in_force.known_until)), make),
+        None => make(),
+    }
 }
 
 fn customers(set: &Set, _: Option<Instant>) -> Vec<ArrayRef> {
@@ -186,10 +195,9 @@ struct Day<'a> {
 }
 
 fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
-    let from = set.definitions.agreements.iter().map(|agreement| agreement.effective_from).min();
-    let now = known_until.map(|instant| local_of_instant(chrono_tz::UTC, instant).date());
-    let (Some(first), Some(last)) = (from.or(now), now.or(from)) else { return empty_days() };
-    let (first, last) = (first.with_ordinal(1), NaiveDate::from_ymd_opt(last.year() + 1, 12, 31));
+    let Some(last) = last_year(set, known_until) else { return empty_days() };
+    let first = first_day(set).map_or(last - 1, |first| first.year()).max(last - 1 - YEARS_BACK);
+    let (first, last) = (NaiveDate::from_ymd_opt(first, 1, 1), NaiveDate::from_ymd_opt(last, 12, 31));
     let dates =
         move || first.into_iter().flat_map(move |first| first.iter_days().take_while(move |date| Some(*date) <= last));
     let days: Vec<Day<'_>> = set
@@ -199,6 +207,17 @@ fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
         .flat_map(|(calendar, versions)| dates().filter_map(move |date| day(calendar, versions, date)))
         .collect();
     columns(set, &days)
+}
+
+/// The first day of the first agreement.
+fn first_day(set: &Set) -> Option<NaiveDate> {
+    set.definitions.agreements.iter().map(|agreement| agreement.effective_from).min()
+}
+
+/// The year after that until which everything is known.
+fn last_year(set: &Set, known_until: Option<Instant>) -> Option<i32> {
+    let now = known_until.map(|instant| local_of_instant(chrono_tz::UTC, instant).date());
+    Some(now.or_else(|| first_day(set))?.year() + 1)
 }
 
 fn empty_days() -> Vec<ArrayRef> {

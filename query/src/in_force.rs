@@ -1,15 +1,16 @@
 //! What holds when a question is asked: how far everything is known, and the definitions in force.
 //!
-//! Both stand in the newest epoch that the question may know: how far everything was known after it, and the digest of the
-//! definitions under which it was folded, which the lake keeps.
+//! Both stand in the newest epoch that the question may know: how far everything was known after it, or before it while its
+//! rows are not written yet, and the digest of the definitions under which it was folded, which the lake keeps.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
@@ -42,7 +43,35 @@ pub(crate) struct InForce {
 pub(crate) struct Set {
     digest: String,
     pub(crate) definitions: Definitions,
+    /// Tables that were made of them.
+    pub(crate) made: Made,
     calendars: BTreeMap<String, Calendar>,
+}
+
+/// Tables by their names and the last year that they tell of.
+#[derive(Debug, Default)]
+pub(crate) struct Made(Mutex<BTreeMap<(&'static str, Option<i32>), Arc<dyn TableProvider>>>);
+
+impl Made {
+    /// The table, which is made when it is not there.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub(crate) fn get_or_make(
+        &self,
+        key: (&'static str, Option<i32>),
+        make: impl FnOnce() -> Result<Arc<dyn TableProvider>, DataFusionError>,
+    ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = made.get(&key) {
+            return Ok(table.clone());
+        }
+        // That of another year is asked for no more.
+        made.retain(|(name, _), _| *name != key.0);
+        let table = make()?;
+        made.insert(key, table.clone());
+        Ok(table)
+    }
 }
 
 impl Set {
@@ -102,21 +131,24 @@ impl Finder {
         lake: &Lake,
         shards: Vec<Expr>,
     ) -> Result<InForce, DataFusionError> {
+        let count = shards.len() as i64;
         let (mut known, mut newest): (Vec<Option<Instant>>, Option<(i64, String)>) = (Vec::new(), None);
         for condition in shards {
             let epochs = context.table(TableReference::partial(HISTORY, Table::Epochs.name())).await?;
             let epochs = epochs.filter(condition)?.sort(vec![col("epoch").sort(false, false)])?.limit(0, Some(1))?;
-            let columns =
-                vec![col("epoch"), col("known_until"), cast(col("definitions"), DataType::Utf8).alias("digest")];
-            let answer = epochs.select(columns)?.collect().await?;
+            let digest = cast(col("definitions"), DataType::Utf8).alias("digest");
+            let answer =
+                epochs.select(vec![col("epoch"), col("watermark"), col("known_until"), digest])?.collect().await?;
             let Some(row) = answer.iter().find(|batch| batch.num_rows() > 0) else {
                 known.push(None);
                 continue;
             };
-            let known_until = row.column(1).as_primitive::<TimestampMicrosecondType>().iter().next().flatten();
+            let epoch = row.column(0).as_primitive::<Int64Type>().value(0);
+            // An epoch is recorded before its rows are written; those of the epoch before have been.
+            let column = if lake.is_told(epoch, count).await.map_err(QueryError::from)? { 2 } else { 1 };
+            let known_until = row.column(column).as_primitive::<TimestampMicrosecondType>().iter().next().flatten();
             known.push(known_until.map(Instant));
-            let epoch = row.column(0).as_primitive::<arrow_array::types::Int64Type>().value(0);
-            newest = newest.max(Some((epoch, row.column(2).as_string::<i32>().value(0).to_owned())));
+            newest = newest.max(Some((epoch, row.column(3).as_string::<i32>().value(0).to_owned())));
         }
         let known_until = known.into_iter().reduce(|one, other| Some(one?.min(other?))).flatten();
         let set = match newest {
@@ -136,7 +168,7 @@ impl Finder {
         })?;
         let calendars = definitions.calendars.iter();
         let calendars = calendars.map(|(id, versions)| (id.clone(), Calendar::compile(versions))).collect();
-        let set = Arc::new(Set { digest, definitions, calendars });
+        let set = Arc::new(Set { digest, definitions, made: Made::default(), calendars });
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
         sets.insert(0, set.clone());
         sets.truncate(SETS_KEPT);

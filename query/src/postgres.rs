@@ -8,10 +8,8 @@
 //! datafusion-pg-catalog answers; it also rewrites what Postgres understands and DataFusion does not. What is asked goes
 //! through the same service as every other question, with the same limits and the same refusals.
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
@@ -22,9 +20,10 @@ use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionSt
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireFrontendMessage;
 use pgwire::tokio::server::{MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message};
+use tokio::io::{AsyncReadExt, Join, ReadHalf, Take, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant as Moment, sleep, timeout_at};
-use tokio_util::codec::Framed;
+use tokio::time::{Instant as Moment, sleep, timeout, timeout_at};
+use tokio_util::codec::{Framed, FramedParts};
 
 use crate::connections::attend_all;
 use crate::http::Patience;
@@ -55,13 +54,13 @@ const IDLE_MAX: Duration = Duration::from_hours(1);
 const REFUSAL_DELAY: Duration = Duration::from_secs(1);
 
 /// Bytes of a message at most, about, before a client is in: a name and a password.
-const LOGIN_BYTES_MAX: usize = 16 << 10;
+const LOGIN_BYTES_MAX: u64 = 16 << 10;
 
 /// The same afterwards: a statement and the values of its parameters.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
+const MESSAGE_BYTES_MAX: u64 = 4 << 20;
 
 /// A connection as messages.
-type Socket = Framed<MaybeTls, PgWireMessageServerCodec<Prepared>>;
+type Socket = Framed<Join<Take<ReadHalf<MaybeTls>>, WriteHalf<MaybeTls>>, PgWireMessageServerCodec<Prepared>>;
 
 /// What every connection shares.
 #[derive(Clone)]
@@ -106,11 +105,26 @@ async fn attend(stream: TcpStream, door: Door) {
     };
     let login_by = Moment::now() + LOGIN_MAX;
     let socket = timeout_at(login_by, negotiate_tls(stream, door.tls.as_ref().map(Tls::acceptor))).await;
-    if let Ok(Ok(Some(mut socket))) = socket {
+    if let Ok(Ok(Some(socket))) = socket
+        && let Some(mut socket) = metered(socket)
+    {
         socket.set_state(PgWireConnectionState::AwaitingStartup);
         // An error is the client's, who went away or does not speak the protocol.
         let _ = converse(&mut socket, &handlers, login_by).await;
     }
+}
+
+/// The same connection, of which no more bytes are read than are allowed; none when something came in clear before what is
+/// to be secret, which may be somebody else's.
+fn metered(socket: Framed<MaybeTls, PgWireMessageServerCodec<Prepared>>) -> Option<Socket> {
+    if socket.is_secure() && !socket.read_buffer().is_empty() {
+        return None;
+    }
+    let parts = socket.into_parts();
+    let (reader, writer) = tokio::io::split(parts.io);
+    let mut metered = FramedParts::new(tokio::io::join(reader.take(LOGIN_BYTES_MAX), writer), parts.codec);
+    metered.read_buf = parts.read_buf;
+    Some(Framed::from_parts(metered))
 }
 
 /// Takes message after message.
@@ -126,7 +140,8 @@ async fn converse<Startup: StartupHandler + 'static>(
             true => (MESSAGE_BYTES_MAX, Moment::now() + IDLE_MAX),
             false => (LOGIN_BYTES_MAX, login_by),
         };
-        let message = match timeout_at(until, next(socket, bytes_max)).await {
+        socket.get_mut().reader_mut().set_limit(bytes_max);
+        let message = match timeout_at(until, socket.next()).await {
             Ok(Some(Ok(PgWireFrontendMessage::Terminate(_))) | Some(Err(_)) | None) => return Ok(()),
             Ok(Some(Ok(message))) => message,
             Err(_) if !is_in => return Ok(()),
@@ -146,25 +161,18 @@ async fn converse<Startup: StartupHandler + 'static>(
             handlers.copy.clone(),
             handlers.cancel.clone(),
         );
-        match done.await {
-            Ok(()) => {}
-            Err(error) if is_in => process_error(socket, error, is_extended).await?,
-            Err(error) => {
-                // Whoever guesses a password has to wait, and to connect again.
-                sleep(REFUSAL_DELAY).await;
-                return process_error(socket, error, false).await;
-            }
+        // Nobody may leave an answer untaken for ever either.
+        let Ok(done) = timeout(IDLE_MAX, done).await else { return Ok(()) };
+        let Err(error) = done else { continue };
+        if !is_in {
+            // Whoever guesses a password has to wait, and to connect again.
+            sleep(REFUSAL_DELAY).await;
+        }
+        match timeout(IDLE_MAX, process_error(socket, error, is_in && is_extended)).await {
+            Ok(told) if is_in => told?,
+            _ => return Ok(()),
         }
     }
-}
-
-/// The next message, unless it grows beyond so many bytes.
-async fn next(socket: &mut Socket, bytes_max: usize) -> Option<Result<PgWireFrontendMessage, PgWireError>> {
-    poll_fn(|context| match socket.poll_next_unpin(context) {
-        Poll::Pending if socket.read_buffer().len() > bytes_max => Poll::Ready(None),
-        polled => polled,
-    })
-    .await
 }
 
 /// What answers one connection.

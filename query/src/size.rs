@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, Visit, Visitor,
 };
 
+use crate::availability;
 use crate::error::QueryError;
 
 /// Relations of a statement at most: planning a thousand of them takes seconds, and people join a dozen.
@@ -77,6 +78,9 @@ struct Extent {
 
 /// What the name of a table or view comes to, and a row that is read from none.
 const NAMED: Extent = Extent { relations: 1, expressions: 0, column: 1, depth: 0 };
+
+/// What `availability(...)` comes to, whose statement reads a table, joins and sums.
+const AVAILABILITY: Extent = Extent { relations: 8, expressions: 80, column: 8, depth: 8 };
 
 fn measure(statement: &Statement) -> Extent {
     let mut measuring = Measuring { queries: vec![Open::default()], common: HashMap::new() };
@@ -187,11 +191,12 @@ impl Visitor for Measuring {
     }
 
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        let common = match name.0.as_slice() {
-            [ObjectNamePart::Identifier(name)] => self.common.get(&normalized(name)),
-            _ => None,
+        let name = match name.0.as_slice() {
+            [ObjectNamePart::Identifier(name)] => normalized(name),
+            _ => String::new(),
         };
-        let extent = common.copied().unwrap_or(NAMED);
+        let named = if name == availability::NAME { AVAILABILITY } else { NAMED };
+        let extent = self.common.get(&name).copied().unwrap_or(named);
         if let Some(open) = self.last() {
             open.read(extent);
         }

@@ -406,7 +406,7 @@ async fn who_hung_where_entries_were_removed_commits_where_the_log_goes_on() {
     for by_moment in [true, false] {
         let (objects, lake) = in_memory().await;
         append_services(&lake, "other", 1).await.expect("an append");
-        let sleeper = again(objects.clone()).await;
+        let (sleeper, second) = (again(objects.clone()).await, again(objects.clone()).await);
         for epoch in 2..=9 {
             append_services(&lake, "other", epoch).await.expect("an append");
         }
@@ -426,6 +426,13 @@ async fn who_hung_where_entries_were_removed_commits_where_the_log_goes_on() {
         let entry = entry_text(json!({"txnId": "an id"}), [entry]);
         let appended = sleeper.put_entry(Table::Services, entry, "an id", GROUP, 1).await.expect("an append");
         assert_eq!(appended, Appended::Written { version: 10 });
+        // Who slept as well, and finds what the first one left where nobody reads, is not led astray.
+        let stray = entry_path(Table::Services, 2);
+        assert!(lake.root().get(&stray).await.expect("a store").is_some());
+        let mut log = second.log(Table::Services).await;
+        log.seen.moment -= std::time::Duration::from_hours(1);
+        log.refresh(second.root()).await.expect("a log");
+        assert_eq!(log.version, Some(10));
         for lake in [&lake, &sleeper, &again(objects).await] {
             assert_eq!(lake.last_epoch(Table::Services, GROUP).await.expect("an epoch"), Some(1));
             assert_eq!(lake.last_epoch(Table::Services, "other").await.expect("an epoch"), Some(9));

@@ -30,14 +30,28 @@ async fn theatre() -> (TempDir, QueryService) {
     let sets = [("no text", ""), (r#"until: "20:00""#, r#"until: "19:00""#)].map(|(from, to)| definitions(from, to));
     for (epoch, set) in (1..).zip(sets) {
         let digest = lake.keep_definitions(set.to_record().expect("a record").into()).await.expect("kept");
-        let hour = 2 * epoch - 2;
-        let row = format!(
-            r#"{{"epoch":{epoch},"tick":"2026-03-04T0{hour}:01:00Z","known_until":"2026-03-04T0{hour}:00:00Z","definitions":"{digest}"}}"#
-        );
-        append(&lake, Table::Epochs, epoch, &row).await;
+        record(&lake, epoch, &digest).await;
+        told(&lake, epoch).await;
     }
     let service = QueryService::open(lake, limits(), Handle::current()).await.expect("service");
     (folder, service)
+}
+
+/// Records an epoch, of which there is one every two hours.
+async fn record(lake: &Lake, epoch: i64, definitions: &str) {
+    let hour = |epoch: i64| format!("2026-03-04T{:02}:00:00Z", 2 * epoch - 2);
+    let watermark = if epoch > 1 { format!(r#""watermark":"{}","#, hour(epoch - 1)) } else { String::new() };
+    let row = format!(
+        r#"{{"epoch":{epoch},"tick":"2026-03-04T{:02}:01:00Z",{watermark}"known_until":"{}","definitions":"{definitions}"}}"#,
+        2 * epoch - 2,
+        hour(epoch)
+    );
+    append(lake, Table::Epochs, epoch, &row).await;
+}
+
+/// Writes a result of an epoch.
+async fn told(lake: &Lake, epoch: i64) {
+    append(lake, Table::Attainment, epoch, r#"{"agreement":"north-theatre-shop"}"#).await;
 }
 
 /// The statements of the page and their answers as the page prints them.
@@ -85,6 +99,19 @@ async fn r24_r25_functions_are_computed_by_the_definitions_that_were_in_force_wh
     let error = ask(&before, "SELECT elapsed('24x7', now(), now())", Format::Csv).await.expect_err("no calendar");
     assert_eq!(error, QueryError::Invalid("no calendar is known yet, for nothing was recorded".to_owned()));
     assert_eq!(ask(&before, "SELECT count(*) AS n FROM customers", Format::Csv).await.as_deref(), Ok("n\n0\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r23_what_is_recorded_and_not_written_yet_is_not_known() {
+    let (folder, service) = theatre().await;
+    let lake = Lake::open(folder.path().to_str().expect("UTF-8")).await.expect("lake");
+    let digest = "SELECT max(definitions) AS digest FROM epochs WHERE epoch = 2";
+    let digest = ask(&service, digest, Format::Csv).await.expect("a digest");
+    record(&lake, 3, digest.lines().nth(1).expect("a digest")).await;
+    let known = async || ask(&service, "SELECT known_until() AS known", Format::Csv).await;
+    assert_eq!(known().await.as_deref(), Ok("known\n2026-03-04T02:00:00Z\n"));
+    told(&lake, 3).await;
+    assert_eq!(known().await.as_deref(), Ok("known\n2026-03-04T04:00:00Z\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

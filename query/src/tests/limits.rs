@@ -61,6 +61,7 @@ fn growing(count: usize) -> Vec<String> {
         joined(&["SELECT 1"], " UNION "),
         joined(&["SELECT service FROM attainment"], " EXCEPT "),
         format!("EXPLAIN SELECT 1 FROM {}", numbered("attainment a$", ", ")),
+        format!("EXPLAIN SELECT 1 FROM {}", numbered("availability('web', '2026-01-01', '2026-02-01') a$", ", ")),
         format!("EXPLAIN SELECT 1 FROM services s {}", numbered("JOIN services a$ ON s.service = a$.service", " ")),
         format!("SELECT 1 FROM history.epochs WHERE epoch IN ({})", numbered("$", ", ")),
         format!("SELECT CASE {} END FROM history.epochs", numbered("WHEN epoch > $ THEN $", " ")),
