@@ -48,7 +48,7 @@ struct Function {
 }
 
 impl Function {
-    fn new(which: Which, in_force: Option<InForce>) -> ScalarUDF {
+    fn udf(which: Which, in_force: Option<InForce>) -> ScalarUDF {
         let volatility = if which == Which::Share { Volatility::Immutable } else { Volatility::Stable };
         let signature = match which {
             Which::KnownUntil => Signature::nullary(volatility),
@@ -60,12 +60,12 @@ impl Function {
 
 /// The functions, of which all but `share` have to be bound.
 pub(crate) fn functions() -> [ScalarUDF; 4] {
-    [Which::Elapsed, Which::Due, Which::KnownUntil, Which::Share].map(|which| Function::new(which, None))
+    [Which::Elapsed, Which::Due, Which::KnownUntil, Which::Share].map(|which| Function::udf(which, None))
 }
 
 /// A function for the state of a service while nothing is known of it.
 pub(crate) fn state_before() -> ScalarUDF {
-    Function::new(Which::StateBefore, None)
+    Function::udf(Which::StateBefore, None)
 }
 
 /// Whether a plan has functions that have to be bound.
@@ -86,7 +86,7 @@ pub(crate) fn are_in(plan: &LogicalPlan) -> Result<bool> {
 pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan> {
     let bound = |expr: Expr| match (unbound(&expr), expr) {
         (Some(which), Expr::ScalarFunction(mut called)) => {
-            called.func = Arc::new(Function::new(which, Some(in_force.clone())));
+            called.func = Arc::new(Function::udf(which, Some(in_force.clone())));
             Ok(Transformed::yes(Expr::ScalarFunction(called)))
         }
         (_, expr) => Ok(Transformed::no(expr)),

@@ -48,9 +48,12 @@ pub(crate) struct Set {
     calendars: BTreeMap<String, Calendar>,
 }
 
-/// Tables by their names and the last year that they tell of.
+/// The name of a table, and the last year that it tells of.
+type Key = (&'static str, Option<i32>);
+
+/// Tables that were made.
 #[derive(Debug, Default)]
-pub(crate) struct Made(Mutex<BTreeMap<(&'static str, Option<i32>), Arc<dyn TableProvider>>>);
+pub(crate) struct Made(Mutex<BTreeMap<Key, Arc<dyn TableProvider>>>);
 
 impl Made {
     /// The table, which is made when it is not there.
@@ -59,7 +62,7 @@ impl Made {
     /// Those of making it.
     pub(crate) fn get_or_make(
         &self,
-        key: (&'static str, Option<i32>),
+        key: Key,
         make: impl FnOnce() -> Result<Arc<dyn TableProvider>, DataFusionError>,
     ) -> Result<Arc<dyn TableProvider>, DataFusionError> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
