@@ -18,7 +18,7 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::support::{repository, run};
+use crate::support::{current, repository, run};
 use crate::tables::{self, Tables};
 
 /// A file of `tests/scenarios`.
@@ -490,7 +490,7 @@ fn in_order(table: Table) -> String {
             names.map(|name| format!("\"{name}\" NULLS FIRST")).collect::<Vec<_>>().join(", ")
         }
     };
-    format!("SELECT * FROM {} ORDER BY {names}", table.name())
+    format!("SELECT * FROM ({}) ORDER BY {names}", current(table.name()))
 }
 
 /// What a line of standard error says of the definitions, without the place.
