@@ -121,13 +121,7 @@ impl Store {
     /// loss of power.
     pub(crate) async fn put(&self, path: &StorePath, bytes: Bytes) -> Result<(), LakeError> {
         let result = match self.stage(path, &bytes).await? {
-            Some(staging) => {
-                let result = self.objects.rename(&staging, path).await;
-                if result.is_err() {
-                    self.delete(&staging).await?;
-                }
-                result
-            }
+            Some(staging) => self.unless_renamed(&staging, self.objects.rename(&staging, path).await).await?,
             None => self.objects.put(path, bytes.into()).await.map(drop),
         };
         result.map_err(|error| failed(&format!("write {path}"), &error))?;
@@ -139,10 +133,7 @@ impl Store {
         let result = match self.stage(path, &bytes).await? {
             Some(staging) => {
                 let result = self.objects.rename_if_not_exists(&staging, path).await;
-                if result.is_err() {
-                    self.delete(&staging).await?;
-                }
-                result
+                self.unless_renamed(&staging, result).await?
             }
             None => self.objects.put_opts(path, bytes.into(), PutMode::Create.into()).await.map(drop),
         };
@@ -164,6 +155,18 @@ impl Store {
         staged.map_err(|error| failed(&format!("write {path}"), &error))?;
         self.on_disk(&staging, Disk::sync_file).await?;
         Ok(Some(staging))
+    }
+
+    /// Removes what was staged and did not get its name.
+    async fn unless_renamed(
+        &self,
+        staging: &StorePath,
+        renamed: object_store::Result<()>,
+    ) -> Result<object_store::Result<()>, LakeError> {
+        if renamed.is_err() {
+            self.delete(staging).await?;
+        }
+        Ok(renamed)
     }
 
     /// Makes sure that a name which is there stays after a loss of power, when the put that made it may have failed just

@@ -26,6 +26,7 @@ use crate::error::QueryError;
 use crate::in_force::{InForce, Set};
 
 /// A table: its name, what a row is, and its columns with what they mean.
+#[derive(Debug)]
 pub(crate) struct Defined {
     pub(crate) name: &'static str,
     pub(crate) comment: &'static str,
@@ -33,7 +34,7 @@ pub(crate) struct Defined {
     rows: fn(&Set, Option<Instant>) -> Vec<ArrayRef>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Of {
     Text,
     /// Text that may be null.
@@ -48,7 +49,7 @@ enum Of {
 const YEARS_BACK: i32 = 10;
 
 /// All of them.
-pub(crate) const DEFINED: [Defined; 2] = [
+pub(crate) static DEFINED: [Defined; 2] = [
     Defined {
         name: "customers",
         comment: "one customer, as defined",
@@ -100,27 +101,19 @@ impl Defined {
 /// When one is there, which is a defect.
 pub(crate) fn register(context: &SessionContext) -> Result<(), DataFusionError> {
     for table in &DEFINED {
-        context.register_table(TableReference::bare(table.name), Arc::new(Unbound { name: table.name }))?;
+        context.register_table(TableReference::bare(table.name), Arc::new(Unbound(table)))?;
     }
     Ok(())
 }
 
 /// A table of which it is not known yet under which definitions it is asked for.
 #[derive(Debug)]
-struct Unbound {
-    name: &'static str,
-}
-
-impl Unbound {
-    fn table(&self) -> &'static Defined {
-        DEFINED.iter().find(|table| table.name == self.name).unwrap_or(&DEFINED[0])
-    }
-}
+struct Unbound(&'static Defined);
 
 #[async_trait]
 impl TableProvider for Unbound {
     fn schema(&self) -> SchemaRef {
-        self.table().schema()
+        self.0.schema()
     }
 
     fn table_type(&self) -> TableType {
@@ -134,7 +127,7 @@ impl TableProvider for Unbound {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        Err(QueryError::Internal(format!("{} was to be read before it was known when", self.name)).into())
+        Err(QueryError::Internal(format!("{} was to be read before it was known when", self.0.name)).into())
     }
 }
 
@@ -162,7 +155,7 @@ pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan,
 
 fn unbound(node: &LogicalPlan) -> Option<&'static Defined> {
     let LogicalPlan::TableScan(scan) = node else { return None };
-    source_as_provider(&scan.source).ok()?.downcast_ref::<Unbound>().map(Unbound::table)
+    source_as_provider(&scan.source).ok()?.downcast_ref::<Unbound>().map(|unbound| unbound.0)
 }
 
 /// The table, made once for all that are asked while the same holds.
@@ -195,7 +188,7 @@ struct Day<'a> {
 }
 
 fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
-    let Some(last) = last_year(set, known_until) else { return empty_days() };
+    let Some(last) = last_year(set, known_until) else { return columns(set, &[]) };
     let first = first_day(set).map_or(last - 1, |first| first.year()).max(last - 1 - YEARS_BACK);
     let (first, last) = (NaiveDate::from_ymd_opt(first, 1, 1), NaiveDate::from_ymd_opt(last, 12, 31));
     let dates =
@@ -218,10 +211,6 @@ fn first_day(set: &Set) -> Option<NaiveDate> {
 fn last_year(set: &Set, known_until: Option<Instant>) -> Option<i32> {
     let now = known_until.map(|instant| local_of_instant(chrono_tz::UTC, instant).date());
     Some(now.or_else(|| first_day(set))?.year() + 1)
-}
-
-fn empty_days() -> Vec<ArrayRef> {
-    DEFINED[1].schema().fields().iter().map(|field| arrow_array::new_empty_array(field.data_type())).collect()
 }
 
 fn day<'a>(calendar: &'a str, versions: &'a [definition::Calendar], date: NaiveDate) -> Option<Day<'a>> {

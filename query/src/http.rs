@@ -62,6 +62,16 @@ struct Door {
     shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,
 }
 
+/// What both doors on promises have in common.
+const OF_PROMISES: Door = Door {
+    path: "",
+    view: "",
+    filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
+    time: Some("at"),
+    order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
+    shape: Ok,
+};
+
 const DOORS: &[Door] = &[
     Door {
         path: "/v1/attainment",
@@ -143,22 +153,8 @@ const DOORS: &[Door] = &[
         order: &["agreement", "agreement_version", "service", "objective"],
         shape: Ok,
     },
-    Door {
-        path: "/v1/breaches",
-        view: "breaches",
-        filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
-        time: Some("at"),
-        order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/warnings",
-        view: "warnings",
-        filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
-        time: Some("at"),
-        order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
-        shape: Ok,
-    },
+    Door { path: "/v1/breaches", view: "breaches", ..OF_PROMISES },
+    Door { path: "/v1/warnings", view: "warnings", ..OF_PROMISES },
     Door {
         path: "/v1/attributions",
         view: "attributions",
