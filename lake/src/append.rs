@@ -27,6 +27,9 @@ use crate::table::{DATE, engine_info, partition_columns};
 /// something is wrong with the deployment.
 pub(crate) const RACES_MAX: usize = 100;
 
+/// What is wrong with a file whose content is not that of its name.
+pub(crate) const OTHER_BYTES: &str = "holds other bytes than were written";
+
 /// The longest name of a lane group.
 pub const GROUP_LENGTH_MAX: usize = 64;
 
@@ -186,17 +189,11 @@ fn in_date(date: Option<NaiveDate>, name: &str) -> String {
 }
 
 /// What a data file's name says of its content.
-pub(crate) fn content_hash(bytes: &[u8]) -> u64 {
+fn content_hash(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
 }
 
-/// The hash of the content that a data file's name tells; `None` for a file of another origin.
-pub(crate) fn hash_of_name(path: &str) -> Option<u64> {
-    let (_, hash) = path.strip_suffix(".parquet")?.rsplit_once('-')?;
-    u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16 && Span::of(path).is_some())
-}
-
-/// Whose rows a data file holds.
+/// What the name of a data file of ours says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span<'path> {
     /// The lane group.
@@ -207,6 +204,8 @@ pub(crate) struct Span<'path> {
     pub(crate) last: i64,
     /// Whether it was merged from other files; otherwise it is an epoch's own.
     pub(crate) is_merged: bool,
+    /// The hash of its content.
+    hash: u64,
 }
 
 impl Span<'_> {
@@ -214,9 +213,16 @@ impl Span<'_> {
     pub(crate) fn of(path: &str) -> Option<Span<'_>> {
         let name = path.rsplit('/').next()?.strip_suffix(".parquet")?;
         let mut pieces = name.rsplitn(4, '-');
-        let (_hash, _part, epochs, group) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
+        let (hash, _part, epochs, group) = (pieces.next()?, pieces.next()?, pieces.next()?, pieces.next()?);
+        let hash = u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16)?;
         let (first, last) = epochs.split_once('_').unwrap_or((epochs, epochs));
-        Some(Span { group, first: first.parse().ok()?, last: last.parse().ok()?, is_merged: epochs.contains('_') })
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        Some(Span { group, first, last, is_merged: epochs.contains('_'), hash })
+    }
+
+    /// Whether a file of this name still holds what was written into it.
+    pub(crate) fn is_of(&self, bytes: &[u8]) -> bool {
+        self.hash == content_hash(bytes)
     }
 }
 
@@ -255,15 +261,14 @@ mod tests {
     fn a_path_tells_its_group_and_epochs() {
         let file = EncodedFile { date: None, rows: 0, bytes: vec![1].into(), statistics: String::new() };
         let path = data_path("lanes-0-of-4", 17, 3, &file);
-        let span = Span { group: "lanes-0-of-4", first: 17, last: 17, is_merged: false };
+        let span = Span { group: "lanes-0-of-4", first: 17, last: 17, is_merged: false, hash: content_hash(&[1]) };
         assert_eq!(Span::of(&path), Some(span));
-        assert_eq!(hash_of_name(&path), Some(content_hash(&[1])));
+        assert!(span.is_of(&[1]) && !span.is_of(&[2]));
         let file = EncodedFile { date: NaiveDate::from_ymd_opt(2026, 1, 31), ..file };
         let path = merged_path("lanes_1-of-4", (3, 17), &file);
-        assert_eq!(hash_of_name(&path), Some(content_hash(&[1])));
         assert_ne!(merged_path("lanes_1-of-4", (3, 17), &file), path, "it is never given twice");
         assert!(path.starts_with("date=2026-01-31/lanes_1-of-4-000000000003_000000000017-"), "{path}");
-        let span = Span { group: "lanes_1-of-4", first: 3, last: 17, is_merged: true };
+        let span = Span { group: "lanes_1-of-4", first: 3, last: 17, is_merged: true, hash: content_hash(&[1]) };
         assert_eq!(Span::of(&path), Some(span));
         assert_eq!(Span::of("part-00001-c0ffee.parquet"), None);
     }

@@ -8,7 +8,6 @@
 //! `_last_checkpoint` tells readers where to look first; whatever it says, a newer checkpoint that is there counts.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_json::{LineDelimitedWriter, ReaderBuilder};
@@ -21,11 +20,12 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use plimsoll_schemas::guard::guarded;
 use plimsoll_schemas::table::Table;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::error::LakeError;
+use crate::error::{Failure, LakeError};
 use crate::store::Store;
 
 /// The key of the digest among what a Parquet file tells of itself, and how the digest is made.
@@ -33,8 +33,6 @@ const DIGEST: &str = "plimsoll.state.2";
 
 /// The columns that matter here.
 const ACTIONS: [&str; 5] = ["add", "remove", "txn", "protocol", "metaData"];
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// The content of `_last_checkpoint`, as far as it matters here.
 #[derive(Deserialize)]
@@ -122,9 +120,7 @@ pub(crate) fn encode(lines: &str, digest: String) -> Result<Bytes, Failure> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn decode(bytes: Bytes) -> Result<(Vec<u8>, Option<String>), String> {
-    // The reader of Parquet may panic over what is damaged.
-    let read = catch_unwind(AssertUnwindSafe(|| read(bytes).map_err(|error| error.to_string())));
-    read.unwrap_or_else(|_| Err("its data is damaged".to_owned()))
+    guarded(|| read(bytes)).map_err(|error| error.to_string())
 }
 
 fn read(bytes: Bytes) -> Result<(Vec<u8>, Option<String>), Failure> {

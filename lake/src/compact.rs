@@ -28,7 +28,7 @@ use plimsoll_schemas::table::Table;
 use serde_json::{Value, json};
 
 use crate::Lake;
-use crate::append::{RACES_MAX, Span, merged_path};
+use crate::append::{OTHER_BYTES, RACES_MAX, Span, merged_path};
 use crate::compact::merge::{Merge, SIDE_BY_SIDE_ROWS, Stop};
 use crate::encode::{EncodedFile, ROW_GROUP_ROWS, encode_file};
 use crate::error::LakeError;
@@ -250,6 +250,10 @@ struct Input<'path> {
 impl Input<'_> {
     /// Opens a file in the table's own types; none when its columns are others.
     fn open<'path>(table: Table, path: &'path str, bytes: &Bytes) -> Result<Option<Input<'path>>, LakeError> {
+        // What was damaged must not come into a file that is whole.
+        if Span::of(path).is_none_or(|span| !span.is_of(bytes)) {
+            return Err(unreadable(path, &format!("it {OTHER_BYTES}")));
+        }
         let schema = table.schema();
         let found =
             ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).map_err(|error| unreadable(path, &error))?;
@@ -272,7 +276,7 @@ impl Input<'_> {
     }
 }
 
-fn unreadable(path: &str, error: &dyn std::error::Error) -> LakeError {
+fn unreadable(path: &str, error: &dyn std::fmt::Display) -> LakeError {
     LakeError::Corrupt(format!("{path} cannot be read: {error}; restore it from a backup"))
 }
 

@@ -41,13 +41,14 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch, to_batch};
 
 use crate::Lake;
-use crate::append::{Appended, Span, check_group};
+use crate::append::{Appended, OTHER_BYTES, Span, check_group};
 use crate::encode::EncodedTable;
-use crate::error::LakeError;
+use crate::error::{Failure, LakeError};
 use crate::files::ActiveFile;
 
 impl Lake {
@@ -150,18 +151,24 @@ impl Lake {
         };
         let path = object_store::path::Path::from(file.path.as_str());
         let bytes = self.root().get(&path).await?.ok_or_else(|| corrupt(&"it is missing"))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build());
-        let mut rows = Vec::new();
-        for batch in reader.map_err(|error| corrupt(&error))? {
-            let batch = batch.map_err(|error| corrupt(&error))?;
-            let before = epochs_of(&batch).partition_point(|found| *found <= epoch);
-            let after = batch.slice(before, batch.num_rows() - before);
-            if after.num_rows() > 0 {
-                rows.extend(from_batch::<EpochRow>(&after).map_err(|error| corrupt(&error))?);
-            }
+        if Span::of(&file.path).is_none_or(|span| !span.is_of(&bytes)) {
+            return Err(corrupt(&format!("it {OTHER_BYTES}")));
         }
-        Ok(rows)
+        rows_after(bytes, epoch).map_err(|error| corrupt(&error))
     }
+}
+
+fn rows_after(bytes: Bytes, epoch: i64) -> Result<Vec<EpochRow>, Failure> {
+    let mut rows = Vec::new();
+    for batch in ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()? {
+        let batch = batch?;
+        let before = epochs_of(&batch).partition_point(|found| *found <= epoch);
+        let after = batch.slice(before, batch.num_rows() - before);
+        if after.num_rows() > 0 {
+            rows.extend(from_batch::<EpochRow>(&after)?);
+        }
+    }
+    Ok(rows)
 }
 
 /// The epoch of each row.

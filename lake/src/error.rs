@@ -2,6 +2,9 @@
 
 use plimsoll_schemas::table::Table;
 
+/// Whatever went wrong, before it is told what has to be done about it.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
 /// A failure of the lake. Callers decide on the kind alone; the message is one line for people.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeError {

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use plimsoll_schemas::guard::guarded;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Lake;
-use crate::append::{Span, content_hash, hash_of_name};
+use crate::append::{OTHER_BYTES, Span};
 use crate::definitions;
-use crate::error::LakeError;
+use crate::error::{Failure, LakeError};
 use crate::files::ActiveFile;
 use crate::log::TableLog;
 use crate::lost::{behind, beyond, first_hole};
@@ -341,25 +342,12 @@ async fn look(
     let Some(bytes) = store.get(&StorePath::from(file.path.as_str())).await? else {
         return Ok(damage("the file is missing".to_owned()));
     };
-    if hash_of_name(&file.path).is_some_and(|hash| hash != content_hash(&bytes)) {
-        return Ok(damage("the file holds other bytes than were written".to_owned()));
+    let span = Span::of(&file.path);
+    if span.is_some_and(|span| !span.is_of(&bytes)) {
+        return Ok(damage(format!("the file {OTHER_BYTES}")));
     }
-    let is_ours = Span::of(&file.path).is_some();
-    let reading = tokio::task::spawn_blocking(move || -> Result<_, Box<dyn std::error::Error + Send + Sync>> {
-        let mut rows = Vec::new();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-        let (schema, columns) = (table.schema(), reader.parquet_schema().num_columns());
-        let is_ours = is_ours && columns == schema.fields().len();
-        let statistics = is_ours.then(|| delta_statistics(&schema, reader.metadata()));
-        for batch in reader.build()? {
-            let batch = batch?;
-            if table == Table::Epochs {
-                rows.extend(from_batch::<EpochRow>(&batch)?);
-            }
-        }
-        Ok((rows, statistics))
-    });
-    match reading.await {
+    let is_ours = span.is_some();
+    match tokio::task::spawn_blocking(move || guarded(|| read(table, bytes, is_ours))).await {
         Ok(Ok((_, Some(statistics)))) if !says(file, &statistics) => {
             Ok(damage("the log does not tell its rows as they are".to_owned()))
         }
@@ -367,6 +355,22 @@ async fn look(
         Ok(Err(error)) => Ok(damage(format!("the file cannot be read ({error})"))),
         Err(error) => Err(LakeError::Internal(format!("reading {} was aborted: {error}", file.path))),
     }
+}
+
+/// Reads all of a file: the rows of an intent, and what the log has to say of it when it is ours.
+fn read(table: Table, bytes: Bytes, is_ours: bool) -> Result<(Vec<EpochRow>, Option<Value>), Failure> {
+    let mut rows = Vec::new();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    let (schema, columns) = (table.schema(), reader.parquet_schema().num_columns());
+    let is_ours = is_ours && columns == schema.fields().len();
+    let statistics = is_ours.then(|| delta_statistics(&schema, reader.metadata()));
+    for batch in reader.build()? {
+        let batch = batch?;
+        if table == Table::Epochs {
+            rows.extend(from_batch::<EpochRow>(&batch)?);
+        }
+    }
+    Ok((rows, statistics))
 }
 
 impl Lake {

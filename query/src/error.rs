@@ -3,10 +3,13 @@
 //! In come errors of DataFusion and the lake; out go one-line messages with a coarse kind, which the HTTP doors turn
 //! into a status and the command line into an exit code.
 
+use std::sync::Arc;
+
 use arrow_schema::ArrowError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 use plimsoll_lake::LakeError;
+use tokio::task::JoinError;
 
 /// Why a question got no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,13 @@ impl QueryError {
             QueryError::Unavailable(_) => "unavailable",
             QueryError::Internal(_) => "internal",
         }
+    }
+
+    /// A question that panicked has failed, and nothing else has.
+    pub(crate) fn panicked(said: &str) -> QueryError {
+        QueryError::Internal(format!(
+            "the question ended in a panic: {said}; `plimsoll doctor` says whether a file is damaged, else it is a defect"
+        ))
     }
 
     /// Every word that `kind` says.
@@ -83,6 +93,8 @@ impl From<DataFusionError> for QueryError {
             }
             DataFusionError::External(error) => match error.downcast_ref::<QueryError>() {
                 Some(error) => error.clone(),
+                // Where rows are shared out, this is what becomes of a panic.
+                None if error.is::<Arc<JoinError>>() => QueryError::panicked(&text),
                 None if REGEX_ERRORS.iter().any(|beginning| text.starts_with(beginning)) => QueryError::Invalid(text),
                 None => QueryError::Unavailable(text),
             },

@@ -3,6 +3,7 @@
 //! In comes a statement or a plan; out goes a stream of record batches that ends with the last row or with an error,
 //! never silently short.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -24,9 +25,10 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::guard::words_of;
 use plimsoll_schemas::table::Table;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -359,6 +361,8 @@ impl QueryService {
             let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
             Ok((permit, execute_stream(plan, task)?))
         };
+        let start = AssertUnwindSafe(start).catch_unwind();
+        let start = start.map(|started| started.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)))));
         let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));
         let started = match timeout_at(deadline, starting.next()).await {
             Ok(Some(started)) => started,
@@ -367,7 +371,9 @@ impl QueryService {
         let (permit, rows) = started.map_err(|error| running.count_error(error))?;
         let mut answer = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
         // The permit is given back when the rows are dropped.
-        let rows = ahead(rows.inspect(move |_| _ = &permit), &desk.threads);
+        let rows = AssertUnwindSafe(rows.inspect(move |_| _ = &permit)).catch_unwind();
+        let rows = rows.map(|batch| batch.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)).into())));
+        let rows = ahead(rows, &desk.threads);
         let (taker, limits) = (answer.tx(), self.limits.clone());
         answer.spawn(async move {
             let _question = question;

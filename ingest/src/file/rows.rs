@@ -8,7 +8,6 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -23,6 +22,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::LogicalType;
 use plimsoll_schemas::delivery::DeadLetterReason;
+use plimsoll_schemas::guard::guarded;
 
 use super::{Found, Records};
 use crate::decode::Rejection;
@@ -68,7 +68,7 @@ impl Rows {
             paths.iter().any(|path| parts.starts_with(path))
         });
         let mask = ProjectionMask::leaves(file.parquet_schema(), wanted);
-        let reader = guarded(|| Ok(file.with_projection(mask).with_batch_size(BATCH_ROWS).build()?))?;
+        let reader = guarded(|| file.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
         let options = [Bytes::Text, Bytes::Uuid];
         let options = options.map(|bytes| EncoderOptions::default().with_encoder_factory(Arc::new(bytes)));
         let (text, rows) = (Vec::new(), Vec::new());
@@ -155,16 +155,6 @@ pub(super) fn open(file: File) -> Result<ParquetRecordBatchReaderBuilder<File>, 
     // The writer's own schema says nothing that values need.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     guarded(|| Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?))
-}
-
-/// What `read` gives. The reader of Parquet takes much of what a file says for true and panics where it is not: that is
-/// an error like any other of a damaged file. What panicked is not used again.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<String>().map(String::as_str);
-        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("its data is damaged");
-        Err(ArrowError::ParquetError(said.to_owned()))
-    })
 }
 
 /// The part of a pointer that names columns: what follows a list or a map is found in each row.

@@ -440,6 +440,27 @@ async fn who_hung_where_entries_were_removed_commits_where_the_log_goes_on() {
     }
 }
 
+#[tokio::test]
+async fn what_was_damaged_does_not_come_into_a_file_that_is_whole() {
+    let (_objects, lake) = in_memory().await;
+    for epoch in 1..=8 {
+        commit_epoch(&lake, GROUP, epoch).await;
+    }
+    let files = lake.files(Table::Events).await.expect("files");
+    let path = files.files[3].path.as_str();
+    let whole = lake.root().get(&path.into()).await.expect("a store").expect("the file is there");
+    for at in (0..whole.len()).step_by(97) {
+        let mut damaged = whole.to_vec();
+        damaged[at] ^= 1;
+        lake.root().put(&path.into(), damaged.into()).await.expect("a store");
+        let error = lake.compact(Table::Events).await.expect_err("damage").to_string();
+        let told = format!("{path} cannot be read: it holds other bytes than were written; restore it from a backup");
+        assert_eq!(error, told);
+    }
+    lake.root().put(&path.into(), whole).await.expect("a store");
+    assert_eq!(lake.compact(Table::Events).await.expect("whole files"), 8);
+}
+
 /// The damaged files of the one table that these tests write; no epoch of it is recorded.
 async fn damaged(lake: &Lake) -> Vec<String> {
     let damages = lake.inspect(true).await.expect("an inspection").damages;

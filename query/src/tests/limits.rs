@@ -3,6 +3,7 @@
 
 use std::time::Instant as Moment;
 
+use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -204,4 +205,20 @@ async fn each_view_reads_one_table() {
         .expect("it is looked at");
         assert_eq!(scans, 1, "{}", view.name);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_panics_is_an_error_and_others_go_on() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let panics = |_: &[ColumnarValue]| -> datafusion::error::Result<ColumnarValue> { panic!("a length below zero") };
+    let function = create_udf("panics", vec![DataType::Utf8], DataType::Utf8, Volatility::Volatile, Arc::new(panics));
+    service.context().register_udf(function);
+    let whole = "SELECT count(DISTINCT panics(name)) FROM services";
+    for question in ["SELECT panics(name) FROM services", whole, "SELECT panics('while planning')"] {
+        let error = ask(&service, question, Format::Csv).await.expect_err("a panic");
+        let text = error.to_string();
+        assert!(error.kind() == "internal" && text.contains("ended in a panic"), "{error:?}");
+        assert!(text.contains("a length below zero"), "{text}");
+    }
+    assert_eq!(ask(&service, "SELECT name FROM services", Format::Csv).await.expect("rows"), "name\nWeb shop\n");
 }
