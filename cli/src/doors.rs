@@ -12,7 +12,7 @@ use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{Patience, QueryService, Readiness, router, serve};
+use plimsoll_query::{Patience, QueryService, Readiness, Users, guard, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 
@@ -21,6 +21,7 @@ use crate::shutdown::Shutdown;
 
 pub mod definitions;
 pub mod postgres;
+pub mod users;
 
 /// The media type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,19 +36,24 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Serves until the shutdown. `metrics` gives what else than the query service's own counts belongs into `/metrics`, and
-/// `more` are doors besides the service's.
+/// Serves these users, or everybody, until the shutdown. `metrics` gives what else than the query service's own counts
+/// belongs into `/metrics`, and `more` are doors besides the service's.
 pub async fn open<Text: Future<Output = String> + Send>(
     listener: TcpListener,
     service: Arc<QueryService>,
     readiness: Readiness,
     metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
     more: Router,
+    users: Option<Arc<Users>>,
     shutdown: Shutdown,
 ) {
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
-    let router = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
+    let doors = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
+    let router = match users {
+        Some(users) => guard(doors, users),
+        None => doors,
+    };
     serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
 }
 

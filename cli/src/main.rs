@@ -88,6 +88,8 @@ enum Command {
     Maintain(commands::maintain::Arguments),
     /// Write the line of a Postgres client, whose password comes from standard input, for the file that --users names
     Password(commands::password::Arguments),
+    /// Draw a token for HTTP, and write the line of its user, for the file that --users names
+    Token(commands::token::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
         Command::Password(arguments) => commands::password::run(&arguments),
+        Command::Token(arguments) => commands::token::run(&arguments),
     };
     match done {
         Ok(code) => code,

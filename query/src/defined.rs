@@ -31,7 +31,7 @@ pub(crate) struct Defined {
     pub(crate) name: &'static str,
     pub(crate) comment: &'static str,
     columns: &'static [(&'static str, Of, &'static str)],
-    rows: fn(&Set, Option<Instant>) -> Vec<ArrayRef>,
+    rows: fn(&Set, &InForce) -> Vec<ArrayRef>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -158,21 +158,23 @@ fn unbound(node: &LogicalPlan) -> Option<&'static Defined> {
     source_as_provider(&scan.source).ok()?.downcast_ref::<Unbound>().map(|unbound| unbound.0)
 }
 
-/// The table, made once for all that are asked while the same holds.
+/// The table, made once for all that are asked while the same holds by those who see all of it.
 fn table_of(table: &'static Defined, in_force: &InForce) -> Result<Arc<dyn TableProvider>, DataFusionError> {
     let make = || -> Result<Arc<dyn TableProvider>, DataFusionError> {
-        let rows = in_force.set.as_ref().map(|set| (table.rows)(set, in_force.known_until));
+        let rows = in_force.set.as_ref().map(|set| (table.rows)(set, in_force));
         let rows = rows.map(|rows| RecordBatch::try_new(table.schema(), rows)).transpose()?;
         Ok(Arc::new(MemTable::try_new(table.schema(), vec![rows.into_iter().collect()])?))
     };
     match &in_force.set {
-        Some(set) => set.made.get_or_make((table.name, last_year(set, in_force.known_until)), make),
-        None => make(),
+        Some(set) if in_force.visible.is_none() => {
+            set.made.get_or_make((table.name, last_year(set, in_force.known_until)), make)
+        }
+        _ => make(),
     }
 }
 
-fn customers(set: &Set, _: Option<Instant>) -> Vec<ArrayRef> {
-    let customers = || set.definitions.customers.values();
+fn customers(set: &Set, in_force: &InForce) -> Vec<ArrayRef> {
+    let customers = || set.definitions.customers.values().filter(|customer| in_force.sees_customer(&customer.id));
     vec![
         Arc::new(StringArray::from_iter_values(customers().map(|customer| &customer.id))),
         Arc::new(StringArray::from_iter_values(customers().map(|customer| &customer.name))),
@@ -187,8 +189,8 @@ struct Day<'a> {
     edges: (Instant, Instant),
 }
 
-fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
-    let Some(last) = last_year(set, known_until) else { return columns(set, &[]) };
+fn calendar_days(set: &Set, in_force: &InForce) -> Vec<ArrayRef> {
+    let Some(last) = last_year(set, in_force.known_until) else { return columns(set, &[]) };
     let first = first_day(set).map_or(last - 1, |first| first.year()).max(last - 1 - YEARS_BACK);
     let (first, last) = (NaiveDate::from_ymd_opt(first, 1, 1), NaiveDate::from_ymd_opt(last, 12, 31));
     let dates =
@@ -197,6 +199,7 @@ fn calendar_days(set: &Set, known_until: Option<Instant>) -> Vec<ArrayRef> {
         .definitions
         .calendars
         .iter()
+        .filter(|(calendar, _)| in_force.sees_calendar(calendar))
         .flat_map(|(calendar, versions)| dates().filter_map(move |date| day(calendar, versions, date)))
         .collect();
     columns(set, &days)

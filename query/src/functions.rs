@@ -15,7 +15,6 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, LogicalPlan, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use plimsoll_engine::calendar::Calendar;
 use plimsoll_schemas::event::timestamp_type;
 use plimsoll_schemas::{Instant, Micros};
 
@@ -195,7 +194,7 @@ fn elapsed(in_force: &InForce, calendars: &ArrayRef, from: &ArrayRef, until: &Ar
             answer.append_null();
             continue;
         };
-        answer.append_value(calendar(in_force, name)?.elapsed(Instant(from), Instant(until)).0);
+        answer.append_value(in_force.calendar(name)?.elapsed(Instant(from), Instant(until)).0);
     }
     Ok(Arc::new(answer.finish()))
 }
@@ -206,7 +205,7 @@ fn due(in_force: &InForce, calendars: &ArrayRef, starts: &ArrayRef, amounts: &Ar
     let mut answer = TimestampMicrosecondBuilder::with_capacity(names.len()).with_timezone("UTC");
     for (place, (name, start)) in names.iter().zip(starts).enumerate() {
         let due = match (name, start, amount(amounts, place)?) {
-            (Some(name), Some(start), Some(amount)) => calendar(in_force, name)?.due(Instant(start), amount),
+            (Some(name), Some(start), Some(amount)) => in_force.calendar(name)?.due(Instant(start), amount),
             _ => None,
         };
         answer.append_option(due.map(|instant| instant.0));
@@ -231,14 +230,9 @@ fn amount(amounts: &ArrayRef, place: usize) -> Result<Option<Micros>> {
     Ok(Some(Micros(interval.nanoseconds / 1_000)))
 }
 
-fn calendar<'a>(in_force: &'a InForce, name: &str) -> Result<&'a Calendar> {
-    let none = || QueryError::Invalid("no calendar is known yet, for nothing was recorded".to_owned());
-    Ok(in_force.set.as_ref().ok_or_else(none)?.calendar(name)?)
-}
-
 /// The states of services while nothing is known of them; null of what is none.
 fn states_before(in_force: &InForce, services: &ArrayRef) -> ArrayRef {
-    let state = |service: &str| in_force.set.as_ref()?.state_before(service).map(|state| state.as_str());
+    let state = |service: &str| in_force.state_before(service).map(|state| state.as_str());
     Arc::new(services.as_string_view().iter().map(|service| service.and_then(state)).collect::<StringViewArray>())
 }
 

@@ -29,8 +29,12 @@ use crate::known::time;
 use crate::session::QueryService;
 use crate::views::VIEWS;
 
+pub use guard::guard;
 pub use serve::{Patience, serve};
 
+use guard::Asker;
+
+mod guard;
 mod serve;
 mod trend;
 
@@ -218,7 +222,11 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
         router = router.route(
             door.path,
             get(
-                move |State(service): State<Arc<QueryService>>, headers: HeaderMap, parameters: Parameters| async move {
+                move |State(service): State<Arc<QueryService>>,
+                      asker: Asker,
+                      headers: HeaderMap,
+                      parameters: Parameters| async move {
+                    let service = asker.sees(&service);
                     look_through(door, &service, &headers, parameters).await.unwrap_or_else(IntoResponse::into_response)
                 },
             ),
@@ -357,6 +365,7 @@ struct SqlRequest {
 /// Serves `POST /v1/sql`.
 async fn sql(
     State(service): State<Arc<QueryService>>,
+    asker: Asker,
     headers: HeaderMap,
     parameters: Parameters,
     body: Result<Bytes, BytesRejection>,
@@ -370,7 +379,7 @@ async fn sql(
         }
         once(&name, &mut known_at, instant(&name, &value)?)?;
     }
-    let service = service.known_at(known_at);
+    let service = asker.sees(&service).known_at(known_at);
     let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("text/plain");
     let statement = match media_type.split(';').next().unwrap_or_default().trim() {

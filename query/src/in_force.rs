@@ -20,11 +20,12 @@ use plimsoll_engine::state::State;
 use plimsoll_engine::state::service::state_before;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::definition::Definitions;
+use plimsoll_schemas::definition::{AROUND_THE_CLOCK, Definitions};
 use plimsoll_schemas::table::Table;
 
 use crate::error::QueryError;
 use crate::session::HISTORY;
+use crate::visible::Visible;
 
 /// Sets of definitions that are kept ready: those of now, and of an instant or two in the past.
 const SETS_KEPT: usize = 4;
@@ -36,6 +37,8 @@ pub(crate) struct InForce {
     pub(crate) known_until: Option<Instant>,
     /// `None` before the first epoch.
     pub(crate) set: Option<Arc<Set>>,
+    /// What of it may be seen; `None` for all.
+    pub(crate) visible: Option<Arc<Visible>>,
 }
 
 /// A set of definitions, ready to be asked.
@@ -79,18 +82,10 @@ impl Made {
 
 impl Set {
     /// The calendar of this id.
-    ///
-    /// # Errors
-    /// `Invalid`, with the ids that there are.
-    pub(crate) fn calendar(&self, id: &str) -> Result<&Calendar, QueryError> {
-        self.calendars.get(id).ok_or_else(|| {
-            let known: Vec<&str> = self.calendars.keys().take(20).map(String::as_str).collect();
-            QueryError::Invalid(format!("there is no calendar {id}; there are {}", known.join(", ")))
-        })
+    pub(crate) fn calendar(&self, id: &str) -> Option<&Calendar> {
+        self.calendars.get(id)
     }
-}
 
-impl Set {
     /// The state of a service while nothing is known of it (R3, R32); `None` of one that is not in the catalogue.
     pub(crate) fn state_before(&self, service: &str) -> Option<State> {
         let rule = &self.definitions.services.get(service)?.state;
@@ -102,7 +97,7 @@ impl Set {
 
 impl PartialEq for InForce {
     fn eq(&self, other: &InForce) -> bool {
-        self.key() == other.key()
+        self.key() == other.key() && self.visible == other.visible
     }
 }
 
@@ -115,6 +110,37 @@ impl Hash for InForce {
 }
 
 impl InForce {
+    /// The calendar of this id.
+    ///
+    /// # Errors
+    /// `Invalid`, with the ids that there are.
+    pub(crate) fn calendar(&self, id: &str) -> Result<&Calendar, QueryError> {
+        let none = || QueryError::Invalid("no calendar is known yet, for nothing was recorded".to_owned());
+        let set = self.set.as_ref().ok_or_else(none)?;
+        set.calendar(id).filter(|_| self.sees_calendar(id)).ok_or_else(|| {
+            let known = set.calendars.keys().map(String::as_str).filter(|id| self.sees_calendar(id));
+            let known: Vec<&str> = known.take(20).collect();
+            QueryError::Invalid(format!("there is no calendar {id}; there are {}", known.join(", ")))
+        })
+    }
+
+    /// Whether a calendar may be seen. Everybody knows the one of all time.
+    pub(crate) fn sees_calendar(&self, id: &str) -> bool {
+        let is_known = |visible: &Arc<Visible>| visible.has_calendar(id) || id == AROUND_THE_CLOCK;
+        self.visible.as_ref().is_none_or(is_known)
+    }
+
+    /// Whether a customer may be seen.
+    pub(crate) fn sees_customer(&self, id: &str) -> bool {
+        self.visible.as_ref().is_none_or(|visible| visible.has_customer(id))
+    }
+
+    /// The state of a service while nothing is known of it; `None` of one that is not in the catalogue, or not to be seen.
+    pub(crate) fn state_before(&self, service: &str) -> Option<State> {
+        let is_seen = self.visible.as_ref().is_none_or(|visible| visible.has_service(service));
+        self.set.as_ref().filter(|_| is_seen)?.state_before(service)
+    }
+
     fn key(&self) -> (Option<i64>, Option<&str>) {
         (self.known_until.map(|instant| instant.0), self.set.as_ref().map(|set| set.digest.as_str()))
     }
@@ -158,7 +184,7 @@ impl Finder {
             Some((_, digest)) => Some(self.set(lake, digest).await?),
             None => None,
         };
-        Ok(InForce { known_until, set })
+        Ok(InForce { known_until, set, visible: None })
     }
 
     async fn set(&self, lake: &Lake, digest: String) -> Result<Arc<Set>, QueryError> {

@@ -38,9 +38,10 @@ use plimsoll_schemas::table::Table;
 use crate::defined;
 use crate::error::QueryError;
 use crate::functions;
-use crate::in_force::Finder;
+use crate::in_force::{Finder, InForce};
 use crate::provider::LakeTable;
 use crate::session::HISTORY;
+use crate::visible::{Visible, restrict};
 
 /// What is added to the name of a view for the function that gives it as it was known.
 pub(crate) const SUFFIX: &str = "_known_at";
@@ -78,8 +79,13 @@ pub(crate) async fn resolve(
     context: &SessionContext,
     (lake, finder): (&Lake, &Finder),
     question: DataFrame,
+    visible: Option<Arc<Visible>>,
     cut: Cut,
 ) -> Result<DataFrame, DataFusionError> {
+    let question = match &visible {
+        Some(visible) => restrict(question, visible)?,
+        None => question,
+    };
     let (state, plan) = question.into_parts();
     let asks_what_holds = functions::are_in(&plan)? || defined::are_in(&plan)?;
     let mut last_epochs = BTreeMap::new();
@@ -124,7 +130,7 @@ pub(crate) async fn resolve(
             let is_known = last(None).map_or(lit(true), |last| until(&col("epoch"), &last));
             of_shard(col("epoch"), shard, cut.shards).and(is_known)
         });
-        let in_force = finder.find(context, lake, of_shards.collect()).await?;
+        let in_force = InForce { visible, ..finder.find(context, lake, of_shards.collect()).await? };
         plan = defined::bind(functions::bind(plan, &in_force)?, &in_force)?;
     }
     Ok(DataFrame::new(state, plan))
@@ -156,7 +162,7 @@ async fn last_epoch(context: &SessionContext, known_at: Instant, which: Expr) ->
 }
 
 /// The table that a node reads.
-fn table(node: &LogicalPlan) -> Option<LakeTable> {
+pub(crate) fn table(node: &LogicalPlan) -> Option<LakeTable> {
     let LogicalPlan::TableScan(scan) = node else { return None };
     source_as_provider(&scan.source).ok()?.downcast_ref::<LakeTable>().cloned()
 }

@@ -8,7 +8,8 @@
 //! Everything here reads. A statement that would change something is refused before it is planned any further, and the
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
-//! Modules in reading order: `error` says what can go wrong and whose fault it is; `ahead` lets other threads compute;
+//! Modules in reading order: `error` says what can go wrong and whose fault it is; `users` are those who may ask, and
+//! `visible` is what they see of it, behind a `barrier`; `ahead` lets other threads compute;
 //! `session` is the service and its limits; `views` is the SQL of every table that users see; `known` is what of it was
 //! known at an instant; `functions` are those of service levels, computed by what is `in_force`, and `availability` is made
 //! of them; `defined` are tables of definitions; `dictionary` says what every column means (`replaced` puts it into
@@ -20,6 +21,7 @@
 mod ahead;
 mod audit;
 mod availability;
+mod barrier;
 mod connections;
 mod dead_letters;
 mod defined;
@@ -40,7 +42,9 @@ mod replaced;
 mod session;
 mod size;
 mod stop;
+mod users;
 mod views;
+mod visible;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +55,7 @@ pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
 pub use crate::events::Stored;
 pub use crate::format::{Format, encode, encode_batch, texts};
-pub use crate::http::{Patience, Problem, Readiness, router, serve};
-pub use crate::postgres::{Tls, Users, serve_postgres};
+pub use crate::http::{Patience, Problem, Readiness, guard, router, serve};
+pub use crate::postgres::{Tls, serve_postgres};
 pub use crate::session::{Limits, QueryService, STACK_BYTES};
+pub use crate::users::{Grant, Scope, Users};

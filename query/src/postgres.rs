@@ -28,11 +28,11 @@ use tokio_util::codec::{Framed, FramedParts};
 use crate::connections::attend_all;
 use crate::http::Patience;
 use crate::session::QueryService;
+use crate::users::Users;
 
 use session::{Prepared, Session};
 pub use tls::Tls;
 pub(crate) use tools::{functions, settings_table};
-pub use users::Users;
 
 mod rewrite;
 mod session;
@@ -79,12 +79,12 @@ struct Door {
 pub async fn serve_postgres(
     listener: TcpListener,
     service: Arc<QueryService>,
-    users: Users,
+    users: Arc<Users>,
     tls: Option<Tls>,
     patience: Patience,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let (users, parser) = (Arc::new(users), Arc::new(PostgresCompatibilityParser::new()));
+    let parser = Arc::new(PostgresCompatibilityParser::new());
     let door = Door { service, users, parser, tls, connections: Arc::new(ConnectionManager::new()) };
     // Connections are kept for long, so most are idle when all is to stop.
     attend_all(listener, CONNECTIONS_MAX, patience.stop_max, shutdown, |stream| attend(stream, door.clone())).await;

@@ -32,6 +32,7 @@ use plimsoll_lake::{ActiveFile, Lake};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 
+use crate::barrier;
 use crate::error::QueryError;
 
 /// Name of the partition column of tables that are partitioned by day.
@@ -51,6 +52,8 @@ pub(crate) struct LakeTable {
     schema: TableSchema,
     /// When its rows are to be known (R25). `known` makes a filter of it before anything is read.
     pub(crate) known_at: Option<Instant>,
+    /// Which of its rows may be seen; `None` for all.
+    pub(crate) only: Option<Expr>,
 }
 
 impl LakeTable {
@@ -62,7 +65,12 @@ impl LakeTable {
         };
         let schema =
             TableSchema::builder(query_schema(&table.schema())).with_table_partition_cols(partition_columns).build();
-        LakeTable { lake, store, table, schema, known_at: None }
+        LakeTable { lake, store, table, schema, known_at: None, only: None }
+    }
+
+    /// Which one it is.
+    pub(crate) fn table(&self) -> Table {
+        self.table
     }
 
     /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the
@@ -146,6 +154,9 @@ impl TableProvider for LakeTable {
         if self.known_at.is_some() {
             return Err(QueryError::Internal("rows were to be read before it was known which".to_owned()).into());
         }
+        if let Some(only) = &self.only {
+            return self.scan_only(only, session, projection, filters).await;
+        }
         let active = self.lake.files(self.table).await.map_err(QueryError::from)?;
         let files = FileGroup::new(self.prune(session, filters, &active.files));
         if files.is_empty() {
@@ -178,6 +189,33 @@ impl TableProvider for LakeTable {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(scan))
+    }
+}
+
+impl LakeTable {
+    /// Scans the rows that may be seen, in front of which there is a barrier.
+    async fn scan_only(
+        &self,
+        only: &Expr,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = self.schema();
+        let mut columns = projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
+        let asked = columns.len();
+        for column in only.column_refs() {
+            let column = schema.index_of(&column.name)?;
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let condition = DFSchema::try_from(schema.project(&columns)?)?;
+        let condition = session.create_physical_expr(only.clone(), &condition)?;
+        let filters: Vec<Expr> = filters.iter().chain([only]).cloned().collect();
+        let all = LakeTable { only: None, ..self.clone() };
+        let all = all.scan(session, Some(&columns), &filters, None).await?;
+        barrier::only(all, condition, asked)
     }
 }
 

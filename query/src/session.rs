@@ -52,6 +52,7 @@ use crate::provider::LakeTable;
 use crate::size;
 use crate::stop::stoppable;
 use crate::views::VIEWS;
+use crate::visible::RowFilter;
 
 /// The name of the database, as tools that list databases show it.
 pub(crate) const CATALOG: &str = "plimsoll";
@@ -127,6 +128,8 @@ pub struct QueryService {
     /// How many shards keep the lake, once anybody does: that is for good.
     shards: Arc<OnceLock<u32>>,
     cut: Cut,
+    /// Whose rows may be seen; `None` for all.
+    rows: Option<Arc<RowFilter>>,
     /// Finds which definitions are in force.
     finder: Finder,
     limits: Limits,
@@ -200,8 +203,8 @@ impl QueryService {
         postgres::functions().into_iter().for_each(|function| context.register_udf(function));
         let desk = Desk { gate: Arc::new(Semaphore::new(limits.concurrent_max)), threads };
         let own_desk = Desk { gate: Arc::new(Semaphore::new(1)), threads: Handle::current() };
-        let (cut, finder, shards, counters) = Default::default();
-        Ok(QueryService { context, lake, shards, cut, finder, limits, desk, own_desk, counters })
+        let (cut, finder, shards, counters, rows) = Default::default();
+        Ok(QueryService { context, lake, shards, cut, rows, finder, limits, desk, own_desk, counters })
     }
 
     /// The same service for what was known at an instant: every answer is what it would have been when the last epoch
@@ -209,6 +212,11 @@ impl QueryService {
     pub fn known_at(&self, instant: Option<Instant>) -> QueryService {
         let known_at = known::earlier(self.cut.known_at, instant);
         QueryService { cut: Cut { known_at, ..self.cut }, ..self.clone() }
+    }
+
+    /// The same service for somebody who may see these rows only.
+    pub(crate) fn seen_by(&self, rows: Option<Arc<RowFilter>>) -> QueryService {
+        QueryService { rows, ..self.clone() }
     }
 
     /// The same service for what was known when an epoch had been committed.
@@ -348,7 +356,7 @@ impl QueryService {
         let running = self.counters.start();
         let deadline = Moment::now() + self.limits.time_max;
         let gate = desk.gate.clone();
-        let (context, cut) = (self.context.clone(), self.cut);
+        let (context, cut, rows) = (self.context.clone(), self.cut, self.rows.clone());
         let (lake, shards, finder) = (self.lake.clone(), self.shards.clone(), self.finder.clone());
         // Whoever waits for the answer owns it.
         let question = Arc::new(());
@@ -356,7 +364,11 @@ impl QueryService {
         let start = async move {
             let permit = gate.acquire_owned().await.map_err(|error| internal(&error))?;
             let cut = Cut { shards: count(&lake, &shards).await?.into(), ..cut };
-            let answer = known::resolve(&context, (&lake, &finder), plan.await?, cut).await?;
+            let visible = match rows {
+                Some(rows) => Some(Arc::new(rows.resolve(&context).await?)),
+                None => None,
+            };
+            let answer = known::resolve(&context, (&lake, &finder), plan.await?, visible, cut).await?;
             let task = Arc::new(answer.task_ctx());
             let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
             Ok((permit, execute_stream(plan, task)?))

@@ -8,6 +8,8 @@ mod hostile;
 mod known;
 mod limits;
 mod statements;
+mod tokens;
+mod visible;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,13 +25,30 @@ pub fn clients() -> Option<PathBuf> {
     None
 }
 
-/// A month of the demo and who answers for it, to `ana`, whose password is `pencil`.
+/// A month of the demo and who answers for it: to `ana`, who sees everything, and to `guest`, who sees one customer's
+/// agreements. The password of both is `pencil`.
 struct Doors {
     folder: tempfile::TempDir,
     #[expect(dead_code, reason = "it ends when this is dropped")]
     running: Running,
     postgres: u16,
     http: String,
+    /// Ana's over HTTP.
+    token: String,
+}
+
+/// The customer whose agreements `guest` sees.
+const CUSTOMER: &str = "acme";
+
+/// A line of the users' file, and what was said beside it.
+fn line(arguments: &[&str]) -> (String, String) {
+    let mut line = plimsoll();
+    line.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut line = line.spawn().expect("the program starts");
+    line.stdin.take().expect("piped").write_all(b"pencil\n").expect("a password");
+    let done = line.wait_with_output().expect("a line");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (text(done.stdout), text(done.stderr))
 }
 
 impl Doors {
@@ -40,11 +57,10 @@ impl Doors {
         let demo = folder.path().join("demo");
         output(&["demo", "--once", "--folder", &demo.to_string_lossy(), "--listen", "127.0.0.1:0"]);
         let users = folder.path().join("users");
-        let mut line = plimsoll();
-        line.args(["password", "ana"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut line = line.spawn().expect("the program starts");
-        line.stdin.take().expect("piped").write_all(b"pencil\n").expect("a password");
-        std::fs::write(&users, line.wait_with_output().expect("a line").stdout).expect("a file");
+        let (ana, guest) = (line(&["password", "ana"]).0, line(&["password", "guest", "--customer", CUSTOMER]).0);
+        let (ana_over_http, token) = line(&["token", "ana over HTTP"]);
+        let token = token.trim().rsplit(' ').next().expect("a token").to_owned();
+        std::fs::write(&users, [ana, guest, ana_over_http].concat()).expect("a file");
         let (lake, users) = (demo.join("lake").to_string_lossy().into_owned(), users.to_string_lossy().into_owned());
         let mut arguments: Vec<String> =
             ["query", "--listen", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--lake", &lake, "--users", &users]
@@ -56,7 +72,7 @@ impl Doors {
         let postgres = postgres.rsplit(':').next().and_then(|end| end.split('/').next()).expect("a port");
         let http = running.wait_for("answering on http://");
         let http = http.rsplit("http://").next().expect("an address").to_owned();
-        Doors { postgres: postgres.parse().expect("a port"), folder, running, http }
+        Doors { postgres: postgres.parse().expect("a port"), folder, running, http, token }
     }
 
     fn lake(&self) -> String {
@@ -75,7 +91,8 @@ fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
     let doors = Doors::open(|_| Vec::new());
     let sql = |question: &str| output(&["sql", "--lake", &doors.lake(), "--format", "csv", question]);
     let expected = sql(QUESTION);
-    let over_http = request(&doors.http, "POST /v1/sql", "text/plain\r\nAccept: text/csv", QUESTION);
+    let headers = format!("text/plain\r\nAccept: text/csv\r\nAuthorization: Bearer {}", doors.token);
+    let over_http = request(&doors.http, "POST /v1/sql", &headers, QUESTION);
     assert!(expected.lines().all(|line| over_http.contains(line)), "{over_http}");
     let events = sql("SELECT count(*) FROM events");
     let events = events.lines().nth(1).expect("a count");
@@ -168,4 +185,33 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
         assert!(parts.iter().all(|part| said.contains(part)), "{command}: {said}");
     }
     assert!(psql("disable", "SELECT 1").contains("(1 row)"), "TLS is offered, not asked for");
+    sees_one_customer(&doors);
+}
+
+/// `guest` sees one customer's agreements, and no more of anything than is about them.
+fn sees_one_customer(doors: &Doors) {
+    let psql = |command: &str| {
+        let address = format!("host=127.0.0.1 port={} user=guest dbname=plimsoll", doors.postgres);
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-A", "-t", "-c", command, &address]).env("PGPASSWORD", "pencil");
+        told(&psql.output().expect("psql"))
+    };
+    let theirs = format!("WHERE customer = '{CUSTOMER}'");
+    for (what, from) in [("count(*), sum(good_us)", "attainment"), ("count(*), sum(elapsed_us)", "clocks")] {
+        let all = output(&[
+            "sql",
+            "--lake",
+            &doors.lake(),
+            "--format",
+            "csv",
+            &format!("SELECT {what} FROM {from} {theirs}"),
+        ]);
+        let all = all.lines().nth(1).expect("a row").replace(',', "|");
+        assert!(!all.starts_with('0'), "{from}: {all}");
+        assert_eq!(psql(&format!("SELECT {what} FROM {from}")).trim(), all, "{from}");
+    }
+    assert_eq!(psql("SELECT DISTINCT customer FROM history.attainment").trim(), CUSTOMER);
+    assert_eq!(psql("SELECT customer FROM customers").trim(), CUSTOMER);
+    let refused = psql("SELECT count(*) FROM events");
+    assert!(refused.contains("events is not for those who may see the agreements of some customers only"), "{refused}");
 }

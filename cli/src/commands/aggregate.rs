@@ -47,12 +47,15 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
     #[command(flatten)]
+    users: doors::users::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
 }
 
 /// Keeps shards until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = InForce::of_folder(&arguments.definitions)?;
+    let users = arguments.users.read()?;
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
@@ -103,7 +106,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, users, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;

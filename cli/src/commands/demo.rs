@@ -108,7 +108,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let scraped = live.clone();
     let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));
     let (readiness, none) = (Arc::new(|| Ok(())), Router::new());
-    let answering = runtime.spawn(doors::open(listener, service.clone(), readiness, metrics, none, shutdown.clone()));
+    let answering =
+        runtime.spawn(doors::open(listener, service.clone(), readiness, metrics, none, None, shutdown.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));

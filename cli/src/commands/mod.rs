@@ -18,6 +18,7 @@ pub mod query;
 pub mod rebuild;
 pub mod run;
 pub mod sql;
+pub mod token;
 
 use chrono::NaiveDate;
 use plimsoll_schemas::Instant;

@@ -56,6 +56,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
     #[command(flatten)]
+    users: doors::users::Arguments,
+    #[command(flatten)]
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
     accepting: Accepting,
@@ -228,7 +230,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
-    let postgres = runtime.block_on(arguments.postgres.door())?;
+    let users = arguments.users.read()?;
+    let postgres = runtime.block_on(arguments.postgres.door(users.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
@@ -257,7 +260,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     };
     let readiness = Arc::new(|| Ok(()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, users, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;

@@ -1,10 +1,10 @@
-//! The Postgres wire of a process: where it listens, and who may connect.
+//! The Postgres wire of a process: where it listens, and how it is kept secret.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use plimsoll_query::{Patience, QueryService, Tls, Users, serve_postgres};
 use tokio::net::TcpListener;
 
@@ -17,9 +17,6 @@ pub struct Arguments {
     /// Where to listen for Postgres clients, who are in the file that --users names
     #[arg(long, value_name = "ADDRESS:PORT", requires = "users")]
     postgres: Option<SocketAddr>,
-    /// Who may connect: a line each, as `plimsoll password` writes it
-    #[arg(long, value_name = "FILE", requires = "postgres")]
-    users: Option<PathBuf>,
     /// The certificate shown to Postgres clients that ask for TLS, and those that lead to its authority: PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -31,19 +28,17 @@ pub struct Arguments {
 /// A door that is about to open.
 pub struct Door {
     listener: TcpListener,
-    users: Users,
+    users: Arc<Users>,
     tls: Option<Tls>,
 }
 
 impl Arguments {
-    /// Takes the address and reads what the files say; `None` when there is to be no such door.
+    /// Takes the address for these users, and reads what the files say; `None` when there is to be no such door.
     ///
     /// # Errors
     /// When the port is taken, or a file is missing or is not what it is to be.
-    pub async fn door(&self) -> Result<Option<Door>> {
-        let (Some(address), Some(users)) = (self.postgres, &self.users) else { return Ok(None) };
-        let text = std::fs::read_to_string(users).with_context(|| format!("cannot read {}", users.display()))?;
-        let users = Users::parse(&text).map_err(|wrong| anyhow!("{}: {wrong}", users.display()))?;
+    pub async fn door(&self, users: Option<Arc<Users>>) -> Result<Option<Door>> {
+        let (Some(address), Some(users)) = (self.postgres, users) else { return Ok(None) };
         let tls = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key).map_err(anyhow::Error::msg)?),
             _ => None,

@@ -23,7 +23,7 @@ use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{FieldInfo, QueryResponse, Response};
 use pgwire::api::stmt::QueryParser;
 use pgwire::api::store::PortalStore;
-use pgwire::api::{ClientInfo, ClientPortalStore, Type};
+use pgwire::api::{ClientInfo, ClientPortalStore, METADATA_USER, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::DataRow;
@@ -33,6 +33,7 @@ use pgwire::types::format::FormatOptions;
 use crate::error::QueryError;
 use crate::postgres::{Door, refused, rewrite, settings};
 use crate::session::QueryService;
+use crate::users::Users;
 
 /// The bytes of the answers to a message at most: pgwire keeps what it sends by the extended protocol until all of it is
 /// there, and of several statements in one message we keep all answers but the last.
@@ -47,6 +48,7 @@ const STATEMENTS_MAX: usize = 100;
 /// What answers the statements of a connection.
 pub(super) struct Session {
     service: Arc<QueryService>,
+    users: Arc<Users>,
     reader: Arc<Reader>,
 }
 
@@ -69,7 +71,8 @@ impl Session {
     /// A connection that nobody has asked anything on.
     pub(super) fn new(door: &Door) -> Session {
         let (service, parser) = (door.service.clone(), door.parser.clone());
-        Session { reader: Arc::new(Reader { service: service.clone(), parser }), service }
+        let users = door.users.clone();
+        Session { reader: Arc::new(Reader { service: service.clone(), parser }), users, service }
     }
 
     async fn answer<Client: ClientInfo>(
@@ -89,7 +92,10 @@ impl Session {
             let message = "the transaction has failed; end it with ROLLBACK before anything else is asked";
             return Err(refused("25P02", message.to_owned()));
         }
-        let service = self.service.within(settings::time_max(client));
+        let name = client.metadata().get(METADATA_USER);
+        let user = name.and_then(|name| self.users.of_name(name));
+        let user = user.ok_or_else(|| refused("28000", "nobody has logged in on this connection".to_owned()))?;
+        let service = self.service.seen_by(user.rows.clone()).within(settings::time_max(client));
         let answer = service.planned(plan).await.map_err(told)?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
         self.rows(answer, format, options, bytes_left.clone()).await.map(Response::Query)
