@@ -1,8 +1,8 @@
 //! Key performance indicators: how well agreements are measured, kept and looked after (R35).
 //!
-//! In: definitions, the current rows of attainment, and an instant `t`. Out: shares, each with what it counts. A span
-//! of `n` months holds the results whose segment ended within the `n` civil months before `t`, in the zone of their
-//! agreement. A result says something when its verdict is `met` or `breached`.
+//! In: definitions, current results, and an instant `t`, or the first moment of a civil day in the zone of each agreement.
+//! Out: shares, each with what it counts. A span of `n` months holds the results whose segment ended within the `n` civil
+//! months before `t`, in the zone of their agreement. A result says something when its verdict is `met` or `breached`.
 //!
 //! ```text
 //! measured_in_time          agreements of whose results of a month all are final and say something / with results
@@ -18,8 +18,9 @@
 //! which they were judged, `w` is the weight of the objective there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use chrono::{Months, NaiveDate};
+use chrono::{Months, NaiveDate, NaiveDateTime, NaiveTime};
 use chrono_tz::Tz;
 use plimsoll_schemas::civil::{instant_of_local, local_of_instant};
 use plimsoll_schemas::definition::{Agreement, Definitions, Due};
@@ -46,9 +47,79 @@ pub struct Kpi {
 const MONTH: u32 = 1;
 const INDEX_SPANS: [u32; 2] = [3, 12];
 
-/// All indicators at an instant; `results` are current revisions, and `grace` how long after its end a result is final.
-pub fn kpis(definitions: &Definitions, results: &[AttainmentRow], grace: Micros, t: Instant) -> Vec<Kpi> {
-    let world = World { definitions, results, t };
+/// So many results that are alike in what indicators look at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Judged {
+    /// The end of their segment.
+    pub segment_end: Instant,
+    /// The agreement, its version, the service and the objective.
+    pub of: (Arc<str>, i32, Arc<str>, Arc<str>),
+    /// Whether they are final.
+    pub is_final: bool,
+    /// Whether they were met; `None` when they do not say.
+    pub is_met: Option<bool>,
+    /// How many they are.
+    pub count: i64,
+}
+
+impl Judged {
+    /// What a verdict says: `Judged::is_met`.
+    pub fn said(verdict: &str) -> Option<bool> {
+        match verdict {
+            "met" => Some(true),
+            "breached" => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl From<&AttainmentRow> for Judged {
+    fn from(row: &AttainmentRow) -> Judged {
+        Judged {
+            segment_end: row.segment_end,
+            of: (row.agreement.clone(), row.agreement_version, row.service.clone(), row.objective.clone()),
+            is_final: &*row.finality == "final",
+            is_met: Judged::said(&row.verdict),
+            count: 1,
+        }
+    }
+}
+
+/// When indicators are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At an instant.
+    Instant(Instant),
+    /// At the first moment of a civil day, in the zone of each agreement.
+    Day(NaiveDate),
+}
+
+impl At {
+    /// The instant that it is for an agreement of this zone.
+    pub fn in_zone(self, zone: Tz) -> Instant {
+        match self {
+            At::Instant(t) => t,
+            At::Day(day) => instant_of_local(zone, day.and_time(NaiveTime::MIN)),
+        }
+    }
+
+    /// What clocks show then.
+    fn local(self, zone: Tz) -> NaiveDateTime {
+        match self {
+            At::Instant(t) => local_of_instant(zone, t),
+            At::Day(day) => day.and_time(NaiveTime::MIN),
+        }
+    }
+
+    /// So many civil months earlier, at the same time of day; of a day that a month lacks, the last that it has.
+    fn months_before(self, zone: Tz, months: u32) -> Instant {
+        instant_of_local(zone, self.local(zone) - Months::new(months))
+    }
+}
+
+/// All indicators then; `results` are current revisions, and `grace` how long after its end a result is final.
+pub fn kpis(definitions: &Definitions, results: &[Judged], grace: Micros, at: At) -> Vec<Kpi> {
+    let world = World { definitions, results, at };
     let mut kpis = vec![
         world.measured_in_time(grace),
         world.breached(),
@@ -61,25 +132,27 @@ pub fn kpis(definitions: &Definitions, results: &[AttainmentRow], grace: Micros,
     kpis
 }
 
-/// The instant after which results must have ended to matter at `t` anywhere: a day more than the longest span, for zones.
-pub fn since(t: Instant) -> Instant {
-    months_before(Tz::UTC, t, INDEX_SPANS[1]) - Micros::DAY
+/// The instant after which results must have ended to matter then anywhere: a day more than the longest span, for zones.
+pub fn since(at: At) -> Instant {
+    at.months_before(Tz::UTC, INDEX_SPANS[1]) - Micros::DAY
 }
 
 struct World<'a> {
     definitions: &'a Definitions,
-    results: &'a [AttainmentRow],
-    t: Instant,
+    results: &'a [Judged],
+    at: At,
 }
 
 impl World<'_> {
     fn measured_in_time(&self, grace: Micros) -> Kpi {
         let mut agreements: BTreeMap<&str, bool> = BTreeMap::new();
-        let in_force: BTreeSet<&str> = self.in_force().map(|agreement| agreement.id.as_str()).collect();
-        for row in self.of_span(MONTH).filter(|row| row.segment_end + grace <= self.t) {
-            if in_force.contains(&*row.agreement) {
-                let is_measured = &*row.finality == "final" && says_something(row);
-                agreements.entry(&row.agreement).and_modify(|all| *all &= is_measured).or_insert(is_measured);
+        let in_force = self.in_force().map(|agreement| (agreement.id.as_str(), self.at.in_zone(agreement.time_zone)));
+        let in_force: BTreeMap<&str, Instant> = in_force.collect();
+        for result in self.of_span(MONTH) {
+            let agreement = &*result.of.0;
+            if in_force.get(agreement).is_some_and(|t| result.segment_end + grace <= *t) {
+                let is_measured = result.is_final && result.is_met.is_some();
+                agreements.entry(agreement).and_modify(|all| *all &= is_measured).or_insert(is_measured);
             }
         }
         share_of("measured_in_time", Some(MONTH), agreements.values().copied())
@@ -88,9 +161,9 @@ impl World<'_> {
     fn breached(&self) -> Kpi {
         let mut agreements: BTreeMap<&str, bool> = BTreeMap::new();
         let in_force: BTreeSet<&str> = self.in_force().map(|agreement| agreement.id.as_str()).collect();
-        for row in self.of_span(MONTH).filter(|row| says_something(row)) {
-            if in_force.contains(&*row.agreement) {
-                *agreements.entry(&row.agreement).or_default() |= &*row.verdict == "breached";
+        for (result, is_met) in self.telling(MONTH) {
+            if in_force.contains(&*result.of.0) {
+                *agreements.entry(&result.of.0).or_default() |= !is_met;
             }
         }
         share_of("breached", Some(MONTH), agreements.values().copied())
@@ -121,11 +194,10 @@ impl World<'_> {
 
     fn service_quality_index(&self, months: u32) -> Kpi {
         let mut objectives: BTreeMap<_, (i64, i64)> = BTreeMap::new();
-        for row in self.of_span(months).filter(|row| says_something(row)) {
-            let key = (&row.agreement, row.agreement_version, &row.service, &row.objective);
-            let (met, judged) = objectives.entry(key).or_default();
-            *met += i64::from(&*row.verdict == "met");
-            *judged += 1;
+        for (result, is_met) in self.telling(months) {
+            let (met, judged) = objectives.entry(&result.of).or_default();
+            *met += if is_met { result.count } else { 0 };
+            *judged += result.count;
         }
         let (mut quality, mut weights) = (0, 0);
         for ((agreement, version, _, objective), (met, judged)) in &objectives {
@@ -178,19 +250,24 @@ impl World<'_> {
     }
 
     fn today(&self, zone: Tz) -> NaiveDate {
-        local_of_instant(zone, self.t).date()
+        self.at.local(zone).date()
     }
 
     /// The results whose segment ended in a span. Those of an agreement that is defined no more are of nobody's zone.
-    fn of_span(&self, months: u32) -> impl Iterator<Item = &AttainmentRow> {
+    fn of_span(&self, months: u32) -> impl Iterator<Item = &Judged> {
         let zones: BTreeMap<&str, Tz> =
             self.definitions.agreements.iter().map(|agreement| (agreement.id.as_str(), agreement.time_zone)).collect();
-        let starts: BTreeMap<&str, Instant> =
-            zones.into_iter().map(|(id, zone)| (id, months_before(zone, self.t, months))).collect();
-        self.results.iter().filter(move |row| {
-            let start = starts.get(&*row.agreement);
-            start.is_some_and(|start| *start < row.segment_end && row.segment_end <= self.t)
+        let span = |zone: Tz| (self.at.months_before(zone, months), self.at.in_zone(zone));
+        let spans: BTreeMap<&str, (Instant, Instant)> = zones.into_iter().map(|(id, zone)| (id, span(zone))).collect();
+        self.results.iter().filter(move |result| {
+            let span = spans.get(&*result.of.0);
+            span.is_some_and(|(start, end)| *start < result.segment_end && result.segment_end <= *end)
         })
+    }
+
+    /// Those of a span that say something, and whether they were met.
+    fn telling(&self, months: u32) -> impl Iterator<Item = (&Judged, bool)> {
+        self.of_span(months).filter_map(|result| Some((result, result.is_met?)))
     }
 
     /// How much an objective counts; 1 when its version is defined no more.
@@ -202,19 +279,10 @@ impl World<'_> {
     }
 }
 
-fn says_something(row: &AttainmentRow) -> bool {
-    matches!(&*row.verdict, "met" | "breached")
-}
-
 /// Whether something was last done, or began, no longer ago than agreed: the day on which it is due is still in time.
 fn is_recent(due: Due, began: Option<NaiveDate>, today: NaiveDate) -> bool {
     let last = due.last.filter(|last| *last <= today).into_iter().chain(began).max();
     last.is_some_and(|last| today <= last + Months::new(due.every_months))
-}
-
-/// So many civil months before an instant, at the same time of day; of a day that a month lacks, the last that it has.
-fn months_before(zone: Tz, t: Instant, months: u32) -> Instant {
-    instant_of_local(zone, local_of_instant(zone, t) - Months::new(months))
 }
 
 /// How many of some are so.

@@ -1,5 +1,5 @@
-//! Tables that say what definitions say: `customers` and `calendar_days`. Nothing of them is stored; they are made of the
-//! definitions in force when a question is asked, which `bind` puts into its plan.
+//! Tables that say what definitions say: `customers`, `calendar_days` and, with what results say, `kpi_monthly`. Nothing of
+//! them is stored; they are made of the definitions in force when a question is asked, which `bind` puts into its plan.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use plimsoll_schemas::event::timestamp_type;
 
 use crate::error::QueryError;
 use crate::in_force::{InForce, Set};
+use crate::kpi;
 
 /// A table: its name, what a row is, and its columns with what they mean.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Defined {
     pub(crate) name: &'static str,
     pub(crate) comment: &'static str,
     columns: &'static [(&'static str, Of, &'static str)],
+    /// Whether it is made of results, too.
+    is_of_results: bool,
     rows: fn(&Set, &InForce) -> Vec<ArrayRef>,
 }
 
@@ -42,6 +45,8 @@ enum Of {
     Date,
     Time,
     Long,
+    PerhapsLong,
+    PerhapsRatio,
     Truth,
 }
 
@@ -49,11 +54,12 @@ enum Of {
 const YEARS_BACK: i32 = 10;
 
 /// All of them.
-pub(crate) static DEFINED: [Defined; 2] = [
+pub(crate) static DEFINED: [Defined; 3] = [
     Defined {
         name: "customers",
         comment: "one customer, as defined",
         columns: &[("customer", Of::Text, "id of the customer"), ("name", Of::Text, "its name for people")],
+        is_of_results: false,
         rows: customers,
     },
     Defined {
@@ -69,7 +75,26 @@ pub(crate) static DEFINED: [Defined; 2] = [
             ("is_holiday", Of::Truth, "whether it is a holiday, on which no hours begin"),
             ("holiday", Of::Perhaps, "name of the holiday; null where it has none"),
         ],
+        is_of_results: false,
         rows: calendar_days,
+    },
+    Defined {
+        name: "kpi_monthly",
+        comment: "one key performance indicator at the end of a month, of three years back at most (R35)",
+        columns: &[
+            ("month", Of::Date, "first day of the civil month, which each agreement has in its own zone"),
+            ("kpi", Of::Text, "name of the indicator"),
+            (
+                "span_months",
+                Of::PerhapsLong,
+                "months that it looks back; null where it is of the end of the month alone",
+            ),
+            ("part_count", Of::Long, "how many are so; of the service quality index, results that were met"),
+            ("whole_count", Of::Long, "of how many; of the service quality index, results that say something"),
+            ("ratio", Of::PerhapsRatio, "the share, rounded down; null of nothing"),
+        ],
+        is_of_results: true,
+        rows: kpi::columns,
     },
 ];
 
@@ -82,6 +107,8 @@ impl Defined {
                 Of::Date => (DataType::Date32, false),
                 Of::Time => (timestamp_type(), false),
                 Of::Long => (DataType::Int64, false),
+                Of::PerhapsLong => (DataType::Int64, true),
+                Of::PerhapsRatio => (kpi::RATIO, true),
                 Of::Truth => (DataType::Boolean, false),
             };
             Field::new(*name, data_type, nullable)
@@ -133,9 +160,18 @@ impl TableProvider for Unbound {
 
 /// Whether a plan reads tables that have to be bound.
 pub(crate) fn are_in(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    has(plan, |_| true)
+}
+
+/// Whether it reads tables that are made of results, too.
+pub(crate) fn asks_results(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    has(plan, |table| table.is_of_results)
+}
+
+fn has(plan: &LogicalPlan, such: impl Fn(&Defined) -> bool) -> Result<bool, DataFusionError> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= unbound(node).is_some();
+        found |= unbound(node).is_some_and(&such);
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
@@ -166,7 +202,7 @@ fn table_of(table: &'static Defined, in_force: &InForce) -> Result<Arc<dyn Table
         Ok(Arc::new(MemTable::try_new(table.schema(), vec![rows.into_iter().collect()])?))
     };
     match &in_force.set {
-        Some(set) if in_force.visible.is_none() => {
+        Some(set) if in_force.visible.is_none() && !table.is_of_results => {
             set.made.get_or_make((table.name, last_year(set, in_force.known_until)), make)
         }
         _ => make(),

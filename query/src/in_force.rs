@@ -16,6 +16,7 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::{SessionContext, cast, col};
 use plimsoll_engine::calendar::Calendar;
+use plimsoll_engine::kpi::Judged;
 use plimsoll_engine::state::State;
 use plimsoll_engine::state::service::state_before;
 use plimsoll_lake::Lake;
@@ -39,6 +40,8 @@ pub(crate) struct InForce {
     pub(crate) set: Option<Arc<Set>>,
     /// What of it may be seen; `None` for all.
     pub(crate) visible: Option<Arc<Visible>>,
+    /// The results, counted, where a question needs them.
+    pub(crate) judged: Arc<[Judged]>,
 }
 
 /// A set of definitions, ready to be asked.
@@ -184,7 +187,7 @@ impl Finder {
             Some((_, digest)) => Some(self.set(lake, digest).await?),
             None => None,
         };
-        Ok(InForce { known_until, set, visible: None })
+        Ok(InForce { known_until, set, visible: None, judged: Arc::default() })
     }
 
     async fn set(&self, lake: &Lake, digest: String) -> Result<Arc<Set>, QueryError> {

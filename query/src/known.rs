@@ -39,12 +39,16 @@ use crate::defined;
 use crate::error::QueryError;
 use crate::functions;
 use crate::in_force::{Finder, InForce};
+use crate::kpi;
 use crate::provider::LakeTable;
 use crate::session::HISTORY;
 use crate::visible::{Visible, restrict};
 
 /// What is added to the name of a view for the function that gives it as it was known.
 pub(crate) const SUFFIX: &str = "_known_at";
+
+/// Why somebody is not told the indicators.
+const NOT_OF_SOME: &str = "kpi_monthly is not for those who may see the agreements of some customers only";
 
 /// An instant as a literal of a plan.
 pub(crate) fn time(instant: Instant) -> Expr {
@@ -130,7 +134,15 @@ pub(crate) async fn resolve(
             let is_known = last(None).map_or(lit(true), |last| until(&col("epoch"), &last));
             of_shard(col("epoch"), shard, cut.shards).and(is_known)
         });
-        let in_force = InForce { visible, ..finder.find(context, lake, of_shards.collect()).await? };
+        let mut in_force = InForce { visible, ..finder.find(context, lake, of_shards.collect()).await? };
+        if defined::asks_results(&plan)? {
+            if in_force.visible.is_some() {
+                return Err(QueryError::Refused(NOT_OF_SOME.to_owned()).into());
+            }
+            let results = kpi::results(context).await?;
+            let results = Box::pin(resolve(context, (lake, finder), results, None, cut)).await?;
+            in_force.judged = kpi::count(results, &in_force).await?;
+        }
         plan = defined::bind(functions::bind(plan, &in_force)?, &in_force)?;
     }
     Ok(DataFrame::new(state, plan))

@@ -12,7 +12,7 @@
 //! `visible` is what they see of it, behind a `barrier`; `ahead` lets other threads compute;
 //! `session` is the service and its limits; `views` is the SQL of every table that users see; `known` is what of it was
 //! known at an instant; `functions` are those of service levels, computed by what is `in_force`, and `availability` is made
-//! of them; `defined` are tables of definitions; `dictionary` says what every column means (`replaced` puts it into
+//! of them; `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column means (`replaced` puts it into
 //! Postgres' catalog); `lossy` makes bytes readable in
 //! them; `provider` reads one table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what
 //! `/metrics` shows of the tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and
@@ -33,6 +33,7 @@ mod functions;
 mod http;
 mod in_force;
 mod known;
+mod kpi;
 mod lossy;
 mod metrics;
 mod newest;

@@ -1,9 +1,8 @@
-//! Rows of the tables as the worker wrote them, for a process that keeps no state: the newest, as `/metrics` shows them,
-//! and those of a span, as indicators are computed from them.
+//! Rows of the tables as the worker wrote them, for a process that keeps no state: the newest, as `/metrics` shows
+//! them.
 
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow, TableRow, from_batch};
 
 use crate::error::QueryError;
@@ -35,16 +34,6 @@ impl QueryService {
     /// As `sql`.
     pub async fn clocks_due_next(&self) -> Result<Vec<ClockRow>, QueryError> {
         self.rows(DUE_NEXT).await
-    }
-
-    /// The current results whose segment ended after an instant and not after another.
-    ///
-    /// # Errors
-    /// As `sql`.
-    pub async fn attainment_between(&self, after: Instant, until: Instant) -> Result<Vec<AttainmentRow>, QueryError> {
-        let span = format!("segment_end > TIMESTAMP '{after}' AND segment_end <= TIMESTAMP '{until}'");
-        let statement = format!("SELECT *, false AS retracted FROM attainment WHERE {span}");
-        collect(self.sql(&statement).await?).await
     }
 
     async fn rows<Row: TableRow>(&self, statement: &'static str) -> Result<Vec<Row>, QueryError> {

@@ -6,6 +6,7 @@ mod formats;
 mod functions;
 mod hostile;
 mod known;
+mod kpi;
 mod limits;
 mod statements;
 mod tokens;

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use arrow_array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_engine::kpi::{self, Kpi, kpis};
+use plimsoll_engine::kpi::{At, Judged, Kpi, kpis, since};
 use plimsoll_lake::Lake;
 use plimsoll_query::{Format, Limits, QueryService, encode_batch};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::table::AttainmentRow;
 
 use crate::commands::{DEFAULT_LAKE, instant};
 use crate::definitions;
@@ -51,27 +50,27 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         [] => of_tables(arguments, as_of, threads)?,
         files => of_files(&definitions, files, as_of)?,
     };
-    let found = kpis(&definitions, &results, definitions.grace(), as_of);
+    let found = kpis(&definitions, &results, definitions.grace(), At::Instant(as_of));
     std::io::stdout().write_all(&encode_batch(&batch(&found)?, arguments.format)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The current results of the tables that may matter.
-fn of_tables(arguments: &Arguments, as_of: Instant, threads: &Threads) -> Result<Vec<AttainmentRow>> {
+fn of_tables(arguments: &Arguments, as_of: Instant, threads: &Threads) -> Result<Vec<Judged>> {
     let limits = Limits { rows_max: usize::MAX, ..Limits::default() };
     threads.waiting.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;
         let service = QueryService::open(lake, limits, threads.questions()).await?.known_at(arguments.known_at);
-        Ok(service.attainment_between(kpi::since(as_of), as_of).await?)
+        Ok(service.judged_between(since(At::Instant(as_of)), as_of).await?)
     })
 }
 
 /// The results that events come to.
-fn of_files(definitions: &Definitions, files: &[PathBuf], as_of: Instant) -> Result<Vec<AttainmentRow>> {
+fn of_files(definitions: &Definitions, files: &[PathBuf], as_of: Instant) -> Result<Vec<Judged>> {
     let mut judging = Judging::new(definitions, as_of);
     read_files(definitions, files, |delivery| judging.fold(delivery))?;
     judging.tell();
-    Ok(judging.finish().facts.attainment)
+    Ok(judging.finish().facts.attainment.iter().map(Judged::from).collect())
 }
 
 /// Indicators as columns.

@@ -61,7 +61,8 @@ fn results() -> Vec<AttainmentRow> {
 const T: &str = "2026-04-10T12:00:00Z";
 
 fn found(results: &[AttainmentRow], t: &str) -> Vec<String> {
-    let kpis = kpis(&definitions(), results, Micros(5 * Micros::MINUTE.0), instant(t));
+    let results: Vec<Judged> = results.iter().map(Judged::from).collect();
+    let kpis = kpis(&definitions(), &results, Micros(5 * Micros::MINUTE.0), At::Instant(instant(t)));
     let line = |kpi: &Kpi| {
         let span = kpi.span_months.map_or("".to_owned(), |months| format!(" {months}"));
         let ratio = kpi.ratio.map_or("-".to_owned(), |ratio| ratio.to_string());
@@ -135,7 +136,7 @@ fn r35_an_improvement_falls_out_of_a_span_on_the_same_day_months_later() {
 
 #[test]
 fn r35_results_of_a_year_and_a_day_are_asked_for() {
-    assert_eq!(since(instant(T)), instant("2025-04-09T12:00:00Z"));
+    assert_eq!(since(At::Instant(instant(T))), instant("2025-04-09T12:00:00Z"));
 }
 
 #[test]
@@ -160,4 +161,37 @@ fn r35_a_review_is_overdue_on_the_day_after_it_was_due() {
     assert_eq!(overdue("2026-04-16T00:00:00Z"), "overdue_for_review 2/2 100 %");
     // Looked at from before it took place, the shop's review does not count: it was due three months after 2025-10-01.
     assert_eq!(overdue("2026-01-10T00:00:00Z"), "overdue_for_review 1/2 50 %");
+}
+
+/// On the first of April in Berlin, at 22:00 UTC of the day before, what New York still has of March is not over.
+#[test]
+fn r35_a_month_ends_where_the_agreement_is() {
+    let zones = [("berlin", "Europe/Berlin"), ("york", "America/New_York")];
+    let agreement = |(id, zone): (&str, &str)| {
+        format!(
+            "---\napiVersion: plimsoll/v1\nkind: Agreement\nmetadata: {{id: {id}}}\nspec:\n  type: ola\n  services: [web]\n  \
+             effective: {{from: 2026-01-01}}\n  time_zone: {zone}\n  objectives:\n    - {{id: uptime, indicator: \
+             {{signal: availability}}, target: {{at_least: 99 %}}, window: {{calendar: month}}}}\n"
+        )
+    };
+    let text =
+        format!("{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}}}\n{}", zones.map(agreement).concat());
+    let definitions = definitions_of(&text);
+    // March ends there at 22:00 UTC and 04:00 UTC; a day later a window of April ends.
+    let ends = [("berlin", "2026-03-31T22:00:00Z"), ("york", "2026-04-01T04:00:00Z"), ("york", "2026-04-02T04:00:00Z")];
+    let results = ends.map(|(agreement, end)| Judged {
+        segment_end: instant(end),
+        of: (agreement.into(), 1, "web".into(), "uptime".into()),
+        is_final: true,
+        is_met: Some(end != "2026-04-02T04:00:00Z"),
+        count: 1,
+    });
+    let breached = |at: At| {
+        let kpi = kpis(&definitions, &results, Micros(0), at)[1];
+        (kpi.part_count, kpi.whole_count)
+    };
+    let first = |month: u32| At::Day(NaiveDate::from_ymd_opt(2026, month, 1).expect("a day"));
+    assert_eq!([breached(first(3)), breached(first(4)), breached(first(5))], [(0, 0), (0, 2), (1, 1)]);
+    assert_eq!(breached(At::Instant(instant("2026-03-31T22:00:00Z"))), (0, 1), "one instant is one everywhere");
+    assert_eq!(first(4).in_zone(chrono_tz::America::New_York), instant("2026-04-01T04:00:00Z"));
 }

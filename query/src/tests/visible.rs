@@ -159,10 +159,10 @@ async fn of_every_table_they_see_what_is_theirs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_table_is_left_out() {
     let (_folder, service) = service_for(&["north-theatre"], &[]).await;
-    let refused = ["events", "dead_letters", "epochs", "gaps"];
+    let refused = ["events", "dead_letters", "epochs", "gaps", "kpi_monthly"];
     let views = VIEWS.iter().flat_map(|view| [view.name.to_owned(), format!("{}_known_at('2026-04-01')", view.name)]);
     let tables = Table::ALL.into_iter().map(|table| format!("history.{}", table.name()));
-    let defined = ["customers", "calendar_days"].map(str::to_owned);
+    let defined = ["customers", "calendar_days", "kpi_monthly"].map(str::to_owned);
     for name in views.chain(tables).chain(defined) {
         let answer = ask(&service, &format!("SELECT * FROM {name}"), Format::Json).await;
         if refused.iter().any(|refused| name.trim_start_matches("history.").starts_with(refused)) {
