@@ -5,7 +5,8 @@ use plimsoll_schemas::definition::{File, load};
 
 use super::*;
 
-/// Two agreements in Berlin, one of which is to be reviewed every month, and a service that nobody has promised anything for.
+/// Two agreements in Berlin, one of which is to be reviewed every month, and a service for which nobody has promised
+/// anything.
 const DEFINITIONS: &str = "
 {apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}}
 ---
