@@ -2,7 +2,10 @@
 //! size and time, where nothing is recorded.
 //!
 //! Within an epoch deliveries are put in the order of partition and offset, so that a replay folds the very same
-//! sequence whatever order they arrive in. Records that are sent a second time are left out, so an epoch never reads back.
+//! sequence whatever order they arrive in. Where several shards read one log, the order is that of the log, which all of them
+//! meet alike: of two copies in different partitions each has to count the same one, wherever it cuts its epochs. Then the
+//! order is recorded, as runs of offsets, and a replay goes by it. Records that are sent a second time are left out, so an
+//! epoch never reads back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,6 +33,8 @@ pub struct RecordedEpoch {
     pub recounted: bool,
     /// What it read: from, until, and until when the partition was complete.
     pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
+    /// In which order it read them: of which partition, and until where.
+    pub runs: Vec<(PartitionId, i64)>,
     /// What it told to be lost: from and until.
     pub losses: Vec<(PartitionId, i64, i64)>,
     /// The ids of the topics that it read, where they have one.
@@ -51,11 +56,26 @@ impl RecordedEpoch {
                 }
                 match row.lost_count {
                     Some(_) => recorded.losses.push((id, from, until)),
-                    None => drop(recorded.ranges.insert(id, (from, until, row.complete_until))),
+                    None => recorded.add(id, (from, until, row.complete_until)),
                 }
             }
         }
         epochs.into_values().collect()
+    }
+
+    fn add(&mut self, id: PartitionId, (from, until, complete_until): (i64, i64, Option<Instant>)) {
+        if from < until {
+            self.runs.push((id.clone(), until));
+        }
+        let range = self.ranges.entry(id).or_insert((from, until, None));
+        *range = (range.0.min(from), range.1.max(until), range.2.max(complete_until));
+    }
+
+    /// Its runs, and then the partitions of which it read nothing but news.
+    fn in_order(&self) -> impl Iterator<Item = (&PartitionId, i64)> {
+        let news = self.ranges.iter().filter(|(id, _)| self.runs.iter().all(|(read, _)| read != *id));
+        let runs = self.runs.iter().map(|(id, until)| (id, *until));
+        runs.chain(news.map(|(id, (_, until, _))| (id, *until)))
     }
 
     fn without_ranges(row: &EpochRow) -> RecordedEpoch {
@@ -68,6 +88,7 @@ impl RecordedEpoch {
             remembered: Micros(row.remembered_us),
             recounted: row.recounted,
             ranges: BTreeMap::new(),
+            runs: Vec::new(),
             losses: Vec::new(),
             topic_ids: BTreeMap::new(),
         }
@@ -166,6 +187,8 @@ pub struct Collector {
     /// The first offset of each partition that was not taken yet.
     next_offsets: BTreeMap<PartitionId, i64>,
     waiting: BTreeMap<PartitionId, VecDeque<Delivery>>,
+    /// In which order it came: of which partition, and until where; `None` when that does not matter.
+    arrivals: Option<Vec<(PartitionId, i64)>>,
     rows: usize,
     bytes: usize,
 }
@@ -174,6 +197,11 @@ impl Collector {
     /// Nothing waits; these are the first offsets that were not read yet.
     pub fn new(next_offsets: BTreeMap<PartitionId, i64>) -> Collector {
         Collector { next_offsets, ..Collector::default() }
+    }
+
+    /// The same, for what comes in an order that is to be kept.
+    pub fn in_order_of_arrival(self) -> Collector {
+        Collector { arrivals: Some(Vec::new()), ..self }
     }
 
     /// Takes a delivery without what was taken before, and says how many records that was (R20).
@@ -195,6 +223,12 @@ impl Collector {
     fn add(&mut self, delivery: Delivery) {
         let (rows, bytes) = weight(&delivery);
         (self.rows, self.bytes) = (self.rows + rows, self.bytes + bytes);
+        if let Some(arrivals) = self.arrivals.as_mut().filter(|_| delivery.from_offset < delivery.until_offset) {
+            match arrivals.last_mut() {
+                Some((partition, until)) if *partition == delivery.partition => *until = delivery.until_offset,
+                _ => arrivals.push((delivery.partition.clone(), delivery.until_offset)),
+            }
+        }
         let waiting = self.waiting.entry(delivery.partition.clone()).or_default();
         match waiting.back_mut() {
             // News without records only joins what waits already, so that an idle source costs nothing.
@@ -222,11 +256,20 @@ impl Collector {
         self.waiting.is_empty()
     }
 
-    /// Everything that waits, in the order of partition and offset.
+    /// Everything that waits, in the order of partition and offset, or in that of arrival, and then what is news alone.
     pub fn take_all(&mut self) -> Vec<Delivery> {
         self.rows = 0;
         self.bytes = 0;
-        std::mem::take(&mut self.waiting).into_values().flatten().collect()
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut taken = Vec::new();
+        for (partition, until) in self.arrivals.iter_mut().flat_map(std::mem::take) {
+            let Some(arrived) = waiting.get_mut(&partition) else { continue };
+            while let Some(delivery) = arrived.pop_front_if(|delivery| delivery.until_offset <= until) {
+                taken.push(delivery);
+            }
+        }
+        taken.extend(waiting.into_values().flatten());
+        taken
     }
 
     /// Exactly what a recorded epoch read; `None` until all of it has arrived.
@@ -239,32 +282,44 @@ impl Collector {
             return None;
         }
         let mut taken = Vec::new();
-        for (id, &(from, until, complete_until)) in &recorded.ranges {
-            let waiting = self.waiting.entry(id.clone()).or_default();
-            let mut last_end = from;
-            while let Some(delivery) = waiting.pop_front() {
-                if delivery.from_offset >= until && delivery.until_offset > until {
-                    waiting.push_front(delivery);
-                    break;
-                }
-                let (mut head, tail) = delivery.split_at(until);
-                head.complete_until = None;
-                last_end = head.until_offset;
-                taken.push(head);
-                // A proof from before the end of the range is told by what was recorded, and holds up nothing that follows.
-                let is_later_proof = tail.complete_until.is_some() && tail.until_offset >= until;
-                if tail.until_offset > tail.from_offset || is_later_proof {
-                    waiting.push_front(tail);
-                    break;
-                }
+        for (id, until) in recorded.in_order() {
+            let last_end = take_until(self.waiting.entry(id.clone()).or_default(), until, &mut taken);
+            let (_, end, complete_until) = recorded.ranges[id];
+            if until == end {
+                let topic_id = recorded.topic_ids.get(&id.topic).cloned();
+                let end = last_end.unwrap_or(until).max(until);
+                taken.push(Delivery { topic_id, ..Delivery::news(id.clone(), end, complete_until) });
             }
-            let topic_id = recorded.topic_ids.get(&id.topic).cloned();
-            taken.push(Delivery { topic_id, ..Delivery::news(id.clone(), last_end.max(until), complete_until) });
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.retain(|(id, until)| recorded.ranges.get(id).is_none_or(|(_, taken, _)| until > taken));
         }
         let left = self.waiting.values().flatten().map(weight);
         (self.rows, self.bytes) = left.fold((0, 0), |(rows, bytes), one| (rows + one.0, bytes + one.1));
         Some(taken)
     }
+}
+
+/// Takes what of a partition lies before an offset, and says where the last of it ended.
+fn take_until(waiting: &mut VecDeque<Delivery>, until: i64, taken: &mut Vec<Delivery>) -> Option<i64> {
+    let mut last_end = None;
+    while let Some(delivery) = waiting.pop_front() {
+        if delivery.from_offset >= until && delivery.until_offset > until {
+            waiting.push_front(delivery);
+            break;
+        }
+        let (mut head, tail) = delivery.split_at(until);
+        head.complete_until = None;
+        last_end = Some(head.until_offset);
+        taken.push(head);
+        // A proof from before the end of the range is told by what was recorded, and holds up nothing that follows.
+        let is_later_proof = tail.complete_until.is_some() && tail.until_offset >= until;
+        if tail.until_offset > tail.from_offset || is_later_proof {
+            waiting.push_front(tail);
+            break;
+        }
+    }
+    last_end
 }
 
 /// How many records a delivery has, and about how much memory it takes, in bytes.
@@ -345,6 +400,55 @@ mod tests {
         let expected = vec![(0, 0, 10, None), (0, 10, 15, None), (0, 15, 15, None), (1, 3, 3, Some(Instant(9)))];
         assert_eq!(taken, Some(expected));
         assert_eq!(ranges(&collector.take_all()), [(0, 15, 20, None), (1, 3, 8, None)]);
+    }
+
+    #[test]
+    fn r20_the_order_of_the_log_is_kept_however_it_is_cut_and_sliced() {
+        let mut collector = Collector::default().in_order_of_arrival();
+        for (partition, from, until) in [(1, 0, 4), (0, 0, 2), (0, 2, 3), (1, 4, 5), (2, 7, 7), (0, 3, 6)] {
+            collector.push(delivery(partition, from, until));
+        }
+        let runs =
+            [(1, 0, 4, None), (0, 0, 2, None), (0, 2, 3, None), (1, 4, 5, None), (0, 3, 6, None), (2, 7, 7, None)];
+        assert_eq!(ranges(&collector.take_all()), runs);
+        assert!(collector.is_empty());
+        collector.push(delivery(0, 6, 7));
+        assert_eq!(ranges(&collector.take_all()), [(0, 6, 7, None)], "what was taken is no part of what comes");
+
+        let row = |partition, from, until, complete_until| EpochRow {
+            epoch: 7,
+            topic: Some("t".into()),
+            partition: Some(partition),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            complete_until,
+            ..EpochRow::default()
+        };
+        let proof = Some(Instant(9));
+        let rows =
+            [row(1, 0, 4, None), row(0, 0, 3, None), row(1, 4, 5, proof), row(0, 3, 6, None), row(2, 7, 7, None)];
+        let recorded = RecordedEpoch::from_rows(rows.to_vec());
+        // After a crash it comes otherwise, and more with it.
+        let mut again = Collector::default().in_order_of_arrival();
+        for (partition, from, until) in [(0, 0, 8), (2, 7, 7), (1, 0, 2)] {
+            again.push(delivery(partition, from, until));
+            assert!(again.take_recorded(&recorded[0]).is_none());
+        }
+        again.push(delivery(1, 2, 6));
+        let taken = again.take_recorded(&recorded[0]).map(|taken| ranges(&taken));
+        let expected = vec![
+            (1, 0, 2, None),
+            (1, 2, 4, None),
+            (0, 0, 3, None),
+            (1, 4, 5, None),
+            (1, 5, 5, proof),
+            (0, 3, 6, None),
+            (0, 6, 6, None),
+            (2, 7, 7, None),
+            (2, 7, 7, None),
+        ];
+        assert_eq!(taken, Some(expected));
+        assert_eq!(ranges(&again.take_all()), [(0, 6, 8, None), (1, 5, 6, None)]);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
@@ -80,8 +80,11 @@ pub struct Rebuild {
 /// When one of the lakes cannot be read or written, or a request is damaged.
 pub async fn copy(from: &Lake, into: &Lake) -> Result<(), AggregateError> {
     for number in 0..from.next_retry().await? {
-        if let Some(request) = from.retry(number).await? {
-            into.put_retry(number, request).await?;
+        match from.retry(number).await {
+            Ok(Some(request)) => drop(into.put_retry(number, request).await?),
+            // `damaged_sources` has told the one that somebody needs.
+            Ok(None) | Err(LakeError::Corrupt(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     if let Some((number, placement)) = from.placement().await? {
@@ -130,6 +133,11 @@ impl Rebuild {
     /// How many epochs there are.
     pub fn epochs_count(&self) -> usize {
         self.epochs.len()
+    }
+
+    /// The number of the last one; 0 when there is none.
+    pub fn last_epoch(&self) -> i64 {
+        self.epochs.last().map_or(0, |last| last.epoch)
     }
 
     /// Makes all epochs again and saves the state after the last one; it waits for the new lake on `runtime`. `on_epoch` is

@@ -176,6 +176,7 @@ impl Worker {
         live.defer(group.deferred());
         let read = group.watermarks().partitions().map(|(id, progress)| (id.clone(), progress.next_offset));
         let collector = Collector::new(read.collect());
+        let collector = if shard.is_whole() { collector } else { collector.in_order_of_arrival() };
         let next_epoch = match snapshot {
             Some(_) => snapshot_epoch + epoch_step(shard),
             None => first_epoch(shard),
@@ -520,7 +521,9 @@ impl Worker {
         }
         let mut told: Vec<Delivery> = std::mem::take(&mut self.unrecorded).into_values().collect();
         told.extend(deliveries);
-        told.sort_by(|one, other| one.partition.cmp(&other.partition));
+        if self.settings.shard.is_whole() {
+            told.sort_by(|one, other| one.partition.cmp(&other.partition));
+        }
         let row = EpochRow {
             epoch,
             tick,
@@ -636,34 +639,49 @@ fn micros(span: Duration) -> Micros {
     Micros(i64::try_from(span.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// What the epoch reads, one row a partition, and one row when it reads nothing; `epoch` says the rest. `deliveries`
-/// are in the order of partition and offset.
+/// What the epoch reads, a row for each run of offsets of one partition, in the order in which it folds them, then one for
+/// each partition of which it has news alone, and one row when it reads nothing; `epoch` says the rest. The last row of a
+/// partition tells until when it is complete.
 fn intent(epoch: &EpochRow, deliveries: &[Delivery]) -> Vec<EpochRow> {
-    let mut rows: Vec<EpochRow> = Vec::new();
+    let mut runs: Vec<Option<(&PartitionId, i64, i64)>> = Vec::new();
+    let mut last_runs: BTreeMap<&PartitionId, usize> = BTreeMap::new();
+    let mut news: BTreeMap<&PartitionId, (Option<Instant>, Option<String>)> = BTreeMap::new();
     for delivery in deliveries {
-        let topic = Some(delivery.partition.topic.to_string());
-        let partition = Some(delivery.partition.partition);
-        match rows.last_mut() {
-            Some(row) if row.topic == topic && row.partition == partition => {
-                if row.from_offset == row.until_offset {
-                    // Of a partition that is new, only its first record tells where it begins.
-                    row.from_offset = Some(delivery.from_offset);
-                }
-                row.until_offset = Some(delivery.until_offset);
-                row.topic_id = topic_id(delivery).or_else(|| row.topic_id.take());
-                row.complete_until = row.complete_until.max(delivery.complete_until);
+        let (id, from, until) = (&delivery.partition, delivery.from_offset, delivery.until_offset);
+        let (complete_until, known_id) = news.entry(id).or_default();
+        *complete_until = delivery.complete_until.max(*complete_until);
+        *known_id = topic_id(delivery).or_else(|| known_id.take());
+        let is_last = |place: &usize| place + 1 == runs.len();
+        match last_runs.get(id).copied().map(|place| (place, runs[place])) {
+            Some((place, Some((_, first, last)))) if first < last && (is_last(&place) || from == until) => {
+                runs[place] = Some((id, first, until.max(last)));
+                continue;
             }
-            _ => rows.push(EpochRow {
-                topic,
-                partition,
-                from_offset: Some(delivery.from_offset),
-                until_offset: Some(delivery.until_offset),
-                complete_until: delivery.complete_until,
-                topic_id: topic_id(delivery),
-                ..epoch.clone()
-            }),
+            Some((_, Some((_, first, last)))) if first == last && from == until && until == last => continue,
+            // Of a partition that is new, only its first record tells where it begins.
+            Some((place, Some((_, first, last)))) if first == last => runs[place] = None,
+            _ => {}
         }
+        last_runs.insert(id, runs.len());
+        runs.push(Some((id, from, until)));
     }
+    let row = |(place, run): (usize, Option<(&PartitionId, i64, i64)>)| {
+        let (id, from, until) = run?;
+        let (complete_until, topic_id) = &news[id];
+        Some(EpochRow {
+            topic: Some(id.topic.to_string()),
+            partition: Some(id.partition),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            complete_until: complete_until.filter(|_| last_runs[id] == place),
+            topic_id: topic_id.clone(),
+            ..epoch.clone()
+        })
+    };
+    let mut rows: Vec<EpochRow> = runs.into_iter().enumerate().filter_map(row).collect();
+    // What is news alone has no place in the order.
+    let news = |row: &EpochRow| (row.from_offset == row.until_offset).then(|| (row.topic.clone(), row.partition));
+    rows.sort_by_cached_key(news);
     if rows.is_empty() { vec![epoch.clone()] } else { rows }
 }
 

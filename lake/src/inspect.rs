@@ -22,7 +22,8 @@ use crate::error::{Failure, LakeError};
 use crate::files::ActiveFile;
 use crate::log::TableLog;
 use crate::lost::{behind, beyond, first_hole};
-use crate::snapshot::{Marks, unpack_state};
+use crate::retries;
+use crate::snapshot::{Marks, unpack, unpack_state};
 use crate::statistics::delta_statistics;
 use crate::store::{STAGING, Store};
 use crate::table::{DATE, SOURCES, repair};
@@ -74,6 +75,8 @@ pub struct Inspection {
     saved: BTreeMap<String, Marks>,
     /// The recorded epochs of each lane group.
     recorded: BTreeMap<String, BTreeSet<i64>>,
+    /// Until which request for dead letters each lane group has read, and until which before its newest whole snapshot.
+    requests: BTreeMap<String, (i64, i64)>,
 }
 
 /// Inspects a lake. With `deep` every data file is read and compared with what was written; otherwise only their sizes
@@ -137,6 +140,7 @@ async fn inspect_tables(store: &Store, tables: &[Table], deep: bool) -> Result<I
         found.table(store, *table, log, deep, &mut digests).await?;
     }
     found.groups(&logs);
+    found.lost_requests(store).await?;
     for digest in digests {
         if let Err(LakeError::Corrupt(what)) = definitions::read(store, &digest).await {
             let repair = "restore it from a backup";
@@ -193,6 +197,10 @@ impl Inspection {
                 Err(damage) => self.damages.push(damage),
                 Ok(rows) => {
                     if let Some(group) = group.filter(|_| table == Table::Epochs) {
+                        let saved = self.snapshots.get(group).copied().unwrap_or(0);
+                        let (read, spared) = self.requests.entry(group.to_owned()).or_default();
+                        *read = retries::read_until(&rows).max(*read);
+                        *spared = retries::read_until(rows.iter().filter(|row| row.epoch <= saved)).max(*spared);
                         self.recorded.entry(group.to_owned()).or_default().extend(rows.iter().map(|row| row.epoch));
                     }
                     digests.extend(rows.into_iter().map(|row| row.definitions));
@@ -291,6 +299,29 @@ impl Inspection {
                 self.damaged_log(Table::Epochs, what);
             }
         }
+    }
+
+    /// Looks for requests for dead letters that are missing or damaged, of those that somebody may still need.
+    async fn lost_requests(&mut self, store: &Store) -> Result<(), LakeError> {
+        let read = self.requests.values().map(|(read, _)| *read).max().unwrap_or(0);
+        let spared = self.requests.values().map(|(_, spared)| *spared).min().unwrap_or(0);
+        let numbers = retries::numbers(store).await?;
+        for number in spared..numbers.last().map_or(0, |last| last + 1).max(read) {
+            let path = retries::path(number);
+            let what = match store.get(&path).await?.map(|packed| unpack(&packed)) {
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => format!("dead letters to take again are damaged ({error})"),
+                None => "dead letters to take again are missing".to_owned(),
+            };
+            let repair = match number < read {
+                true => "restore it from a backup",
+                false => {
+                    "restore it from a backup; or stop what reads it, remove it and those after it, and ask again: plimsoll dead-letters replay"
+                }
+            };
+            self.damages.push(Damage { path: path.to_string(), what, repair: repair.to_owned() });
+        }
+        Ok(())
     }
 
     /// Looks for the newest whole snapshot of each lane group.
@@ -406,7 +437,8 @@ pub async fn try_write(location: &str) -> Result<(), LakeError> {
     store.delete(&path).await
 }
 
-async fn any_file(store: &Store) -> Result<bool, LakeError> {
+/// Whether any table has a file, be it what it may.
+pub(crate) async fn any_file(store: &Store) -> Result<bool, LakeError> {
     for table in Table::ALL {
         if !store.list(&StorePath::from(table.name()), None).await?.is_empty() {
             return Ok(true);

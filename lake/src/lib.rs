@@ -22,6 +22,7 @@
 //! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one and
 //! `requests` how they end.
 
+mod anew;
 mod append;
 mod bucket;
 mod checkpoint;

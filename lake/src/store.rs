@@ -222,7 +222,7 @@ pub(crate) fn no_lake(location: &str) -> LakeError {
     LakeError::Invalid(format!("there is no lake at {location}; check the path, or let `plimsoll run` create one"))
 }
 
-fn local_folder(location: &str) -> Result<PathBuf, LakeError> {
+pub(crate) fn local_folder(location: &str) -> Result<PathBuf, LakeError> {
     if location.is_empty() {
         return Err(LakeError::Invalid("the location of the lake is empty; name a folder".to_owned()));
     }

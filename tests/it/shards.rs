@@ -1,6 +1,7 @@
 //! What works for the tables of `run` works for those that shards keep: definitions over HTTP, dead letters that are taken
 //! again, and tables that are made anew (R20, R24).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use plimsoll_tests::broker::Broker;
@@ -280,4 +281,72 @@ fn what_is_no_message_is_told_with_its_place_and_the_exchange_may_be_deleted() {
     stop(ingest);
     stop(aggregate);
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM history.events"), "432,432");
+}
+
+/// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that says
+/// the opposite shows which it was.
+#[test]
+fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let world = World::new(&definitions(false, ""));
+    let lake = world.lake("lake");
+    let keep = |interval: &str| {
+        let (definitions, lake, bootstrap) = (world.definitions(), world.lake("lake"), broker.bootstrap());
+        let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
+        let settings = ["aggregate", "--bootstrap", &bootstrap, "-d", &definitions, "--lake", &lake];
+        let often =
+            ["--listen", "127.0.0.1:0", "--shards", "2", "--epoch-interval", interval, "--maintain-every", "1h"];
+        Running::start(&[&settings[..], &often, &["-X", "session.timeout.ms=1500"]].concat())
+    };
+    let (quick, ingest) = (keep("50ms"), start(&world, &broker, "ingest", "lake"));
+    let slow = keep("3s");
+    for running in [&quick, &slow] {
+        running.wait_for("keeping shard");
+    }
+    let midnight = first_day().and_time(chrono::NaiveTime::MIN).and_utc();
+    const ROUNDS: i64 = 12;
+    for round in 0..ROUNDS {
+        for (partition, word) in [(1, "KO"), (0, "OK")] {
+            let record = |service: &str| {
+                let at = (midnight + chrono::TimeDelta::minutes(20 * round)).to_rfc3339();
+                format!(r#"{{"id":"{service}{round}","at":"{at}","of":"{service}","word":"{word}"}}"#)
+            };
+            broker.produce("checks", partition, ["web", "mail"].map(record)).expect("records");
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
+    }
+    // Both shards have read both copies of all.
+    let read = "SELECT epoch % 2, sum(until_offset - from_offset) FROM history.epochs GROUP BY 1 ORDER BY 1";
+    wait_for_answer(&lake, read, "0,48\n1,48");
+    wait_for_answer(&lake, "SELECT count(*), count(DISTINCT id) FROM events", "24,24");
+    for running in [quick, slow, ingest] {
+        stop(running);
+    }
+    // The copies of both services came in the same two messages.
+    let counted = "SELECT substr(id, length(service) + 1), min(status), max(status) FROM events GROUP BY 1";
+    let counted = ask(&lake, counted);
+    assert!(counted.lines().all(|line| line.ends_with(",down,down") || line.ends_with(",up,up")), "{counted}");
+    let measured = |agreement: &str| {
+        let question =
+            "SELECT window_start, good_us, bad_us FROM attainment WHERE good_us + bad_us > 0 AND agreement =";
+        ask(&lake, &format!("{question} '{agreement}' ORDER BY 1"))
+    };
+    assert_ne!(measured("site"), "");
+    assert_eq!(measured("site"), measured("post"));
+    for (agreement, service) in [("site", "web"), ("post", "mail")] {
+        let (lake, day) = (lake.to_string_lossy(), first_day().to_string());
+        let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
+        let told = output(&[&named[..], &["--window", &day]].concat());
+        assert!(told.contains("confirmed: "), "{told}");
+    }
+    let anew = world.lake("anew");
+    output(&["rebuild", "--lake", &lake.to_string_lossy(), "--into", &anew.to_string_lossy()]);
+    let names = |lake: &Path| {
+        let told = |name: &String| ["agreements", "calendars", "services"].iter().all(|table| !name.starts_with(table));
+        files(lake).into_keys().filter(told).collect::<BTreeSet<_>>()
+    };
+    let (before, after) = (names(&lake), names(&anew));
+    let differing: Vec<_> = before.symmetric_difference(&after).collect();
+    assert!(differing.is_empty() && before.len() > 9, "{differing:?}");
 }

@@ -41,7 +41,6 @@ const SNAPSHOT_EVERY: i64 = 1_000;
 
 /// Makes them and says how many epochs they have.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
-    ensure!(arguments.lake != arguments.into, "--into names the lake itself; name a place where nothing is yet");
     let runtime = threads.waiting.handle();
     if let Some(Damage { path, what, repair }) = runtime.block_on(damaged_sources(&arguments.lake))?.first() {
         bail!("{path}: {what}; tables made anew from it would be wrong: {repair}");
@@ -49,7 +48,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let from = runtime.block_on(Lake::open_damaged(&arguments.lake))?;
     let groups = runtime.block_on(from.groups())?;
     ensure!(!groups.is_empty(), "nothing was recorded in {}; there is nothing to make anew", arguments.lake);
-    let into = runtime.block_on(Lake::open(&arguments.into))?;
+    let into = runtime.block_on(from.open_anew(&arguments.into)).context("the tables cannot be made anew there")?;
     runtime.block_on(copy(&from, &into))?;
     let service = runtime.block_on(QueryService::open(from.clone(), Limits::default(), threads.questions()))?;
     let tables = Tables {
@@ -58,7 +57,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         waiting: runtime.clone(),
         questions: threads.questions(),
     };
-    let (mut count, mut last) = (0, 0);
+    let (mut count, mut made, mut last) = (0, 0, 0);
     for name in &groups {
         let (group, number, shards) = of_lane_group(name);
         let shard = Shard::new(number, shards).with_context(|| format!("{name} is no lane group"))?;
@@ -71,11 +70,16 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
             );
         }
         count += rebuild.epochs_count();
-        rebuild.run(runtime, &mut Recorded { tables: &tables, shard }, |epoch| last = last.max(epoch))?;
+        last = last.max(rebuild.last_epoch());
+        rebuild.run(runtime, &mut Recorded { tables: &tables, shard }, |_| made += 1)?;
     }
+    let there = match count - made {
+        0 => String::new(),
+        there => format!(" (of {there} more there was the state already)"),
+    };
     println!(
-        "made {} anew in {}, up to epoch {last}; check it with `plimsoll doctor`, then let it take the place of {}",
-        counted(count, "epoch"),
+        "made {} anew in {}, up to epoch {last}{there}; check it with `plimsoll doctor`, then let it take the place of {}",
+        counted(made, "epoch"),
         arguments.into,
         arguments.lake
     );

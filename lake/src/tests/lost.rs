@@ -218,3 +218,102 @@ async fn definitions_that_are_there_are_not_written_again() {
     assert_eq!(lake.keep_definitions("gold".into()).await.expect("they are there"), digest);
     assert!(matches!(lake.keep_definitions("silver".into()).await, Err(LakeError::Unavailable(_))));
 }
+
+/// All files below a folder, by their paths.
+fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut waiting) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(path) = waiting.pop() {
+        match path.is_dir() {
+            true => waiting.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("one").path())),
+            false => drop(found.insert(path.clone(), std::fs::read(&path).expect("a file"))),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn tables_are_made_anew_only_where_nothing_else_is() {
+    let (folder, lake) = worked(true).await;
+    let beside = tempfile::tempdir().expect("folder");
+    let at = |name: &str| beside.path().join(name);
+    // Where nothing is, and where it was broken off: before any epoch was recorded, and after the first two.
+    for _ in 0..2 {
+        lake.open_anew(place(&at("new"))).await.expect("a place");
+    }
+    let begun = open(&at("new")).await;
+    for epoch in 1..EPOCHS {
+        let rows = lake.epochs_after(GROUP_OF_ONE, epoch - 1).await.expect("rows");
+        begun.record_intent(GROUP_OF_ONE, epoch, &rows[..1]).await.expect("an intent");
+    }
+    lake.open_anew(place(&at("new"))).await.expect("a place");
+
+    let refused = async |location: &Path, told: &str| {
+        let before = files_below(beside.path());
+        let error = lake.open_anew(place(location)).await.expect_err(told).to_string();
+        assert!(error.contains(told) && error.ends_with("; name a place where nothing is yet"), "{error}");
+        assert_eq!(files_below(beside.path()), before, "{told}");
+    };
+    let itself = "is the lake itself, or lies within it or around it";
+    for location in
+        [folder.path(), &folder.path().join("x/y"), &folder.path().join("."), folder.path().parent().expect("one")]
+    {
+        refused(location, itself).await;
+    }
+    std::fs::create_dir(at("notes")).expect("a folder");
+    std::fs::write(at("notes/all.yaml"), "kind: Service").expect("a file");
+    refused(&at("notes"), "is not empty, and holds no tables").await;
+    // Another group, another epoch under the same name, and one that went on.
+    let other = open(&at("other")).await;
+    other.record_intent("other", 1, &[intent(1)]).await.expect("an intent");
+    refused(&at("other"), "holds tables with another history, from epoch 1 of group other on").await;
+    begun.record_intent(GROUP_OF_ONE, EPOCHS, &[intent(EPOCHS)]).await.expect("an intent");
+    refused(&at("new"), "holds tables with another history, from epoch 3 of group plimsoll on").await;
+    let whole = open(&at("whole")).await;
+    for epoch in 1..=EPOCHS {
+        let rows = lake.epochs_after(GROUP_OF_ONE, epoch - 1).await.expect("rows");
+        whole.record_intent(GROUP_OF_ONE, epoch, &rows[..1]).await.expect("an intent");
+    }
+    lake.open_anew(place(&at("whole"))).await.expect("a place");
+    whole.record_intent(GROUP_OF_ONE, EPOCHS + 1, &[intent(EPOCHS + 1)]).await.expect("an intent");
+    refused(&at("whole"), "holds tables with another history, from epoch 4 of group plimsoll on").await;
+}
+
+#[tokio::test]
+async fn requests_for_dead_letters_that_somebody_needs_are_missed_and_no_number_is_given_twice() {
+    let (folder, lake) = worked(false).await;
+    let file = |number: i64| folder.path().join(format!("_plimsoll/retries/{number:020}.zst"));
+    for number in 0..3 {
+        assert!(lake.put_retry(number, "letters".into()).await.expect("a store"));
+    }
+    let reads = async |epoch: i64, until: i64| {
+        let definitions = lake.keep_definitions("gold".into()).await.expect("kept");
+        let topic = Some(plimsoll_schemas::delivery::PartitionId::retries().topic.to_string());
+        let row = EpochRow { topic, from_offset: Some(0), until_offset: Some(until), definitions, ..intent(epoch) };
+        lake.record_intent(GROUP_OF_ONE, epoch, &[row]).await.expect("an intent");
+    };
+    // The first was read and its state saved; the second was read; nobody has read the third.
+    reads(EPOCHS + 1, 1).await;
+    lake.put_snapshot(GROUP_OF_ONE, EPOCHS + 1, "state".into()).await.expect("a snapshot");
+    reads(EPOCHS + 2, 2).await;
+    assert_eq!(told(folder.path()).await, (None, Vec::new()));
+    for number in 0..3 {
+        let whole = std::fs::read(file(number)).expect("a file");
+        let path = format!("_plimsoll/retries/{number:020}.zst");
+        std::fs::write(file(number), &whole[..whole.len() - 3]).expect("damaged");
+        let (start, found) = told(folder.path()).await;
+        let expected = if number == 0 { None } else { Some(&path) };
+        assert_eq!((start, found.iter().map(|(path, _)| path).next()), (None, expected), "{found:?}");
+        std::fs::remove_file(file(number)).expect("a file");
+        let (_, found) = told(folder.path()).await;
+        // One that nobody has read, and that is gone without one after it, was never there.
+        let expected =
+            if number == 1 { vec![(path, "dead letters to take again are missing".to_owned())] } else { Vec::new() };
+        assert_eq!(found, expected);
+        assert_eq!(lake.next_retry().await.expect("a number"), if number == 2 { 2 } else { 3 });
+        std::fs::write(file(number), whole).expect("restored");
+    }
+    for number in 0..3 {
+        std::fs::remove_file(file(number)).expect("a file");
+    }
+    assert_eq!(lake.next_retry().await.expect("a number"), 2, "two were read");
+}
