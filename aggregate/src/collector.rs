@@ -2,10 +2,10 @@
 //! size and time, where nothing is recorded.
 //!
 //! Within an epoch deliveries are put in the order of partition and offset, so that a replay folds the very same
-//! sequence whatever order they arrive in. Where several shards read one log, the order is that of the log, which all of them
-//! meet alike: of two copies in different partitions each has to count the same one, wherever it cuts its epochs. Then the
-//! order is recorded, as runs of offsets, and a replay goes by it. Records that are sent a second time are left out, so an
-//! epoch never reads back.
+//! sequence whatever order they arrive in. Where several shards read one log, the order is that of the log, which all of
+//! them meet alike: of two copies in different partitions each has to count the same one, wherever it cuts its epochs. Then
+//! the order is recorded, as runs of offsets, and a replay goes by it. Records that are sent a second time are left out, so
+//! an epoch never reads back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
