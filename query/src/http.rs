@@ -1,56 +1,50 @@
 //! The doors: HTTP requests in; rows as JSON, CSV, text or Arrow out; errors as problems of RFC 9457.
 //!
 //! A GET door is one view, the columns it filters by, and an order; `Door` holds these, and one function serves all of
-//! them. Values of parameters become literals of a plan and never SQL text. `POST /v1/sql` is the door for the rest.
+//! them, page by page. `POST /v1/sql` is the door for the rest.
 
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{SortExpr, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{DataFrame, Expr, col};
+use datafusion::prelude::DataFrame;
 use futures::{StreamExt, TryStreamExt};
-use plimsoll_schemas::Instant;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use url::form_urlencoded;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::QueryError;
 use crate::format::Format;
 use crate::http::trend::TREND;
-use crate::known::time;
 use crate::session::QueryService;
-use crate::views::VIEWS;
 
 pub use guard::guard;
 pub use serve::{Patience, serve};
 
 use guard::Asker;
+use page::Page;
+use wish::{CURSOR, KNOWN_AT, OF_ALL, Wish, instant, once};
 
 mod guard;
+mod page;
 mod serve;
 mod trend;
+mod wish;
 
 /// Says whether this process can answer now: `Err` carries the reason why not, for people.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Rows of a GET answer unless `limit` says otherwise: what a page shows.
-const LIMIT_DEFAULT: usize = 1_000;
-/// Rows of a GET answer at most; who needs more asks in SQL.
-const LIMIT_MAX: usize = 10_000;
-/// The parameter that asks for an answer as it was known at an instant (R25).
-const KNOWN_AT: &str = "known_at";
 /// Length of a request's body at most, in bytes. Statements longer than this are made by accident.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// Values of one parameter at most, because each becomes a comparison.
-const VALUES_MAX: usize = 100;
 
 /// A GET door.
 struct Door {
@@ -256,102 +250,54 @@ async fn look_through(
 ) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
-    let wish = Wish::read(door, parameters)?;
+    let wish = Arc::new(Wish::read(door, &parameters)?);
     let service = &service.known_at(wish.known_at);
-    let answer = service.view(door.view, move |rows| {
-        let rows = wish.conditions.into_iter().try_fold(rows, DataFrame::filter)?;
-        let order = door.order.iter().map(|name| order_by(name)).collect();
-        (door.shape)(rows)?.sort(order)?.limit(0, Some(wish.limit))
-    });
-    respond(service, answer.await?, format).await
-}
-
-/// What the parameters of a request ask for.
-struct Wish {
-    conditions: Vec<Expr>,
-    limit: usize,
-    known_at: Option<Instant>,
-}
-
-impl Wish {
-    /// Reads the parameters of a door. A filter that is given several times takes any of its values.
-    fn read(door: &Door, parameters: Vec<(String, String)>) -> Result<Wish, QueryError> {
-        let (mut limit, mut known_at, mut from, mut until) = (None, None, None, None);
-        let mut conditions = Vec::new();
-        let mut values: Vec<(&'static str, Vec<Expr>)> = Vec::new();
-        for (name, value) in parameters {
-            if value.contains(char::REPLACEMENT_CHARACTER) {
-                return Err(QueryError::Invalid(format!("found bytes that are not UTF-8 in {name}, expected text")));
-            }
-            if let Some(column) = door.filters.iter().find(|column| **column == name) {
-                allowed_word(door, column, &value)?;
-                match values.iter_mut().find(|(known, _)| known == column) {
-                    Some((_, values)) if values.len() == VALUES_MAX => {
-                        return Err(QueryError::Invalid(format!("found more than {VALUES_MAX} values of {name}")));
-                    }
-                    Some((_, values)) => values.push(lit(value)),
-                    None => values.push((column, vec![lit(value)])),
-                }
-                continue;
-            }
-            match (name.as_str(), door.time) {
-                ("from", Some(column)) => once(&name, &mut from, col(column).gt_eq(time(instant(&name, &value)?)))?,
-                ("until", Some(column)) => once(&name, &mut until, col(column).lt(time(instant(&name, &value)?)))?,
-                ("limit", _) => once(&name, &mut limit, rows(&value)?)?,
-                (KNOWN_AT, _) => once(&name, &mut known_at, instant(&name, &value)?)?,
-                _ => return Err(unknown_parameter(door, &name)),
-            }
-        }
-        conditions.extend(from.into_iter().chain(until));
-        conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
-        Ok(Wish { conditions, limit: limit.unwrap_or(LIMIT_DEFAULT), known_at })
+    let asked = wish.clone();
+    let answer = service.view(door.view, move |view| asked.rows(door, view)).await?;
+    let Page { rows, next } = Page::take(answer, wish.order(), wish.limit).await?;
+    let rows: SendableRecordBatchStream =
+        Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::iter([Ok(rows)])));
+    let body: Vec<Bytes> = service.write(rows, format).try_collect().await?;
+    let body = Bytes::from(body.concat());
+    let mut told = HeaderMap::new();
+    let tag = format!("\"{:032x}\"", xxh3_128(&body));
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type(format)),
+        (header::ETAG, tag.clone()),
+        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
+        (header::VARY, "Accept, Authorization".to_owned()),
+    ] {
+        told.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
     }
-}
-
-/// Takes the value of a parameter that may be given once.
-fn once<Value>(name: &str, place: &mut Option<Value>, value: Value) -> Result<(), QueryError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(QueryError::Invalid(format!("found {name} twice, expected it once"))),
+    if let Some(next) = next {
+        let link = format!("<{}>; rel=\"next\"", next_page(door, &parameters, &next));
+        told.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
     }
-}
-
-/// Refuses a value that no row can have, which would look like an answer of nothing.
-fn allowed_word(door: &Door, column: &str, value: &str) -> Result<(), QueryError> {
-    let view = VIEWS.iter().find(|view| view.name == door.view);
-    match view.and_then(|view| view.table.words(column)) {
-        Some(words) if !words.contains(&value) => {
-            Err(QueryError::Invalid(format!("found {column}={value}, allowed are {}", words.join(", "))))
-        }
-        _ => Ok(()),
+    if is_known(headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, told).into_response());
     }
+    Ok((told, body).into_response())
 }
 
-fn unknown_parameter(door: &Door, name: &str) -> QueryError {
-    let mut allowed = door.filters.to_vec();
-    if door.time.is_some() {
-        allowed.extend(["from", "until"]);
-    }
-    allowed.extend(["limit", KNOWN_AT]);
-    QueryError::Invalid(format!("found parameter {name}, allowed are {}", allowed.join(", ")))
+/// Whether the client has the answer of this tag already (RFC 9110, 13.1.2).
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|tags| tags.to_str().ok());
+    known.flat_map(|tags| tags.split(',')).map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }
 
-/// An instant, given as RFC 3339 or as a date, which means its first instant in UTC.
-fn instant(name: &str, value: &str) -> Result<Instant, QueryError> {
-    Instant::parse(value).ok_or_else(|| {
-        QueryError::Invalid(format!("found {name}={value}, expected 2026-01-31T08:00:00Z or 2026-01-31"))
-    })
+/// The address of the next page.
+fn next_page(door: &Door, parameters: &[(String, String)], cursor: &str) -> String {
+    let kept =
+        parameters.iter().filter(|(name, _)| name != CURSOR).map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(kept.chain([(CURSOR, cursor)]));
+    format!("{}?{}", door.path, query.finish())
 }
 
-fn rows(value: &str) -> Result<usize, QueryError> {
-    let limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| QueryError::Invalid(format!("found limit={value}, allowed are 1 to {LIMIT_MAX}")))
-}
-
-fn order_by(name: &str) -> SortExpr {
-    match name.strip_prefix('-') {
-        Some(name) => col(name).sort(false, false),
-        None => col(name).sort(true, false),
+fn content_type(format: Format) -> String {
+    match format {
+        Format::Table | Format::Csv => format!("{}; charset=utf-8", format.media_type()),
+        _ => format.media_type().to_owned(),
     }
 }
 
@@ -420,11 +366,8 @@ async fn respond(
     let schema = answer.schema();
     let answer = futures::stream::iter(first.map(Ok)).chain(answer);
     let answer: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, answer));
-    let media_type = match format {
-        Format::Table | Format::Csv => format!("{}; charset=utf-8", format.media_type()),
-        _ => format.media_type().to_owned(),
-    };
-    Ok(([(header::CONTENT_TYPE, media_type)], Body::from_stream(service.write(answer, format))).into_response())
+    Ok(([(header::CONTENT_TYPE, content_type(format))], Body::from_stream(service.write(answer, format)))
+        .into_response())
 }
 
 fn ready(readiness: &Readiness) -> Response {
@@ -439,7 +382,7 @@ fn index() -> String {
     let mut text = String::from("Plimsoll answers at\n\n");
     for door in DOORS {
         let times: &[&str] = if door.time.is_some() { &["from", "until"] } else { &[] };
-        let parameters = [door.filters, times, &["limit", KNOWN_AT]].concat();
+        let parameters = [door.filters, times, &OF_ALL].concat();
         text.push_str(&format!("GET  {}?{}=\n", door.path, parameters.join("=&")));
     }
     text.push_str(

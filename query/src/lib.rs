@@ -9,14 +9,14 @@
 //! session knows no store but the lake's, so no statement reaches another file.
 //!
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `users` are those who may ask, and
-//! `visible` is what they see of it, behind a `barrier`; `ahead` lets other threads compute;
-//! `session` is the service and its limits; `views` is the SQL of every table that users see; `known` is what of it was
-//! known at an instant; `functions` are those of service levels, computed by what is `in_force`, and `availability` is made
-//! of them; `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column means (`replaced` puts it into
-//! Postgres' catalog); `lossy` makes bytes readable in
-//! them; `provider` reads one table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what
-//! `/metrics` shows of the tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and
-//! `postgres` are the doors, to which `connections` are made.
+//! `visible` is what they see of it, behind a `barrier`; `ahead` lets other threads compute; `session` is the service
+//! and its limits; `views` is the SQL of every table that users see; `known` is what of it was known at an instant;
+//! `functions` are those of service levels, computed by what is `in_force`, and `availability` is made of them;
+//! `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column
+//! means (`replaced` puts it into Postgres' catalog); `lossy` makes bytes readable in them; `provider` reads one
+//! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
+//! tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and `postgres` are the
+//! doors, to which `connections` are made.
 
 mod ahead;
 mod audit;

@@ -8,6 +8,7 @@ mod hostile;
 mod known;
 mod kpi;
 mod limits;
+mod pages;
 mod statements;
 mod tokens;
 mod visible;

@@ -283,8 +283,8 @@ fn what_is_no_message_is_told_with_its_place_and_the_exchange_may_be_deleted() {
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM history.events"), "432,432");
 }
 
-/// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that says
-/// the opposite shows which it was.
+/// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that
+/// says the opposite shows which it was.
 #[test]
 fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };

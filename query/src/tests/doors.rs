@@ -84,7 +84,11 @@ async fn wrong_requests_are_problems() {
         ("/v1/outages?known_at=2026-03-01&known_at=2026-03-02", 400, "found known_at twice, expected it once"),
         ("/v1/trend?known_at=then", 400, "found known_at=then, expected 2026-01-31T08:00:00Z or 2026-01-31"),
         ("/v1/outages?service=%ff", 400, "found bytes that are not UTF-8 in service, expected text"),
-        ("/v1/outages?colour=red", 400, "found parameter colour, allowed are service, from, until, limit, known_at"),
+        (
+            "/v1/outages?colour=red",
+            400,
+            "found parameter colour, allowed are service, from, until, fields, sort, limit, cursor, known_at",
+        ),
         ("/v1/agreements?from=2026-01-01", 400, "found parameter from, allowed are agreement"),
         ("/v1/attainment?from=yesterday", 400, "found from=yesterday, expected 2026-01-31T08:00:00Z or 2026-01-31"),
         ("/v1/attainment?limit=0", 400, "found limit=0, allowed are 1 to 10000"),
