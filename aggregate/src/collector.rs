@@ -344,6 +344,19 @@ mod tests {
         Delivery { from_offset: from, until_offset: until, ..Delivery::news(id(partition), until, None) }
     }
 
+    /// What epoch 7 read of a partition.
+    fn row(partition: i32, from: i64, until: i64, complete_until: Option<Instant>) -> EpochRow {
+        EpochRow {
+            epoch: 7,
+            topic: Some("t".into()),
+            partition: Some(partition),
+            from_offset: Some(from),
+            until_offset: Some(until),
+            complete_until,
+            ..EpochRow::default()
+        }
+    }
+
     fn ranges(taken: &[Delivery]) -> Vec<(i32, i64, i64, Option<Instant>)> {
         taken
             .iter()
@@ -375,21 +388,6 @@ mod tests {
 
     #[test]
     fn a_recorded_epoch_is_cut_exactly_where_it_was() {
-        let row = |partition, from, until, complete_until| EpochRow {
-            epoch: 7,
-            tick: Instant(1),
-            publish: false,
-            watermark: None,
-            definitions: String::new(),
-            remembered_us: 0,
-            recounted: false,
-            topic: Some("t".into()),
-            partition: Some(partition),
-            from_offset: Some(from),
-            until_offset: Some(until),
-            complete_until,
-            ..EpochRow::default()
-        };
         let recorded = RecordedEpoch::from_rows(vec![row(0, 0, 15, None), row(1, 3, 3, Some(Instant(9)))]);
         let mut collector = Collector::default();
         collector.push(delivery(0, 0, 10));
@@ -415,15 +413,6 @@ mod tests {
         collector.push(delivery(0, 6, 7));
         assert_eq!(ranges(&collector.take_all()), [(0, 6, 7, None)], "what was taken is no part of what comes");
 
-        let row = |partition, from, until, complete_until| EpochRow {
-            epoch: 7,
-            topic: Some("t".into()),
-            partition: Some(partition),
-            from_offset: Some(from),
-            until_offset: Some(until),
-            complete_until,
-            ..EpochRow::default()
-        };
         let proof = Some(Instant(9));
         let rows =
             [row(1, 0, 4, None), row(0, 0, 3, None), row(1, 4, 5, proof), row(0, 3, 6, None), row(2, 7, 7, None)];

@@ -13,8 +13,8 @@ use chrono::{Datelike, NaiveDate, NaiveTime};
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, TableReference};
-use datafusion::datasource::{TableType, provider_as_source, source_as_provider};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::datasource::{TableType, source_as_provider};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use plimsoll_schemas::Instant;
@@ -24,6 +24,7 @@ use plimsoll_schemas::event::timestamp_type;
 
 use crate::error::QueryError;
 use crate::in_force::{InForce, Set};
+use crate::known::scan_of;
 use crate::kpi;
 
 /// A table: its name, what a row is, and its columns with what they mean.
@@ -180,10 +181,7 @@ fn has(plan: &LogicalPlan, such: impl Fn(&Defined) -> bool) -> Result<bool, Data
 /// The same plan, whose tables say what holds.
 pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan, DataFusionError> {
     let bound = |node: LogicalPlan| match (unbound(&node), &node) {
-        (Some(table), LogicalPlan::TableScan(scan)) => {
-            let source = provider_as_source(table_of(table, in_force)?);
-            Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
-        }
+        (Some(table), LogicalPlan::TableScan(scan)) => Ok(Transformed::yes(scan_of(scan, table_of(table, in_force)?))),
         _ => Ok(Transformed::no(node)),
     };
     Ok(plan.transform_up_with_subqueries(bound)?.data)
@@ -242,7 +240,7 @@ fn calendar_days(set: &Set, in_force: &InForce) -> Vec<ArrayRef> {
 }
 
 /// The first day of the first agreement.
-fn first_day(set: &Set) -> Option<NaiveDate> {
+pub(crate) fn first_day(set: &Set) -> Option<NaiveDate> {
     set.definitions.agreements.iter().map(|agreement| agreement.effective_from).min()
 }
 

@@ -42,13 +42,10 @@ use crate::in_force::{Finder, InForce};
 use crate::kpi;
 use crate::provider::LakeTable;
 use crate::session::HISTORY;
-use crate::visible::{Visible, restrict};
+use crate::visible::{Visible, not_of_some, restrict};
 
 /// What is added to the name of a view for the function that gives it as it was known.
 pub(crate) const SUFFIX: &str = "_known_at";
-
-/// Why somebody is not told the indicators.
-const NOT_OF_SOME: &str = "kpi_monthly is not for those who may see the agreements of some customers only";
 
 /// An instant as a literal of a plan.
 pub(crate) fn time(instant: Instant) -> Expr {
@@ -120,9 +117,10 @@ pub(crate) async fn resolve(
     };
     let last_of = |table: &LakeTable| last(table.known_at);
     let filter = |node: LogicalPlan| match (&node, table(&node).and_then(|table| Some((last_of(&table)?, table)))) {
-        (LogicalPlan::TableScan(scan), Some((last, table))) => {
+        (LogicalPlan::TableScan(scan), Some((last, mut table))) => {
             let epoch = Expr::Column(Column::new(Some(scan.table_name.clone()), "epoch"));
-            let known = LogicalPlanBuilder::from(read(scan, table, None)).filter(until(&epoch, &last))?;
+            table.known_at = None;
+            let known = LogicalPlanBuilder::from(scan_of(scan, Arc::new(table))).filter(until(&epoch, &last))?;
             Ok(Transformed::yes(known.build()?))
         }
         _ => Ok(Transformed::no(node)),
@@ -137,7 +135,7 @@ pub(crate) async fn resolve(
         let mut in_force = InForce { visible, ..finder.find(context, lake, of_shards.collect()).await? };
         if defined::asks_results(&plan)? {
             if in_force.visible.is_some() {
-                return Err(QueryError::Refused(NOT_OF_SOME.to_owned()).into());
+                return Err(not_of_some("kpi_monthly").into());
             }
             let results = kpi::results(context).await?;
             let results = Box::pin(resolve(context, (lake, finder), results, None, cut)).await?;
@@ -184,10 +182,9 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     one.into_iter().chain(other).min()
 }
 
-/// The same scan of a table whose rows are to be known at an instant, or are all meant.
-fn read(scan: &TableScan, mut table: LakeTable, known_at: Option<Instant>) -> LogicalPlan {
-    table.known_at = known_at;
-    LogicalPlan::TableScan(TableScan { source: provider_as_source(Arc::new(table)), ..scan.clone() })
+/// The same scan of another table with its columns.
+pub(crate) fn scan_of(scan: &TableScan, table: Arc<dyn TableProvider>) -> LogicalPlan {
+    LogicalPlan::TableScan(TableScan { source: provider_as_source(table), ..scan.clone() })
 }
 
 /// The table function `VIEW_known_at(instant)`.
@@ -211,7 +208,10 @@ impl TableFunctionImpl for KnownAt {
             return Err(QueryError::Invalid(wrong).into());
         };
         let mark = |node: LogicalPlan| match (&node, table(&node)) {
-            (LogicalPlan::TableScan(scan), Some(table)) => Ok(Transformed::yes(read(scan, table, Some(known_at)))),
+            (LogicalPlan::TableScan(scan), Some(mut table)) => {
+                table.known_at = Some(known_at);
+                Ok(Transformed::yes(scan_of(scan, Arc::new(table))))
+            }
             _ => Ok(Transformed::no(node)),
         };
         let plan = self.plan.clone().transform_up_with_subqueries(mark)?.data;

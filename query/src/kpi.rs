@@ -22,6 +22,7 @@ use plimsoll_engine::kpi::{At, Judged, Kpi, kpis, since};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::{Instant, Micros};
 
+use crate::defined::first_day;
 use crate::error::QueryError;
 use crate::in_force::{InForce, Set};
 use crate::session::QueryService;
@@ -159,8 +160,9 @@ fn end(month: NaiveDate) -> At {
 /// everywhere, with its grace.
 fn months(set: &Set, known_until: Option<Instant>) -> Vec<NaiveDate> {
     let agreements = &set.definitions.agreements;
-    let first = agreements.iter().map(|agreement| agreement.effective_from).min();
-    let (Some(first), Some(until)) = (first.and_then(|day| day.with_day(1)), known_until) else { return Vec::new() };
+    let (Some(first), Some(until)) = (first_day(set).and_then(|day| day.with_day(1)), known_until) else {
+        return Vec::new();
+    };
     let zones: HashSet<Tz> = agreements.iter().map(|agreement| agreement.time_zone).collect();
     let grace = set.definitions.grace();
     let is_over = |month: &NaiveDate| zones.iter().all(|zone| end(*month).in_zone(*zone) + grace <= until);

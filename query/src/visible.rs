@@ -17,9 +17,8 @@ use arrow_array::types::Int32Type;
 use arrow_schema::DataType;
 use datafusion::common::TableReference;
 use datafusion::common::tree_node::Transformed;
-use datafusion::datasource::provider_as_source;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, lit};
 use datafusion::prelude::{DataFrame, SessionContext, cast, col};
 use plimsoll_schemas::table::Table;
 
@@ -95,14 +94,10 @@ pub(crate) fn restrict(question: DataFrame, visible: &Visible) -> Result<DataFra
     let restricted = |node: LogicalPlan| match (&node, known::table(&node)) {
         (LogicalPlan::TableScan(scan), Some(mut table)) => {
             table.only = Some(visible.condition(table.table())?);
-            let source = provider_as_source(Arc::new(table));
-            Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
+            Ok(Transformed::yes(known::scan_of(scan, Arc::new(table))))
         }
         // What each step of it did tells of all rows.
-        (LogicalPlan::Analyze(_), _) => {
-            let refused = "EXPLAIN ANALYZE is not for those who may see the agreements of some customers only";
-            Err(QueryError::Refused(refused.to_owned()).into())
-        }
+        (LogicalPlan::Analyze(_), _) => Err(not_of_some("EXPLAIN ANALYZE").into()),
         _ => Ok(Transformed::no(node)),
     };
     Ok(DataFrame::new(state, plan.transform_up_with_subqueries(restricted)?.data))
@@ -134,10 +129,7 @@ impl Visible {
             }
             Table::Calendars => is_one_of("calendar", &self.calendars),
             Table::Events | Table::DeadLetters | Table::Epochs => {
-                let name = table.name();
-                return Err(QueryError::Refused(format!(
-                    "{name} is not for those who may see the agreements of some customers only"
-                )));
+                return Err(not_of_some(table.name()));
             }
         })
     }
@@ -162,6 +154,11 @@ impl Visible {
     pub(crate) fn has_calendar(&self, id: &str) -> bool {
         self.calendars.contains(id)
     }
+}
+
+/// Why somebody who sees some agreements only is not told something.
+pub(crate) fn not_of_some(what: &str) -> QueryError {
+    QueryError::Refused(format!("{what} is not for those who may see the agreements of some customers only"))
 }
 
 fn is_one_of(column: &str, values: &BTreeSet<String>) -> Expr {
