@@ -3,7 +3,7 @@
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
 /// One message from a source.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// Records of one partition, decoded.
     Delivery(Delivery),

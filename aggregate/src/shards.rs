@@ -110,9 +110,15 @@ pub struct Starts {
 /// states go on. A partition that any of them knows nothing of is left out, and is to be read from its beginning.
 ///
 /// # Errors
-/// When the lake or a snapshot cannot be read.
+/// When the lake is kept by one process that reads by itself, or it or a snapshot cannot be read.
 pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> {
-    let shards = placement(lake).await?.map_or(1, |placement| placement.shards());
+    let placement = placement(lake).await?;
+    if placement.is_none()
+        && let Some(found) = lake.groups().await?.first()
+    {
+        return Err(AggregateError::WholeGroup { group: group.to_owned(), found: found.clone() });
+    }
+    let shards = placement.map_or(1, |placement| placement.shards());
     let mut topic_ids = BTreeMap::new();
     let mut least: Option<HashMap<PartitionId, i64>> = None;
     for shard in 0..shards {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Result, bail};
+use plimsoll_aggregate::AggregateError;
 use plimsoll_aggregate::shards::{self, Starts};
 use plimsoll_engine::shards::PlacementError;
 use plimsoll_ingest::IngestError;
@@ -105,7 +106,7 @@ pub struct Passing<'a> {
 /// Where partitions are to begin.
 ///
 /// # Errors
-/// When the lake cannot be read.
+/// When the lake is kept by one process that reads by itself, or cannot be read.
 pub fn starts(lake: &Lake, group: &str, runtime: &tokio::runtime::Handle) -> Result<Starts> {
     Ok(runtime.block_on(shards::starts(lake, group))?)
 }
@@ -136,7 +137,7 @@ impl<'a> Passing<'a> {
             if !stored.is_empty() {
                 self.source.commit(stored);
             }
-            self.look_at_tables();
+            self.look_at_tables()?;
             if let Some(delivery) = self.mentions.take() {
                 let is_beginning = delivery.from_offset == 0;
                 self.writer.send(Message::Delivery { delivery, is_beginning }, &is_to_end)?;
@@ -167,9 +168,9 @@ impl<'a> Passing<'a> {
         Ok(())
     }
 
-    fn look_at_tables(&mut self) {
+    fn look_at_tables(&mut self) -> Result<()> {
         if self.looked_at.elapsed() < STARTS_LOOK_EVERY {
-            return;
+            return Ok(());
         }
         self.looked_at = Moment::now();
         match starts(self.lake, &self.settings.group, self.runtime) {
@@ -177,8 +178,10 @@ impl<'a> Passing<'a> {
                 self.begun.extend(offsets.keys().cloned());
                 self.source.begin_at(offsets);
             }
+            Err(error) if matches!(error.downcast_ref(), Some(AggregateError::WholeGroup { .. })) => return Err(error),
             Err(error) => tracing::warn!("{error:#}"),
         }
+        Ok(())
     }
 }
 

@@ -58,8 +58,19 @@ pub(crate) fn path(table: Table, version: i64) -> StorePath {
 /// The version of the checkpoint that is announced; `None` when there is none, or its announcement is not understood.
 pub(crate) async fn announced(store: &Store, table: Table) -> Result<Option<i64>, LakeError> {
     let bytes = store.get(&announcement(table)).await?;
-    let last = bytes.and_then(|bytes| serde_json::from_slice::<LastCheckpoint>(&bytes).ok());
-    Ok(last.map(|last| last.version))
+    Ok(bytes.and_then(|bytes| version_of(&bytes)))
+}
+
+/// Where a checkpoint is announced, when the announcement is there and is not understood. Whoever opens the table then
+/// lists all of its log, and other programs may refuse it.
+pub(crate) async fn torn_announcement(store: &Store, table: Table) -> Result<Option<StorePath>, LakeError> {
+    let path = announcement(table);
+    let bytes = store.get(&path).await?;
+    Ok(bytes.filter(|bytes| version_of(bytes).is_none()).map(|_| path))
+}
+
+fn version_of(announcement: &[u8]) -> Option<i64> {
+    serde_json::from_slice::<LastCheckpoint>(announcement).ok().map(|last| last.version)
 }
 
 /// Announces a checkpoint of so many actions, unless a newer one is announced that is there.

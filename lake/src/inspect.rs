@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::Lake;
 use crate::append::{OTHER_BYTES, Span};
+use crate::checkpoint;
 use crate::definitions;
 use crate::error::{Failure, LakeError};
 use crate::files::ActiveFile;
@@ -184,6 +185,11 @@ impl Inspection {
             what: "this checkpoint is lost or not what was written, but the entries of the log say the same".to_owned(),
             repair: "have it written anew while they are there: plimsoll maintain".to_owned(),
         }));
+        self.damages.extend(checkpoint::torn_announcement(store, table).await?.map(|path| Damage {
+            path: path.to_string(),
+            what: "it does not say which checkpoint is the newest, so readers list all of the log".to_owned(),
+            repair: "remove it; the next checkpoint is announced anew".to_owned(),
+        }));
         let listed = store.list(&StorePath::from(table.name()), None).await?;
         let sizes: HashMap<String, u64> =
             listed.into_iter().map(|object| (object.location.to_string(), object.size)).collect();
@@ -328,6 +334,7 @@ impl Inspection {
     async fn snapshots(&mut self, store: &Store) -> Result<(), LakeError> {
         let mut found = store.list(&StorePath::from(SNAPSHOTS), None).await?;
         found.sort_by(|one, other| other.location.cmp(&one.location));
+        let mut torn = Vec::new();
         for object in found {
             let path = object.location.to_string();
             let mut pieces = path.rsplit('/');
@@ -338,13 +345,16 @@ impl Inspection {
                     self.snapshots.entry(group.to_owned()).or_insert(epoch);
                     self.saved.entry(group.to_owned()).or_insert(marks);
                 }
-                Some(Err(error)) => self.damages.push(Damage {
-                    path,
-                    what: format!("the saved state is not whole ({error})"),
-                    repair: "remove it; the next start goes on from the one before".to_owned(),
-                }),
+                Some(Err(error)) => torn.push((group.to_owned(), path.clone(), error)),
                 None => {}
             }
+        }
+        for (group, path, error) in torn {
+            let repair = match self.snapshots.get(&group) {
+                Some(whole) => format!("remove it; the next start goes on from the state after epoch {whole}"),
+                None => "remove it; the next start makes the state anew from all recorded epochs".to_owned(),
+            };
+            self.damages.push(Damage { path, what: format!("the saved state is not whole ({error})"), repair });
         }
         Ok(())
     }

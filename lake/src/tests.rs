@@ -546,6 +546,15 @@ async fn a_torn_snapshot_is_skipped() {
         std::fs::write(path(5), torn).expect("torn");
         assert_eq!(lake.newest_snapshot(GROUP).await.expect("the one before"), Some((4, state(4))));
     }
+    // What to do about it is told by what the next start finds.
+    let repairs = async || -> Vec<String> {
+        let damages = lake.inspect(false).await.expect("an inspection").damages;
+        damages.into_iter().filter(|damage| damage.path.ends_with(".zst")).map(|damage| damage.repair).collect()
+    };
+    assert_eq!(repairs().await, ["remove it; the next start goes on from the state after epoch 4"]);
+    std::fs::remove_file(path(4)).expect("removed");
+    std::fs::remove_file(path(3)).expect("removed");
+    assert_eq!(repairs().await, ["remove it; the next start makes the state anew from all recorded epochs"]);
     assert!(matches!(lake.put_snapshot("../x", 1, state(1)).await, Err(LakeError::Invalid(_))));
 }
 

@@ -337,4 +337,6 @@ fn r24_r26_shards_take_stored_events_again_are_audited_and_keep_others_out() {
     assert!(told.contains("kept by 3 shards, not by 2; the number is for good: give --shards 3"), "{told}");
     let told = refused(&world.lake("whole"), &["aggregate", "--group", "whole"]);
     assert!(told.contains("these tables are kept by group whole as a whole"), "{told}");
+    let told = refused(&world.lake("whole"), &["ingest"]);
+    assert!(told.contains("these tables are kept by group whole as a whole"), "{told}");
 }

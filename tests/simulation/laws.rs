@@ -37,6 +37,11 @@ impl Found {
         Found { tables, epochs, letters, requests }
     }
 
+    /// The events that count, by where they stood.
+    pub fn events(&self) -> BTreeSet<(PartitionId, i64)> {
+        self.tables.rows(Table::Events).iter().map(place).collect()
+    }
+
     /// The partition, and from where until where, of each row of an intent that has them: of losses, or of what was read.
     fn ranges(&self, are_lost: bool) -> impl Iterator<Item = (i64, PartitionId, i64, i64)> {
         let rows = self.epochs.iter().filter(move |row| row.lost_count.is_some() == are_lost);

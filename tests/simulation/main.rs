@@ -11,7 +11,7 @@
 //! seed decides), and the local disk below a folder.
 //!
 //! Modules in reading order: `chance`, `world`, `broker`, `store`, `process`, `requests`, `keeper`, `run`,
-//! `tables`, `laws`.
+//! `tables`, `laws`; and `shards`, where several lane groups keep the tables.
 
 mod broker;
 mod chance;
@@ -20,6 +20,7 @@ mod laws;
 mod process;
 mod requests;
 mod run;
+mod shards;
 mod store;
 mod tables;
 mod world;
@@ -44,6 +45,9 @@ use world::{Change, HOUR, START, World};
 
 /// The seeds that are tried unless others are asked for.
 const SEEDS: Range<u64> = 0..1_000;
+
+/// The same for shards, of which two or three do the work of one.
+const SEEDS_OF_SHARDS: Range<u64> = 0..200;
 
 /// Does asynchronous work on this thread.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> T {
@@ -81,13 +85,13 @@ async fn check(world: World, shape: &Shape, outcome: &Outcome) -> (World, Found)
     (world, found)
 }
 
-/// The seeds that were asked for by `PLIMSOLL_SEEDS`: one, or from .. until.
-fn asked_for() -> Range<u64> {
-    let Ok(asked) = std::env::var("PLIMSOLL_SEEDS") else { return SEEDS };
+/// The seeds that were asked for by `PLIMSOLL_SEEDS`: one, or from .. until; or else these.
+fn asked_for(otherwise: Range<u64>) -> Vec<u64> {
+    let Ok(asked) = std::env::var("PLIMSOLL_SEEDS") else { return otherwise.collect() };
     let number = |text: &str| text.parse::<u64>().expect("PLIMSOLL_SEEDS is a number, or two numbers: 0..1000");
     match asked.split_once("..") {
-        Some((from, until)) => number(from)..number(until),
-        None => number(&asked)..number(&asked) + 1,
+        Some((from, until)) => (number(from)..number(until)).collect(),
+        None => vec![number(&asked)],
     }
 }
 
@@ -113,12 +117,18 @@ fn for_each<T: Copy + Sync>(all: &[T], again: impl Fn(T) -> String + Sync, work:
 fn seeds() {
     let (processes, fenced) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let again = |seed| format!("PLIMSOLL_SEEDS={seed} cargo test --workspace --test simulation -- seeds");
-    for_each(&asked_for().collect::<Vec<_>>(), again, |seed| {
+    for_each(&asked_for(SEEDS), again, |seed| {
         let outcome = holds(seed);
         processes.fetch_add(outcome.writes.len(), Ordering::Relaxed);
         fenced.fetch_add(outcome.fenced as usize, Ordering::Relaxed);
     });
     println!("{} processes, of which {} were fenced off", processes.into_inner(), fenced.into_inner());
+}
+
+#[test]
+fn r20_shards_come_to_what_one_lane_group_does() {
+    let again = |seed| format!("PLIMSOLL_SEEDS={seed} cargo test --workspace --test simulation -- r20_shards_come_to");
+    for_each(&asked_for(SEEDS_OF_SHARDS), again, |seed| on_this_thread(shards::hold(seed)));
 }
 
 #[test]

@@ -136,6 +136,55 @@ spec:
     - {id: changes, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: week}}
 ";
 
+/// The same, where nothing joins what is promised of one service with what is of another.
+const APART: &str = "
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: web}, spec: {state: {stale_after: 2h}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: mail}, spec: {state: {from: incidents}}}
+---
+{apiVersion: plimsoll/v1, kind: Service, metadata: {id: shop}}
+---
+{apiVersion: plimsoll/v1, kind: Customer, metadata: {id: acme}}
+---
+{apiVersion: plimsoll/v1, kind: Source, metadata: {id: desk}, spec: {topics: [desk]}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: on-web}
+spec:
+  type: sla
+  customer: acme
+  services: [web]
+  effective: {from: 2026-03-02, until: 2026-03-09}
+  objectives:
+    - {id: up, indicator: {signal: availability, unknown: hold}, target: {at_least: 95 %}, window: {calendar: day}}
+    - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: day}}
+    - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 60 %}, window: {calendar: week}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: on-mail}
+spec:
+  type: ola
+  services: [mail]
+  effective: {from: 2026-03-02, until: 2026-03-09}
+  objectives:
+    - {id: resolution, indicator: {signal: resolution_time, within: 4h}, target: {at_least: 80 %}, window: {calendar: week}}
+    - {id: changes, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: week}}
+---
+apiVersion: plimsoll/v1
+kind: Agreement
+metadata: {id: on-shop}
+spec:
+  type: sla
+  customer: acme
+  services: [shop]
+  effective: {from: 2026-03-02, until: 2026-03-09}
+  objectives:
+    - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 60 %}, window: {rolling: 1d}}
+    - {id: response, indicator: {signal: response_time, within: 30m}, target: {at_least: 90 %}, window: {calendar: day}}
+";
+
 /// What is promised later besides.
 const LATER: &str = "    - {id: emergencies, indicator: {signal: emergency_change_share}, target: {at_most: 20 %}, window: {calendar: week}}
     - {id: errors, indicator: {signal: error_count, kind: monitoring}, target: {at_most: 9}, window: {calendar: day}}
@@ -182,6 +231,12 @@ static DEFINITIONS: LazyLock<Vec<Arc<Definitions>>> = LazyLock::new(|| {
     [(0, 0), (1, 0), (0, 1), (1, 1)].map(load).to_vec()
 });
 
+static DEFINITIONS_APART: LazyLock<Vec<Arc<Definitions>>> = LazyLock::new(|| {
+    let mapping = MAPPING.replace("WORD", "");
+    let files = [File { name: "a.yaml", text: APART }, File { name: "b.yaml", text: &mapping }];
+    vec![Arc::new(load(&files).expect("good definitions"))]
+});
+
 /// The partitions: topic and number, and the source that reads them. The last one is added later, if at all.
 const PARTITIONS: [(&str, i32, &str); 4] =
     [("events", 0, "plain"), ("events", 1, "plain"), (DESK, 0, "desk"), ("events", 2, "plain")];
@@ -200,13 +255,33 @@ struct Arrival {
 impl World {
     /// The world of a seed.
     pub fn new(seed: u64) -> World {
+        World::made(seed, true)
+    }
+
+    /// The world of a seed, in which services have nothing to do with each other, nothing is so late that stored events are
+    /// taken again for it, and copies say something else than what they are copies of: it shows which one counts.
+    pub fn apart(seed: u64) -> World {
+        let mut world = World::made(seed, false);
+        world.definitions = DEFINITIONS_APART.clone();
+        let mut all: Vec<&mut Stored> = world.partitions.values_mut().flatten().collect();
+        all.sort_by_key(|record| record.appended_at);
+        let mut seen = BTreeSet::new();
+        for record in all.into_iter().filter(|record| record.is != Meaning::Garbage) {
+            if !seen.insert(record.is.clone()) {
+                record.payload = record.payload.as_deref().map(otherwise);
+            }
+        }
+        world
+    }
+
+    fn made(seed: u64, may_be_late: bool) -> World {
         let mut dice = Dice::new(seed, Part::World);
-        let is_long = dice.permille(100);
+        let is_long = dice.permille(100) && may_be_late;
         let span = if is_long { dice.between(9 * 24, 13 * 24) * HOUR } else { dice.between(12, 72) * HOUR };
         let count = dice.between(10, 90);
         let end = Instant(START.0 + span);
         let grown_at = dice.permille(300).then(|| Instant(START.0 + dice.below(span)));
-        let has_late_copies = !is_long && span > 48 * HOUR && dice.permille(400);
+        let has_late_copies = may_be_late && !is_long && span > 48 * HOUR && dice.permille(400);
         let mut making = Making { dice, tickets: Tickets::default(), grown_at, has_late_copies };
         let mut arrivals = Vec::new();
         for number in 0..count {
@@ -440,6 +515,20 @@ fn next(dice: &mut Dice, number: i64, under_way: &mut Vec<(i64, usize)>, steps: 
         under_way[place].1 += 1;
     }
     (ticket, step)
+}
+
+/// The same event, of which something else is said.
+fn otherwise(payload: &[u8]) -> Vec<u8> {
+    let mut record: Value = serde_json::from_slice(payload).expect("a record");
+    if let Some(status) = record.get_mut("status") {
+        *status = json!(if status == "down" { "up" } else { "down" });
+    }
+    for (name, whole) in [("score", 6), ("good_count", 10)] {
+        if let Some(number) = record.get_mut(name) {
+            *number = json!(whole - number.as_i64().expect("a number"));
+        }
+    }
+    record.to_string().into_bytes()
 }
 
 /// A record that is no event.

@@ -242,7 +242,7 @@ async fn what_was_read(findings: &mut Findings, service: &QueryService) -> Resul
             positions.insert(id, offsets.value(row));
         }
     }
-    let newest = "SELECT tick, watermark FROM history.epochs ORDER BY epoch DESC LIMIT 1";
+    let newest = "SELECT tick, known_until FROM history.epochs ORDER BY epoch DESC LIMIT 1";
     for batch in service.sql(newest).await?.try_collect::<Vec<_>>().await?.iter().filter(|batch| batch.num_rows() > 0) {
         let time = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().iter().next();
         let (tick, watermark) = (time(0).flatten().map(Instant), time(1).flatten().map(Instant));

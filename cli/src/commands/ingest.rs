@@ -50,6 +50,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let runtime = threads.waiting.handle();
     let shutdown = Shutdown::on_signals(runtime)?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
+    // Who is not to read here finds it out before topics are made.
+    starts(&lake, &arguments.group, runtime)?;
     let in_force = in_force.that_fit(fits_shards(&lake, runtime))?;
     let in_force = Arc::new(in_force.that_fit(fits_the_past(&lake, runtime, Vec::new))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;

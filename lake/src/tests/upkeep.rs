@@ -501,6 +501,14 @@ async fn a_checkpoint_that_is_torn_is_passed_over_while_entries_say_the_same() {
     lake.root().put(&third, whole[..9].to_vec().into()).await.expect("a store");
     again(objects.clone()).await.maintain().await.expect("maintenance");
     assert_eq!(damaged(&again(objects.clone()).await).await, [""; 0]);
+    // What announces it is not needed either.
+    let announcement = StorePath::from("services/_delta_log/_last_checkpoint");
+    let announced = lake.root().get(&announcement).await.expect("a store").expect("an announcement");
+    lake.root().put(&announcement, "{\"version\": ".into()).await.expect("a store");
+    let other = again(objects.clone()).await;
+    assert_eq!(other.files(Table::Services).await.expect("files").version, 3);
+    assert_eq!(damaged(&other).await, [announcement.as_ref()]);
+    lake.root().put(&announcement, announced).await.expect("a store");
     // Where nothing says the same any more, it is told which file is damaged.
     for path in [&newest, &third] {
         lake.root().put(path, whole[..9].to_vec().into()).await.expect("a store");
