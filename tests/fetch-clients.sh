@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fetches the clients that the tests ask through, once: psycopg, SQLAlchemy and Polars, from PyPI into a virtual environment (about
-# 400 MB on the disk), and the JDBC driver of Postgres, from Maven Central.
+# Fetches the clients that the tests ask through, once: psycopg, SQLAlchemy, Polars and Schemathesis, from PyPI into a virtual
+# environment (about 450 MB on the disk), and the JDBC driver of Postgres, from Maven Central.
 # It goes to $PLIMSOLL_CLIENTS_DIR, or to target/clients. A second call finds it there and does nothing.
 set -eu
 

@@ -99,7 +99,7 @@ fn rows(tables: &[(&str, String, SchemaRef)]) -> Result<RecordBatch, ArrowError>
 }
 
 /// Where it stands what a table means.
-enum Meaning {
+pub(crate) enum Meaning {
     /// A table of the lake, and the view that shows its rows.
     Of(Table, Option<&'static View>),
     Defined(&'static Defined),
@@ -114,7 +114,8 @@ const COMPUTED: [(&str, &str); 3] = [
 ];
 
 impl Meaning {
-    fn of(schema: &str, table: &str) -> Meaning {
+    /// Of a table of a schema.
+    pub(crate) fn of(schema: &str, table: &str) -> Meaning {
         let view = VIEWS.iter().find(|view| schema == CURRENT && view.name == table);
         let stored = view.map(|view| view.table).or_else(|| Table::ALL.into_iter().find(|known| known.name() == table));
         let defined = DEFINED.iter().find(|defined| defined.name == table);
@@ -125,7 +126,8 @@ impl Meaning {
         }
     }
 
-    fn of_table(&self) -> Option<String> {
+    /// What a row is.
+    pub(crate) fn of_table(&self) -> Option<String> {
         Some(match self {
             Meaning::Of(table, view) => view.and_then(|view| view.comment).unwrap_or(table.comment()).to_owned(),
             Meaning::Defined(defined) => defined.comment.to_owned(),
@@ -133,7 +135,8 @@ impl Meaning {
         })
     }
 
-    fn of_column(&self, name: &str) -> Option<String> {
+    /// What a column is.
+    pub(crate) fn of_column(&self, name: &str) -> Option<String> {
         match self {
             Meaning::Of(table, _) => {
                 let stored = table.schema();

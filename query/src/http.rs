@@ -1,7 +1,7 @@
 //! The doors: HTTP requests in; rows as JSON, CSV, text or Arrow out; errors as problems of RFC 9457.
 //!
-//! A GET door is one view, the columns it filters by, and an order; `Door` holds these, and one function serves all of
-//! them, page by page. `POST /v1/sql` is the door for the rest.
+//! A GET door is one view, the columns it filters by, and an order; `Door` holds these, one function serves all of them,
+//! page by page, and one describes them. `POST /v1/sql` is the door for the rest.
 
 use std::sync::Arc;
 
@@ -12,10 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::DataFrame;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,17 +22,19 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error::QueryError;
 use crate::format::Format;
-use crate::http::trend::TREND;
 use crate::session::QueryService;
 
 pub use guard::guard;
 pub use serve::{Patience, serve};
 
+use doors::{DOORS, Door};
 use guard::Asker;
 use page::Page;
-use wish::{CURSOR, KNOWN_AT, OF_ALL, Wish, instant, once};
+use wish::{CURSOR, KNOWN_AT, Wish, instant, once};
 
+mod doors;
 mod guard;
+mod openapi;
 mod page;
 mod serve;
 mod trend;
@@ -45,169 +45,6 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// Length of a request's body at most, in bytes. Statements longer than this are made by accident.
 const BODY_BYTES_MAX: usize = 1 << 20;
-
-/// A GET door.
-struct Door {
-    path: &'static str,
-    view: &'static str,
-    /// Text columns that parameters of the same name filter by.
-    filters: &'static [&'static str],
-    /// The column that `from` and `until` bound; `None` when the view has no time of its own.
-    time: Option<&'static str>,
-    /// Columns to order by; a leading `-` means newest first.
-    order: &'static [&'static str],
-    /// What becomes of the filtered rows before they are ordered.
-    shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,
-}
-
-/// What both doors on promises have in common.
-const OF_PROMISES: Door = Door {
-    path: "",
-    view: "",
-    filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
-    time: Some("at"),
-    order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
-    shape: Ok,
-};
-
-const DOORS: &[Door] = &[
-    Door {
-        path: "/v1/attainment",
-        view: "attainment",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "window_kind",
-            "finality",
-            "verdict",
-        ],
-        time: Some("window_start"),
-        order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/credits",
-        view: "credits",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "window_kind",
-            "finality",
-            "currency",
-            "limited_by",
-        ],
-        time: Some("window_start"),
-        order: &["-window_start", "agreement", "agreement_version", "service", "window_end"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/watermelons",
-        view: "watermelons",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "window_kind",
-        ],
-        time: Some("window_start"),
-        order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/agreements",
-        view: "agreements",
-        filters: &["agreement", "agreement_type", "customer", "offering"],
-        time: None,
-        order: &["agreement", "agreement_version"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/objectives",
-        view: "objectives",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "calendar",
-            "window_kind",
-        ],
-        time: None,
-        order: &["agreement", "agreement_version", "service", "objective"],
-        shape: Ok,
-    },
-    Door { path: "/v1/breaches", view: "breaches", ..OF_PROMISES },
-    Door { path: "/v1/warnings", view: "warnings", ..OF_PROMISES },
-    Door {
-        path: "/v1/attributions",
-        view: "attributions",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "service",
-            "objective",
-            "signal",
-            "supporting_agreement",
-            "supporting_type",
-            "supporting_service",
-        ],
-        time: Some("window_start"),
-        order: &[
-            "-window_start",
-            "agreement",
-            "agreement_version",
-            "service",
-            "objective",
-            "supporting_agreement",
-            "supporting_version",
-            "supporting_service",
-        ],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/clocks",
-        view: "clocks",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "service",
-            "objective",
-            "signal",
-            "ticket",
-            "priority",
-            "verdict",
-        ],
-        time: Some("started_at"),
-        order: &["-started_at", "ticket", "agreement", "agreement_version", "service", "objective", "cycle"],
-        shape: Ok,
-    },
-    Door {
-        path: "/v1/outages",
-        view: "outages",
-        filters: &["service"],
-        time: Some("started_at"),
-        order: &["-started_at", "service"],
-        shape: Ok,
-    },
-    TREND,
-];
 
 /// The doors over one service, to be merged with others (`/metrics`) and served.
 pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
@@ -228,6 +65,7 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
     }
     router
         .route("/v1/sql", post(sql))
+        .route(openapi::PATH, get(described))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/", get(|| async { index() }))
@@ -370,6 +208,11 @@ async fn respond(
         .into_response())
 }
 
+/// Serves the description of all addresses.
+async fn described(State(service): State<Arc<QueryService>>) -> Result<Response, Problem> {
+    Ok(Json(openapi::describe(&service).await?).into_response())
+}
+
 fn ready(readiness: &Readiness) -> Response {
     match readiness() {
         Ok(()) => "ready\n".into_response(),
@@ -381,13 +224,11 @@ fn ready(readiness: &Readiness) -> Response {
 fn index() -> String {
     let mut text = String::from("Plimsoll answers at\n\n");
     for door in DOORS {
-        let times: &[&str] = if door.time.is_some() { &["from", "until"] } else { &[] };
-        let parameters = [door.filters, times, &OF_ALL].concat();
-        text.push_str(&format!("GET  {}?{}=\n", door.path, parameters.join("=&")));
+        text.push_str(&format!("GET  {}?{}=\n", door.path, door.parameters().join("=&")));
     }
     text.push_str(
         "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
-         GET, POST, DELETE /v1/definitions?file=     where plimsoll run answers\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
+         GET, POST, DELETE /v1/definitions?file=     where plimsoll run answers\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );
     text
 }

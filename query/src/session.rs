@@ -316,6 +316,19 @@ impl QueryService {
         ahead(stream, &self.desk.threads)
     }
 
+    /// The columns of what becomes of a view's rows.
+    ///
+    /// # Errors
+    /// `Internal` when it has no such view or cannot become that, which is a defect.
+    pub(crate) async fn columns(
+        &self,
+        name: &str,
+        shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,
+    ) -> Result<Vec<arrow_schema::Field>, QueryError> {
+        let shaped = shape(self.context.table(name).await?)?;
+        Ok(shaped.schema().fields().iter().map(|field| field.as_ref().clone()).collect())
+    }
+
     /// Answers a question that is built from a view instead of parsed from text.
     pub(crate) async fn view(
         &self,

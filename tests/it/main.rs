@@ -15,6 +15,7 @@ mod kills;
 mod known;
 mod object_storage;
 mod open_tables;
+mod openapi;
 mod outage;
 mod postgres;
 mod proxy;

@@ -56,11 +56,15 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Reads what `Page::next` gave.
-    pub(super) fn parse(text: &str) -> Result<Cursor, QueryError> {
+    /// Reads what `Page::next` gave; nothing stands for the first page.
+    pub(super) fn parse(text: &str) -> Result<Option<Cursor>, QueryError> {
+        if text.is_empty() {
+            return Ok(None);
+        }
         let cursor = URL_SAFE_NO_PAD.decode(text).ok().and_then(|json| serde_json::from_slice::<Cursor>(&json).ok());
         let cursor = cursor.filter(|cursor| cursor.sort.len() == cursor.last.len());
-        cursor.ok_or_else(|| QueryError::Invalid("found a cursor that no page gave; take that of its Link".to_owned()))
+        let wrong = || QueryError::Invalid("found a cursor that no page gave; take that of its Link".to_owned());
+        cursor.map(Some).ok_or_else(wrong)
     }
 
     fn text(&self) -> Result<String, QueryError> {

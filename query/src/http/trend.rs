@@ -5,7 +5,7 @@ use datafusion::functions_aggregate::expr_fn::{avg, count, max, min, sum};
 use datafusion::logical_expr::{Expr, lit, when};
 use datafusion::prelude::{DataFrame, col};
 
-use super::Door;
+use super::doors::Door;
 
 pub(super) const TREND: Door = Door {
     path: "/v1/trend",

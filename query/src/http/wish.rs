@@ -1,20 +1,20 @@
 //! What the parameters of a GET door ask for. Their values become literals of a plan and never SQL text.
 
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::prelude::{DataFrame, col};
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::event::timestamp_type;
 
 use crate::error::QueryError;
-use crate::http::Door;
+use crate::http::doors::Door;
 use crate::http::page::{Cursor, Order};
 use crate::known::time;
-use crate::views::VIEWS;
 
 /// Rows of an answer unless `limit` says otherwise: what a page shows.
-const LIMIT_DEFAULT: usize = 1_000;
+pub(super) const LIMIT_DEFAULT: usize = 1_000;
 /// Rows of an answer at most; further ones are on the next page.
-const LIMIT_MAX: usize = 10_000;
+pub(super) const LIMIT_MAX: usize = 10_000;
 /// The parameter that asks for an answer as it was known at an instant (R25).
 pub(super) const KNOWN_AT: &str = "known_at";
 /// The parameter that asks for the page after another.
@@ -22,7 +22,7 @@ pub(super) const CURSOR: &str = "cursor";
 /// The parameters that every door has, whatever it shows.
 pub(super) const OF_ALL: [&str; 5] = ["fields", "sort", "limit", CURSOR, KNOWN_AT];
 /// Values of one parameter at most, because each becomes a comparison.
-const VALUES_MAX: usize = 100;
+pub(super) const VALUES_MAX: usize = 100;
 
 /// What a request asks for.
 pub(super) struct Wish {
@@ -58,8 +58,8 @@ impl Wish {
                 continue;
             }
             match (name.as_str(), door.time) {
-                ("from", Some(column)) => once(name, &mut from, col(column).gt_eq(time(instant(name, value)?)))?,
-                ("until", Some(column)) => once(name, &mut until, col(column).lt(time(instant(name, value)?)))?,
+                ("from", Some(column)) => once(name, &mut from, begin(column).gt_eq(time(instant(name, value)?)))?,
+                ("until", Some(column)) => once(name, &mut until, begin(column).lt(time(instant(name, value)?)))?,
                 ("fields", _) => once(name, &mut fields, list(value))?,
                 ("sort", _) => once(name, &mut sort, list(value))?,
                 ("limit", _) => once(name, &mut limit, rows(value)?)?,
@@ -70,9 +70,10 @@ impl Wish {
         }
         conditions.extend(from.into_iter().chain(until));
         conditions.extend(values.into_iter().map(|(column, values)| col(column).in_list(values, false)));
-        let order = order(door, sort.unwrap_or_default())?;
+        let order = order(door, &sort.unwrap_or_default());
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        Ok(Wish { conditions, fields: fields.unwrap_or_default(), order, cursor, limit, known_at })
+        let (fields, cursor) = (fields.unwrap_or_default(), cursor.flatten());
+        Ok(Wish { conditions, fields, order, cursor, limit, known_at })
     }
 
     /// The rows of a page and one more, if there is one: the columns to show, and then those by which they are ordered.
@@ -112,22 +113,21 @@ pub(super) fn key(place: usize) -> String {
     format!("plimsoll key {place}")
 }
 
-/// The order that is asked for, and then that of the door, by which no two rows are alike.
-fn order(door: &Door, asked: Vec<String>) -> Result<Vec<Order>, QueryError> {
+/// The order that is asked for, and then that of the door, by which no two rows are alike. By a column that is named again
+/// rows are ordered already.
+fn order(door: &Door, asked: &[String]) -> Vec<Order> {
     let mut order: Vec<Order> = Vec::new();
-    for text in asked {
-        let one = Order::parse(&text);
-        if order.iter().any(|known| known.column == one.column) {
-            return Err(QueryError::Invalid(format!("found {} twice in sort, expected it once", one.column)));
-        }
-        order.push(one);
-    }
-    for one in door.order.iter().map(|text| Order::parse(text)) {
+    for one in asked.iter().map(String::as_str).chain(door.order.iter().copied()).map(Order::parse) {
         if order.iter().all(|known| known.column != one.column) {
             order.push(one);
         }
     }
-    Ok(order)
+    order
+}
+
+/// The instants of a column; a civil day is taken at its beginning in UTC.
+fn begin(column: &str) -> Expr {
+    cast(col(column), timestamp_type())
 }
 
 fn list(value: &str) -> Vec<String> {
@@ -144,8 +144,7 @@ pub(super) fn once<Value>(name: &str, place: &mut Option<Value>, value: Value) -
 
 /// Refuses a value that no row can have, which would look like an answer of nothing.
 fn allowed_word(door: &Door, column: &str, value: &str) -> Result<(), QueryError> {
-    let view = VIEWS.iter().find(|view| view.name == door.view);
-    match view.and_then(|view| view.table.words(column)) {
+    match door.words(column) {
         Some(words) if !words.contains(&value) => {
             Err(QueryError::Invalid(format!("found {column}={value}, allowed are {}", words.join(", "))))
         }
@@ -154,12 +153,7 @@ fn allowed_word(door: &Door, column: &str, value: &str) -> Result<(), QueryError
 }
 
 fn unknown_parameter(door: &Door, name: &str) -> QueryError {
-    let mut allowed = door.filters.to_vec();
-    if door.time.is_some() {
-        allowed.extend(["from", "until"]);
-    }
-    allowed.extend(OF_ALL);
-    QueryError::Invalid(format!("found parameter {name}, allowed are {}", allowed.join(", ")))
+    QueryError::Invalid(format!("found parameter {name}, allowed are {}", door.parameters().join(", ")))
 }
 
 /// An instant, given as RFC 3339 or as a date, which means its first instant in UTC.

@@ -1,8 +1,10 @@
 //! The indicators of months, in SQL.
 
+use axum::http::StatusCode;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::{File, load};
 
+use super::doors::{get, pick};
 use super::*;
 
 /// Two agreements in Berlin, one of which is to be reviewed every month, and a service for which nobody has promised
@@ -100,6 +102,23 @@ async fn r35_each_month_has_its_indicators() {
 2026-03-01,without_targets,,1,2,0.500000000
 ";
     assert_eq!(ask(&service, statement, Format::Csv).await.as_deref(), Ok(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r35_indicators_are_asked_for_over_http_by_their_months() {
+    let (_folder, service) = portfolio().await;
+    let service = Arc::new(service);
+    // A month is taken at its beginning in UTC.
+    for (span, expected) in [
+        ("", json!([["2026-03-01", 1, 2], ["2026-02-01", 1, 2]])),
+        ("&from=2026-03-01", json!([["2026-03-01", 1, 2]])),
+        ("&until=2026-03-01T00:00:00Z", json!([["2026-02-01", 1, 2]])),
+        ("&from=9999-12-31", json!([])),
+    ] {
+        let (status, rows) = get(&service, &format!("/v1/kpis?kpi=breached{span}")).await;
+        assert_eq!(status, StatusCode::OK, "{span}: {rows}");
+        assert_eq!(json!(pick(&rows, &["month", "part_count", "whole_count"])), expected, "{span}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

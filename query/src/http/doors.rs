@@ -1,0 +1,227 @@
+//! The GET doors: which view each shows, by what it is filtered, and in what order.
+
+use datafusion::error::DataFusionError;
+use datafusion::prelude::DataFrame;
+
+use crate::http::trend::TREND;
+use crate::http::wish::OF_ALL;
+use crate::views::VIEWS;
+
+/// A GET door.
+pub(super) struct Door {
+    pub(super) path: &'static str,
+    pub(super) view: &'static str,
+    /// Text columns that parameters of the same name filter by.
+    pub(super) filters: &'static [&'static str],
+    /// The column that `from` and `until` bound; `None` when the view has no time of its own.
+    pub(super) time: Option<&'static str>,
+    /// Columns to order by; a leading `-` means newest first.
+    pub(super) order: &'static [&'static str],
+    /// What becomes of the filtered rows before they are ordered.
+    pub(super) shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,
+}
+
+impl Door {
+    /// The parameters that it takes.
+    pub(super) fn parameters(&self) -> Vec<&'static str> {
+        let times: &[&str] = if self.time.is_some() { &["from", "until"] } else { &[] };
+        [self.filters, times, &OF_ALL].concat()
+    }
+
+    /// The words that a parameter takes; `None` where it takes any text.
+    pub(super) fn words(&self, column: &str) -> Option<&'static [&'static str]> {
+        VIEWS.iter().find(|view| view.name == self.view)?.table.words(column)
+    }
+}
+
+/// What both doors on promises have in common.
+const OF_PROMISES: Door = Door {
+    path: "",
+    view: "",
+    filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
+    time: Some("at"),
+    order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
+    shape: Ok,
+};
+
+/// All of them.
+pub(super) const DOORS: &[Door] = &[
+    Door {
+        path: "/v1/attainment",
+        view: "attainment",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "objective",
+            "signal",
+            "window_kind",
+            "finality",
+            "verdict",
+        ],
+        time: Some("window_start"),
+        order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/credits",
+        view: "credits",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "window_kind",
+            "finality",
+            "currency",
+            "limited_by",
+        ],
+        time: Some("window_start"),
+        order: &["-window_start", "agreement", "agreement_version", "service", "window_end"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/watermelons",
+        view: "watermelons",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "objective",
+            "signal",
+            "window_kind",
+        ],
+        time: Some("window_start"),
+        order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/agreements",
+        view: "agreements",
+        filters: &["agreement", "agreement_type", "customer", "offering"],
+        time: None,
+        order: &["agreement", "agreement_version"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/objectives",
+        view: "objectives",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "objective",
+            "signal",
+            "calendar",
+            "window_kind",
+        ],
+        time: None,
+        order: &["agreement", "agreement_version", "service", "objective"],
+        shape: Ok,
+    },
+    Door { path: "/v1/breaches", view: "breaches", ..OF_PROMISES },
+    Door { path: "/v1/warnings", view: "warnings", ..OF_PROMISES },
+    Door {
+        path: "/v1/attributions",
+        view: "attributions",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "service",
+            "objective",
+            "signal",
+            "supporting_agreement",
+            "supporting_type",
+            "supporting_service",
+        ],
+        time: Some("window_start"),
+        order: &[
+            "-window_start",
+            "agreement",
+            "agreement_version",
+            "service",
+            "objective",
+            "supporting_agreement",
+            "supporting_version",
+            "supporting_service",
+        ],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/clocks",
+        view: "clocks",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "service",
+            "objective",
+            "signal",
+            "ticket",
+            "priority",
+            "verdict",
+        ],
+        time: Some("started_at"),
+        order: &["-started_at", "ticket", "agreement", "agreement_version", "service", "objective", "cycle"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/outages",
+        view: "outages",
+        filters: &["service"],
+        time: Some("started_at"),
+        order: &["-started_at", "service"],
+        shape: Ok,
+    },
+    TREND,
+    Door {
+        path: "/v1/corrections",
+        view: "corrections",
+        filters: &["agreement", "service", "objective", "reason"],
+        time: Some("recorded_at"),
+        order: &[
+            "-recorded_at",
+            "agreement",
+            "agreement_version",
+            "service",
+            "objective",
+            "window_start",
+            "revision",
+            "reason",
+            "epoch",
+        ],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/services",
+        view: "services",
+        filters: &["service", "tier", "owner"],
+        time: None,
+        order: &["service"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/customers",
+        view: "customers",
+        filters: &["customer"],
+        time: None,
+        order: &["customer"],
+        shape: Ok,
+    },
+    Door {
+        path: "/v1/kpis",
+        view: "kpi_monthly",
+        filters: &["kpi"],
+        time: Some("month"),
+        order: &["-month", "kpi", "span_months"],
+        shape: Ok,
+    },
+];
