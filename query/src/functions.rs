@@ -1,4 +1,4 @@
-//! Functions of service levels in SQL: `elapsed`, `due`, `known_until` and `share`.
+//! Functions of service levels in SQL: `elapsed`, `due`, `known_until`, `share` and `burn_rate`.
 //!
 //! Agreed time is that of the engine's calendars, so that a statement says what results say. Which calendars there are
 //! depends on what is known when the question is asked; `bind` puts that into its plan, once for all of it.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, TimestampMicrosecondBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
+use arrow_array::types::{Decimal128Type, Int64Type, IntervalMonthDayNanoType, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Decimal128Array, StringViewArray};
 use arrow_schema::{DataType, IntervalUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -24,6 +24,15 @@ use crate::in_force::InForce;
 /// Digits of a share, with room for the largest of integers, and those after the point, as in the tables.
 const SHARE: (u8, i8) = (28, 9);
 
+/// The same of a burn rate, which may be a billion times as large.
+const RATE: (u8, i8) = (38, 9);
+
+/// A target, as the tables have it.
+const TARGET: (u8, i8) = (18, 9);
+
+/// One, in the last of the nine digits.
+const ONE: i128 = 1_000_000_000;
+
 type Result<Value> = std::result::Result<Value, DataFusionError>;
 
 /// Which function it is.
@@ -33,8 +42,16 @@ enum Which {
     Due,
     KnownUntil,
     Share,
+    BurnRate,
     /// For `availability` alone.
     StateBefore,
+}
+
+impl Which {
+    /// Whether it says the same of the same, whatever is known.
+    fn is_arithmetic(self) -> bool {
+        matches!(self, Which::Share | Which::BurnRate)
+    }
 }
 
 /// One of the functions.
@@ -42,13 +59,13 @@ enum Which {
 struct Function {
     which: Which,
     signature: Signature,
-    /// What it is computed by, once that is known; `share` needs nothing.
+    /// What it is computed by, once that is known; arithmetic needs nothing.
     in_force: Option<InForce>,
 }
 
 impl Function {
     fn udf(which: Which, in_force: Option<InForce>) -> ScalarUDF {
-        let volatility = if which == Which::Share { Volatility::Immutable } else { Volatility::Stable };
+        let volatility = if which.is_arithmetic() { Volatility::Immutable } else { Volatility::Stable };
         let signature = match which {
             Which::KnownUntil => Signature::nullary(volatility),
             _ => Signature::user_defined(volatility),
@@ -57,9 +74,10 @@ impl Function {
     }
 }
 
-/// The functions, of which all but `share` have to be bound.
-pub(crate) fn functions() -> [ScalarUDF; 4] {
-    [Which::Elapsed, Which::Due, Which::KnownUntil, Which::Share].map(|which| Function::udf(which, None))
+/// The functions, of which those that are not arithmetic have to be bound.
+pub(crate) fn functions() -> [ScalarUDF; 5] {
+    [Which::Elapsed, Which::Due, Which::KnownUntil, Which::Share, Which::BurnRate]
+        .map(|which| Function::udf(which, None))
 }
 
 /// A function for the state of a service while nothing is known of it.
@@ -97,7 +115,7 @@ pub(crate) fn bind(plan: LogicalPlan, in_force: &InForce) -> Result<LogicalPlan>
 fn unbound(expr: &Expr) -> Option<Which> {
     let Expr::ScalarFunction(called) = expr else { return None };
     let function = called.func.inner().downcast_ref::<Function>()?;
-    (function.in_force.is_none() && function.which != Which::Share).then_some(function.which)
+    (function.in_force.is_none() && !function.which.is_arithmetic()).then_some(function.which)
 }
 
 impl ScalarUDFImpl for Function {
@@ -107,6 +125,7 @@ impl ScalarUDFImpl for Function {
             Which::Due => "due",
             Which::KnownUntil => "known_until",
             Which::Share => "share",
+            Which::BurnRate => "burn_rate",
             Which::StateBefore => "state_before",
         }
     }
@@ -120,6 +139,7 @@ impl ScalarUDFImpl for Function {
             Which::Elapsed => DataType::Int64,
             Which::Due | Which::KnownUntil => timestamp_type(),
             Which::Share => DataType::Decimal128(SHARE.0, SHARE.1),
+            Which::BurnRate => DataType::Decimal128(RATE.0, RATE.1),
             Which::StateBefore => DataType::Utf8View,
         })
     }
@@ -144,6 +164,11 @@ impl ScalarUDFImpl for Function {
             (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => {
                 Some(vec![DataType::Int64, DataType::Int64])
             }
+            (Which::BurnRate, [bad, measured, target])
+                if is_number(bad) && is_number(measured) && (target.is_numeric() || target.is_null()) =>
+            {
+                Some(vec![DataType::Int64, DataType::Int64, DataType::Decimal128(TARGET.0, TARGET.1)])
+            }
             (Which::StateBefore, [service]) if is_text(service) => Some(vec![DataType::Utf8View]),
             _ => None,
         };
@@ -152,6 +177,7 @@ impl ScalarUDFImpl for Function {
                 Which::Elapsed => "elapsed('24x7', '2026-01-05T08:00:00Z', now())",
                 Which::Due => "due('24x7', '2026-01-05T08:00:00Z', INTERVAL '4 hours')",
                 Which::Share => "share(good_us, good_us + bad_us)",
+                Which::BurnRate => "burn_rate(bad_us, good_us + bad_us, 0.999)",
                 Which::KnownUntil => "known_until()",
                 Which::StateBefore => "state_before('web')",
             };
@@ -174,7 +200,8 @@ impl ScalarUDFImpl for Function {
             (Which::Elapsed, [calendars, from, until]) => elapsed(in_force()?, calendars, from, until)?,
             (Which::Due, [calendars, starts, amounts]) => due(in_force()?, calendars, starts, amounts)?,
             (Which::StateBefore, [services]) => states_before(in_force()?, services),
-            (_, [parts, wholes]) => shares(parts, wholes)?,
+            (Which::Share, [parts, wholes]) => shares(parts, wholes)?,
+            (Which::BurnRate, [bad, measured, targets]) => burn_rates(bad, measured, targets)?,
             _ => return Err(QueryError::Internal(format!("{} has other arguments", self.name())).into()),
         };
         Ok(match is_one {
@@ -241,9 +268,23 @@ fn shares(parts: &ArrayRef, wholes: &ArrayRef) -> Result<ArrayRef> {
     let (parts, wholes) = (parts.as_primitive::<Int64Type>(), wholes.as_primitive::<Int64Type>());
     let share = |(part, whole): (Option<i64>, Option<i64>)| {
         let (part, whole) = (i128::from(part?), i128::from(whole?));
-        let billionths = part * 1_000_000_000 * whole.signum();
+        let billionths = part * ONE * whole.signum();
         (whole != 0).then(|| billionths.div_euclid(whole.abs()))
     };
     let shares: Decimal128Array = parts.iter().zip(wholes).map(share).collect();
     Ok(Arc::new(shares.with_precision_and_scale(SHARE.0, SHARE.1)?))
+}
+
+/// How many times faster than targets allow budgets were spent (R27), rounded down to nine places: the bad share of what was
+/// measured, over the share that may be bad. Null where nothing was measured, and where a target allows nothing.
+fn burn_rates(bad: &ArrayRef, measured: &ArrayRef, targets: &ArrayRef) -> Result<ArrayRef> {
+    let (bad, measured) = (bad.as_primitive::<Int64Type>(), measured.as_primitive::<Int64Type>());
+    let rate = |((bad, measured), target): ((Option<i64>, Option<i64>), Option<i128>)| {
+        let (bad, measured, allowed) = (i128::from(bad?), i128::from(measured?), ONE - target?);
+        // Below 10^37, as a count is below 10^19.
+        (measured > 0 && allowed > 0).then(|| (bad * ONE * ONE).div_euclid(measured * allowed))
+    };
+    let rates: Decimal128Array =
+        bad.iter().zip(measured).zip(targets.as_primitive::<Decimal128Type>()).map(rate).collect();
+    Ok(Arc::new(rates.with_precision_and_scale(RATE.0, RATE.1)?))
 }

@@ -149,6 +149,7 @@ async fn what_functions_are_not_given_is_one_clear_line() {
         ("elapsed('24x7', 'soon', now())", "soon"),
         ("due('24x7', now())", "due is called otherwise, such as due('24x7'"),
         ("due('24x7', now(), INTERVAL '2 days')", "agreed time has no days or months of a certain length"),
+        ("burn_rate(1, 2)", "burn_rate is called otherwise, such as burn_rate(bad_us, good_us + bad_us, 0.999)"),
         ("share('much', 2)", "share is called otherwise, such as share(good_us, good_us + bad_us)"),
     ] {
         let error = ask(&service, &format!("SELECT {expression}"), Format::Csv).await.expect_err(expression);
@@ -166,6 +167,12 @@ async fn what_functions_are_not_given_is_one_clear_line() {
         ("elapsed('24x7', NULL, now()) IS NULL AND due(NULL, now(), 1) IS NULL AND share(1, 0) IS NULL", "true"),
         ("share(9223372036854775807, 1)", "9223372036854775807.000000000"),
         ("share(-1, 3)", "-0.333333334"),
+        // 864 of 60,000 seconds are 1.44 %, and 0.1 % may be: the rate that pages within an hour.
+        ("burn_rate(864, 60000, 0.999)", "14.400000000"),
+        // A third over a tenth; and the largest counts under the closest target.
+        ("burn_rate(1, 3, CAST('0.9' AS DECIMAL(18, 9)))", "3.333333333"),
+        ("burn_rate(9223372036854775807, 1, 0.999999999)", "9223372036854775807000000000.000000000"),
+        ("burn_rate(1, 0, 0.9) IS NULL AND burn_rate(1, 2, 1) IS NULL AND burn_rate(1, 2, NULL) IS NULL", "true"),
         ("due('box-office', '2026-03-03', 9223372036854775807) IS NULL", "true"),
     ] {
         let answer = ask(&service, &format!("SELECT {expression} AS x"), Format::Csv).await;
