@@ -104,6 +104,8 @@ pub struct Starts {
     pub offsets: HashMap<PartitionId, i64>,
     /// The ids of the topics that were read.
     pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
+    /// Before which offsets the tables have everything: nothing of that can be lost any more.
+    pub stored: HashMap<PartitionId, i64>,
 }
 
 /// Where each partition is to be read from so that every shard finds all that it needs next: the least of where their
@@ -123,12 +125,23 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
     let mut least: Option<HashMap<PartitionId, i64>> = None;
     for shard in 0..shards {
         let name = lane_group(group, shard, shards);
-        let watermarks = match lake.newest_snapshot(&name).await? {
-            Some((_, bytes)) => LaneGroup::watermarks_of(&bytes)?,
-            None => Watermarks::default(),
+        let (epoch, watermarks) = match lake.newest_snapshot(&name).await? {
+            Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?),
+            None => (0, Watermarks::default()),
         };
         topic_ids.extend(watermarks.topic_ids().clone());
-        let offsets: HashMap<PartitionId, i64> = watermarks.next_offsets().collect();
+        let mut offsets: HashMap<PartitionId, i64> = watermarks.next_offsets().collect();
+        // Of what the state does not know, the epochs after it tell where its reading began.
+        for row in lake.epochs_after(&name, epoch).await?.into_iter().filter(|row| row.lost_count.is_none()) {
+            let is_read = row.from_offset < row.until_offset || row.complete_until.is_some();
+            if let (Some(topic), Some(partition), Some(from), true) =
+                (row.topic, row.partition, row.from_offset, is_read)
+            {
+                let id = PartitionId { topic: topic.into(), partition };
+                topic_ids.extend(row.topic_id.map(|topic_id| (id.topic.clone(), topic_id.into())));
+                offsets.entry(id).or_insert(from);
+            }
+        }
         least = Some(match least {
             None => offsets,
             Some(least) => {
@@ -137,7 +150,8 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
             }
         });
     }
-    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids })
+    let stored = stored_by_all(lake, group, shards).await?;
+    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids, stored })
 }
 
 /// Of these offsets of partitions one that another shard has not stored all events before, with that shard; `None` when

@@ -12,16 +12,17 @@ use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{Patience, QueryService, Readiness, Users, guard, router, serve};
+use plimsoll_query::{Patience, QueryService, Readiness, guard, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 
+use crate::doors::access::Access;
 use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
+pub mod access;
 pub mod definitions;
 pub mod postgres;
-pub mod users;
 
 /// The media type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,7 +37,7 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// Serves these users, or everybody, until the shutdown. `metrics` gives what else than the query service's own counts
+/// Serves those who may ask until the shutdown. `metrics` gives what else than the query service's own counts
 /// belongs into `/metrics`, and `more` are doors besides the service's.
 pub async fn open<Text: Future<Output = String> + Send>(
     listener: TcpListener,
@@ -44,17 +45,17 @@ pub async fn open<Text: Future<Output = String> + Send>(
     readiness: Readiness,
     metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
     more: Router,
-    users: Option<Arc<Users>>,
+    access: Access,
     shutdown: Shutdown,
 ) {
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let doors = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
-    let router = match users {
+    let router = match access.users {
         Some(users) => guard(doors, users),
         None => doors,
     };
-    serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
+    serve(listener, router, access.tls, Patience::default(), async move { shutdown.requested().await }).await;
 }
 
 /// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.
@@ -65,7 +66,7 @@ pub async fn open_metrics(
 ) {
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics()) };
     let router = Router::new().route("/metrics", get(scrape)).route("/healthz", get(async || "ok\n"));
-    serve(listener, router, Patience::default(), async move { shutdown.requested().await }).await;
+    serve(listener, router, None, Patience::default(), async move { shutdown.requested().await }).await;
 }
 
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not

@@ -29,6 +29,7 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use crate::commands::run::Tables;
@@ -52,6 +53,10 @@ const REQUEST_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// After how many such looks that is told.
 const REQUEST_LOOKS_UNTOLD: u32 = 5;
+
+/// How often storage that is away is asked again for the state of a shard, and for how long.
+const AWAY_WAIT: Duration = Duration::from_secs(2);
+const AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// What shards are kept with.
 pub struct Settings {
@@ -216,6 +221,11 @@ impl ClientContext for Keeper {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         tracing::debug!(target: "librdkafka", ?level, "{facility}: {line}");
     }
+
+    /// A broker that is away is told by `/metrics` and by whoever reads the topics; the group goes on when it is back.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
 }
 
 impl ConsumerContext for Keeper {
@@ -244,6 +254,9 @@ fn numbers(partitions: &TopicPartitionList) -> Vec<u32> {
     partitions.elements().iter().filter_map(|partition| u32::try_from(partition.partition()).ok()).collect()
 }
 
+/// A worker, what it reads, and the number of the definitions that it works by; none where it only finishes what was recorded.
+type Opened = (Worker, ExchangeReader, Option<u64>);
+
 /// The work on one shard: one worker after the other, as definitions change and others take the shard over.
 struct Work {
     settings: Arc<Settings>,
@@ -257,19 +270,57 @@ impl Work {
     fn run(&self) -> Result<()> {
         let (number, count) = (self.shard.number(), self.shard.count());
         while !self.stop.is_requested() {
-            match self.go_on() {
-                Ok(Some(progress)) if self.stop.is_requested() => {
+            let Some(opened) = self.open_patiently()? else { continue };
+            match self.feed(opened) {
+                Ok(progress) if self.stop.is_requested() => {
                     println!("shard {number} of {count} is free after epoch {}", progress.epoch);
                 }
                 Ok(_) => {}
-                Err(error) if is_fenced(&error) => {
-                    eprintln!("warning: shard {number} of {count}: {error:#}");
-                    self.rest(FENCED_WAIT);
-                }
-                Err(error) => return Err(error),
+                Err(error) => self.bear(error)?,
             }
         }
         Ok(())
+    }
+
+    /// Rests where another process was at work on the shard, which is opened anew then.
+    fn bear(&self, error: anyhow::Error) -> Result<()> {
+        if !is_fenced(&error) {
+            return Err(error);
+        }
+        eprintln!("warning: shard {} of {}: {error:#}", self.shard.number(), self.shard.count());
+        self.rest(FENCED_WAIT);
+        Ok(())
+    }
+
+    /// Opens the shard from the lake, and tries again for as long as storage may be away; `None` when it was stopped, or
+    /// others were at work on it.
+    fn open_patiently(&self) -> Result<Option<Opened>> {
+        let began = std::time::Instant::now();
+        let mut is_told = false;
+        while !self.stop.is_requested() {
+            match self.open() {
+                Err(error) if retries::is_unavailable(&error) && began.elapsed() < AWAY_MAX => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        let (shard, seconds) = (self.shard.number(), AWAY_MAX.as_secs());
+                        eprintln!(
+                            "warning: shard {shard} cannot be opened: {error:#}; trying again for {seconds} seconds"
+                        );
+                        self.live.lake_is_away(true);
+                    }
+                    self.live.lake_is_tried_again();
+                    self.rest(AWAY_WAIT);
+                }
+                Err(error) => {
+                    self.bear(error)?;
+                    return Ok(None);
+                }
+                opened => {
+                    self.live.lake_is_away(false);
+                    return opened;
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn rest(&self, wait: Duration) {
@@ -279,9 +330,8 @@ impl Work {
         }
     }
 
-    /// Goes on from the lake until it is stopped, others have the shard, or other definitions are in force; `None` when it
-    /// was stopped before anything was done.
-    fn go_on(&self) -> Result<Option<Progress>> {
+    /// Restores the shard from the lake; `None` when it was stopped before that was done.
+    fn open(&self) -> Result<Option<Opened>> {
         let Settings { kafka, worker, lake, definitions, runtime, .. } = &*self.settings;
         let (number, defined) = definitions.now();
         let settings = WorkerSettings { shard: self.shard, ..worker.clone() };
@@ -302,7 +352,7 @@ impl Work {
         println!("keeping shard {} of {}", self.shard.number(), self.shard.count());
         // Who only finishes what was recorded is not disturbed.
         let number = (!worker.is_former()).then_some(number);
-        self.feed(worker, reader, number).map(Some)
+        Ok(Some((worker, reader, number)))
     }
 
     /// Waits until siblings have stored all events before these offsets; false when it was stopped meanwhile. All shards
@@ -330,7 +380,8 @@ impl Work {
         Ok(false)
     }
 
-    fn feed(&self, worker: Worker, mut reader: ExchangeReader, number: Option<u64>) -> Result<Progress> {
+    /// Lets a worker work until it is stopped, others have the shard, or other definitions are in force.
+    fn feed(&self, (worker, mut reader, number): Opened) -> Result<Progress> {
         let runtime = self.settings.runtime.clone();
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let saved: Mutex<Option<HashMap<PartitionId, i64>>> = Mutex::default();

@@ -96,7 +96,8 @@ pub fn delivery(lake: &Lake, runtime: &Handle, number: i64) -> Result<Option<Del
     }
 }
 
-fn is_unavailable(error: &anyhow::Error) -> bool {
+/// Whether the storage is away.
+pub fn is_unavailable(error: &anyhow::Error) -> bool {
     let is = |error: &LakeError| matches!(error, LakeError::Unavailable(_));
     error.downcast_ref().is_some_and(is)
         || matches!(error.downcast_ref(), Some(AggregateError::Lake(error)) if is(error))

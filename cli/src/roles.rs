@@ -1,7 +1,7 @@
 //! What the roles that stand apart have in common: the topics between them, and how an ingest worker passes on what it
 //! reads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -16,7 +16,7 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::model::Agreement;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{Definitions, Problem};
-use plimsoll_schemas::delivery::PartitionId;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
 use crate::in_force::Fits;
 use crate::pipeline::{LOOK_EVERY, partitions_of, warn_of_loss};
@@ -98,6 +98,8 @@ pub struct Passing<'a> {
     writer: &'a ExchangeWriter,
     /// Partitions that begin in the middle, or of which something was sent.
     begun: HashSet<PartitionId>,
+    /// See `Starts`.
+    stored: HashMap<PartitionId, i64>,
     looked_at: Moment,
     /// Requests for dead letters to be taken again.
     mentions: Mentions,
@@ -124,14 +126,15 @@ impl<'a> Passing<'a> {
         let begun = starts.offsets.keys().cloned().collect();
         let next = starts.offsets.get(&PartitionId::retries()).copied().unwrap_or(0);
         let mentions = Mentions::start(lake.clone(), runtime, next);
-        Passing { settings, sources, lake, runtime, source, writer, begun, looked_at: Moment::now(), mentions }
+        let (stored, looked_at) = (starts.stored.clone(), Moment::now());
+        Passing { settings, sources, lake, runtime, source, writer, begun, stored, looked_at, mentions }
     }
 
-    /// Passes on until it is to end.
+    /// Passes on until it is to end. Returns whether all that was read is in the exchange then.
     ///
     /// # Errors
     /// When the source or the exchange fails for good.
-    pub fn run(&mut self, is_to_end: impl Fn() -> bool) -> Result<()> {
+    pub fn run(&mut self, is_to_end: impl Fn() -> bool) -> Result<bool> {
         while !is_to_end() {
             let stored = self.writer.stored()?;
             if !stored.is_empty() {
@@ -147,7 +150,7 @@ impl<'a> Passing<'a> {
                 None | Some(KafkaEvent::Revoked(_)) => {}
                 Some(KafkaEvent::Delivery(delivery)) => {
                     if delivery.is_lost {
-                        warn_of_loss(&delivery);
+                        self.warn_of_loss(&delivery);
                     }
                     let is_beginning = self.begun.insert(delivery.partition.clone());
                     self.writer.send(Message::Delivery { delivery, is_beginning }, &is_to_end)?;
@@ -163,9 +166,18 @@ impl<'a> Passing<'a> {
                 Some(KafkaEvent::Fatal(error)) => return Err(error.into()),
             }
         }
-        self.writer.flush(FLUSH_WAIT_MAX);
+        let is_all = self.writer.flush(FLUSH_WAIT_MAX);
         self.source.commit(self.writer.stored()?);
-        Ok(())
+        Ok(is_all)
+    }
+
+    /// Says what of a loss the tables do not have.
+    fn warn_of_loss(&self, lost: &Delivery) {
+        let stored = self.stored.get(&lost.partition).copied().unwrap_or(0);
+        let from = lost.from_offset.max(stored);
+        if from < lost.until_offset {
+            warn_of_loss(&Delivery::lost(lost.partition.clone(), from, lost.until_offset));
+        }
     }
 
     fn look_at_tables(&mut self) -> Result<()> {
@@ -174,7 +186,8 @@ impl<'a> Passing<'a> {
         }
         self.looked_at = Moment::now();
         match starts(self.lake, &self.settings.group, self.runtime) {
-            Ok(Starts { offsets, .. }) => {
+            Ok(Starts { offsets, stored, .. }) => {
+                self.stored = stored;
                 self.begun.extend(offsets.keys().cloned());
                 self.source.begin_at(offsets);
             }

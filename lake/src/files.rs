@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path as StorePath;
 use plimsoll_schemas::table::Table;
 
 use crate::Lake;
+use crate::append::{OTHER_BYTES, Span};
 use crate::error::LakeError;
+use crate::inspect::FILES_AT_ONCE;
+use crate::table::repair;
 
 /// The active files of a table at one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,5 +52,25 @@ impl Lake {
         log.refresh(self.root()).await?;
         log.check()?;
         Ok(log.files())
+    }
+
+    /// Compares the files of a table, or those of one of its dates, with what was written, as the names of ours tell it.
+    /// Every one of them is read: it is for whoever makes something lasting of them.
+    ///
+    /// # Errors
+    /// `Corrupt` for one that is missing or holds other bytes, with its repair; otherwise those of `files`.
+    pub async fn check_bytes(&self, table: Table, date: Option<NaiveDate>) -> Result<(), LakeError> {
+        let files = self.files(table).await?;
+        let meant = files.files.iter().filter(|file| date.is_none() || file.date == date);
+        let checks = meant.map(|file| async move {
+            let wrong = |what: &str| LakeError::Corrupt(format!("{}: the file {what}; {}", file.path, repair(table)));
+            let bytes = self.root().get(&StorePath::from(file.path.as_str())).await?;
+            let bytes = bytes.ok_or_else(|| wrong("is missing"))?;
+            match Span::of(&file.path) {
+                Some(span) if !span.is_of(&bytes) => Err(wrong(OTHER_BYTES)),
+                _ => Ok(()),
+            }
+        });
+        futures::stream::iter(checks).buffer_unordered(FILES_AT_ONCE).try_collect().await
     }
 }

@@ -30,7 +30,7 @@ use crate::store::{STAGING, Store};
 use crate::table::{DATE, SOURCES, repair};
 
 /// Files that are read at the same time: enough to hide the latency of a bucket, few enough to be held in memory.
-const FILES_AT_ONCE: usize = 4;
+pub(crate) const FILES_AT_ONCE: usize = 4;
 
 /// Where saved states lie.
 const SNAPSHOTS: &str = "_plimsoll/snapshots";

@@ -7,10 +7,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int8Type;
 use arrow_array::{ArrayRef, DictionaryArray, Int8Array, RecordBatch, StringArray, StringViewArray};
 use arrow_schema::ArrowError;
+use chrono::NaiveDate;
 use datafusion::arrow::compute::cast;
 use futures::TryStreamExt;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::{ColumnType, EventBatch, EventColumn, FUTURE_TOLERANCE, event_schema};
+use plimsoll_schemas::table::Table;
 
 use crate::error::QueryError;
 use crate::session::QueryService;
@@ -60,8 +62,10 @@ impl QueryService {
     /// read, as it was counted (R23).
     ///
     /// # Errors
-    /// As `sql`.
+    /// As `sql`; `Unavailable` when a file of that day is not what was written: what is judged anew lasts.
     pub async fn events_of(&self, day: &str, which: &Stored) -> Result<Vec<EventBatch>, QueryError> {
+        let date = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok();
+        self.lake.check_bytes(Table::Events, date).await?;
         let latest = format!("recorded_at + INTERVAL '{} seconds'", FUTURE_TOLERANCE.0 / 1_000_000);
         let column = |name: &str| match name == EventColumn::Time.name() {
             true => format!("CASE WHEN \"{name}\" > {latest} THEN recorded_at ELSE \"{name}\" END AS \"{name}\""),

@@ -16,7 +16,7 @@
 //! means (`replaced` puts it into Postgres' catalog); `lossy` makes bytes readable in them; `provider` reads one
 //! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
 //! tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and `postgres` are the
-//! doors, to which `connections` are made.
+//! doors, to which `connections` are made, over `tls` where that is asked.
 
 mod ahead;
 mod audit;
@@ -43,6 +43,7 @@ mod replaced;
 mod session;
 mod size;
 mod stop;
+mod tls;
 mod users;
 mod views;
 mod visible;
@@ -57,6 +58,7 @@ pub use crate::error::QueryError;
 pub use crate::events::Stored;
 pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{Patience, Problem, Readiness, guard, router, serve};
-pub use crate::postgres::{Tls, serve_postgres};
+pub use crate::postgres::serve_postgres;
 pub use crate::session::{Limits, QueryService, STACK_BYTES};
+pub use crate::tls::Tls;
 pub use crate::users::{Grant, Scope, Users};

@@ -28,16 +28,15 @@ use tokio_util::codec::{Framed, FramedParts};
 use crate::connections::attend_all;
 use crate::http::Patience;
 use crate::session::QueryService;
+use crate::tls::Tls;
 use crate::users::Users;
 
 use session::{Prepared, Session};
-pub use tls::Tls;
 pub(crate) use tools::{functions, settings_table};
 
 mod rewrite;
 mod session;
 mod settings;
-mod tls;
 mod tools;
 mod users;
 

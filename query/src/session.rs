@@ -124,7 +124,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct QueryService {
     context: SessionContext,
-    lake: Lake,
+    pub(crate) lake: Lake,
     /// How many shards keep the lake, once anybody does: that is for good.
     shards: Arc<OnceLock<u32>>,
     cut: Cut,

@@ -9,7 +9,7 @@ use plimsoll_ingest::kafka::{self, KafkaSettings};
 use plimsoll_tests::broker::Broker;
 
 use crate::recovery::{World, ask, source, wait_for_answer};
-use crate::support::{get, run, run_until_caught_up};
+use crate::support::{Running, get, run, run_until_caught_up};
 
 const SCORES: &str = "
 apiVersion: plimsoll/v1
@@ -75,6 +75,38 @@ fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM events"), "13,13");
     let told = doctor();
     assert!(told.contains("notice  gaps         1 gap: up to 5 records") && !told.contains("FAULT"), "{told}");
+}
+
+#[test]
+fn a_gap_is_told_with_roles_apart_too_before_any_state_is_saved() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..10)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    let (definitions, location) = (world.definitions(), lake.clone());
+    let (definitions, location) = (definitions.to_string_lossy(), location.to_string_lossy());
+    let bootstrap = broker.bootstrap();
+    let start = |role: &[&str]| {
+        let all = ["-d", &definitions, "--lake", &location, "--bootstrap", &bootstrap, "--listen", "127.0.0.1:0"];
+        Running::start(&[role, &all].concat())
+    };
+    let aggregate = start(&["aggregate", "--shards", "2"]);
+    aggregate.wait_for("keeping shards of 2");
+    let mut ingest = start(&["ingest"]);
+    wait_for_answer(&lake, "SELECT count(*) FROM events", "10");
+    ingest.signal("TERM");
+    assert!(ingest.end().success());
+
+    // Offsets 10 to 14 go before anybody reads them. That 0 to 9 went, too, is no loss.
+    broker.produce("events", 0, scores(10..20)).expect("records");
+    broker.delete_records("events", 0, 15).expect("deleted");
+    let ingest = start(&["ingest"]);
+    let told = ingest.wait_for("warning");
+    assert!(told.starts_with("warning: lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
+    let gaps = "SELECT topic, \"partition\", from_offset, until_offset, lost_count FROM gaps";
+    wait_for_answer(&lake, gaps, "events,0,10,15,5");
+    wait_for_answer(&lake, "SELECT count(*), count(DISTINCT id), max(\"offset\") FROM events", "15,15,19");
 }
 
 /// Scores, and a promise of them.

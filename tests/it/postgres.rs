@@ -70,8 +70,8 @@ impl Doors {
         let running = Running::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         let postgres = running.wait_for("answering on postgres://127.0.0.1:");
         let postgres = postgres.rsplit(':').next().and_then(|end| end.split('/').next()).expect("a port");
-        let http = running.wait_for("answering on http://");
-        let http = http.rsplit("http://").next().expect("an address").to_owned();
+        let http = running.wait_for("answering on http");
+        let http = http.rsplit("://").next().expect("an address").to_owned();
         Doors { postgres: postgres.parse().expect("a port"), folder, running, http, token }
     }
 
@@ -154,7 +154,7 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
             ["certificate.pem", "key.pem"].map(|name| folder.join(name).to_string_lossy().into_owned());
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-            .args(["-keyout", &key, "-out", &certificate])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", &key, "-out", &certificate])
             .output()
             .expect("openssl");
         assert!(made.status.success(), "{}", told(&made));
@@ -185,7 +185,25 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
         assert!(parts.iter().all(|part| said.contains(part)), "{command}: {said}");
     }
     assert!(psql("disable", "SELECT 1").contains("(1 row)"), "TLS is offered, not asked for");
+    over_https_alone(&doors);
     sees_one_customer(&doors);
+}
+
+/// Over HTTP nothing is said without TLS, and with it the same.
+fn over_https_alone(doors: &Doors) {
+    const ASK: &str = "import ssl, sys, urllib.request as ask
+context = ssl.create_default_context(cafile=sys.argv[1])
+headers = {'Authorization': 'Bearer ' + sys.argv[3], 'Accept': 'text/csv', 'Content-Type': 'application/sql'}
+print(ask.urlopen(ask.Request(sys.argv[2], b'SELECT 6 * 7 AS answer', headers), context=context).read().decode())";
+    let certificate = doors.folder.path().join("certificate.pem");
+    let asked = |scheme: &str| {
+        let address = format!("{scheme}://{}/v1/sql", doors.http);
+        let mut python = Command::new("python3");
+        told(&python.args(["-c", ASK]).arg(&certificate).args([&address, &doors.token]).output().expect("python3"))
+    };
+    assert!(asked("https").starts_with("answer\n42\n"), "{}", asked("https"));
+    let plain = asked("http");
+    assert!(plain.starts_with("Traceback") && !plain.contains("answer\n42"), "{plain}");
 }
 
 /// `guest` sees one customer's agreements, and no more of anything than is about them.

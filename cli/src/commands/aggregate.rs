@@ -47,7 +47,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
     #[command(flatten)]
-    users: doors::users::Arguments,
+    access: doors::access::Arguments,
     #[command(flatten)]
     accepting: Accepting,
 }
@@ -55,7 +55,7 @@ pub struct Arguments {
 /// Keeps shards until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = InForce::of_folder(&arguments.definitions)?;
-    let users = arguments.users.read()?;
+    let access = arguments.access.read()?;
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
@@ -73,9 +73,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     println!(
-        "keeping shards of {shards} of group {} from {}, answering on http://{}",
+        "keeping shards of {shards} of group {} from {}, answering on {}://{}",
         arguments.group,
         kafka.bootstrap,
+        access.scheme(),
         listener.local_addr()?
     );
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
@@ -106,7 +107,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, users, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, access, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;

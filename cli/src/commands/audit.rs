@@ -17,7 +17,7 @@ use plimsoll_aggregate::replay::{History, Replay};
 use plimsoll_engine::evidence::{Evidence, Facts};
 use plimsoll_engine::portfolio::{ObjectiveKey, Portfolio};
 use plimsoll_engine::window::Window;
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Damage, Lake, damaged_sources};
 use plimsoll_query::{Asked, Format as AnswerFormat, Limits, QueryService, StoredEvents, encode_batch, texts};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
@@ -99,6 +99,8 @@ struct Audited {
     facts: Facts,
     /// The events with the columns of the table.
     events: RecordBatch,
+    /// What it was made again from and is damaged, where another result follows.
+    damages: Vec<Damage>,
 }
 
 /// Where the promise stands.
@@ -138,7 +140,7 @@ async fn audit(arguments: &Arguments, threads: &Threads) -> Result<Audited> {
     };
     let portfolio = Portfolio::new(definitions);
     let (facts, rows) = evidence(&portfolio, &stored, all, &events)?;
-    Ok(Audited {
+    let mut audited = Audited {
         definitions: defined(definitions, &portfolio, digest, &stored),
         epochs_count: replay.epochs_count(),
         events_count: events.iter().map(|stored| stored.events.num_rows()).sum(),
@@ -146,7 +148,12 @@ async fn audit(arguments: &Arguments, threads: &Threads) -> Result<Audited> {
         recomputed,
         facts,
         events: rows,
-    })
+        damages: Vec::new(),
+    };
+    if !audited.is_confirmed() {
+        audited.damages = damaged_sources(&arguments.lake).await?;
+    }
+    Ok(audited)
 }
 
 impl Arguments {
@@ -306,8 +313,14 @@ impl Audited {
         self.recomputed.as_ref() == Some(&self.stored)
     }
 
-    /// What was found out, in a line.
+    /// What was found out, in a line, and what may be the reason.
     fn summary(&self) -> Result<String> {
+        let damaged =
+            |Damage { path, what, repair }: &Damage| format!("\nit was made again from {path}, but {what}; {repair}");
+        Ok(self.outcome()? + &self.damages.iter().map(damaged).collect::<String>())
+    }
+
+    fn outcome(&self) -> Result<String> {
         let of = format!("{} of {}", counted(self.events_count, "event"), counted(self.epochs_count, "epoch"));
         Ok(match &self.recomputed {
             _ if self.is_confirmed() => format!("confirmed: {of} come to the same result in every column"),

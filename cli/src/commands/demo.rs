@@ -25,6 +25,7 @@ use crate::commands::run::Tables;
 use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
+use crate::doors::access::Access;
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
@@ -108,8 +109,15 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let scraped = live.clone();
     let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));
     let (readiness, none) = (Arc::new(|| Ok(())), Router::new());
-    let answering =
-        runtime.spawn(doors::open(listener, service.clone(), readiness, metrics, none, None, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(
+        listener,
+        service.clone(),
+        readiness,
+        metrics,
+        none,
+        Access::default(),
+        shutdown.clone(),
+    ));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));

@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TIME", value_parser = instant)]
     known_at: Option<Instant>,
     #[command(flatten)]
-    users: doors::users::Arguments,
+    access: doors::access::Arguments,
     #[command(flatten)]
     postgres: doors::postgres::Arguments,
 }
@@ -43,9 +43,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let known_at = arguments.known_at;
         let service = Arc::new(service.known_at(known_at));
         let listener = doors::listen(arguments.listen).await?;
-        let users = arguments.users.read()?;
-        let postgres = arguments.postgres.door(users.clone()).await?;
-        println!("answering on http://{}", listener.local_addr()?);
+        let access = arguments.access.read()?;
+        let postgres = arguments.postgres.door(access.clone()).await?;
+        println!("answering on {}://{}", access.scheme(), listener.local_addr()?);
         let asked = service.clone();
         let metrics = move || {
             let service = asked.clone();
@@ -53,7 +53,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
             async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
         let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
-        let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), users, shutdown);
+        let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), access, shutdown);
         tokio::join!(http, postgres);
         Ok(ExitCode::SUCCESS)
     })

@@ -20,7 +20,7 @@ use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::event::EventBatch;
-use plimsoll_schemas::table::AttainmentRow;
+use plimsoll_schemas::table::{AttainmentRow, Table};
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
     #[command(flatten)]
-    users: doors::users::Arguments,
+    access: doors::access::Arguments,
     #[command(flatten)]
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
@@ -230,8 +230,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
-    let users = arguments.users.read()?;
-    let postgres = runtime.block_on(arguments.postgres.door(users.clone()))?;
+    let access = arguments.access.read()?;
+    let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     let (waiting, questions) = (runtime.handle().clone(), threads.questions());
@@ -246,9 +246,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     runtime.spawn(maintenance::keep_small(tables.clone(), maintain_every, keep_files, shutdown.clone()));
     let pipeline = Pipeline::start(settings, live.clone(), shutdown.clone(), runtime.handle())?;
     println!(
-        "reading {} from {}, answering on http://{}",
+        "reading {} from {}, answering on {}://{}",
         definitions::counted(topics, "topic"),
         arguments.connection.bootstrap,
+        access.scheme(),
         listener.local_addr()?
     );
     let source = pipeline.source();
@@ -260,7 +261,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     };
     let readiness = Arc::new(|| Ok(()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, users, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, access, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;
@@ -303,6 +304,9 @@ impl Stored for Tables {
     }
 
     fn epochs(&self, first: i64, last: i64) -> Result<StoredEpochs> {
+        for table in [Table::Events, Table::DeadLetters] {
+            self.waiting.block_on(self.lake.check_bytes(table, None))?;
+        }
         self.waiting.block_on(stored_epochs(&self.service_without_limits()?, first, last))
     }
 }

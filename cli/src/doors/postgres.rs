@@ -1,13 +1,13 @@
-//! The Postgres wire of a process: where it listens, and how it is kept secret.
+//! The Postgres wire of a process: where it listens.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use plimsoll_query::{Patience, QueryService, Tls, Users, serve_postgres};
 use tokio::net::TcpListener;
 
+use crate::doors::access::Access;
 use crate::shutdown::Shutdown;
 
 /// The Postgres wire.
@@ -17,12 +17,6 @@ pub struct Arguments {
     /// Where to listen for Postgres clients, who are in the file that --users names
     #[arg(long, value_name = "ADDRESS:PORT", requires = "users")]
     postgres: Option<SocketAddr>,
-    /// The certificate shown to Postgres clients that ask for TLS, and those that lead to its authority: PEM
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_certificate: Option<PathBuf>,
-    /// The key of the certificate: PEM
-    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
-    tls_key: Option<PathBuf>,
 }
 
 /// A door that is about to open.
@@ -33,16 +27,12 @@ pub struct Door {
 }
 
 impl Arguments {
-    /// Takes the address for these users, and reads what the files say; `None` when there is to be no such door.
+    /// Takes the address for those who may ask; `None` when there is to be no such door.
     ///
     /// # Errors
-    /// When the port is taken, or a file is missing or is not what it is to be.
-    pub async fn door(&self, users: Option<Arc<Users>>) -> Result<Option<Door>> {
+    /// When the port is taken.
+    pub async fn door(&self, Access { users, tls }: Access) -> Result<Option<Door>> {
         let (Some(address), Some(users)) = (self.postgres, users) else { return Ok(None) };
-        let tls = match (&self.tls_certificate, &self.tls_key) {
-            (Some(certificate), Some(key)) => Some(Tls::read(certificate, key).map_err(anyhow::Error::msg)?),
-            _ => None,
-        };
         let listener = TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen on {address}; give a free one with --postgres, e.g. --postgres 127.0.0.1:0")
         })?;

@@ -149,11 +149,13 @@ impl ExchangeWriter {
         usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
     }
 
-    /// Waits until all are in the exchange, or for so long.
-    pub fn flush(&self, wait: Duration) {
-        if let Err(error) = self.producer.flush(wait) {
+    /// Waits until all are in the exchange, or for so long. Returns whether they are.
+    pub fn flush(&self, wait: Duration) -> bool {
+        let flushed = self.producer.flush(wait);
+        if let Err(error) = &flushed {
             tracing::warn!(%error, "not all that was read is in the exchange; it is sent again at the next start");
         }
+        flushed.is_ok()
     }
 
     fn check(&self) -> Result<(), IngestError> {

@@ -13,10 +13,12 @@ use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::connections::attend_all;
+use crate::tls::Tls;
 
 /// How long clients are waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,23 +46,36 @@ impl Default for Patience {
     }
 }
 
-/// Serves the router until `shutdown` resolves. Requests that are then on their way are still answered, but no longer
-/// than `stop_max` after it; what is not done then is broken off.
+/// Serves the router until `shutdown` resolves, over TLS where that is given. Requests that are then on their way are still
+/// answered, but no longer than `stop_max` after it; what is not done then is broken off.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    tls: Option<Tls>,
     patience: Patience,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
     attend_all(listener, usize::MAX, patience.stop_max, shutdown.clone(), |stream| {
-        attend(stream, router.clone(), patience.clone(), shutdown.clone())
+        let (tls, router, patience, shutdown) = (tls.clone(), router.clone(), patience.clone(), shutdown.clone());
+        async move {
+            let Some(tls) = tls else { return attend(stream, router, patience, shutdown).await };
+            // Who does not speak it, or not in time, is turned away.
+            if let Ok(Ok(stream)) = timeout(patience.head_max, tls.acceptor().accept(stream)).await {
+                attend(stream, router, patience, shutdown).await;
+            }
+        }
     })
     .await;
 }
 
 /// Answers the requests of one connection.
-async fn attend(stream: TcpStream, router: Router, patience: Patience, shutdown: impl Future<Output = ()>) {
+async fn attend(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    router: Router,
+    patience: Patience,
+    shutdown: impl Future<Output = ()>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience.head_max)

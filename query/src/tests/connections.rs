@@ -37,7 +37,7 @@ impl Server {
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel();
         let doors = router(Arc::new(service), Arc::new(|| Ok(())));
-        let running = tokio::spawn(serve(listener, doors, patience, async { stopped.await.unwrap_or_default() }));
+        let running = tokio::spawn(serve(listener, doors, None, patience, async { stopped.await.unwrap_or_default() }));
         Server { _folder: folder, address, stop, running }
     }
 

@@ -14,6 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::doors::get;
 use super::*;
+use crate::events::Stored;
 
 /// What stands in a file beside the lake, and must never be in an answer.
 const CANARY: &str = "canary-4711";
@@ -169,4 +170,30 @@ fn any_parameters_have_an_answer_or_a_problem() {
     // Bounds are given once: thousands of them would be as many steps of one plan.
     let (status, body) = runtime.block_on(get(&service, "/v1/attainment?from=2026-01-01&from=2026-01-01"));
     assert_eq!((status, &body["detail"]), (StatusCode::BAD_REQUEST, &json!("found from twice, expected it once")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_are_not_what_was_written_are_not_judged_anew() {
+    let folder = TempDir::new().expect("folder");
+    let lake = Lake::open(folder.path().to_str().expect("UTF-8")).await.expect("lake");
+    for (epoch, service) in [(1, "web"), (2, "mail")] {
+        let row =
+            format!(r#"{{"id":"e{epoch}","service":"{service}","kind":"feedback","time":"2026-01-01T08:00:00Z"}}"#);
+        append(&lake, Table::Events, epoch, &row).await;
+    }
+    let service = QueryService::open(lake.clone(), limits(), Handle::current()).await.expect("service");
+    let count = async |day: &str| service.events_of(day, &Stored::All).await.map(|found| found.len());
+    assert_eq!(count("2026-01-01").await.expect("events"), 2);
+    // A file that can be read well, but is another.
+    let files = lake.files(Table::Events).await.expect("files");
+    let path = |place: usize| folder.path().join(&files.files[place].path);
+    std::fs::copy(path(1), path(0)).expect("a copy");
+    let error = count("2026-01-01").await.expect_err("another file").to_string();
+    let named =
+        format!("{}: the file holds other bytes than were written; restore it from a backup", files.files[0].path);
+    assert!(error.contains(&named), "{error}");
+    assert_eq!(count("2026-01-02").await.expect("another day"), 0);
+    std::fs::remove_file(path(0)).expect("removed");
+    let error = count("2026-01-01").await.expect_err("no file").to_string();
+    assert!(error.contains(&format!("{}: the file is missing", files.files[0].path)), "{error}");
 }

@@ -9,7 +9,7 @@ use pgwire::tokio::tokio_rustls::rustls::crypto::ring::default_provider;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What a client that asks for TLS is shown.
+/// What a client is shown that speaks TLS.
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
@@ -37,7 +37,7 @@ impl Tls {
         Ok(Tls { acceptor: Arc::new(config).into() })
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.clone()
     }
 }
