@@ -254,7 +254,8 @@ fn numbers(partitions: &TopicPartitionList) -> Vec<u32> {
     partitions.elements().iter().filter_map(|partition| u32::try_from(partition.partition()).ok()).collect()
 }
 
-/// A worker, what it reads, and the number of the definitions that it works by; none where it only finishes what was recorded.
+/// A worker, what it reads, and the number of the definitions that it works by; none where it only finishes what was
+/// recorded.
 type Opened = (Worker, ExchangeReader, Option<u64>);
 
 /// The work on one shard: one worker after the other, as definitions change and others take the shard over.

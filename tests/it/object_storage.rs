@@ -97,6 +97,55 @@ fn a_bucket_that_does_not_answer_for_a_while_lacks_nothing_afterwards() {
     assert_as_judged(&store, &world, &lake, "after the outage");
 }
 
+#[test]
+fn who_is_given_a_shard_while_the_bucket_does_not_answer_waits_for_it() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    let Some(store) = ObjectStore::start_or_skip().expect("store") else { return };
+    let world = World::new();
+    let lake = format!("s3://{BUCKET}/taken");
+    broker.create_topic("events", 1).expect("topic");
+    let (bootstrap, definitions) = (broker.bootstrap(), world.definitions.to_string_lossy().into_owned());
+    let start = |role: &[&str]| {
+        let places = ["--bootstrap", &bootstrap, "-d", &definitions, "--lake", &lake, "--listen", "127.0.0.1:0"];
+        let arguments = [role, &places, &["-X", "session.timeout.ms=6000"]].concat();
+        // What is not answered within this time is asked again.
+        Running::of(plimsoll().args(arguments).envs(store.environment()).env("AWS_TIMEOUT", "3s"))
+    };
+    let mut first = start(&["aggregate", "--shards", "2"]);
+    first.wait_for("keeping shard ");
+    let mut ingest = start(&["ingest"]);
+    let half = world.events.len() / 2;
+    produce(&broker, "events", 1, &world.events[..half]);
+    let mut second = start(&["aggregate"]);
+    second.wait_for("keeping shard ");
+    store.pause(true);
+    first.signal("KILL");
+    first.end();
+    let told = second.wait_for("cannot be opened");
+    assert!(told.contains("no answer from the store") && told.contains("trying again for 600 seconds"), "{told}");
+    store.pause(false);
+    second.wait_for("keeping shard ");
+    produce(&broker, "events", 1, &world.events[half..]);
+
+    // One process counts as many events, each once.
+    let counted = |lake: &str| {
+        let question = "SELECT count(*), count(DISTINCT id) FROM events";
+        said(&store, &["sql", "--lake", lake, "--format", "csv", question]).expect("an answer")
+    };
+    let whole = format!("s3://{BUCKET}/whole");
+    let places = ["--bootstrap", &bootstrap, "-d", &definitions, "--lake", &whole, "--listen", "127.0.0.1:0"];
+    said(&store, &[["run", "--until-caught-up", "--group", "whole"].as_slice(), &places].concat()).expect("tables");
+    let is_as_far = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        counted(&lake) == counted(&whole)
+    });
+    assert!(is_as_far, "{} instead of {}", counted(&lake), counted(&whole));
+    for running in [&mut ingest, &mut second] {
+        running.signal("TERM");
+        assert!(running.end().success(), "{}", running.rest());
+    }
+}
+
 /// How many of a thousand requests meet a fault.
 const FAULTS_PER_MILLE: u64 = 200;
 
