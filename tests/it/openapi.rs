@@ -21,7 +21,19 @@ fn schemathesis_finds_nothing_that_is_not_as_described() {
         .current_dir(folder.path())
         .arg("--config-file")
         .arg(config)
-        .args(["run", "--seed", "1", "--max-examples", "5", "--workers", "2", "--continue-on-failure", "--no-color"])
+        .args([
+            "run",
+            "--seed",
+            "1",
+            "--max-examples",
+            "5",
+            "--workers",
+            "2",
+            "--request-timeout",
+            "60",
+            "--continue-on-failure",
+            "--no-color",
+        ])
         .args(["--warnings", "off", &format!("{}/v1/openapi.json", address.trim_end_matches('/'))])
         .output()
         .expect("schemathesis");

@@ -83,14 +83,16 @@ fn parameter(door: &Door, name: &str, fields: &[Field]) -> Value {
     let columns = |prefixes: &[&str]| -> Vec<String> {
         fields.iter().flat_map(|field| prefixes.iter().map(move |prefix| format!("{prefix}{}", field.name()))).collect()
     };
-    let list =
-        |words: Vec<String>| json!({"type": "array", "items": {"enum": words}, "minItems": 1, "uniqueItems": true});
+    let list = |words: Vec<String>, are_unique: bool| json!({"type": "array", "items": {"enum": words}, "minItems": 1, "uniqueItems": are_unique});
     let (schema, what) = match name {
         "from" => (instant, format!("{} at this instant or later", door.time.unwrap_or_default())),
         "until" => (instant, format!("{} before this instant", door.time.unwrap_or_default())),
         KNOWN_AT => (instant, "the answer as it was known then (R25)".to_owned()),
-        "fields" => (list(columns(&[""])), "the columns to show, in this order".to_owned()),
-        "sort" => (list(columns(&["", "-"])), "the columns to order by; a - puts the greatest values first".to_owned()),
+        "fields" => (list(columns(&[""]), true), "the columns to show, in this order".to_owned()),
+        "sort" => (
+            list(columns(&["", "-"]), false),
+            "the columns to order by, of those named twice the first; a - puts the greatest values first".to_owned(),
+        ),
         "limit" => {
             let schema = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
             (schema, "rows of a page".to_owned())
