@@ -79,15 +79,14 @@ fn operation(door: &Door, name: &str, fields: &[Field]) -> Value {
 }
 
 fn parameter(door: &Door, name: &str, fields: &[Field]) -> Value {
-    let instant = json!({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]});
     let columns = |prefixes: &[&str]| -> Vec<String> {
         fields.iter().flat_map(|field| prefixes.iter().map(move |prefix| format!("{prefix}{}", field.name()))).collect()
     };
     let list = |words: Vec<String>, are_unique: bool| json!({"type": "array", "items": {"enum": words}, "minItems": 1, "uniqueItems": are_unique});
     let (schema, what) = match name {
-        "from" => (instant, format!("{} at this instant or later", door.time.unwrap_or_default())),
-        "until" => (instant, format!("{} before this instant", door.time.unwrap_or_default())),
-        KNOWN_AT => (instant, "the answer as it was known then (R25)".to_owned()),
+        "from" => (instant(), format!("{} at this instant or later", door.time.unwrap_or_default())),
+        "until" => (instant(), format!("{} before this instant", door.time.unwrap_or_default())),
+        KNOWN_AT => (instant(), "the answer as it was known then (R25)".to_owned()),
         "fields" => (list(columns(&[""]), true), "the columns to show, in this order".to_owned()),
         "sort" => (
             list(columns(&["", "-"]), false),
@@ -114,6 +113,11 @@ fn parameter(door: &Door, name: &str, fields: &[Field]) -> Value {
     };
     let is_list = matches!(name, "fields" | "sort");
     json!({"name": name, "in": "query", "description": what, "schema": schema, "style": "form", "explode": !is_list})
+}
+
+/// An instant, or a date, which means its first instant in UTC.
+fn instant() -> Value {
+    json!({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})
 }
 
 /// A row, as JSON has it.
@@ -150,13 +154,12 @@ fn content(json: Value) -> Value {
 }
 
 fn sql() -> Value {
-    let instant = json!({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]});
     let statement = json!({"type": "object", "properties": {"sql": {"type": "string"}}, "required": ["sql"], "additionalProperties": false});
     let rows = json!({"type": "array", "items": {"type": "object"}});
     json!({
         "operationId": "sql",
         "summary": "The answer to one statement, which only reads",
-        "parameters": [{"name": KNOWN_AT, "in": "query", "description": "the answer as it was known then (R25)", "schema": instant}],
+        "parameters": [{"name": KNOWN_AT, "in": "query", "description": "the answer as it was known then (R25)", "schema": instant()}],
         "requestBody": {"required": true, "content": {
             "application/json": {"schema": statement},
             "application/sql": {"schema": {"type": "string"}},
