@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use plimsoll_lake::{Lake, LakeError};
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{DeadLetter, Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
@@ -35,8 +36,8 @@ use crate::worker::{Worker, WorkerSettings};
 /// What was stored of the records that one epoch took of one partition, in the order of their offsets.
 #[derive(Debug, Default)]
 pub struct StoredRecords {
-    /// The events that counted.
-    pub events: Vec<EventBatch>,
+    /// The events that counted, and when they were read.
+    pub events: Vec<(Instant, EventBatch)>,
     /// The records that could not be used.
     pub dead_letters: Vec<DeadLetter>,
     /// Of the log of dead letters that are taken again: its requests.
@@ -228,18 +229,18 @@ pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, records:
     let mut deliveries = Vec::new();
     // The last of them covers the rest of the range, with all that is no event.
     let mut next = from;
-    let (last, before) = match events.split_last() {
-        Some((last, before)) => (last.clone(), before),
-        None => (EventBatch::empty(), [].as_slice()),
+    let (read_at, last, before) = match events.split_last() {
+        Some(((read_at, last), before)) => (Some(*read_at), last.clone(), before),
+        None => (None, EventBatch::empty(), [].as_slice()),
     };
-    for events in before {
+    for (read_at, events) in before {
         let offsets = events.integers(EventColumn::Offset).values();
         let read_until = offsets.last().map_or(next, |last| last + 1);
         let news = Delivery::news(partition.clone(), read_until, None);
-        deliveries.push(Delivery { from_offset: next, events: events.clone(), ..news });
+        deliveries.push(Delivery { from_offset: next, events: events.clone(), read_at: Some(*read_at), ..news });
         next = read_until;
     }
     let news = Delivery::news(partition.clone(), until, None);
-    deliveries.push(Delivery { from_offset: next, events: last, dead_letters, ..news });
+    deliveries.push(Delivery { from_offset: next, events: last, dead_letters, read_at, ..news });
     deliveries
 }

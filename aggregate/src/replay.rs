@@ -30,10 +30,10 @@ use crate::error::AggregateError;
 /// What an epoch took of one partition.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
-    /// The events that matter, in the order of their offsets.
-    pub events: Vec<EventBatch>,
-    /// Those among its events that were dead letters before, whenever they were read.
-    pub retried: Vec<EventBatch>,
+    /// The events that matter, in the order of their offsets, and when they were read.
+    pub events: Vec<(Instant, EventBatch)>,
+    /// Those among its events that were dead letters before, whenever their records were read.
+    pub retried: Vec<(Instant, EventBatch)>,
     /// The newest time of all its other events; `None` when it had none.
     pub newest: Option<Instant>,
 }
@@ -72,17 +72,16 @@ impl Replay {
         Ok(Replay { takers: Takers::of(&epochs), epochs, definitions: known })
     }
 
-    /// The epoch that took the record at an offset of a partition, and its tick; `None` when none of these did.
-    pub fn epoch_of(&self, partition: &PartitionId, offset: i64) -> Option<(i64, Instant)> {
-        let epoch = self.epochs.get(self.takers.place_of(partition, offset)?)?;
-        Some((epoch.epoch, epoch.tick))
+    /// The epoch that took the record at an offset of a partition; `None` when none of these did.
+    pub fn epoch_of(&self, partition: &PartitionId, offset: i64) -> Option<i64> {
+        Some(self.epochs.get(self.takers.place_of(partition, offset)?)?.epoch)
     }
 
     /// Events of one partition, in the order of their offsets, cut into those that each epoch took, whichever shard has
     /// stored them.
     pub fn cut(&self, partition: &PartitionId, events: &EventBatch) -> Vec<(i64, EventBatch)> {
         let offsets = events.integers(EventColumn::Offset).values();
-        let epochs = offsets.iter().map(|offset| self.epoch_of(partition, *offset).map(|(epoch, _)| epoch));
+        let epochs = offsets.iter().map(|offset| self.epoch_of(partition, *offset));
         let epochs: Vec<Option<i64>> = epochs.collect();
         let (mut found, mut from) = (Vec::new(), 0);
         for same in epochs.chunk_by(|one, next| one == next) {
@@ -133,19 +132,18 @@ impl Replay {
             going_on.resume(epoch.watermark.unwrap_or(BEGINNING));
             for (partition, &(from, until, complete_until)) in &epoch.ranges {
                 let taken = history.get(&(epoch.epoch, partition.clone()));
-                for events in taken.iter().flat_map(|taken| &taken.events) {
-                    let events = events.clone();
+                for (read_at, events) in taken.iter().flat_map(|taken| &taken.events) {
                     let until_offset = from; // What was read is told below.
                     let news = Delivery::news(partition.clone(), until_offset, None);
-                    going_on.fold(&Delivery { events, ..news }, epoch.tick);
+                    going_on.fold(&as_read(news, *read_at, events), epoch.tick);
                 }
                 going_on.read(partition, until, taken.and_then(|taken| taken.newest), complete_until);
             }
-            for events in part.retried(epoch.epoch) {
+            for (read_at, events) in part.retried(epoch.epoch) {
                 // As a partition of its own, of which nothing was read before.
                 request -= 1;
                 let partition = PartitionId { partition: request, ..PartitionId::retries() };
-                going_on.fold(&Delivery { events: events.clone(), ..Delivery::news(partition, 1, None) }, epoch.tick);
+                going_on.fold(&as_read(Delivery::news(partition, 1, None), *read_at, events), epoch.tick);
             }
             take(epoch.epoch, going_on.close(epoch.epoch, epoch.tick, epoch.publish));
             last_epoch = epoch.epoch;
@@ -179,14 +177,20 @@ impl Replay {
         if epoch.recounted && group.wants_recount() {
             group.begin_recount();
             for one in self.epochs.iter().filter(|one| one.epoch <= last_epoch) {
-                for events in part.of_epoch(one.epoch).flat_map(|taken| taken.events.iter().chain(&taken.retried)) {
-                    group.recount(&events.counted_at(one.tick)?);
+                let all = part.of_epoch(one.epoch).flat_map(|taken| taken.events.iter().chain(&taken.retried));
+                for (read_at, events) in all {
+                    group.recount(&events.counted_at(*read_at)?);
                 }
             }
             group.end_recount();
         }
         Ok(group)
     }
+}
+
+/// A delivery of events that were read at an instant.
+fn as_read(news: Delivery, read_at: Instant, events: &EventBatch) -> Delivery {
+    Delivery { events: events.clone(), read_at: Some(read_at), ..news }
 }
 
 /// What is made again of all that was recorded.
@@ -201,7 +205,7 @@ impl Part<'_> {
         self.history.range((epoch, least())..(epoch + 1, least())).map(|(_, taken)| taken)
     }
 
-    fn retried(&self, epoch: i64) -> impl Iterator<Item = &EventBatch> {
+    fn retried(&self, epoch: i64) -> impl Iterator<Item = &(Instant, EventBatch)> {
         self.of_epoch(epoch).flat_map(|taken| &taken.retried)
     }
 }

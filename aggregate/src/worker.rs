@@ -729,11 +729,12 @@ fn accepted_events(
     if accepted.num_rows() == 0 {
         return Ok(None);
     }
-    let recorded_at = TimestampMicrosecondArray::from_value(tick.0, accepted.num_rows()).with_timezone("UTC");
+    let all_at = |at: Instant| TimestampMicrosecondArray::from_value(at.0, accepted.num_rows()).with_timezone("UTC");
     let mut columns = accepted.columns().to_vec();
     let retry = delivery.retried.as_ref().map(|_| delivery.from_offset);
     columns.push(Arc::new(Int64Array::from(vec![retry; accepted.num_rows()])));
-    columns.push(Arc::new(recorded_at));
+    columns.push(Arc::new(all_at(delivery.read_at.unwrap_or(tick))));
+    columns.push(Arc::new(all_at(tick)));
     columns.push(Arc::new(Int64Array::from_value(epoch, accepted.num_rows())));
     Ok(Some(RecordBatch::try_new(Table::Events.schema(), columns)?))
 }

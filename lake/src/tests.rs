@@ -87,7 +87,7 @@ fn events(rows: &[(&str, i64, &str)], epoch: i64) -> RecordBatch {
         "time" => times(rows.iter().map(|row| row.1).collect()),
         "kind" => kinds.clone(),
         "service" => interned(rows.iter().map(|row| row.0).collect()),
-        "recorded_at" => times(vec![FIRST_OF_FEBRUARY; count]),
+        "read_at" | "recorded_at" => times(vec![FIRST_OF_FEBRUARY; count]),
         "epoch" => Arc::new(Int64Array::from(vec![epoch; count])),
         _ => new_null_array(field.data_type(), count),
     });

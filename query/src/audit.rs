@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, Int64Array, RecordBatch};
+use arrow_array::{Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::DataType;
 use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::error::DataFusionError;
@@ -15,7 +15,7 @@ use datafusion::prelude::{DataFrame, col};
 use futures::TryStreamExt;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
-use plimsoll_schemas::event::{EventBatch, EventColumn, FUTURE_TOLERANCE, event_schema};
+use plimsoll_schemas::event::{EventBatch, EventColumn, counted_time, event_schema};
 use plimsoll_schemas::table::{AttainmentRow, DeadLetterRow, TableRow, from_batch};
 
 use crate::error::QueryError;
@@ -67,7 +67,9 @@ pub struct StoredEvents {
     pub partition: PartitionId,
     /// The request by which they were made of dead letters, if they were.
     pub retry: Option<i64>,
-    /// The events.
+    /// When they were read: one from the future counts as from then (R23).
+    pub read_at: Instant,
+    /// The events, as they were told.
     pub events: EventBatch,
 }
 
@@ -93,7 +95,7 @@ impl QueryService {
     }
 
     /// The stored events about one of these services, and all others of their tickets and changes, each batch of one
-    /// epoch, one partition and one request: in the order of epoch, topic, partition, request and offset.
+    /// epoch, one partition and one request, read at once: in the order of epoch, topic, partition, request and offset.
     ///
     /// # Errors
     /// As `sql`.
@@ -177,11 +179,13 @@ impl QueryService {
         let order: Vec<_> = order.iter().map(|name| col(*name).sort(true, false)).collect();
         let answer = self.view("history.events", move |rows| {
             let schema = event_schema();
-            let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch", "retry"]);
+            let names = schema.fields().iter().map(|field| field.name().as_str()).chain(["epoch", "retry", "read_at"]);
             pick(rows)?.sort(order)?.select_columns(&names.collect::<Vec<_>>())
         });
         let mut batches: Vec<RecordBatch> = answer.await?.try_collect().await?;
-        let tells_requests = |batch: &RecordBatch| batch.columns().last().is_some_and(|of| of.null_count() < of.len());
+        let tells_requests = |batch: &RecordBatch| {
+            batch.column_by_name("retry").is_some_and(|requests| requests.null_count() < requests.len())
+        };
         if batches.len() > 1 && batches.iter().any(tells_requests) {
             // A request is one batch, though answers come in pieces.
             batches = vec![concat_batches(&batches[0].schema(), &batches).map_err(unfit)?];
@@ -194,25 +198,24 @@ impl QueryService {
     }
 
     /// The newest event time of each partition that each epoch took, as the events counted: one from the future is taken to
-    /// be from the tick (R23). `epoch_of` tells which epoch took the record at an offset of a partition, and its tick.
+    /// be from when it was read (R23). `epoch_of` tells which epoch took the record at an offset of a partition.
     ///
     /// # Errors
     /// As `sql`.
     pub async fn newest_of_epochs(
         &self,
-        epoch_of: impl Fn(&PartitionId, i64) -> Option<(i64, Instant)>,
+        epoch_of: impl Fn(&PartitionId, i64) -> Option<i64>,
     ) -> Result<HashMap<(i64, PartitionId), Instant>, QueryError> {
-        let columns = ["topic", "partition", "offset", "time"];
+        let columns = ["topic", "partition", "offset", "time", "read_at"];
         // A dead letter that is taken again says nothing of how far its partition was read.
         let read = move |rows: DataFrame| rows.filter(col("retry").is_null())?.select_columns(&columns);
         let mut answer = self.view("history.events", read).await?;
         let mut newest: HashMap<(i64, PartitionId), Instant> = HashMap::new();
         while let Some(batch) = answer.try_next().await? {
-            let (offsets, times) = (integers(&batch, 2), batch.column(3).as_primitive::<TimestampMicrosecondType>());
+            let (offsets, told, read_at) = (integers(&batch, 2), times(&batch, 3), times(&batch, 4));
             for (row, partition) in partitions(&batch, 0)?.into_iter().enumerate() {
-                let Some((epoch, tick)) = epoch_of(&partition, offsets.value(row)) else { continue };
-                let told = Instant(times.value(row));
-                let time = if told > tick + FUTURE_TOLERANCE { tick } else { told };
+                let Some(epoch) = epoch_of(&partition, offsets.value(row)) else { continue };
+                let time = counted_time(Instant(told.value(row)), Instant(read_at.value(row)));
                 let known = newest.entry((epoch, partition)).or_insert(time);
                 *known = time.max(*known);
             }
@@ -240,25 +243,27 @@ fn is_within(ranges: &[(PartitionId, i64, i64)]) -> Expr {
     ranges.iter().map(within).fold(lit(false), Expr::or)
 }
 
-/// Cuts sorted events where the epoch, the partition or the request changes. `epoch_of` tells the epoch that is meant by the
-/// one that stored an event, its partition, its request and its offset.
+/// Cuts sorted events where the epoch, the partition, the request or when they were read changes. `epoch_of` tells the epoch
+/// that is meant by the one that stored an event, its partition, its request and its offset.
 fn cut(
     batch: &RecordBatch,
     epoch_of: impl Fn(i64, &PartitionId, Option<i64>, i64) -> Option<i64>,
     found: &mut Vec<StoredEvents>,
 ) -> Result<(), QueryError> {
     let last = batch.num_columns() - 1;
-    let (epochs, retries) = (integers(batch, last - 1), integers(batch, last));
+    let (epochs, retries, read_at) = (integers(batch, last - 2), integers(batch, last - 1), times(batch, last));
     let all = event_batch(batch).map_err(unfit)?;
     let offsets = all.integers(EventColumn::Offset).values();
     let read = epochs.values().iter().zip(partitions(batch, 0)?).zip(retries.iter()).zip(offsets);
-    let places = read.map(|(((epoch, id), retry), offset)| (epoch_of(*epoch, &id, retry, *offset), id, retry));
-    let places: Vec<(Option<i64>, PartitionId, Option<i64>)> = places.collect();
+    let places = read.zip(read_at.values()).map(|((((epoch, id), retry), offset), read_at)| {
+        (epoch_of(*epoch, &id, retry, *offset), id, retry, Instant(*read_at))
+    });
+    let places: Vec<(Option<i64>, PartitionId, Option<i64>, Instant)> = places.collect();
     let mut from = 0;
     for same in places.chunk_by(|one, next| one == next) {
-        let (epoch, partition, retry) = same[0].clone();
+        let (epoch, partition, retry, read_at) = same[0].clone();
         let events = all.slice(from, same.len());
-        found.extend(epoch.map(|epoch| StoredEvents { epoch, partition, retry, events }));
+        found.extend(epoch.map(|epoch| StoredEvents { epoch, partition, retry, read_at, events }));
         from += same.len();
     }
     Ok(())
@@ -266,6 +271,10 @@ fn cut(
 
 fn integers(batch: &RecordBatch, column: usize) -> Int64Array {
     batch.column(column).as_primitive::<Int64Type>().clone()
+}
+
+fn times(batch: &RecordBatch, column: usize) -> TimestampMicrosecondArray {
+    batch.column(column).as_primitive::<TimestampMicrosecondType>().clone()
 }
 
 /// The partition of each row: its topic in one column, and its number in the next.

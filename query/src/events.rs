@@ -66,9 +66,9 @@ impl QueryService {
     pub async fn events_of(&self, day: &str, which: &Stored) -> Result<Vec<EventBatch>, QueryError> {
         let date = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok();
         self.lake.check_bytes(Table::Events, date).await?;
-        let latest = format!("recorded_at + INTERVAL '{} seconds'", FUTURE_TOLERANCE.0 / 1_000_000);
+        let latest = format!("read_at + INTERVAL '{} seconds'", FUTURE_TOLERANCE.0 / 1_000_000);
         let column = |name: &str| match name == EventColumn::Time.name() {
-            true => format!("CASE WHEN \"{name}\" > {latest} THEN recorded_at ELSE \"{name}\" END AS \"{name}\""),
+            true => format!("CASE WHEN \"{name}\" > {latest} THEN read_at ELSE \"{name}\" END AS \"{name}\""),
             false => format!("\"{name}\""),
         };
         let names = event_schema().fields().iter().map(|field| column(field.name())).collect::<Vec<_>>();

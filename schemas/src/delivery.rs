@@ -61,6 +61,9 @@ pub struct Delivery {
     pub is_lost: bool,
     /// The id that Kafka gave the topic when it was created; `None` where it tells none.
     pub topic_id: Option<Arc<str>>,
+    /// When they were read, where another process did: an event from the future is taken to be from then (R23), whoever
+    /// counts it. `None` where they are counted by whoever reads them; then it is the tick of the epoch.
+    pub read_at: Option<Instant>,
     /// The dead letters that are taken again. Then events and dead letters have the offsets at which their records stood,
     /// and the delivery is one request of the log.
     pub retried: Option<Retried>,
@@ -79,6 +82,7 @@ impl Delivery {
             complete_until,
             is_lost: false,
             topic_id: None,
+            read_at: None,
             retried: None,
         }
     }
@@ -109,6 +113,7 @@ impl Delivery {
             complete_until: None,
             is_lost: self.is_lost,
             topic_id: self.topic_id.clone(),
+            read_at: self.read_at,
             retried: None,
         };
         let tail = Delivery {
@@ -120,6 +125,7 @@ impl Delivery {
             complete_until: self.complete_until,
             is_lost: self.is_lost,
             topic_id: self.topic_id,
+            read_at: self.read_at,
             retried: None,
         };
         (head, tail)

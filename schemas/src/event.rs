@@ -33,6 +33,13 @@ pub const TEXT_BYTES_MAX: usize = 4_096;
 /// clocks may differ by.
 pub const FUTURE_TOLERANCE: Micros = Micros(5 * 60 * 1_000_000);
 
+/// The time at which an event counts that tells this time and was read at an instant: its own, but one that is further
+/// ahead than clocks may differ is taken to be from when it was read (R23).
+#[inline]
+pub fn counted_time(told: Instant, read_at: Instant) -> Instant {
+    if told > read_at + FUTURE_TOLERANCE { read_at } else { told }
+}
+
 /// A word from a closed list, stored as its place in that list.
 pub trait Vocabulary: Copy + Sized + 'static {
     /// Every word, in the order of their keys.
@@ -448,18 +455,17 @@ impl EventBatch {
         EventBatch(self.0.slice(offset, length))
     }
 
-    /// The same events as they count when they are read at a tick: one that is further ahead of it than clocks may differ
-    /// is taken to be from then (R23).
+    /// The same events as they count when they are read at an instant: one that is further ahead of it than clocks may
+    /// differ is taken to be from then (R23).
     ///
     /// # Errors
     /// When the columns do not fit together, which is a defect of this module.
-    pub fn counted_at(&self, tick: Instant) -> Result<EventBatch, ArrowError> {
+    pub fn counted_at(&self, read_at: Instant) -> Result<EventBatch, ArrowError> {
         let told = self.times(EventColumn::Time).values();
-        let latest = tick.0.saturating_add(FUTURE_TOLERANCE.0);
-        if told.iter().all(|time| *time <= latest) {
+        if told.iter().all(|time| *time == counted_time(Instant(*time), read_at).0) {
             return Ok(self.clone());
         }
-        let times = told.iter().map(|time| if *time > latest { tick.0 } else { *time });
+        let times = told.iter().map(|time| counted_time(Instant(*time), read_at).0);
         let times = TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC");
         let mut columns = self.0.columns().to_vec();
         columns[EventColumn::Time as usize] = Arc::new(times);

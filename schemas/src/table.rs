@@ -232,11 +232,11 @@ fn schema_of(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// An event's columns, whether it was made of a dead letter, and when and in which epoch it was accepted.
+/// An event's columns, whether it was made of a dead letter, and when it was read, and when and in which epoch accepted.
 fn event_table_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         let mut fields: Vec<_> = event_schema().fields().iter().cloned().collect();
-        fields.extend(schema_of(&[RETRY, RECORDED_AT, EPOCH]).fields().iter().cloned());
+        fields.extend(schema_of(&[RETRY, READ_AT, RECORDED_AT, EPOCH]).fields().iter().cloned());
         Arc::new(Schema::new(fields))
     });
     SCHEMA.clone()

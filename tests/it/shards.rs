@@ -283,14 +283,12 @@ fn what_is_no_message_is_told_with_its_place_and_the_exchange_may_be_deleted() {
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id) FROM history.events"), "432,432");
 }
 
-/// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that
-/// says the opposite shows which it was.
-#[test]
-fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
-    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
-    broker.create_topic("checks", 2).expect("topic");
-    let world = World::new(&definitions(false, ""));
-    let lake = world.lake("lake");
+/// How many records each of two shards has read.
+const READ: &str = "SELECT epoch % 2, sum(until_offset - from_offset) FROM history.epochs GROUP BY 1 ORDER BY 1";
+
+/// Two shards, one that cuts an epoch every twentieth of a second and one that does so every three seconds, and what
+/// reads for them.
+fn quick_and_slow(world: &World, broker: &Broker) -> [Running; 3] {
     let keep = |interval: &str| {
         let (definitions, lake, bootstrap) = (world.definitions(), world.lake("lake"), broker.bootstrap());
         let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
@@ -299,11 +297,65 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
             ["--listen", "127.0.0.1:0", "--shards", "2", "--epoch-interval", interval, "--maintain-every", "1h"];
         Running::start(&[&settings[..], &often, &["-X", "session.timeout.ms=1500"]].concat())
     };
-    let (quick, ingest) = (keep("50ms"), start(&world, &broker, "ingest", "lake"));
+    let (quick, ingest) = (keep("50ms"), start(world, broker, "ingest", "lake"));
     let slow = keep("3s");
     for running in [&quick, &slow] {
         running.wait_for("keeping shard");
     }
+    [quick, slow, ingest]
+}
+
+/// An audit of the results of a day finds the same.
+fn assert_confirmed(lake: &Path, day: chrono::NaiveDate) {
+    for (agreement, service) in [("site", "web"), ("post", "mail")] {
+        let (lake, day) = (lake.to_string_lossy(), day.to_string());
+        let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
+        let told = output(&[&named[..], &["--window", &day]].concat());
+        assert!(told.contains("confirmed: "), "{told}");
+    }
+}
+
+/// An event from the future is from when it was read, for whoever stores it and whoever measures by it.
+#[test]
+fn r23_r26_an_event_from_the_future_is_of_one_time_for_all_shards() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let until = first_day() + chrono::Days::new(3);
+    let world = World::new(&definitions(false, "").replace(&format!(", until: {until}"), ""));
+    let lake = world.lake("lake");
+    let running = quick_and_slow(&world, &broker);
+    let (mut count, mut day) = (0, first_day());
+    // Up an hour ago, down in an hour, and up now, once that was read.
+    for (ahead, word) in [(-60, "OK"), (60, "KO"), (0, "OK")] {
+        let record = |service: &str| {
+            let at = (chrono::Utc::now() + chrono::TimeDelta::minutes(ahead)).to_rfc3339();
+            format!(r#"{{"id":"{service}{count}","at":"{at}","of":"{service}","word":"{word}"}}"#)
+        };
+        broker.produce("checks", 0, ["web", "mail"].map(record)).expect("records");
+        count += 2;
+        wait_for_answer(&lake, READ, &format!("0,{count}\n1,{count}"));
+        day = chrono::Utc::now().date_naive();
+    }
+    running.into_iter().for_each(stop);
+    let elsewhere = "SELECT count(DISTINCT e.service) FROM events e JOIN attainment a ON e.service = a.service
+                     WHERE e.epoch % 2 <> a.epoch % 2";
+    assert_ne!(ask(&lake, elsewhere), "0", "something is stored by one shard and measured by the other");
+    let told = "SELECT service, sum(bad_us) FROM attainment GROUP BY 1 ORDER BY 1";
+    let follows = "SELECT service, arrow_cast(max(time) FILTER (WHERE status = 'up'), 'Int64')
+                   - arrow_cast(max(read_at) FILTER (WHERE status = 'down'), 'Int64') FROM events GROUP BY 1 ORDER BY 1";
+    assert_eq!(ask(&lake, told), ask(&lake, follows));
+    assert_confirmed(&lake, day);
+}
+
+/// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that
+/// says the opposite shows which it was.
+#[test]
+fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let world = World::new(&definitions(false, ""));
+    let lake = world.lake("lake");
+    let running = quick_and_slow(&world, &broker);
     let midnight = first_day().and_time(chrono::NaiveTime::MIN).and_utc();
     const ROUNDS: i64 = 12;
     for round in 0..ROUNDS {
@@ -317,12 +369,9 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
         }
     }
     // Both shards have read both copies of all.
-    let read = "SELECT epoch % 2, sum(until_offset - from_offset) FROM history.epochs GROUP BY 1 ORDER BY 1";
-    wait_for_answer(&lake, read, "0,48\n1,48");
+    wait_for_answer(&lake, READ, "0,48\n1,48");
     wait_for_answer(&lake, "SELECT count(*), count(DISTINCT id) FROM events", "24,24");
-    for running in [quick, slow, ingest] {
-        stop(running);
-    }
+    running.into_iter().for_each(stop);
     // The copies of both services came in the same two messages.
     let counted = "SELECT substr(id, length(service) + 1), min(status), max(status) FROM events GROUP BY 1";
     let counted = ask(&lake, counted);
@@ -334,12 +383,7 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
     };
     assert_ne!(measured("site"), "");
     assert_eq!(measured("site"), measured("post"));
-    for (agreement, service) in [("site", "web"), ("post", "mail")] {
-        let (lake, day) = (lake.to_string_lossy(), first_day().to_string());
-        let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
-        let told = output(&[&named[..], &["--window", &day]].concat());
-        assert!(told.contains("confirmed: "), "{told}");
-    }
+    assert_confirmed(&lake, first_day());
     let anew = world.lake("anew");
     output(&["rebuild", "--lake", &lake.to_string_lossy(), "--into", &anew.to_string_lossy()]);
     let names = |lake: &Path| {

@@ -210,12 +210,12 @@ impl Tables {
         for (place, newest) in newest {
             history.entry(place).or_default().newest = Some(newest);
         }
-        for StoredEvents { epoch, partition, retry, events } in
+        for StoredEvents { epoch, partition, retry, read_at, events } in
             self.runtime.block_on(self.service.events_about(&names)).expect("events")
         {
             let taken = history.entry((epoch, partition)).or_default();
             let part = if retry.is_some() { &mut taken.retried } else { &mut taken.events };
-            part.push(events);
+            part.push((read_at, events));
         }
         let mut rows = Vec::new();
         let again = replay.run(agreement, &behind, &history, |_, facts| rows.extend(facts.attainment));

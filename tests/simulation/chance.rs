@@ -14,6 +14,8 @@ pub enum Part {
     Store,
     /// Whose turn it is, and who starts or is killed.
     Schedule,
+    /// What is different in a world that several shards look at.
+    Apart,
     /// What one process does; each has its own.
     Process(u32),
 }
@@ -30,6 +32,7 @@ impl Dice {
             Part::Shape => 1,
             Part::Store => 2,
             Part::Schedule => 3,
+            Part::Apart => 4,
             Part::Process(number) => 100 + u64::from(number),
         };
         let mut throws = ChaCha8Rng::seed_from_u64(seed);

@@ -10,6 +10,7 @@ use plimsoll_aggregate::{AggregateError, Committer, Input, Order, Worker, Worker
 use plimsoll_engine::shards::Shard;
 use plimsoll_lake::{Lake, LakeError};
 use plimsoll_schemas::Instant;
+use plimsoll_schemas::delivery::Delivery;
 
 use crate::broker::{Broker, Client};
 use crate::chance::{Dice, Part};
@@ -72,12 +73,20 @@ async fn log(world: &World, shape: &Shape, dice: &mut Dice) -> Log {
         if dice.permille(shape.sent_again) {
             inputs.extend(client.send_again(now, dice));
         }
-        log.extend(inputs.into_iter().map(|input| (now, input)));
+        log.extend(inputs.into_iter().map(|input| (now, read_at(input, Some(now)))));
     }
     let mut inputs = client.assign(&world.partitions_at(FINAL), true);
     inputs.extend(client.drain(FINAL, FINAL));
-    log.extend(inputs.into_iter().map(|input| (FINAL, input)));
+    log.extend(inputs.into_iter().map(|input| (FINAL, read_at(input, Some(FINAL)))));
     log
+}
+
+/// The same, which says when it was read, or does not.
+fn read_at(input: Input, at: Option<Instant>) -> Input {
+    match input {
+        Input::Delivery(delivery) => Input::Delivery(Delivery { read_at: at, ..delivery }),
+        other => other,
+    }
 }
 
 /// The tables of one lane group that takes delivery by delivery.
@@ -92,7 +101,7 @@ async fn whole(world: &World, shape: &Shape, log: &Log) -> Lake {
     let mut orders = VecDeque::new();
     for (at, input) in log {
         now.store(at.0, Ordering::Relaxed);
-        worker.take(input.clone());
+        worker.take(read_at(input.clone(), None));
         orders.extend(worker.cut(false).expect("an epoch"));
     }
     orders.extend(worker.cut(true).expect("an epoch"));

@@ -141,7 +141,7 @@ pub async fn stored_events(
         let mut decoder = Decoder::new(source.expect("a source").clone().into(), id.clone());
         decoder.decode(as_read(records[&(id, offset)]));
         let delivery = decoder.take(offset, offset + 1, None).expect("a delivery");
-        delivery.events.counted_at(instant(row, "recorded_at")).expect("an event")
+        delivery.events.counted_at(instant(row, "read_at")).expect("an event")
     });
     Ok(taken.collect())
 }

@@ -259,16 +259,22 @@ impl World {
     }
 
     /// The world of a seed, in which services have nothing to do with each other, nothing is so late that stored events are
-    /// taken again for it, and copies say something else than what they are copies of: it shows which one counts.
+    /// taken again for it, and copies say something else than what they are copies of: it shows which one counts. Some
+    /// of what is not a copy is from the future.
     pub fn apart(seed: u64) -> World {
         let mut world = World::made(seed, false);
         world.definitions = DEFINITIONS_APART.clone();
         let mut all: Vec<&mut Stored> = world.partitions.values_mut().flatten().collect();
         all.sort_by_key(|record| record.appended_at);
         let mut seen = BTreeSet::new();
+        let mut dice = Dice::new(seed, Part::Apart);
         for record in all.into_iter().filter(|record| record.is != Meaning::Garbage) {
+            let ahead = dice.permille(60).then(|| Micros(dice.between(6, 90) * MINUTE));
             if !seen.insert(record.is.clone()) {
                 record.payload = record.payload.as_deref().map(otherwise);
+            } else if let Some(ahead) = ahead {
+                let time = record.appended_at + ahead;
+                record.payload = record.payload.as_deref().map(|payload| told_at(payload, time));
             }
         }
         world
@@ -528,6 +534,13 @@ fn otherwise(payload: &[u8]) -> Vec<u8> {
             *number = json!(whole - number.as_i64().expect("a number"));
         }
     }
+    record.to_string().into_bytes()
+}
+
+/// The same event, told to be of another time.
+fn told_at(payload: &[u8], time: Instant) -> Vec<u8> {
+    let mut record: Value = serde_json::from_slice(payload).expect("a record");
+    record["time"] = json!(time.to_string());
     record.to_string().into_bytes()
 }
 

@@ -205,16 +205,17 @@ fn is_same(one: &AttainmentRow, other: &AttainmentRow) -> bool {
 fn taken(replay: &Replay, stored: Vec<StoredEvents>) -> Vec<StoredEvents> {
     let mut taken: Vec<StoredEvents> = Vec::new();
     for stored in stored {
-        let StoredEvents { partition, retry, events, .. } = &stored;
+        let StoredEvents { partition, retry, read_at, events, .. } = &stored;
         match retry {
             Some(request) => {
                 let epoch = replay.epoch_of(&PartitionId::retries(), *request);
-                taken.extend(epoch.map(|(epoch, _)| StoredEvents { epoch, ..stored }));
+                taken.extend(epoch.map(|epoch| StoredEvents { epoch, ..stored }));
             }
             None => taken.extend(replay.cut(partition, events).into_iter().map(|(epoch, events)| StoredEvents {
                 epoch,
                 partition: partition.clone(),
                 retry: None,
+                read_at: *read_at,
                 events,
             })),
         }
@@ -229,10 +230,10 @@ async fn history(replay: &Replay, service: &QueryService, events: &[StoredEvents
     for (place, newest) in service.newest_of_epochs(|id, offset| replay.epoch_of(id, offset)).await? {
         history.entry(place).or_default().newest = Some(newest);
     }
-    for StoredEvents { epoch, partition, retry, events } in events {
+    for StoredEvents { epoch, partition, retry, read_at, events } in events {
         let taken = history.entry((*epoch, partition.clone())).or_default();
         let part = if retry.is_some() { &mut taken.retried } else { &mut taken.events };
-        part.push(events.clone());
+        part.push((*read_at, events.clone()));
     }
     Ok(history)
 }
@@ -245,20 +246,21 @@ fn evidence(
     events: &[StoredEvents],
 ) -> Result<(Facts, RecordBatch)> {
     let segment = Window { start: stored.segment_start, end: stored.segment_end };
-    let batches: Vec<EventBatch> = events.iter().map(|stored| stored.events.clone()).collect();
+    let counted = events.iter().map(|stored| stored.events.counted_at(stored.read_at));
+    let counted: Vec<EventBatch> = counted.collect::<Result<_, _>>()?;
     let Some(objective) = portfolio.objective_place(&ObjectiveKey::of(stored)) else {
         // A version that is there no more takes its results back, and they stand on nothing.
         return Ok((Facts::default(), with_epochs(&RecordBatch::new_empty(event_schema()), Vec::new())?));
     };
     let evidence = Evidence::new(portfolio, objective, segment);
     let facts = evidence.facts(all);
-    let picked = evidence.events(&facts, &batches);
+    let picked = evidence.events(&facts, &counted);
     let mut epochs = Vec::new();
     let mut parts = Vec::new();
-    for ((rows, stored), batch) in picked.iter().zip(events).zip(&batches) {
+    for (rows, stored) in picked.iter().zip(events) {
         epochs.extend(rows.iter().map(|_| stored.epoch));
         let rows = UInt64Array::from_iter_values(rows.iter().map(|row| *row as u64));
-        parts.push(take_record_batch(batch.record_batch(), &rows)?);
+        parts.push(take_record_batch(stored.events.record_batch(), &rows)?);
     }
     with_epochs(&concat_batches(&event_schema(), &parts)?, epochs).map(|events| (facts, events))
 }

@@ -150,10 +150,10 @@ async fn epochs_of_shard(service: &QueryService, epochs: &[&RecordedEpoch]) -> R
 fn gathered(events: Vec<StoredEvents>, mut letters: Vec<DeadLetterRow>) -> Result<StoredEpochs> {
     let mut found = StoredEpochs::new();
     let mut requests = Requests::new();
-    for StoredEvents { epoch, partition, retry, events } in events {
+    for StoredEvents { epoch, partition, retry, read_at, events } in events {
         match retry {
-            Some(number) => requests.entry((epoch, number)).or_default().0 = Some(events),
-            None => found.entry((epoch, partition)).or_default().events.push(events),
+            Some(number) => requests.entry((epoch, number)).or_default().0 = Some((read_at, events)),
+            None => found.entry((epoch, partition)).or_default().events.push((read_at, events)),
         }
     }
     letters.sort_by_key(|row| (row.epoch, row.offset));
@@ -175,16 +175,19 @@ fn place(row: &DeadLetterRow) -> PartitionId {
     PartitionId { topic: row.topic.as_str().into(), partition: row.partition }
 }
 
-/// What became of each request of each epoch: the events that counted, and a row for each of its dead letters.
-type Requests = BTreeMap<(i64, i64), (Option<EventBatch>, Vec<DeadLetterRow>)>;
+/// What became of each request of each epoch: the events that counted and when they were read, and a row for each of its
+/// dead letters.
+type Requests = BTreeMap<(i64, i64), (Option<(Instant, EventBatch)>, Vec<DeadLetterRow>)>;
 
 /// A request as it was delivered, but for events that did not count.
-fn request(number: i64, events: Option<EventBatch>, rows: Vec<DeadLetterRow>) -> Result<Delivery> {
+fn request(number: i64, events: Option<(Instant, EventBatch)>, rows: Vec<DeadLetterRow>) -> Result<Delivery> {
     let first = rows.first().context("a request has no row in dead_letters")?;
     let partition = place(first);
     let refused = rows.iter().filter(|row| row.outcome.is_none()).cloned();
+    let (read_at, events) = events.unzip();
     Ok(Delivery {
         from_offset: number,
+        read_at,
         events: events.unwrap_or_else(EventBatch::empty),
         dead_letters: refused.map(letter).collect::<Result<_>>()?,
         retried: Some(Retried { partition, rows }),

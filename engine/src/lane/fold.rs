@@ -6,7 +6,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, DictionaryArray, Int8Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use plimsoll_schemas::delivery::Delivery;
 use plimsoll_schemas::event::{
-    Action, EventBatch, EventColumn, EventKind, FUTURE_TOLERANCE, Outcome, Status, TicketState, TicketType, Vocabulary,
+    Action, EventBatch, EventColumn, EventKind, Outcome, Status, TicketState, TicketType, Vocabulary, counted_time,
 };
 use plimsoll_schemas::{Instant, Micros};
 
@@ -43,8 +43,8 @@ pub fn fold(group: &mut LaneGroup, delivery: &Delivery, tick: Instant) -> Folded
         }
     }
     let hashes: Vec<EventHash> = (unread..total).map(|row| rows.hash(row)).collect();
-    let latest = tick + FUTURE_TOLERANCE;
-    let time_of = |told: Instant| if told > latest { tick } else { told };
+    let read_at = delivery.read_at.unwrap_or(tick);
+    let time_of = |told: Instant| counted_time(told, read_at);
     let mut accepted: Vec<u32> = Vec::with_capacity(hashes.len());
     let lanes = group.lanes.len();
     for (row, hash) in (unread..total).zip(hashes) {

@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::IngestError;
 
 /// The first byte of every message. Another version of Plimsoll may write another one.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// Where the checksum ends.
 const CHECKED_FROM: usize = 9;
@@ -58,6 +58,7 @@ enum Head<'a> {
         complete_until: Option<Instant>,
         is_lost: bool,
         topic_id: Option<Cow<'a, str>>,
+        read_at: Option<Instant>,
         is_beginning: bool,
         dead_letters: Vec<Letter<'a>>,
     },
@@ -128,6 +129,7 @@ impl Message {
                 complete_until: delivery.complete_until,
                 is_lost: delivery.is_lost,
                 topic_id: delivery.topic_id.as_deref().map(Cow::Borrowed),
+                read_at: delivery.read_at,
                 is_beginning: *is_beginning,
                 dead_letters: delivery.dead_letters.iter().map(Letter::of).collect(),
             },
@@ -177,6 +179,7 @@ impl Message {
                 complete_until,
                 is_lost,
                 topic_id,
+                read_at,
                 is_beginning,
                 dead_letters,
             } => {
@@ -185,7 +188,7 @@ impl Message {
                 let dead_letters = dead_letters.ok_or("a reason of dead letters is not known")?;
                 let news = Delivery::news(partition.into_owned(), until_offset, complete_until);
                 let topic_id = topic_id.map(|id| id.as_ref().into());
-                let delivery = Delivery { from_offset, events, dead_letters, is_lost, topic_id, ..news };
+                let delivery = Delivery { from_offset, events, dead_letters, is_lost, topic_id, read_at, ..news };
                 Ok(Message::Delivery { delivery, is_beginning })
             }
         }
@@ -287,13 +290,14 @@ mod tests {
             let (head, tail) = delivery(&records, complete_until).split_at(10 + cut);
             for mut written in [head, tail] {
                 (written.is_lost, written.topic_id) = (is_beginning, complete_until.map(|_| "an id".into()));
+                written.read_at = Some(Instant(cut));
                 let read = round_trip(Message::Delivery { delivery: written.clone(), is_beginning });
                 let [Message::Delivery { delivery: read, is_beginning: read_beginning }] = read.as_slice() else {
                     panic!("{read:?}")
                 };
                 prop_assert_eq!(&read.partition, &written.partition);
                 prop_assert_eq!((read.from_offset, read.until_offset), (written.from_offset, written.until_offset));
-                prop_assert_eq!(read.complete_until, written.complete_until);
+                prop_assert_eq!((read.complete_until, read.read_at), (written.complete_until, written.read_at));
                 prop_assert_eq!((read.is_lost, &read.topic_id), (written.is_lost, &written.topic_id));
                 prop_assert_eq!(&read.dead_letters, &written.dead_letters);
                 prop_assert_eq!(read.events.record_batch(), written.events.record_batch());
@@ -381,9 +385,9 @@ mod tests {
         let read = round_trip(Message::Partitions(ids.clone()));
         assert!(matches!(&read[..], [Message::Partitions(read)] if *read == ids), "{read:?}");
         let told = |bytes: &[u8]| Message::decode(bytes).expect_err("refused");
-        assert_eq!(told(&[1, 0, 0, 0, 0]), "it begins with 1, and messages of this version of plimsoll with 2");
-        assert_eq!(told(b"{\"id\": 1}"), "it begins with 123, and messages of this version of plimsoll with 2");
+        assert_eq!(told(&[1, 0, 0, 0, 0]), "it begins with 1, and messages of this version of plimsoll with 3");
+        assert_eq!(told(b"{\"id\": 1}"), "it begins with 123, and messages of this version of plimsoll with 3");
         assert_eq!(told(&[]), "it is empty");
-        assert_eq!(told(&[2, 0, 0]), "it is cut off");
+        assert_eq!(told(&[VERSION, 0, 0]), "it is cut off");
     }
 }

@@ -1,9 +1,10 @@
 //! The end of the exchange that an ingest worker has.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use plimsoll_schemas::Instant;
 use plimsoll_schemas::delivery::PartitionId;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -24,6 +25,8 @@ const QUEUE_KIB_MAX: usize = 64 * 1024;
 pub struct ExchangeWriter {
     producer: ThreadedProducer<Answers>,
     topic: String,
+    /// When what it sends was read.
+    clock: Arc<dyn Fn() -> Instant + Send + Sync>,
 }
 
 /// How far a source partition is in the exchange when a message is.
@@ -93,16 +96,20 @@ impl ExchangeWriter {
         let producer = config
             .create_with_context(Answers::default())
             .map_err(|error: KafkaError| IngestError::KafkaSetting(error.to_string()))?;
-        Ok(ExchangeWriter { producer, topic: exchange_topic(&settings.group) })
+        Ok(ExchangeWriter { producer, topic: exchange_topic(&settings.group), clock: settings.clock.clone() })
     }
 
-    /// Appends a message, in the background; waits while too many do, until it is told to stop.
+    /// Appends a message, in the background; waits while too many do, until it is told to stop. A delivery says that it was
+    /// read now, to all shards the same.
     ///
     /// # Errors
     /// When it cannot be encoded, or the broker refused this or an earlier one for good.
-    pub fn send(&self, message: Message, is_stopped: impl Fn() -> bool) -> Result<(), IngestError> {
-        let position = match &message {
-            Message::Delivery { delivery, .. } => Some((delivery.partition.clone(), delivery.until_offset)),
+    pub fn send(&self, mut message: Message, is_stopped: impl Fn() -> bool) -> Result<(), IngestError> {
+        let position = match &mut message {
+            Message::Delivery { delivery, .. } => {
+                delivery.read_at = Some((self.clock)());
+                Some((delivery.partition.clone(), delivery.until_offset))
+            }
             Message::Partitions(_) => None,
         };
         let encoded = message.encode()?;

@@ -501,7 +501,7 @@ impl PollThread {
                     return Ok(());
                 }
                 Push::Full(event) => {
-                    self.reading.outbox.push_front((event, bytes));
+                    self.reading.outbox.push_front((*event, bytes));
                     if self.paused || self.control.is_stopped() {
                         return Ok(());
                     }
@@ -535,7 +535,7 @@ impl PollThread {
         {
             match self.events.push(event, bytes + EVENT_BYTES, SEND_WAIT) {
                 Push::Done => {}
-                Push::Full(event) => self.reading.outbox.push_front((event, bytes)),
+                Push::Full(event) => self.reading.outbox.push_front((*event, bytes)),
                 Push::Closed => break,
             }
         }

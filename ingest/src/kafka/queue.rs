@@ -29,7 +29,7 @@ pub(super) enum Push {
     /// It is in the queue.
     Done,
     /// The queue stayed full; here it is again.
-    Full(KafkaEvent),
+    Full(Box<KafkaEvent>),
     /// Nobody will ever receive it.
     Closed,
 }
@@ -77,7 +77,7 @@ impl KafkaEvents {
             return Push::Closed;
         }
         if full(&state) {
-            return Push::Full(event);
+            return Push::Full(event.into());
         }
         state.bytes += bytes;
         state.events.push_back((event, bytes));

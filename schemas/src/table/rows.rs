@@ -9,6 +9,8 @@ use super::{Column, Decimal, OPTIONAL, REQUIRED, Table, TableRow};
 use crate::delivery::{DEAD_LETTER_PAYLOAD_BYTES_MAX, DeadLetter, PartitionId};
 use crate::time::Instant;
 
+pub(super) const READ_AT: Column =
+    ("read_at", Time, REQUIRED, "when it was read, UTC: a `time` more than five minutes ahead counts as this (R23)");
 pub(super) const RECORDED_AT: Column = ("recorded_at", Time, REQUIRED, "tick at which this row became known, UTC");
 pub(super) const EPOCH: Column = ("epoch", Integer, REQUIRED, "epoch that wrote this row");
 pub(super) const RETRY: Column = (
