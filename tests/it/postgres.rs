@@ -139,6 +139,35 @@ fn the_jdbc_driver_finds_what_there_is_and_asks_with_parameters() {
     assert_eq!(answers, rows.repeat(7), "{said}");
 }
 
+/// What a user of the demo pastes works: each line that it ends with, but for those of cargo.
+#[test]
+fn the_lines_that_the_demo_prints_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("demo").to_string_lossy().into_owned();
+    let mut demo = Running::start(&["demo", "--folder", &path, "--listen", "127.0.0.1:0"]);
+    demo.wait_for("Still up");
+    let lines: Vec<String> =
+        std::iter::from_fn(|| demo.next_line().filter(|line| !line.contains(" -- check "))).collect();
+    let mut printed = Vec::new();
+    for line in lines.iter().map(|line| line.trim()).filter(|line| !line.starts_with("cargo ")) {
+        let client = line.split(' ').next().unwrap_or_default();
+        printed.push(client);
+        if Command::new(client).arg("--version").output().is_err() {
+            let absent = format!("{client} is not there; install it (Debian: apt-get install postgresql-client curl)");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "{absent}");
+            eprintln!("skipped: {absent}");
+            continue;
+        }
+        let done = Command::new("sh").args(["-c", line]).output().expect("a shell");
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && said.len() > 200, "{line}\n{}", told(&done));
+        assert!(!said.contains("urn:plimsoll:problem"), "{line}\n{said}");
+    }
+    assert_eq!(printed, ["curl", "curl", "curl", "psql"]);
+    demo.signal("TERM");
+    assert!(demo.end().success());
+}
+
 #[test]
 fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
     if Command::new("psql").arg("--version").output().is_err()

@@ -1,13 +1,13 @@
 //! `plimsoll demo`: a generated month through the real consumer, lanes, tables and doors.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
 use chrono::{Months, NaiveDate, NaiveTime};
 use plimsoll_aggregate::live::Pipeline as Counts;
@@ -16,9 +16,10 @@ use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{KEPT_MAX, Lake};
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Grant, Limits, QueryService, Users};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
+use tokio::net::TcpListener;
 
 use crate::commands::month;
 use crate::commands::run::Tables;
@@ -26,6 +27,7 @@ use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
 use crate::doors::access::Access;
+use crate::doors::postgres::{self, Door};
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
@@ -57,6 +59,9 @@ const MARKER: &str = ".plimsoll-demo";
 
 /// What is said in place of the summary: that of a part of the month would be taken for that of the whole.
 const ENDED_EARLY: &str = "ended as asked, before the summary";
+
+/// The name and the password under which its Postgres wire answers, from this machine alone: all that it has is made up.
+const USER: &str = "demo";
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(500);
@@ -105,19 +110,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         maintenance::keep_small(settings.lake.clone(), maintenance::MAINTAIN_EVERY, KEPT_MAX, shutdown.clone());
     runtime.spawn(upkeep);
     let pipeline = Pipeline::start(settings, Arc::new(Live::default()), shutdown.clone(), runtime.handle())?;
-    let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let scraped = live.clone();
-    let metrics = move || std::future::ready(doors::pipeline_metrics(&scraped, &source.metrics(), end));
-    let (readiness, none) = (Arc::new(|| Ok(())), Router::new());
-    let answering = runtime.spawn(doors::open(
-        listener,
-        service.clone(),
-        readiness,
-        metrics,
-        none,
-        Access::default(),
-        shutdown.clone(),
-    ));
+    let live = pipeline.live.clone();
+    let door = runtime.block_on(postgres_door())?;
+    let postgres = door.address()?;
+    let answering = runtime.spawn(answer(listener, door, service.clone(), &pipeline, end, shutdown.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));
@@ -131,13 +127,37 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         runtime.block_on(summary::print(&service, &mut std::io::stdout()))?;
         print_counts(&counts);
         if !arguments.once {
-            print_addresses(address, &arguments.folder);
+            print_addresses(address, postgres, &arguments.folder);
             runtime.block_on(shutdown.requested());
         }
     }
     shutdown.request();
     runtime.block_on(answering)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A door for Postgres clients of this machine, at a free port.
+async fn postgres_door() -> Result<Door> {
+    let line = Users::with_password(USER, USER, Grant::default()).map_err(|wrong| anyhow!(wrong))?;
+    let users = Users::parse(&line).map_err(|wrong| anyhow!(wrong))?;
+    Door::at((Ipv4Addr::LOCALHOST, 0).into(), Arc::new(users), None).await
+}
+
+/// Answers over HTTP and Postgres' wire until the shutdown.
+fn answer(
+    listener: TcpListener,
+    door: Door,
+    service: Arc<QueryService>,
+    pipeline: &Pipeline,
+    end: Instant,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (live, source) = (pipeline.live.clone(), pipeline.source());
+    let metrics = move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), end));
+    let (readiness, none, access) = (Arc::new(|| Ok(())), Router::new(), Access::default());
+    let postgres = postgres::open(Some(door), service.clone(), shutdown.clone());
+    let http = doors::open(listener, service, readiness, metrics, none, access, shutdown);
+    async move { _ = tokio::join!(http, postgres) }
 }
 
 /// Makes the month up and writes its definitions.
@@ -222,13 +242,16 @@ fn print_counts(counts: &Counts) {
     );
 }
 
-fn print_addresses(address: SocketAddr, folder: &Path) {
+fn print_addresses(address: SocketAddr, postgres: SocketAddr, folder: &Path) {
     let (lake, definitions) = (folder.join("lake"), folder.join("definitions"));
     println!("\nStill up; Ctrl-C ends it. Try:");
     println!("  curl 'http://{address}/v1/attainment?verdict=breached&window_kind=month&limit=5'");
     println!("  curl http://{address}/metrics | grep error_budget");
     println!(
         "  curl http://{address}/v1/sql -d 'SELECT service, sum(duration_us) / 60000000 AS minutes_down FROM outages GROUP BY service ORDER BY 2 DESC LIMIT 5'"
+    );
+    println!(
+        "  psql postgresql://{USER}:{USER}@{postgres}/plimsoll -c 'SELECT service, count(*) AS breaches FROM breaches GROUP BY service ORDER BY 2 DESC LIMIT 5'"
     );
     println!(
         "  cargo run -- sql --lake {} \"SELECT verdict, count(*) FROM attainment GROUP BY verdict\"",

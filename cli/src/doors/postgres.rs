@@ -33,16 +33,35 @@ impl Arguments {
     /// When the port is taken.
     pub async fn door(&self, Access { users, tls }: Access) -> Result<Option<Door>> {
         let (Some(address), Some(users)) = (self.postgres, users) else { return Ok(None) };
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; give a free one with --postgres, e.g. --postgres 127.0.0.1:0")
-        })?;
-        if tls.is_none() && !address.ip().is_loopback() {
+        let door = Door::at(address, users, tls).await?;
+        if door.tls.is_none() && !address.ip().is_loopback() {
             eprintln!(
                 "warning: answers on {address} can be read by others on their way; give --tls-certificate and --tls-key"
             );
         }
-        println!("answering on postgres://{}/plimsoll", listener.local_addr()?);
-        Ok(Some(Door { listener, users, tls }))
+        println!("answering on postgres://{}/plimsoll", door.address()?);
+        Ok(Some(door))
+    }
+}
+
+impl Door {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn at(address: SocketAddr, users: Arc<Users>, tls: Option<Tls>) -> Result<Door> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; give a free one with --postgres, e.g. --postgres 127.0.0.1:0")
+        })?;
+        Ok(Door { listener, users, tls })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
     }
 }
 
