@@ -51,22 +51,36 @@ pub async fn open<Text: Future<Output = String> + Send>(
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let doors = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
-    let router = match access.users {
-        Some(users) => guard(doors, users),
-        None => doors,
-    };
-    serve(listener, router, access.tls, Patience::default(), async move { shutdown.requested().await }).await;
+    let ends = async move { shutdown.requested().await };
+    serve_those_who_may(listener, doors, access, ends).await;
 }
 
 /// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.
 pub async fn open_metrics(
     listener: TcpListener,
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    access: Access,
     shutdown: Shutdown,
 ) {
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics()) };
     let router = Router::new().route("/metrics", get(scrape)).route("/healthz", get(async || "ok\n"));
-    serve(listener, router, None, Patience::default(), async move { shutdown.requested().await }).await;
+    serve_those_who_may(listener, router, access, async move { shutdown.requested().await }).await;
+}
+
+async fn serve_those_who_may(
+    listener: TcpListener,
+    doors: Router,
+    access: Access,
+    ends: impl Future<Output = ()> + Send + 'static,
+) {
+    let doors = match access.users.clone() {
+        Some(users) => guard(doors, users),
+        None => doors,
+    };
+    tokio::select! {
+        () = serve(listener, doors, access.tls.clone(), Patience::default(), ends) => {}
+        () = access.keep_up() => {}
+    }
 }
 
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not

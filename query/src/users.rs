@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -67,7 +67,7 @@ impl Scope {
 }
 
 /// What a line says.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
     name: String,
@@ -83,6 +83,12 @@ struct Line {
     agreements: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     requests_per_second: Option<NonZeroU32>,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Line(..)")
+    }
 }
 
 /// What a new user may do.
@@ -114,6 +120,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddlewa
 /// One who may ask.
 #[derive(Debug)]
 pub(crate) struct User {
+    line: Line,
     pub(crate) scopes: BTreeSet<Scope>,
     /// The rows that it sees; `None` sees all.
     pub(crate) rows: Option<Arc<RowFilter>>,
@@ -135,7 +142,7 @@ impl User {
     }
 
     fn of(line: Line) -> Result<User, String> {
-        let Line { password, token, scopes, customers, agreements, requests_per_second, .. } = line;
+        let Line { password, token, scopes, customers, agreements, requests_per_second, .. } = line.clone();
         let password = password.map(|kept| salted(&kept).ok_or("password is not what `plimsoll password` writes"));
         let token = token.map(|kept| hashed(&kept).ok_or("token is not what `plimsoll token` writes"));
         let (password, token) = (password.transpose()?, token.transpose()?);
@@ -153,14 +160,16 @@ impl User {
         }
         let quota = Quota::per_second(requests_per_second.unwrap_or(REQUESTS_PER_SECOND));
         let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock);
-        Ok(User { scopes, rows: rows.map(Arc::new), password, token, limiter })
+        Ok(User { line, scopes, rows: rows.map(Arc::new), password, token, limiter })
     }
 }
 
-/// Those who may ask.
+type ByName = BTreeMap<String, Arc<User>>;
+
+/// Those who may ask; others may be put in their place at any time.
 #[derive(Debug, Default)]
 pub struct Users {
-    by_name: BTreeMap<String, Arc<User>>,
+    by_name: RwLock<Arc<ByName>>,
     /// What the salts are made of that those who are not among them are told, so that nobody finds out who is.
     salt: Vec<u8>,
 }
@@ -172,24 +181,28 @@ impl Users {
     /// # Errors
     /// The number of the first line that is none, and what is wrong with it.
     pub fn parse(text: &str) -> Result<Users, String> {
-        let mut by_name = BTreeMap::new();
-        let lines = text.lines().enumerate().map(|(place, line)| (place + 1, line.trim()));
-        for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-            let line: Line = serde_json::from_str(line).map_err(|error| {
-                // What is wrong may be near a secret, so it is told without the text.
-                let wrong = error.to_string();
-                let wrong = wrong.split(" at line ").next().unwrap_or_default();
-                format!(
-                    "line {number} is no user ({wrong}); have it written by `plimsoll password` or `plimsoll token`"
-                )
-            })?;
-            let name = line.name.clone();
-            let user = User::of(line).map_err(|wrong| format!("line {number}, {name}: {wrong}"))?;
-            if by_name.insert(name.clone(), Arc::new(user)).is_some() {
-                return Err(format!("line {number} has {name} again; keep one line of it"));
+        let by_name = RwLock::new(Arc::new(parse(text)?));
+        Ok(Users { by_name, salt: Uuid::new_v4().into_bytes().to_vec() })
+    }
+
+    /// Puts those of another file in their place. Of whom it says the same, the requests of this second still count.
+    ///
+    /// # Errors
+    /// As `parse`; then those who may ask stay who they are.
+    pub fn replace(&self, text: &str) -> Result<(), String> {
+        let mut others = parse(text)?;
+        let known = self.known();
+        for (name, user) in &mut others {
+            if let Some(known) = known.get(name).filter(|known| known.line == user.line) {
+                *user = known.clone();
             }
         }
-        Ok(Users { by_name, salt: Uuid::new_v4().into_bytes().to_vec() })
+        *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(others);
+        Ok(())
+    }
+
+    fn known(&self) -> Arc<ByName> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The line of a user with this password.
@@ -218,25 +231,45 @@ impl Users {
     }
 
     /// Who has a token. All are compared, each in the same time.
-    pub(crate) fn of_token(&self, token: &str) -> Option<&Arc<User>> {
+    pub(crate) fn of_token(&self, token: &str) -> Option<Arc<User>> {
         let asked: [u8; 32] = Sha256::digest(token).into();
         let is_it = |user: &Arc<User>| user.token.is_some_and(|kept| bool::from(kept.ct_eq(&asked)));
-        self.by_name.values().fold(None, |found, user| if is_it(user) { Some(user) } else { found })
+        self.known().values().fold(None, |found, user| if is_it(user) { Some(user.clone()) } else { found })
     }
 
     /// Who has a name.
-    pub(crate) fn of_name(&self, name: &str) -> Option<&Arc<User>> {
-        self.by_name.get(name)
+    pub(crate) fn of_name(&self, name: &str) -> Option<Arc<User>> {
+        self.known().get(name).cloned()
     }
 
     /// The password of a name; of one that is nobody's, a password that nobody has, and a salt that is always the same.
     pub(crate) fn password_of(&self, name: &str) -> Salted {
-        let user = self.by_name.get(name).filter(|user| user.scopes.contains(&Scope::Read));
+        let user = self.of_name(name).filter(|user| user.scopes.contains(&Scope::Read));
         user.and_then(|user| user.password.clone()).unwrap_or_else(|| Salted {
             salt: gen_salted_password(name, &self.salt, 1)[..SALT_BYTES].to_vec(),
             password: [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat(),
         })
     }
+}
+
+/// The users of a file, by their names.
+fn parse(text: &str) -> Result<ByName, String> {
+    let mut by_name = BTreeMap::new();
+    let lines = text.lines().enumerate().map(|(place, line)| (place + 1, line.trim()));
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let line: Line = serde_json::from_str(line).map_err(|error| {
+            // What is wrong may be near a secret, so it is told without the text.
+            let wrong = error.to_string();
+            let wrong = wrong.split(" at line ").next().unwrap_or_default();
+            format!("line {number} is no user ({wrong}); have it written by `plimsoll password` or `plimsoll token`")
+        })?;
+        let name = line.name.clone();
+        let user = User::of(line).map_err(|wrong| format!("line {number}, {name}: {wrong}"))?;
+        if by_name.insert(name.clone(), Arc::new(user)).is_some() {
+            return Err(format!("line {number} has {name} again; keep one line of it"));
+        }
+    }
+    Ok(by_name)
 }
 
 fn line(name: &str, password: Option<String>, token: Option<String>, grant: Grant) -> Result<String, String> {
@@ -324,6 +357,23 @@ mod tests {
         assert_ne!(users.password_of("prometheus").password, gen_salted_password("", &[], ITERATIONS));
         let refused = Users::with_token("acme", grant(&[Scope::Metrics], &["acme"])).expect_err("all agreements");
         assert!(refused.starts_with("scope metrics shows all agreements"), "{refused}");
+    }
+
+    #[test]
+    fn others_may_ask_from_the_moment_on_at_which_they_are_told() {
+        let (token, ana) = Users::with_token("ana", Grant::default()).expect("a token");
+        let ana = ana.replace('}', r#","requests_per_second":1}"#);
+        let (other, guest) = Users::with_token("guest", Grant::default()).expect("a token");
+        let users = Users::parse(&ana).expect("users");
+        let (is_ana, is_guest) = (|| users.of_token(&token).is_some(), || users.of_token(&other).is_some());
+        assert_eq!(users.of_token(&token).expect("ana").take_request(), Ok(()));
+        users.replace(&format!("{ana}\n{guest}")).expect("users");
+        assert!(is_ana() && is_guest());
+        assert_eq!(users.of_token(&token).expect("ana").take_request(), Err(1), "a new file is no new second");
+        users.replace(&format!("{guest}\nana")).expect_err("line 2");
+        assert!(is_ana() && is_guest(), "a file with a problem changes nothing");
+        users.replace(&guest).expect("users");
+        assert!(!is_ana() && is_guest());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The integration tests, in one binary: the program as its users run it, real servers, and the rules of the house.
 
+mod access;
 mod audit;
 mod backpressure;
 mod calendar;

@@ -27,21 +27,20 @@ pub fn clients() -> Option<PathBuf> {
 
 /// A month of the demo and who answers for it: to `ana`, who sees everything, and to `guest`, who sees one customer's
 /// agreements. The password of both is `pencil`.
-struct Doors {
+pub struct Doors {
     folder: tempfile::TempDir,
-    #[expect(dead_code, reason = "it ends when this is dropped")]
-    running: Running,
-    postgres: u16,
-    http: String,
+    pub running: Running,
+    pub postgres: u16,
+    pub http: String,
     /// Ana's over HTTP.
-    token: String,
+    pub token: String,
 }
 
 /// The customer whose agreements `guest` sees.
 const CUSTOMER: &str = "acme";
 
 /// A line of the users' file, and what was said beside it.
-fn line(arguments: &[&str]) -> (String, String) {
+pub fn line(arguments: &[&str]) -> (String, String) {
     let mut line = plimsoll();
     line.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut line = line.spawn().expect("the program starts");
@@ -52,7 +51,7 @@ fn line(arguments: &[&str]) -> (String, String) {
 }
 
 impl Doors {
-    fn open(more: impl Fn(&Path) -> Vec<String>) -> Doors {
+    pub fn open(more: impl Fn(&Path) -> Vec<String>) -> Doors {
         let folder = tempfile::tempdir().expect("a folder");
         let demo = folder.path().join("demo");
         output(&["demo", "--once", "--folder", &demo.to_string_lossy(), "--listen", "127.0.0.1:0"]);
@@ -73,6 +72,10 @@ impl Doors {
         let http = running.wait_for("answering on http");
         let http = http.rsplit("://").next().expect("an address").to_owned();
         Doors { postgres: postgres.parse().expect("a port"), folder, running, http, token }
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn lake(&self) -> String {

@@ -39,6 +39,8 @@ pub struct Arguments {
     /// Where to listen for HTTP: /metrics and /healthz
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7374")]
     listen: SocketAddr,
+    #[command(flatten)]
+    access: doors::access::Arguments,
 }
 
 /// Whoever reads and writes at present.
@@ -56,11 +58,13 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = Arc::new(in_force.that_fit(fits_the_past(&lake, runtime, Vec::new))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
+    let access = arguments.access.read()?;
     println!(
-        "passing {} on from {} to {}, metrics on http://{}",
+        "passing {} on from {} to {}, metrics on {}://{}",
         counted(in_force.now().1.topics().count(), "topic"),
         kafka.bootstrap,
         exchange_topic(&arguments.group),
+        access.scheme(),
         listener.local_addr()?
     );
     if !make_topics(&kafka, None, runtime, &shutdown)? {
@@ -70,7 +74,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let present = Present::default();
     let (scraped, standing) = (present.clone(), in_force.clone());
     let metrics = move || metrics_of(&scraped) + &doors::definitions_metrics(&standing);
-    let answering = runtime.spawn(doors::open_metrics(listener, metrics, shutdown.clone()));
+    let answering = runtime.spawn(doors::open_metrics(listener, metrics, access, shutdown.clone()));
     let mut done = Ok(true);
     while !shutdown.is_requested() && done.is_ok() {
         let (number, definitions) = in_force.now();

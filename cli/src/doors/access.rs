@@ -1,10 +1,17 @@
 //! Who may ask a process through its doors, and what keeps it secret on its way.
+//!
+//! The file of those who may ask is looked at again and again: what two looks have found is in force, or refused if it has a
+//! problem, as with the [definitions](crate::in_force).
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
 use plimsoll_query::{Tls, Users};
+
+/// How often the file of those who may ask is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Who may ask, and how it is kept secret.
 #[derive(clap::Args)]
@@ -26,6 +33,8 @@ pub struct Arguments {
 pub struct Access {
     /// Who may ask; `None` when everybody may.
     pub users: Option<Arc<Users>>,
+    /// The file that says so, and what it said.
+    file: Option<(PathBuf, String)>,
     /// What is shown to those who ask for TLS.
     pub tls: Option<Tls>,
 }
@@ -36,22 +45,44 @@ impl Arguments {
     /// # Errors
     /// When a file is missing or is not what it is to be.
     pub fn read(&self) -> Result<Access> {
-        let users = match &self.users {
-            Some(file) => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-                Some(Arc::new(Users::parse(&text).map_err(|wrong| anyhow!("{}: {wrong}", file.display()))?))
-            }
-            None => None,
-        };
+        let (mut users, mut told) = (None, None);
+        if let Some(file) = &self.users {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            users = Some(Arc::new(Users::parse(&text).map_err(|wrong| anyhow!("{}: {wrong}", file.display()))?));
+            told = Some((file.clone(), text));
+        }
         let tls = match (&self.tls_certificate, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key).map_err(Error::msg)?),
             _ => None,
         };
-        Ok(Access { users, tls })
+        Ok(Access { users, file: told, tls })
     }
 }
 
 impl Access {
+    /// Keeps to what the file says, for as long as it is waited for.
+    pub async fn keep_up(&self) {
+        let (Some(users), Some((path, text))) = (&self.users, &self.file) else { return std::future::pending().await };
+        let (mut known, mut seen) = (Ok(text.clone()), None);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let found = tokio::fs::read_to_string(path).await.map_err(|error| error.to_string());
+            if found == known {
+                seen = None;
+            } else if seen.as_ref() != Some(&found) {
+                seen = Some(found);
+            } else {
+                match found.as_ref().map_err(String::clone).and_then(|text| users.replace(text)) {
+                    Ok(()) => eprintln!("those may ask who are in {} now", path.display()),
+                    Err(wrong) => {
+                        eprintln!("warning: {}: {wrong}; those may ask who were in it before", path.display());
+                    }
+                }
+                known = found;
+            }
+        }
+    }
+
     /// How addresses of the HTTP doors begin.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }

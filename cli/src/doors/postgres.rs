@@ -31,7 +31,7 @@ impl Arguments {
     ///
     /// # Errors
     /// When the port is taken.
-    pub async fn door(&self, Access { users, tls }: Access) -> Result<Option<Door>> {
+    pub async fn door(&self, Access { users, tls, .. }: Access) -> Result<Option<Door>> {
         let (Some(address), Some(users)) = (self.postgres, users) else { return Ok(None) };
         let door = Door::at(address, users, tls).await?;
         if door.tls.is_none() && !address.ip().is_loopback() {

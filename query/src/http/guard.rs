@@ -53,7 +53,7 @@ fn scope_of(path: &str) -> Option<Scope> {
 async fn admit(State(users): State<Arc<Users>>, mut request: Request, next: Next) -> Response {
     let Some(scope) = scope_of(request.uri().path()) else { return next.run(request).await };
     let token = bearer(request.headers());
-    let Some(user) = token.and_then(|token| users.of_token(token)).cloned() else {
+    let Some(user) = token.and_then(|token| users.of_token(token)) else {
         let (detail, challenge) = match token {
             None => ("send a token: Authorization: Bearer plimsoll_...", "Bearer realm=\"plimsoll\""),
             Some(_) => ("nobody has this token", "Bearer realm=\"plimsoll\", error=\"invalid_token\""),

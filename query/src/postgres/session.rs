@@ -33,7 +33,7 @@ use pgwire::types::format::FormatOptions;
 use crate::error::QueryError;
 use crate::postgres::{Door, refused, rewrite, settings};
 use crate::session::QueryService;
-use crate::users::Users;
+use crate::users::{Scope, Users};
 
 /// The bytes of the answers to a message at most: pgwire keeps what it sends by the extended protocol until all of it is
 /// there, and of several statements in one message we keep all answers but the last.
@@ -93,8 +93,11 @@ impl Session {
             return Err(refused("25P02", message.to_owned()));
         }
         let name = client.metadata().get(METADATA_USER);
-        let user = name.and_then(|name| self.users.of_name(name));
-        let user = user.ok_or_else(|| refused("28000", "nobody has logged in on this connection".to_owned()))?;
+        // Asked each time: since the login others may have been told who may ask.
+        let user = name.and_then(|name| self.users.of_name(name)).filter(|user| user.scopes.contains(&Scope::Read));
+        let user = user.ok_or_else(|| {
+            refused("28000", "nobody is logged in on this connection, or no longer may ask".to_owned())
+        })?;
         let service = self.service.seen_by(user.rows.clone()).within(settings::time_max(client));
         let answer = service.planned(plan).await.map_err(told)?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
