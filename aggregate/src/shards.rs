@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::portfolio::Portfolio;
 use plimsoll_engine::shards::{Placement, PlacementError, Shard};
@@ -85,7 +86,9 @@ pub async fn refuse_others(lake: &Lake, group: &str, shards: u32) -> Result<(), 
         let (of, _, count) = of_lane_group(name);
         (of, count) != (group, shards)
     };
-    let Some(found) = found.iter().find(is_other) else { return Ok(()) };
+    let Some(found) = found.iter().find(is_other) else {
+        return if shards == 1 { refuse_placed(group, lake.placement().await?) } else { Ok(()) };
+    };
     let group = group.to_owned();
     match of_lane_group(found) {
         (of, _, 1) if shards > 1 => Err(AggregateError::WholeGroup { group, found: of.to_owned() }),
@@ -94,6 +97,17 @@ pub async fn refuse_others(lake: &Lake, group: &str, shards: u32) -> Result<(), 
         }
         (of, _, count) if of == group => Err(AggregateError::OtherShards { found: count, asked: shards }),
         (of, ..) => Err(AggregateError::OtherGroup { group, found: of.to_owned() }),
+    }
+}
+
+/// Refuses a lake in which several shards were placed, to a group that is alone: they may not have recorded anything yet.
+///
+/// # Errors
+/// When they were placed, or the record is not understood.
+pub(crate) fn refuse_placed(group: &str, record: Option<(u64, Bytes)>) -> Result<(), AggregateError> {
+    match record.map(|(_, bytes)| parse(&bytes)).transpose()?.map_or(1, |placement| placement.shards()) {
+        1 => Ok(()),
+        shards => Err(AggregateError::ShardedGroup { group: group.to_owned(), found: group.to_owned(), shards }),
     }
 }
 
@@ -112,7 +126,7 @@ pub struct Starts {
 /// states go on. A partition that any of them knows nothing of is left out, and is to be read from its beginning.
 ///
 /// # Errors
-/// When the lake is kept by one process that reads by itself, or it or a snapshot cannot be read.
+/// When the lake is kept by one process that reads by itself, or by another group, or it or a snapshot cannot be read.
 pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> {
     let placement = placement(lake).await?;
     if placement.is_none()
@@ -121,6 +135,9 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
         return Err(AggregateError::WholeGroup { group: group.to_owned(), found: found.clone() });
     }
     let shards = placement.map_or(1, |placement| placement.shards());
+    if shards > 1 {
+        refuse_others(lake, group, shards).await?;
+    }
     let mut topic_ids = BTreeMap::new();
     let mut least: Option<HashMap<PartitionId, i64>> = None;
     for shard in 0..shards {

@@ -140,7 +140,12 @@ impl Worker {
         refuse_others(&lake, &settings.group, shard.count()).await?;
         let placement = match shard.is_whole() {
             true => None,
-            false => Some(place(&lake, &definitions, shard.count()).await?),
+            false => {
+                let placed = place(&lake, &definitions, shard.count()).await?;
+                // Who keeps all of it and began meanwhile may not have seen that.
+                refuse_others(&lake, &settings.group, shard.count()).await?;
+                Some(placed)
+            }
         };
         let lane_group = settings.lane_group();
         let current = definitions::keep(&lake, &definitions).await?;

@@ -429,6 +429,7 @@ impl Work {
                 Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
                     for number in delivery.from_offset..delivery.until_offset {
                         let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
+                        let request = Delivery { read_at: delivery.read_at, ..request };
                         let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
                     }
                     continue;

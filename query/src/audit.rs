@@ -256,12 +256,15 @@ fn cut(
     let offsets = all.integers(EventColumn::Offset).values();
     let read = epochs.values().iter().zip(partitions(batch, 0)?).zip(retries.iter()).zip(offsets);
     let places = read.zip(read_at.values()).map(|((((epoch, id), retry), offset), read_at)| {
-        (epoch_of(*epoch, &id, retry, *offset), id, retry, Instant(*read_at))
+        // A request was read as a whole.
+        let read_at = retry.is_none().then_some(Instant(*read_at));
+        (epoch_of(*epoch, &id, retry, *offset), id, retry, read_at)
     });
-    let places: Vec<(Option<i64>, PartitionId, Option<i64>, Instant)> = places.collect();
+    let places: Vec<_> = places.collect();
     let mut from = 0;
     for same in places.chunk_by(|one, next| one == next) {
-        let (epoch, partition, retry, read_at) = same[0].clone();
+        let (epoch, partition, retry, _) = same[0].clone();
+        let read_at = Instant(read_at.value(from));
         let events = all.slice(from, same.len());
         found.extend(epoch.map(|epoch| StoredEvents { epoch, partition, retry, read_at, events }));
         from += same.len();

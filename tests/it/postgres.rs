@@ -207,6 +207,9 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
         ("\\d attainment", &["View \"public.attainment\"", " good_us ", "| timestamp with time zone |"]),
         ("\\d+ outages", &["length in microseconds of real time; null while it lasts"]),
         ("\\conninfo", &["SSL"]),
+        // No roles and no functions of others are there, as nobody's are.
+        ("\\du", &["List of roles"]),
+        ("\\df", &["(0 rows)"]),
         ("SELECT count(*) AS windows FROM attainment WHERE verdict = 'breached'", &["windows"]),
         (
             "SELECT comment FROM dictionary.columns WHERE table_name = 'gaps' AND column_name = 'lost_count'",

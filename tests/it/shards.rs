@@ -8,7 +8,7 @@ use plimsoll_tests::broker::Broker;
 
 use crate::rebuild::files;
 use crate::recovery::{World, ask, wait_for_answer};
-use crate::support::{Running, get, output, request, run_until_caught_up};
+use crate::support::{Running, get, output, request, run, run_until_caught_up};
 
 /// Checks that come more than eight days late would wait (R22); these are a few days old.
 fn first_day() -> chrono::NaiveDate {
@@ -184,12 +184,7 @@ fn r20_r24_shards_take_dead_letters_again_under_definitions_that_come_over_http(
     assert_eq!(ask(&lake, "SELECT count(*), count(DISTINCT id), count(retry) FROM history.events"), "432,432,48");
     let written = "SELECT count(*), count(DISTINCT retry) FROM history.dead_letters WHERE retry IS NOT NULL";
     assert_eq!(ask(&lake, written), "48,2", "a request for each partition, and an outcome for each letter");
-    for (agreement, service) in [("site", "web"), ("post", "mail")] {
-        let (lake, day) = (lake.to_string_lossy(), first_day().to_string());
-        let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
-        let told = output(&[&named[..], &["--window", &day]].concat());
-        assert!(told.contains("confirmed: "), "{told}");
-    }
+    assert_confirmed(&lake, first_day(), &ABOUT);
 
     // A start under definitions that join shards ends with what is wrong.
     world.define(&definitions(true, "web, mail"));
@@ -305,9 +300,12 @@ fn quick_and_slow(world: &World, broker: &Broker) -> [Running; 3] {
     [quick, slow, ingest]
 }
 
+/// The agreements, and what each is about.
+const ABOUT: [(&str, &str); 2] = [("site", "web"), ("post", "mail")];
+
 /// An audit of the results of a day finds the same.
-fn assert_confirmed(lake: &Path, day: chrono::NaiveDate) {
-    for (agreement, service) in [("site", "web"), ("post", "mail")] {
+fn assert_confirmed(lake: &Path, day: chrono::NaiveDate, about: &[(&str, &str)]) {
+    for (agreement, service) in about {
         let (lake, day) = (lake.to_string_lossy(), day.to_string());
         let named = ["audit", "--lake", &lake, "--agreement", agreement, "--service", service, "--objective", "up"];
         let told = output(&[&named[..], &["--window", &day]].concat());
@@ -344,7 +342,70 @@ fn r23_r26_an_event_from_the_future_is_of_one_time_for_all_shards() {
     let follows = "SELECT service, arrow_cast(max(time) FILTER (WHERE status = 'up'), 'Int64')
                    - arrow_cast(max(read_at) FILTER (WHERE status = 'down'), 'Int64') FROM events GROUP BY 1 ORDER BY 1";
     assert_eq!(ask(&lake, told), ask(&lake, follows));
-    assert_confirmed(&lake, day);
+    assert_confirmed(&lake, day, &ABOUT);
+}
+
+/// Dead letters of one request that several shards store, from the future: they are of one time for all of them, and none is
+/// lost when tables are made anew.
+#[test]
+fn r23_r25_r26_dead_letters_of_several_shards_that_are_taken_again_are_audited_and_made_anew() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("checks", 2).expect("topic");
+    let about = [ABOUT[0], ABOUT[1], ("care", "crm"), ("sale", "shop")];
+    let until = first_day() + chrono::Days::new(3);
+    let define = |knows_halt| {
+        let text = definitions(knows_halt, "").replace(&format!(", until: {until}"), "");
+        let pattern = text.split("---\n").find(|part| part.contains("{id: site}")).expect("an agreement").to_owned();
+        let more = about[2..].iter().map(|(agreement, service)| {
+            let agreement = pattern.replace("{id: site}", &format!("{{id: {agreement}}}")).replace("web", service);
+            format!("---\n{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: {service}}}}}\n---\n{agreement}")
+        });
+        text.clone() + &more.collect::<String>()
+    };
+    let world = World::new(&define(false));
+    let lake = world.lake("lake");
+    let running = quick_and_slow(&world, &broker);
+    let refused = |role: &str, group: &str, why: &str| {
+        let (definitions, lake, bootstrap) = (world.definitions(), world.lake("lake"), broker.bootstrap());
+        let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
+        let settings = [role, "--bootstrap", &bootstrap, "-d", &definitions, "--lake", &lake, "--group", group];
+        let done = run(&[&settings[..], &["--listen", "127.0.0.1:0"]].concat());
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(!done.status.success() && said.contains(why), "{said}");
+    };
+    // They have recorded nothing yet, but they are there.
+    for group in ["plimsoll", "other"] {
+        refused("run", group, "these tables are kept by 2 shards");
+    }
+    let say = |ahead, word: &str| {
+        let record = |(_, service): (&str, &str)| {
+            let at = (chrono::Utc::now() + chrono::TimeDelta::minutes(ahead)).to_rfc3339();
+            format!(r#"{{"id":"{service}{ahead}","at":"{at}","of":"{service}","word":"{word}"}}"#)
+        };
+        broker.produce("checks", 0, about.map(record)).expect("records");
+    };
+    say(-60, "OK");
+    say(3_000, "HALT");
+    wait_for_answer(&lake, READ, "0,8\n1,8");
+    refused("ingest", "other", "kept by group plimsoll");
+    world.define(&define(true));
+    running[2].wait_for("definitions changed");
+    let (folder, name) = (world.definitions(), lake.to_string_lossy().into_owned());
+    let told = output(&["dead-letters", "replay", "-d", &folder.to_string_lossy(), "--lake", &name]);
+    assert!(told.starts_with("4 dead letters will be taken again"), "{told}");
+    wait_for_answer(&lake, "SELECT count(*), count(DISTINCT epoch % 2) FROM history.events WHERE retry = 0", "4,2");
+    say(0, "OK");
+    // The request is one more of what is read.
+    wait_for_answer(&lake, READ, "0,13\n1,13");
+    let day = chrono::Utc::now().date_naive();
+    running.into_iter().for_each(stop);
+    assert_eq!(ask(&lake, "SELECT count(DISTINCT read_at) FROM events WHERE retry = 0"), "1");
+    assert_confirmed(&lake, day, &about);
+    let anew = world.lake("anew");
+    output(&["rebuild", "--lake", &name, "--into", &anew.to_string_lossy()]);
+    for question in TOLD.into_iter().chain(["SELECT outcome, count(*) FROM dead_letters GROUP BY 1"]) {
+        assert_eq!(ask(&lake, question), ask(&anew, question), "{question}");
+    }
 }
 
 /// Of two copies in different partitions the same one counts in every shard, however often each cuts epochs; a copy that
@@ -383,7 +444,7 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
     };
     assert_ne!(measured("site"), "");
     assert_eq!(measured("site"), measured("post"));
-    assert_confirmed(&lake, first_day());
+    assert_confirmed(&lake, first_day(), &ABOUT);
     let anew = world.lake("anew");
     output(&["rebuild", "--lake", &lake.to_string_lossy(), "--into", &anew.to_string_lossy()]);
     let names = |lake: &Path| {

@@ -8,9 +8,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinOperator, ObjectName,
-    Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
-    visit_relations,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr,
+    Ident, JoinOperator, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    VisitMut, VisitorMut, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -24,7 +24,7 @@ use crate::views::is_ours;
 const OURS: [&str; 3] = [CURRENT, HISTORY, DICTIONARY];
 
 /// Tables of the catalog that say nothing of any table here.
-const EMPTY: [&str; 14] = [
+const EMPTY: [&str; 15] = [
     "pg_attrdef",
     "pg_collation",
     "pg_constraint",
@@ -32,6 +32,7 @@ const EMPTY: [&str; 14] = [
     "pg_index",
     "pg_inherits",
     "pg_policy",
+    "pg_proc",
     "pg_publication",
     "pg_publication_rel",
     "pg_rewrite",
@@ -59,6 +60,11 @@ const OF_TABLE: &str = "obj_description";
 
 const WITHOUT_OPTIONS: &str = "reloptions";
 
+/// What makes an array of a query, which DataFusion does not: of the options of a table, of the groups of a user. And what
+/// makes a text of it.
+const ARRAY: &str = "array";
+const OF_ARRAY: &str = "array_to_string";
+
 /// The word for the database that a client is connected to.
 const DATABASE_OF_CLIENT: &str = "current_catalog";
 
@@ -68,17 +74,12 @@ const VISIBLE: &str = "SELECT seen.oid FROM pg_catalog.pg_class seen JOIN pg_cat
                        ON space.oid = seen.relnamespace WHERE space.nspname IN ('public', 'pg_catalog')";
 
 /// Parts of questions as tools write them, and what they come to.
-const WRITTEN: [(&str, &str); 4] = [
+const WRITTEN: [(&str, &str); 3] = [
     // JDBC: without a schema it is looked for among ours alone.
     ("'pg_class'::regclass", "'pg_catalog.pg_class'::regclass"),
     // JDBC: the catalog tells functions by their names, not by their numbers.
     ("'pg_catalog.array_in'::regproc", "'array_in'"),
     ("'array_in'::regproc", "'array_in'"),
-    // psql, \d+: DataFusion makes no array of a query.
-    (
-        "pg_catalog.array_to_string(c.reloptions || array(select 'toast.' || x from pg_catalog.unnest(tc.reloptions) x), ', ')",
-        "'' AS reloptions",
-    ),
 ];
 
 /// Whether a statement reads a table that is not the catalog's: then it means what it says.
@@ -166,6 +167,7 @@ impl VisitorMut for Rewrite {
                 None => finds_nothing(expr),
             },
             Expr::CompoundIdentifier(names) => names.last().is_some_and(|name| name.value == WITHOUT_OPTIONS),
+            Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => **left == null() && **right == null(),
             Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
                 if let Some(escaped) = escape_char.as_ref().and_then(|escape| by_backslash(pattern, &escape.value)) {
                     **pattern = escaped;
@@ -208,13 +210,18 @@ fn last(name: &ObjectName) -> Option<String> {
 
 fn is_rewritten(expr: &Expr) -> bool {
     let Expr::Function(Function { name, .. }) = expr else { return true };
-    let looks_up = |name: String| [IS_VISIBLE, OF_COLUMN, OF_TABLE].contains(&name.as_str());
+    let looks_up = |name: String| [IS_VISIBLE, OF_COLUMN, OF_TABLE, ARRAY, OF_ARRAY].contains(&name.as_str());
     finds_nothing(expr) || last(name).is_some_and(looks_up)
 }
 
 fn finds_nothing(expr: &Expr) -> bool {
-    let Expr::Function(Function { name, .. }) = expr else { return false };
-    last(name).is_some_and(|name| NOTHING.contains(&name.as_str()))
+    let Expr::Function(Function { name, args, .. }) = expr else { return false };
+    let is_of_nothing = |list: &FunctionArgumentList| matches!(list.args.first(), Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) if *first == null());
+    last(name).is_some_and(|name| match (name.as_str(), args) {
+        (ARRAY, FunctionArguments::Subquery(_)) => true,
+        (OF_ARRAY, FunctionArguments::List(list)) => is_of_nothing(list),
+        (name, _) => NOTHING.contains(&name),
+    })
 }
 
 /// What a function comes to that looks something up.
