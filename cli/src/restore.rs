@@ -7,7 +7,7 @@
 //! ```
 //! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
 //! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
-//! to be lost besides, with the events that are there.
+//! to be lost besides, with the events that are there, unless there is something at each of its offsets.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -72,7 +72,10 @@ impl Restorer {
                 format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
             })?;
             let mut deliveries = deliveries_of(recorded, &partition, &mut records);
-            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = epoch > self.whole_until);
+            // With something at every offset nothing can be missing, whatever else it wrote.
+            let held = deliveries.iter().map(|part| part.events.num_rows() + part.dead_letters.len()).sum::<usize>();
+            let is_full = recorded.ranges.get(&partition).is_some_and(|(from, until, _)| *until - *from == held as i64);
+            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = epoch > self.whole_until && !is_full);
             Ok(deliveries)
         };
         let rest = (next < lost.until_offset).then(|| Delivery::lost(lost.partition, next, lost.until_offset));
@@ -118,12 +121,12 @@ mod tests {
             until_offset: Some(until),
             ..EpochRow::default()
         };
-        // Epoch 7 read nothing, and 8 is in `events` alone.
-        let rows = vec![row(5, 10, 20), row(6, 20, 30), row(7, 30, 30), row(8, 30, 40)];
+        // Epoch 7 read nothing, and 8 and 9 are in `events` alone, 9 with all that it read.
+        let rows = vec![row(5, 10, 20), row(6, 20, 30), row(7, 30, 30), row(8, 30, 40), row(9, 40, 41)];
         let restorer = Restorer { recorded: RecordedEpoch::from_rows(rows).into(), whole_until: 7 };
         // From, until, dead letters, and whether it is told to be lost.
         let restored = |from, until| -> Vec<(i64, i64, usize, bool)> {
-            let read = |epoch: i64| Ok(stored(epoch, [10, 20, 30, 30][epoch as usize - 5]));
+            let read = |epoch: i64| Ok(stored(epoch, [10, 20, 30, 30, 40][epoch as usize - 5]));
             let parts =
                 restorer.restore(Delivery::lost(id(), from, until), read).map(|part| part.expect("it is stored"));
             let told = |part: Delivery| (part.from_offset, part.until_offset, part.dead_letters.len(), part.is_lost);
@@ -131,8 +134,8 @@ mod tests {
         };
         assert_eq!(restored(10, 15), [(10, 20, 1, false)]);
         assert_eq!(restored(15, 30), [(10, 20, 1, false), (20, 30, 1, false)]);
-        assert_eq!(restored(25, 45), [(20, 30, 1, false), (30, 40, 1, true), (40, 45, 0, true)]);
-        assert_eq!(restored(40, 50), [(40, 50, 0, true)]);
+        assert_eq!(restored(25, 45), [(20, 30, 1, false), (30, 40, 1, true), (40, 41, 1, false), (41, 45, 0, true)]);
+        assert_eq!(restored(41, 50), [(41, 50, 0, true)]);
         let read = |_: i64| anyhow::bail!("damaged");
         let failed = restorer.restore(Delivery::lost(id(), 10, 15), read).next().expect("a part");
         let told = format!("{:#}", failed.expect_err("it cannot be read"));
