@@ -221,13 +221,14 @@ pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, records:
     let Some(&(from, until, _)) = recorded.ranges.get(partition).filter(|(from, until, _)| from < until) else {
         return Vec::new();
     };
-    let StoredRecords { events, dead_letters, requests } =
+    let StoredRecords { events, mut dead_letters, requests } =
         records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
     if partition.is_retries() {
         return requests;
     }
     let mut deliveries = Vec::new();
-    // The last of them covers the rest of the range, with all that is no event.
+    // Each has the dead letters that stood among its events, for runs of an epoch may end anywhere between; the last of
+    // them covers the rest of the range.
     let mut next = from;
     let (read_at, last, before) = match events.split_last() {
         Some(((read_at, last), before)) => (Some(*read_at), last.clone(), before),
@@ -236,7 +237,9 @@ pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, records:
     for (read_at, events) in before {
         let offsets = events.integers(EventColumn::Offset).values();
         let read_until = offsets.last().map_or(next, |last| last + 1);
-        let news = Delivery::news(partition.clone(), read_until, None);
+        let later = dead_letters.split_off(dead_letters.partition_point(|letter| letter.offset < read_until));
+        let dead_letters = std::mem::replace(&mut dead_letters, later);
+        let news = Delivery { dead_letters, ..Delivery::news(partition.clone(), read_until, None) };
         deliveries.push(Delivery { from_offset: next, events: events.clone(), read_at: Some(*read_at), ..news });
         next = read_until;
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::memory::InMemory;
+use plimsoll_aggregate::collector::RecordedEpoch;
 use plimsoll_aggregate::definitions::touching_the_past;
+use plimsoll_aggregate::rebuild::{StoredEpochs, StoredRecords, deliveries_of};
 use plimsoll_aggregate::worker::REMEMBERED;
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
@@ -13,8 +15,8 @@ use plimsoll_ingest::{Decoder, Record};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::table::Table;
+use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId};
+use plimsoll_schemas::table::{EpochRow, Table};
 
 use crate::tables::defined;
 
@@ -80,6 +82,46 @@ fn check(definitions: &Definitions, offset: i64, time: &str, complete_until: Opt
 
 async fn results(lake: &Lake) -> Vec<String> {
     lake.files(Table::Attainment).await.expect("files").files.iter().map(|file| file.path.clone()).collect()
+}
+
+/// Runs of an epoch may end between any two records, and dead letters come back where they stood.
+#[test]
+fn r25_what_an_epoch_took_comes_back_in_its_order_though_it_is_stored_in_parts() {
+    let definitions = defined(PROMISE).expect("good definitions");
+    let letter = |offset| DeadLetter {
+        offset,
+        source: "plain".into(),
+        reason: DeadLetterReason::Empty,
+        detail: String::new(),
+        payload: Vec::new(),
+        payload_bytes: 0,
+        record_time: None,
+    };
+    let event = |offset| check(&definitions, offset, "2026-03-02T08:00:00Z", None).events;
+    let stored = StoredRecords {
+        events: vec![(at("2026-03-02T08:00:00Z"), event(16)), (at("2026-03-02T09:00:00Z"), event(20))],
+        dead_letters: [15, 18, 22].map(letter).into(),
+        requests: Vec::new(),
+    };
+    let row = EpochRow {
+        epoch: 7,
+        topic: Some("events.ndjson".into()),
+        partition: Some(0),
+        from_offset: Some(15),
+        until_offset: Some(25),
+        ..EpochRow::default()
+    };
+    let recorded = RecordedEpoch::from_rows(vec![row]).pop_front().expect("an epoch");
+    let mut records = StoredEpochs::from([((7, id(0)), stored)]);
+    let told = deliveries_of(&recorded, &id(0), &mut records).into_iter().map(|part| {
+        let letters: Vec<i64> = part.dead_letters.iter().map(|letter| letter.offset).collect();
+        (part.from_offset, part.until_offset, letters, part.read_at)
+    });
+    let expected = [
+        (15, 17, vec![15], Some(at("2026-03-02T08:00:00Z"))),
+        (17, 25, vec![18, 22], Some(at("2026-03-02T09:00:00Z"))),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
