@@ -51,8 +51,7 @@ pub async fn open<Text: Future<Output = String> + Send>(
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let doors = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
-    let ends = async move { shutdown.requested().await };
-    serve_those_who_may(listener, doors, access, ends).await;
+    serve_those_who_may(listener, doors, access, shutdown).await;
 }
 
 /// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.
@@ -64,19 +63,15 @@ pub async fn open_metrics(
 ) {
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics()) };
     let router = Router::new().route("/metrics", get(scrape)).route("/healthz", get(async || "ok\n"));
-    serve_those_who_may(listener, router, access, async move { shutdown.requested().await }).await;
+    serve_those_who_may(listener, router, access, shutdown).await;
 }
 
-async fn serve_those_who_may(
-    listener: TcpListener,
-    doors: Router,
-    access: Access,
-    ends: impl Future<Output = ()> + Send + 'static,
-) {
+async fn serve_those_who_may(listener: TcpListener, doors: Router, access: Access, shutdown: Shutdown) {
     let doors = match access.users.clone() {
         Some(users) => guard(doors, users),
         None => doors,
     };
+    let ends = async move { shutdown.requested().await };
     tokio::select! {
         () = serve(listener, doors, access.tls.clone(), Patience::default(), ends) => {}
         () = access.keep_up() => {}

@@ -387,9 +387,10 @@ impl Reading<'_> {
         let not_a_rule =
             |error: rrule::RRuleError| self.wrong(property, format!("a rule that can be followed: {error}"));
         // The crate cuts words at fixed bytes, and panics inside a character of several.
-        let Some(text) = Some(parts.join(";")).filter(|text| text.is_ascii()) else {
+        let text = parts.join(";");
+        if !text.is_ascii() {
             return Err(self.wrong(property, "a rule in ASCII, as RFC 5545 writes it".to_owned()));
-        };
+        }
         let mut rule: RRule<Unvalidated> = text.parse().map_err(not_a_rule)?;
         if let Some(until) = until {
             // A civil time does not say which of two equal ones is meant: a day more, and then by the instant.
