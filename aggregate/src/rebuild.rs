@@ -75,7 +75,8 @@ pub struct Rebuild {
     is_cut: bool,
 }
 
-/// Copies what stands beside the tables of all groups: the requests for dead letters, and what is measured where.
+/// Copies what stands beside the tables of all groups: the requests for dead letters, who keeps them, and what is measured
+/// where.
 ///
 /// # Errors
 /// When one of the lakes cannot be read or written, or a request is damaged.
@@ -87,6 +88,9 @@ pub async fn copy(from: &Lake, into: &Lake) -> Result<(), AggregateError> {
             Ok(None) | Err(LakeError::Corrupt(_)) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    if let Some(claim) = from.claimed().await? {
+        into.claim(&claim).await?;
     }
     if let Some((number, placement)) = from.placement().await? {
         into.put_placement(number, placement).await?;

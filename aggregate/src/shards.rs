@@ -3,17 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::portfolio::Portfolio;
 use plimsoll_engine::shards::{Placement, PlacementError, Shard};
 use plimsoll_engine::watermark::Watermarks;
-use plimsoll_lake::{Lake, LakeError, lane_group, of_lane_group};
+use plimsoll_lake::{Claim, Lake, LakeError, lane_group};
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::{EpochRow, Table};
 
 use crate::error::AggregateError;
+
+/// The least into which work is cut: who keeps all of a lake reads by itself.
+pub const SHARDS_MIN: u32 = 2;
 
 /// What is measured where, as it is recorded; `None` where no shards were ever started.
 ///
@@ -76,38 +78,31 @@ pub fn portfolio_of(definitions: &Definitions, placement: Option<&Placement>, sh
     part
 }
 
-/// Refuses a lake that others keep than this group in so many shards.
+/// Claims a lake for a group in so many shards, so that nobody else keeps it, or refuses it.
 ///
 /// # Errors
-/// When another has recorded epochs there, or the lake cannot be read.
-pub async fn refuse_others(lake: &Lake, group: &str, shards: u32) -> Result<(), AggregateError> {
-    let found = lake.groups().await?;
-    let is_other = |name: &&String| {
-        let (of, _, count) = of_lane_group(name);
-        (of, count) != (group, shards)
-    };
-    let Some(found) = found.iter().find(is_other) else {
-        return if shards == 1 { refuse_placed(group, lake.placement().await?) } else { Ok(()) };
-    };
-    let group = group.to_owned();
-    match of_lane_group(found) {
-        (of, _, 1) if shards > 1 => Err(AggregateError::WholeGroup { group, found: of.to_owned() }),
-        (of, _, count) if count > 1 && shards == 1 => {
-            Err(AggregateError::ShardedGroup { group, found: of.to_owned(), shards: count })
-        }
-        (of, _, count) if of == group => Err(AggregateError::OtherShards { found: count, asked: shards }),
-        (of, ..) => Err(AggregateError::OtherGroup { group, found: of.to_owned() }),
-    }
+/// When others keep it, or it cannot be read or written.
+pub async fn claim(lake: &Lake, group: &str, shards: u32) -> Result<(), AggregateError> {
+    let found = lake.claim(&Claim { group: group.to_owned(), shards }).await?;
+    refuse_others(found, group, shards)
 }
 
-/// Refuses a lake in which several shards were placed, to a group that is alone: they may not have recorded anything yet.
+/// Refuses a lake that others keep than a group in so many shards.
 ///
 /// # Errors
-/// When they were placed, or the record is not understood.
-pub(crate) fn refuse_placed(group: &str, record: Option<(u64, Bytes)>) -> Result<(), AggregateError> {
-    match record.map(|(_, bytes)| parse(&bytes)).transpose()?.map_or(1, |placement| placement.shards()) {
-        1 => Ok(()),
-        shards => Err(AggregateError::ShardedGroup { group: group.to_owned(), found: group.to_owned(), shards }),
+/// `OtherGroup` and its like.
+fn refuse_others(found: Claim, group: &str, shards: u32) -> Result<(), AggregateError> {
+    let group = group.to_owned();
+    match found {
+        Claim { group: found, shards: count } if found == group && count == shards => Ok(()),
+        Claim { group: found, shards: 1 } if shards > 1 => Err(AggregateError::WholeGroup { group, found }),
+        Claim { group: found, shards: count } if count > 1 && shards == 1 => {
+            Err(AggregateError::ShardedGroup { group, found, shards: count })
+        }
+        Claim { group: found, shards: count } if found == group => {
+            Err(AggregateError::OtherShards { found: count, asked: shards })
+        }
+        Claim { group: found, .. } => Err(AggregateError::OtherGroup { group, found }),
     }
 }
 
@@ -128,16 +123,10 @@ pub struct Starts {
 /// # Errors
 /// When the lake is kept by one process that reads by itself, or by another group, or it or a snapshot cannot be read.
 pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> {
-    let placement = placement(lake).await?;
-    if placement.is_none()
-        && let Some(found) = lake.groups().await?.first()
-    {
-        return Err(AggregateError::WholeGroup { group: group.to_owned(), found: found.clone() });
-    }
-    let shards = placement.map_or(1, |placement| placement.shards());
-    if shards > 1 {
-        refuse_others(lake, group, shards).await?;
-    }
+    let Some(found) = lake.claimed().await? else { return Ok(Starts::default()) };
+    // Who reads for others is theirs, however many they are.
+    let shards = found.shards.max(SHARDS_MIN);
+    refuse_others(found, group, shards)?;
     let mut topic_ids = BTreeMap::new();
     let mut least: Option<HashMap<PartitionId, i64>> = None;
     for shard in 0..shards {

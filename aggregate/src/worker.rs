@@ -32,7 +32,7 @@ use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
 use crate::patience::Patience;
-use crate::shards::{place, portfolio_of, refuse_others};
+use crate::shards::{claim, place, portfolio_of};
 use crate::writer::{Committer, EpochOutput, Order, Writer};
 
 /// How a worker works.
@@ -137,15 +137,10 @@ impl Worker {
         live: Arc<Live>,
     ) -> Result<Worker, AggregateError> {
         let shard = settings.shard;
-        refuse_others(&lake, &settings.group, shard.count()).await?;
+        claim(&lake, &settings.group, shard.count()).await?;
         let placement = match shard.is_whole() {
             true => None,
-            false => {
-                let placed = place(&lake, &definitions, shard.count()).await?;
-                // Who keeps all of it and began meanwhile may not have seen that.
-                refuse_others(&lake, &settings.group, shard.count()).await?;
-                Some(placed)
-            }
+            false => Some(place(&lake, &definitions, shard.count()).await?),
         };
         let lane_group = settings.lane_group();
         let current = definitions::keep(&lake, &definitions).await?;

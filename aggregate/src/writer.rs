@@ -18,7 +18,7 @@ use std::time::{Duration, Instant as Moment};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use plimsoll_engine::stage::Facts;
-use plimsoll_lake::{EncodedTable, Lake, LakeError, of_lane_group};
+use plimsoll_lake::{EncodedTable, Lake, LakeError};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::{
     AgreementRow, CalendarRow, DeadLetterRow, EpochRow, ServiceRow, Table, TableRow, to_batch,
@@ -27,7 +27,6 @@ use plimsoll_schemas::table::{
 use crate::error::AggregateError;
 use crate::live::Live;
 use crate::patience::Patience;
-use crate::shards::refuse_placed;
 use crate::worker::Progress;
 
 /// How many epochs may wait for the writer.
@@ -175,18 +174,11 @@ impl Committer {
     /// # Errors
     /// Those of the lake. No later order of this worker may then be carried out.
     pub async fn carry_out(&self, order: Order<Encoded>) -> Result<Progress, AggregateError> {
-        if matches!(&order, Order::Write(first) if first.output.epoch == 1) && of_lane_group(&self.group).2 == 1 {
-            // Shards that were placed since the start have recorded nothing yet, and so does this group not.
-            refuse_placed(&self.group, self.patiently(async || self.lake.placement().await).await?)?;
-        }
-        Ok(self.patiently(async || self.attempt(&order).await).await?)
-    }
-
-    async fn patiently<T>(&self, step: impl AsyncFn() -> Result<T, LakeError>) -> Result<T, LakeError> {
-        match &self.patience {
-            None => step().await,
-            Some(patience) => patience.repeat(&self.live, step).await,
-        }
+        let done = match &self.patience {
+            None => self.attempt(&order).await,
+            Some(patience) => patience.repeat(&self.live, async || self.attempt(&order).await).await,
+        };
+        Ok(done?)
     }
 
     /// What of it is done already is found to be, so it may be repeated.

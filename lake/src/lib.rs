@@ -12,13 +12,14 @@
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
 //! LAKE/_plimsoll/definitions/DIGEST.zst
 //! LAKE/_plimsoll/retries/NUMBER.zst
+//! LAKE/_plimsoll/claim.json                             who keeps it
 //! LAKE/_plimsoll/shards/NUMBER.json                     what is measured where, if several groups keep it
 //! ```
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
 //! `snapshot` keeps state and `definitions` what it was made under; `lost` tells whether a table has lost anything;
-//! `shards` is several groups in one lake; `maintain` does
-//! the upkeep, `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
+//! `shards` is who keeps a lake; `maintain` does the upkeep,
+//! `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
 //! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one and
 //! `requests` how they end.
 
@@ -64,7 +65,7 @@ pub use crate::inspect::{Damage, Inspection, Report, damaged_sources, inspect, t
 use crate::log::{TableLog, entry_path};
 pub use crate::lost::Recovery;
 use crate::lost::refuse_lost_tables;
-pub use crate::shards::{lane_group, of_lane_group};
+pub use crate::shards::{Claim, lane_group, of_lane_group};
 pub use crate::snapshot::snapshot_path;
 use crate::store::Store;
 pub use crate::vacuum::{KEPT_MAX, KEPT_MIN, Removed};

@@ -1,20 +1,36 @@
-//! Several lane groups that keep one lake together, as shards: their names, and the record of what is measured where.
+//! Who keeps a lake: one lane group, or several together, as shards. Their names, and the record of what is measured where.
 //!
 //! The lane group of shard 1 of 4 of `plimsoll` is called `plimsoll-1-of-4`. Shards number their epochs in turn: of four,
 //! shard 1 has 2, 6, 10 and so on. So the epoch that stands in every row names its shard, and no two groups of a lake have
 //! an epoch of the same number. A group that is alone is the one shard of one, and counts by ones.
 //!
-//! In: the record as bytes, whatever it says, under ascending numbers, each put only where none was. Out: the newest. It is
-//! small, changes when definitions bring something new, and is never deleted.
+//! Whoever starts on a lake first claims it for good, by an object of one name that is put only where none is: of two that
+//! start at once, one is told who the other is.
+//!
+//! In: the record of what is measured where as bytes, whatever it says, under ascending numbers, each put only where none
+//! was. Out: the newest. It is small, changes when definitions bring something new, and is never deleted.
 
 use bytes::Bytes;
 use object_store::path::Path as StorePath;
+use serde::{Deserialize, Serialize};
 
 use crate::Lake;
 use crate::error::LakeError;
 
-/// Where the records lie.
+/// Where the claim lies.
+const CLAIM: &str = "_plimsoll/claim.json";
+
+/// Where the records of what is measured where lie.
 const FOLDER: &str = "_plimsoll/shards";
+
+/// Who keeps a lake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The name that its lane groups share.
+    pub group: String,
+    /// How many they are: 1 where one keeps all of it.
+    pub shards: u32,
+}
 
 /// The name of the lane group of one of so many shards.
 pub fn lane_group(group: &str, shard: u32, shards: u32) -> String {
@@ -39,13 +55,37 @@ pub(crate) fn numbering(name: &str) -> (i64, i64) {
 }
 
 impl Lake {
-    /// How many shards keep this lake, which is for good; `None` while nobody does.
+    /// Who keeps this lake, which is for good; `None` while nobody does. Where the claim was lost, the recorded epochs
+    /// say it.
     ///
     /// # Errors
-    /// Those of `groups`.
-    pub async fn shards(&self) -> Result<Option<u32>, LakeError> {
+    /// `Corrupt` when the claim is not understood; otherwise those of `groups`.
+    pub async fn claimed(&self) -> Result<Option<Claim>, LakeError> {
+        if let Some(bytes) = self.root().get(&StorePath::from(CLAIM)).await? {
+            let what =
+                |error| LakeError::Corrupt(format!("{CLAIM} is not understood: {error}; restore it from a backup"));
+            return serde_json::from_slice(&bytes).map(Some).map_err(what);
+        }
         let groups = self.groups().await?;
-        Ok(groups.iter().map(|name| of_lane_group(name).2).max())
+        Ok(groups.first().map(|name| {
+            let (group, _, shards) = of_lane_group(name);
+            Claim { group: group.to_owned(), shards }
+        }))
+    }
+
+    /// Claims this lake, unless it is claimed. Returns who keeps it.
+    ///
+    /// # Errors
+    /// Those of `claimed`, and `Unavailable` when the storage does not take it.
+    pub async fn claim(&self, claim: &Claim) -> Result<Claim, LakeError> {
+        if let Some(found) = self.claimed().await? {
+            return Ok(found);
+        }
+        let bytes = serde_json::to_vec(claim).map_err(|error| LakeError::Internal(format!("{claim:?}: {error}")))?;
+        match self.root().put_if_absent(&StorePath::from(CLAIM), bytes.into()).await? {
+            true => Ok(claim.clone()),
+            false => Ok(self.claimed().await?.unwrap_or_else(|| claim.clone())),
+        }
     }
 
     /// The newest record of what is measured where, and its number; `None` when there is none.
@@ -97,6 +137,23 @@ mod tests {
             assert_eq!(lake.put_placement(number, text.into()).await.expect("a record"), is_put);
         }
         assert_eq!(lake.placement().await.expect("a record"), Some((2, "two".into())));
-        assert_eq!(lake.shards().await.expect("groups"), None);
+    }
+
+    #[tokio::test]
+    async fn of_two_that_claim_a_lake_at_once_one_keeps_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = async || Lake::open(&folder.path().to_string_lossy()).await.expect("a lake");
+        let (one, other) = (open().await, open().await);
+        assert_eq!(one.claimed().await.expect("no claim"), None);
+        let of = |group: &str, shards| Claim { group: group.to_owned(), shards };
+        let (whole, shards) = (of("plimsoll", 1), of("plimsoll", 2));
+        let (first, second) = tokio::join!(one.claim(&whole), other.claim(&shards));
+        let (first, second) = (first.expect("a claim"), second.expect("a claim"));
+        assert!(first == second && [whole, shards].contains(&first), "{first:?}, {second:?}");
+        assert_eq!(one.claim(&of("other", 3)).await.expect("a claim"), first);
+
+        std::fs::write(folder.path().join(CLAIM), "{").expect("a file");
+        let error = one.claimed().await.expect_err("damaged").to_string();
+        assert!(error.contains("_plimsoll/claim.json is not understood"), "{error}");
     }
 }

@@ -144,8 +144,8 @@ async fn count(lake: &Lake, known: &OnceLock<u32>) -> Result<u32, QueryError> {
     if let Some(count) = known.get() {
         return Ok(*count);
     }
-    let found = lake.shards().await?;
-    Ok(found.map_or(1, |count| *known.get_or_init(|| count)))
+    let found = lake.claimed().await?;
+    Ok(found.map_or(1, |claim| *known.get_or_init(|| claim.shards)))
 }
 
 /// Where questions wait for their turn and are computed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_aggregate::shards::{placement, refuse_others};
+use plimsoll_aggregate::shards::{SHARDS_MIN, claim};
 use plimsoll_lake::Lake;
 use plimsoll_query::{Limits, QueryService};
 
@@ -39,7 +39,7 @@ pub struct Arguments {
     group: String,
     /// Into how many shards the work is cut, fixed by the first start; more processes than these have nothing to do.
     /// Default: as it was fixed, or 4
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(SHARDS_MIN)..=1024))]
     shards: Option<u32>,
     #[command(flatten)]
     keeping: Keeping,
@@ -59,9 +59,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
-    let fixed = runtime.block_on(placement(&lake))?.map(|placement| placement.shards());
+    let fixed = runtime.block_on(lake.claimed())?.map(|claim| claim.shards).filter(|shards| *shards >= SHARDS_MIN);
     let shards = arguments.shards.or(fixed).unwrap_or(SHARDS_DEFAULT);
-    runtime.block_on(refuse_others(&lake, &arguments.group, shards))?;
+    runtime.block_on(claim(&lake, &arguments.group, shards))?;
     let kept = Kept::default();
     let workers = kept.clone();
     let in_force = in_force.that_fit(fits_shards(&lake, runtime.handle()))?;
