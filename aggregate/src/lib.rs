@@ -9,8 +9,8 @@
 //!           cuts live epochs by size and time,                               encodes, commits,
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
-//! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`, `live`,
-//! `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
+//! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`,
+//! `questions`, `live`, `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
 
 pub mod collector;
 pub mod definitions;
@@ -19,6 +19,7 @@ pub mod input;
 pub mod live;
 pub mod metrics;
 mod patience;
+pub mod questions;
 pub mod rebuild;
 pub mod replay;
 pub mod shards;

@@ -20,6 +20,7 @@ use plimsoll_schemas::table::{AttainmentRow, ClockRow};
 use plimsoll_schemas::{Instant, Micros};
 
 use crate::metrics::push_label;
+use crate::questions::Questions;
 use crate::worker::Progress;
 
 /// Of how many running clocks the nearest due instants are shown: more tell an on-call person nothing, and each is a
@@ -28,7 +29,11 @@ pub const DUE_SHOWN_MAX: usize = 1_000;
 
 /// See the head of this module.
 #[derive(Debug, Default)]
-pub struct Live(Mutex<State>);
+pub struct Live {
+    state: Mutex<State>,
+    /// What is asked of the worker's state.
+    pub questions: Questions,
+}
 
 /// Agreement, its version, service and objective, as rows of tables carry them.
 type ObjectiveName = (Arc<str>, i32, Arc<str>, Arc<str>);
@@ -139,7 +144,7 @@ pub struct Pipeline {
 impl Live {
     /// What is known now. A panic elsewhere does not hide it.
     pub fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pipeline's counts now.

@@ -91,7 +91,7 @@ pub async fn claim(lake: &Lake, group: &str, shards: u32) -> Result<(), Aggregat
 ///
 /// # Errors
 /// `OtherGroup` and its like.
-fn refuse_others(found: Claim, group: &str, shards: u32) -> Result<(), AggregateError> {
+pub fn refuse_others(found: Claim, group: &str, shards: u32) -> Result<(), AggregateError> {
     let group = group.to_owned();
     match found {
         Claim { group: found, shards: count } if found == group && count == shards => Ok(()),
@@ -113,8 +113,6 @@ pub struct Starts {
     pub offsets: HashMap<PartitionId, i64>,
     /// The ids of the topics that were read.
     pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
-    /// Before which offsets the tables have everything: nothing of that can be lost any more.
-    pub stored: HashMap<PartitionId, i64>,
 }
 
 /// Where each partition is to be read from so that every shard finds all that it needs next: the least of where their
@@ -156,8 +154,7 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
             }
         });
     }
-    let stored = stored_by_all(lake, group, shards).await?;
-    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids, stored })
+    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids })
 }
 
 /// Of these offsets of partitions one that another shard has not stored all events before, with that shard; `None` when

@@ -301,6 +301,9 @@ impl Worker {
                 runtime.block_on(self.check_fence())?;
                 looked_at = Moment::now();
             }
+            if self.is_replayed() && !self.is_former() {
+                self.live.questions.answer(&self.group);
+            }
             let full = self.is_full();
             self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
             let due = Moment::now() >= cut_at && writer.is_idle();
@@ -538,8 +541,8 @@ impl Worker {
         output.intent = intent(&row, &told);
         let losses = if is_live { self.losses(&row, &told) } else { Vec::new() };
         let is_lossy = !losses.is_empty();
-        // All shards meet them, and one tells.
-        output.intent.extend(losses.into_iter().filter(|_| self.settings.shard.is_first()));
+        // Each shard tells its own: one may have read what another lacks.
+        output.intent.extend(losses);
         output.facts(facts)?;
         output.offsets = self.read_until();
         // What is lost cannot be read again: the next start is not to need what lies before.
@@ -580,6 +583,18 @@ impl Worker {
         lost.extend(told.iter().filter(|delivery| delivery.is_lost).cloned());
         lost.retain(|delivery| delivery.until_offset > delivery.from_offset);
         self.live.lose(&lost);
+        for Delivery { partition, from_offset, until_offset, .. } in &lost {
+            let (count, group) = (until_offset - from_offset, self.settings.lane_group());
+            tracing::warn!(
+                group,
+                "lost {count} record{} of partition {} of topic {}, offsets {from_offset} to {}: kafka deleted them before \
+                 they were read; keep records longer than plimsoll may be down (retention.ms, retention.bytes)",
+                if count == 1 { "" } else { "s" },
+                partition.partition,
+                partition.topic,
+                until_offset - 1
+            );
+        }
         let row = |delivery: &Delivery| EpochRow {
             topic: Some(delivery.partition.topic.to_string()),
             partition: Some(delivery.partition.partition),

@@ -104,7 +104,7 @@ fn aggregate(
     let settings = worker_settings(GROUP, shard);
     let (lane_group, live) = (settings.lane_group(), Arc::new(Live::default()));
     let worker = runtime.block_on(Worker::open(settings, lake, definitions, live.clone()))?;
-    let mut reader = ExchangeReader::start(kafka, &lane_group, HashMap::new())?;
+    let mut reader = ExchangeReader::start(kafka, &lane_group, HashMap::new(), BTreeMap::new())?;
     let (inputs, queue) = sync_channel(16);
     let threads = runtime.clone();
     let worker = std::thread::spawn(move || worker.run(threads, || false, queue, |_| ()));

@@ -12,16 +12,19 @@ use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{Patience, QueryService, Readiness, guard, router, serve};
+use plimsoll_query::{More, Patience, QueryService, Readiness, guard, openapi, router, serve};
 use plimsoll_schemas::Instant;
+use serde_json::{Map, json};
 use tokio::net::TcpListener;
 
 use crate::doors::access::Access;
+use crate::doors::definitions::Accepts;
 use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
 pub mod access;
 pub mod definitions;
+pub mod gate;
 pub mod postgres;
 
 /// The media type of the Prometheus text format.
@@ -44,14 +47,28 @@ pub async fn open<Text: Future<Output = String> + Send>(
     service: Arc<QueryService>,
     readiness: Readiness,
     metrics: impl Fn() -> Text + Clone + Send + Sync + 'static,
-    more: Router,
+    more: More,
     access: Access,
     shutdown: Shutdown,
 ) {
     let counted = service.clone();
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
-    let doors = router(service, readiness).merge(Router::new().route("/metrics", get(scrape))).merge(more);
+    let scraped = openapi::plain("numbers for Prometheus", METRICS_TYPE);
+    let scraping = More {
+        doors: Router::new().route("/metrics", get(scrape)),
+        paths: Map::from_iter([("/metrics".to_owned(), json!({"get": scraped}))]),
+    };
+    let doors = router(service, readiness, scraping.and(more));
     serve_those_who_may(listener, doors, access, shutdown).await;
+}
+
+/// The doors of a process that keeps tables: to the definitions that are in force, and to the state that workers keep.
+pub fn of_keepers(
+    in_force: Arc<InForce>,
+    accepts: Accepts,
+    lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static,
+) -> More {
+    gate::door(in_force.clone(), lives).and(definitions::door(in_force, accepts))
 }
 
 /// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.

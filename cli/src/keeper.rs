@@ -349,7 +349,7 @@ impl Work {
             worker.end_recount();
         }
         self.live.take(&self.settings.stored.newest());
-        let reader = ExchangeReader::start(kafka, &lane_group, worker.start_offsets())?;
+        let reader = ExchangeReader::start(kafka, &lane_group, worker.start_offsets(), worker.topic_ids())?;
         println!("keeping shard {} of {}", self.shard.number(), self.shard.count());
         // Who only finishes what was recorded is not disturbed.
         let number = (!worker.is_former()).then_some(number);

@@ -32,7 +32,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
-use crate::definitions;
 use crate::in_force::InForce;
 use crate::restore::Restorer;
 use crate::retries::Retries;
@@ -446,14 +445,10 @@ impl Feeder<'_> {
         self.inputs.send(input).is_ok()
     }
 
-    /// Hands over what the tables have of records that Kafka deleted, and says what of them is lost. False when the worker
-    /// ended.
+    /// Hands over what the tables have of records that Kafka deleted, and what of them is lost. False when the worker ended.
     fn restore(&self, lost: Delivery) -> Result<bool> {
         for deliveries in self.restorer.restore(lost, |epoch| self.work.settings.stored.epochs(epoch, epoch)) {
             for delivery in deliveries? {
-                if delivery.is_lost {
-                    warn_of_loss(&delivery);
-                }
                 if !self.hand_over(Input::Delivery(delivery)) {
                     return Ok(false);
                 }
@@ -470,17 +465,6 @@ impl Feeder<'_> {
             let _ = self.inputs.send(Input::Contested); // That the worker ended is seen elsewhere.
         }
     }
-}
-
-/// Says what Kafka deleted before it was read.
-pub fn warn_of_loss(lost: &Delivery) {
-    let Delivery { partition: PartitionId { topic, partition }, from_offset, until_offset, .. } = lost;
-    eprintln!(
-        "warning: lost {} of partition {partition} of topic {topic}, offsets {from_offset} to {}: kafka deleted them \
-         before they were read; keep records longer than plimsoll may be down (retention.ms, retention.bytes)",
-        definitions::counted(usize::try_from(until_offset - from_offset).unwrap_or(0), "record"),
-        until_offset - 1
-    );
 }
 
 /// Which partitions the group took from this member and did not give back. A rebalance takes all of them and gives them

@@ -1,7 +1,7 @@
 //! What the roles that stand apart have in common: the topics between them, and how an ingest worker passes on what it
 //! reads.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -16,10 +16,10 @@ use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::model::Agreement;
 use plimsoll_schemas::definition::source::Source;
 use plimsoll_schemas::definition::{Definitions, Problem};
-use plimsoll_schemas::delivery::{Delivery, PartitionId};
+use plimsoll_schemas::delivery::PartitionId;
 
 use crate::in_force::Fits;
-use crate::pipeline::{LOOK_EVERY, partitions_of, warn_of_loss};
+use crate::pipeline::{LOOK_EVERY, partitions_of};
 use crate::retries::Mentions;
 use crate::shutdown::Shutdown;
 
@@ -98,9 +98,8 @@ pub struct Passing<'a> {
     writer: &'a ExchangeWriter,
     /// Partitions that begin in the middle, or of which something was sent.
     begun: HashSet<PartitionId>,
-    /// See `Starts`.
-    stored: HashMap<PartitionId, i64>,
-    looked_at: Moment,
+    /// When the tables are looked at next.
+    look_at: Moment,
     /// Requests for dead letters to be taken again.
     mentions: Mentions,
 }
@@ -126,8 +125,8 @@ impl<'a> Passing<'a> {
         let begun = starts.offsets.keys().cloned().collect();
         let next = starts.offsets.get(&PartitionId::retries()).copied().unwrap_or(0);
         let mentions = Mentions::start(lake.clone(), runtime, next);
-        let (stored, looked_at) = (starts.stored.clone(), Moment::now());
-        Passing { settings, sources, lake, runtime, source, writer, begun, stored, looked_at, mentions }
+        let look_at = Moment::now() + STARTS_LOOK_EVERY;
+        Passing { settings, sources, lake, runtime, source, writer, begun, look_at, mentions }
     }
 
     /// Passes on until it is to end. Returns whether all that was read is in the exchange then.
@@ -147,11 +146,10 @@ impl<'a> Passing<'a> {
             }
             match self.source.events().receive(LOOK_EVERY) {
                 None if self.source.events().is_finished() => bail!("the kafka consumer ended unexpectedly"),
-                None | Some(KafkaEvent::Revoked(_)) => {}
+                None => {}
+                // Whoever else reads may keep the tables, too.
+                Some(KafkaEvent::Revoked(_)) => self.look_at = Moment::now(),
                 Some(KafkaEvent::Delivery(delivery)) => {
-                    if delivery.is_lost {
-                        self.warn_of_loss(&delivery);
-                    }
                     let is_beginning = self.begun.insert(delivery.partition.clone());
                     self.writer.send(Message::Delivery { delivery, is_beginning }, &is_to_end)?;
                 }
@@ -171,23 +169,13 @@ impl<'a> Passing<'a> {
         Ok(is_all)
     }
 
-    /// Says what of a loss the tables do not have.
-    fn warn_of_loss(&self, lost: &Delivery) {
-        let stored = self.stored.get(&lost.partition).copied().unwrap_or(0);
-        let from = lost.from_offset.max(stored);
-        if from < lost.until_offset {
-            warn_of_loss(&Delivery::lost(lost.partition.clone(), from, lost.until_offset));
-        }
-    }
-
     fn look_at_tables(&mut self) -> Result<()> {
-        if self.looked_at.elapsed() < STARTS_LOOK_EVERY {
+        if Moment::now() < self.look_at {
             return Ok(());
         }
-        self.looked_at = Moment::now();
+        self.look_at = Moment::now() + STARTS_LOOK_EVERY;
         match starts(self.lake, &self.settings.group, self.runtime) {
-            Ok(Starts { offsets, stored, .. }) => {
-                self.stored = stored;
+            Ok(Starts { offsets, .. }) => {
                 self.begun.extend(offsets.keys().cloned());
                 self.source.begin_at(offsets);
             }

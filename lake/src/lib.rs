@@ -65,7 +65,7 @@ pub use crate::inspect::{Damage, Inspection, Report, damaged_sources, inspect, t
 use crate::log::{TableLog, entry_path};
 pub use crate::lost::Recovery;
 use crate::lost::refuse_lost_tables;
-pub use crate::shards::{Claim, lane_group, of_lane_group};
+pub use crate::shards::{Claim, SHARDS_MAX, lane_group, of_lane_group};
 pub use crate::snapshot::snapshot_path;
 use crate::store::Store;
 pub use crate::vacuum::{KEPT_MAX, KEPT_MIN, Removed};

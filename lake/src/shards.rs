@@ -15,10 +15,14 @@ use object_store::path::Path as StorePath;
 use serde::{Deserialize, Serialize};
 
 use crate::Lake;
+use crate::append::is_group;
 use crate::error::LakeError;
 
 /// Where the claim lies.
 const CLAIM: &str = "_plimsoll/claim.json";
+
+/// How many shards there may be.
+pub const SHARDS_MAX: u32 = 1_024;
 
 /// Where the records of what is measured where lie.
 const FOLDER: &str = "_plimsoll/shards";
@@ -30,6 +34,12 @@ pub struct Claim {
     pub group: String,
     /// How many they are: 1 where one keeps all of it.
     pub shards: u32,
+}
+
+impl Claim {
+    fn is_sound(&self) -> bool {
+        is_group(&self.group) && (1..=SHARDS_MAX).contains(&self.shards)
+    }
 }
 
 /// The name of the lane group of one of so many shards.
@@ -55,22 +65,21 @@ pub(crate) fn numbering(name: &str) -> (i64, i64) {
 }
 
 impl Lake {
-    /// Who keeps this lake, which is for good; `None` while nobody does. Where the claim was lost, the recorded epochs
-    /// say it.
+    /// Who keeps this lake, which is for good; `None` while nobody does. Once an epoch is recorded that says it, whatever
+    /// became of the claim.
     ///
     /// # Errors
-    /// `Corrupt` when the claim is not understood; otherwise those of `groups`.
+    /// `Corrupt` when nothing is recorded and the claim is not understood; otherwise those of `groups`.
     pub async fn claimed(&self) -> Result<Option<Claim>, LakeError> {
-        if let Some(bytes) = self.root().get(&StorePath::from(CLAIM)).await? {
-            let what =
-                |error| LakeError::Corrupt(format!("{CLAIM} is not understood: {error}; restore it from a backup"));
-            return serde_json::from_slice(&bytes).map(Some).map_err(what);
-        }
-        let groups = self.groups().await?;
-        Ok(groups.first().map(|name| {
+        if let Some(name) = self.groups().await?.first() {
             let (group, _, shards) = of_lane_group(name);
-            Claim { group: group.to_owned(), shards }
-        }))
+            return Ok(Some(Claim { group: group.to_owned(), shards }));
+        }
+        let Some(bytes) = self.root().get(&StorePath::from(CLAIM)).await? else { return Ok(None) };
+        let claim = serde_json::from_slice(&bytes).ok().filter(Claim::is_sound);
+        claim.map(Some).ok_or_else(|| {
+            LakeError::Corrupt(format!("{CLAIM} is not understood; nothing is recorded here yet, so remove it"))
+        })
     }
 
     /// Claims this lake, unless it is claimed. Returns who keeps it.
@@ -113,6 +122,8 @@ impl Lake {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_schemas::table::EpochRow;
+
     use super::*;
 
     #[test]
@@ -152,8 +163,16 @@ mod tests {
         assert!(first == second && [whole, shards].contains(&first), "{first:?}, {second:?}");
         assert_eq!(one.claim(&of("other", 3)).await.expect("a claim"), first);
 
-        std::fs::write(folder.path().join(CLAIM), "{").expect("a file");
-        let error = one.claimed().await.expect_err("damaged").to_string();
-        assert!(error.contains("_plimsoll/claim.json is not understood"), "{error}");
+        let damage = ["{", r#"{"group":"plimsoll","shards":0}"#, r#"{"group":"a/b","shards":1}"#];
+        for text in damage.into_iter().chain([r#"{"group":"plimsoll","shards":4000000000}"#]) {
+            std::fs::write(folder.path().join(CLAIM), text).expect("a file");
+            let error = one.claimed().await.expect_err("damaged").to_string();
+            assert!(error.contains("_plimsoll/claim.json is not understood; nothing is recorded here yet"), "{error}");
+        }
+        // What is recorded says it by itself.
+        let row = EpochRow { epoch: 1, ..EpochRow::default() };
+        one.record_intent("lanes-0-of-3", 1, &[row]).await.expect("an intent");
+        assert_eq!(one.claimed().await.expect("an epoch"), Some(of("lanes", 3)));
+        assert_eq!(other.claim(&of("other", 1)).await.expect("an epoch"), of("lanes", 3));
     }
 }

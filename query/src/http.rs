@@ -16,7 +16,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -24,17 +24,16 @@ use crate::error::QueryError;
 use crate::format::Format;
 use crate::session::QueryService;
 
-pub use guard::guard;
+pub use guard::{Asker, guard};
 pub use serve::{Patience, serve};
 
 use doors::{DOORS, Door};
-use guard::Asker;
 use page::Page;
 use wish::{CURSOR, KNOWN_AT, Wish, instant, once};
 
 mod doors;
 mod guard;
-mod openapi;
+pub mod openapi;
 mod page;
 mod serve;
 mod trend;
@@ -46,9 +45,27 @@ pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 /// Length of a request's body at most, in bytes. Statements longer than this are made by accident.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// The doors over one service, to be merged with others (`/metrics`) and served.
-pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
+/// Doors besides those over the tables.
+#[derive(Default)]
+pub struct More {
+    /// What answers.
+    pub doors: Router,
+    /// What OpenAPI says of them: the operations of each path.
+    pub paths: Map<String, Value>,
+}
+
+impl More {
+    /// These and others.
+    pub fn and(mut self, more: More) -> More {
+        self.paths.extend(more.paths);
+        More { doors: self.doors.merge(more.doors), ..self }
+    }
+}
+
+/// The doors over one service, and more.
+pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> Router {
     let mut router = Router::new();
+    let More { doors: others, paths } = more;
     for door in DOORS {
         router = router.route(
             door.path,
@@ -65,7 +82,7 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
     }
     router
         .route("/v1/sql", post(sql))
-        .route(openapi::PATH, get(described))
+        .route(openapi::PATH, get(move |State(service)| described(service, paths.clone())))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/", get(|| async { index() }))
@@ -75,6 +92,7 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(service)
+        .merge(others)
 }
 
 type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -132,7 +150,8 @@ fn next_page(door: &Door, parameters: &[(String, String)], cursor: &str) -> Stri
     format!("{}?{}", door.path, query.finish())
 }
 
-fn content_type(format: Format) -> String {
+/// The type of an answer's content.
+pub fn content_type(format: Format) -> String {
     match format {
         Format::Table | Format::Csv => format!("{}; charset=utf-8", format.media_type()),
         _ => format.media_type().to_owned(),
@@ -184,7 +203,11 @@ async fn sql(
     respond(&service, service.sql(&statement).await?, format).await
 }
 
-fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
+/// The format that an answer is to have.
+///
+/// # Errors
+/// When none of them is accepted.
+pub fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
     let accept = headers.get(header::ACCEPT).map_or(Some("*/*"), |value| value.to_str().ok());
     accept.and_then(Format::accepted).ok_or_else(|| {
         let types: Vec<_> = Format::ALL.iter().map(|(.., media_type)| *media_type).collect();
@@ -209,8 +232,8 @@ async fn respond(
 }
 
 /// Serves the description of all addresses.
-async fn described(State(service): State<Arc<QueryService>>) -> Result<Response, Problem> {
-    Ok(Json(openapi::describe(&service).await?).into_response())
+async fn described(service: Arc<QueryService>, more: Map<String, Value>) -> Result<Response, Problem> {
+    Ok(Json(openapi::describe(&service, more).await?).into_response())
 }
 
 fn ready(readiness: &Readiness) -> Response {
@@ -228,7 +251,8 @@ fn index() -> String {
     }
     text.push_str(
         "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
-         GET, POST, DELETE /v1/definitions?file=     where plimsoll run answers\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
+         POST /v1/change-gate     a planned change as JSON, where tables are kept\n\
+         GET, POST, DELETE /v1/definitions?file=     likewise\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );
     text
 }

@@ -57,7 +57,9 @@ pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
 pub use crate::events::Stored;
 pub use crate::format::{Format, encode, encode_batch, texts};
-pub use crate::http::{Patience, Problem, Readiness, guard, router, serve};
+pub use crate::http::{
+    Asker, More, Patience, Problem, Readiness, accepted_format, content_type, guard, openapi, router, serve,
+};
 pub use crate::postgres::serve_postgres;
 pub use crate::session::{Limits, QueryService, STACK_BYTES};
 pub use crate::tls::Tls;

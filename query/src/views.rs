@@ -183,15 +183,17 @@ pub(crate) const VIEWS: &[View] = &[
         ),
     ),
     of(Table::Epochs, Rows::All),
-    // What Kafka had deleted before it was read, of which epochs tell beside what they read.
+    // What Kafka had deleted before it was read, of which epochs tell beside what they read: several shards that lack the
+    // same range tell it once together.
     View {
         name: "gaps",
         table: Table::Epochs,
         comment: Some("one range of records that Kafka had deleted before they were read"),
         rows: Rows::Of(
-            "SELECT topic, partition, from_offset, until_offset, lost_count, tick AS recorded_at, epoch
+            "SELECT topic, partition, from_offset, until_offset, lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
               FROM history.epochs
-              WHERE lost_count IS NOT NULL",
+              WHERE lost_count IS NOT NULL
+              GROUP BY topic, partition, from_offset, until_offset, lost_count, topic_id",
         ),
     },
 ];

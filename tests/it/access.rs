@@ -12,7 +12,7 @@ use crate::recovery::World;
 use crate::support::{Running, request};
 
 /// A token, and the line of who has it.
-fn token(arguments: &[&str]) -> (String, String) {
+pub fn token(arguments: &[&str]) -> (String, String) {
     let (line, told) = line(&[&["token"], arguments].concat());
     (told.trim().rsplit(' ').next().expect("a token").to_owned(), line)
 }

@@ -58,8 +58,8 @@ fn records_that_retention_deleted_unread_are_a_gap_that_is_told_once() {
         "{told}"
     );
     let (mut running, address) = world.run(&broker.bootstrap(), "lake", &[]);
-    let told = running.wait_for("warning");
-    assert!(told.starts_with("warning: lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
+    let told = running.wait_for("lost 5 records");
+    assert!(told.contains("lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
     wait_for_answer(&lake, gaps, "events,0,10,15,5");
     let metrics = get(&address, "/metrics");
     assert!(metrics.contains("plimsoll_lost_records_total{partition=\"0\",topic=\"events\"} 5\n"), "{metrics}");
@@ -101,9 +101,9 @@ fn a_gap_is_told_with_roles_apart_too_before_any_state_is_saved() {
     // Offsets 10 to 14 go before anybody reads them. That 0 to 9 went, too, is no loss.
     broker.produce("events", 0, scores(10..20)).expect("records");
     broker.delete_records("events", 0, 15).expect("deleted");
-    let ingest = start(&["ingest"]);
-    let told = ingest.wait_for("warning");
-    assert!(told.starts_with("warning: lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
+    let _ingest = start(&["ingest"]);
+    let told = aggregate.wait_for("lost 5 records");
+    assert!(told.contains("lost 5 records of partition 0 of topic events, offsets 10 to 14: "), "{told}");
     let gaps = "SELECT topic, \"partition\", from_offset, until_offset, lost_count FROM gaps";
     wait_for_answer(&lake, gaps, "events,0,10,15,5");
     wait_for_answer(&lake, "SELECT count(*), count(DISTINCT id), max(\"offset\") FROM events", "15,15,19");
@@ -190,6 +190,59 @@ fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
     world.define(&SCORES.replace("[events]", "[events-2]"));
     run_until_caught_up(&broker, &world.definitions(), &lake, &[]);
     assert_eq!(ask(&lake, "SELECT topic, count(*) FROM events GROUP BY topic ORDER BY topic"), "events,3\nevents-2,10");
+}
+
+#[test]
+fn of_a_topic_that_was_made_anew_the_exchange_gives_the_old_one_alone() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..10)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    let (definitions, location, bootstrap) = (world.definitions(), lake.clone(), broker.bootstrap());
+    let (definitions, location) = (definitions.to_string_lossy(), location.to_string_lossy());
+    let start = |role: &[&str]| {
+        let all = ["-d", &definitions, "--lake", &location, "--bootstrap", &bootstrap, "--listen", "127.0.0.1:0"];
+        Running::start(&[role, &all].concat())
+    };
+    let stop = |mut running: Running| {
+        running.signal("TERM");
+        assert!(running.end().success(), "{}", running.rest());
+    };
+    let sent = |running: &Running, count: usize| {
+        let line = running.wait_for("http://");
+        let address = line.split("http://").nth(1).expect("an address").trim().to_owned();
+        let line = format!("plimsoll_kafka_records_total{{role=\"ingest\"}} {count}\n");
+        let is_sent = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            get(&address, "/metrics").contains(&line)
+        });
+        assert!(is_sent, "{}", get(&address, "/metrics"));
+    };
+    // Both are in the exchange before anybody aggregates: the tables cannot tell `ingest` that the topic is another.
+    let ingest = start(&["ingest"]);
+    sent(&ingest, 10);
+    stop(ingest);
+    broker.delete_topic("events").expect("deleted");
+    make_anew(&broker, 15);
+    let ingest = start(&["ingest"]);
+    sent(&ingest, 15);
+    let aggregate = start(&["aggregate", "--shards", "2"]);
+    let door = aggregate.wait_for("answering on http://");
+    let told = aggregate.wait_for("topic events was deleted and created again");
+    assert!(told.contains("nothing more of its partition 0 is taken from plimsoll.exchange"), "{told}");
+    wait_for_answer(&lake, "SELECT count(*), max(\"offset\") FROM events", "10,9");
+    let address = door.split("http://").nth(1).expect("an address").trim().to_owned();
+    let metrics = get(&address, "/metrics");
+    for shard in 0..2 {
+        let line = format!("plimsoll_exchange_incomplete_partitions{{shard=\"{shard}\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    // The tables know the old one now, and `ingest` does not go on.
+    stop(ingest);
+    let told = start(&["ingest"]).wait_for("error: ");
+    assert!(told.starts_with("error: topic events was deleted and created anew: its id is "), "{told}");
+    assert_eq!(ask(&lake, "SELECT count(*), max(\"offset\") FROM events"), "10,9");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod calendar;
 mod command_line;
 mod end_to_end;
 mod faults;
+mod gate;
 mod guide;
 mod house;
 mod kafka;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use plimsoll_aggregate::collector::RecordedEpoch;
 use plimsoll_aggregate::definitions::touching_the_past;
@@ -13,10 +14,12 @@ use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::{Decoder, Record};
 use plimsoll_lake::Lake;
+use plimsoll_query::{Format, Limits, QueryService, encode};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, Delivery, PartitionId};
 use plimsoll_schemas::table::{EpochRow, Table};
+use tokio::runtime::Handle;
 
 use crate::tables::defined;
 
@@ -57,9 +60,18 @@ async fn worker(
     definitions: &Arc<Definitions>,
     clock: impl Fn() -> Instant + Send + Sync + 'static,
 ) -> Worker {
+    worker_of(Shard::WHOLE, lake, definitions, clock).await
+}
+
+async fn worker_of(
+    shard: Shard,
+    lake: &Lake,
+    definitions: &Arc<Definitions>,
+    clock: impl Fn() -> Instant + Send + Sync + 'static,
+) -> Worker {
     let settings = WorkerSettings {
         group: GROUP.to_owned(),
-        shard: Shard::WHOLE,
+        shard,
         lanes: 1,
         epoch_interval: Duration::ZERO,
         epoch_rows_max: usize::MAX,
@@ -193,6 +205,30 @@ async fn an_epoch_tells_that_a_partition_was_read_from_its_first_record_on() {
     let rows = lake.epochs_after(GROUP, 1).await.expect("epochs");
     let ranges: Vec<_> = rows.iter().map(|row| (row.partition, row.from_offset, row.until_offset)).collect();
     assert_eq!(ranges, [(Some(0), Some(5), Some(6))]);
+}
+
+/// Of two shards the second lacks what the first has read, because the exchange was deleted meanwhile.
+#[tokio::test]
+async fn a_loss_is_told_by_each_shard_that_suffers_it_and_shown_once() {
+    let definitions = Arc::new(defined(PROMISE).expect("good definitions"));
+    let lake = lake().await;
+    let tell = async |shard: u32, losses: &[(i64, i64)]| {
+        let shard = Shard::new(shard, 2).expect("a shard");
+        let mut live = worker_of(shard, &lake, &definitions, || at("2026-03-02T13:00:00Z")).await;
+        for (from, until) in losses {
+            live.take(Input::Delivery(Delivery::lost(id(0), *from, *until)));
+        }
+        let order = live.cut(false).expect("columns").expect("an epoch").encode().expect("files");
+        live.committer().carry_out(order).await.expect("a commit");
+    };
+    tell(0, &[(0, 5)]).await;
+    tell(1, &[(0, 5), (5, 20)]).await;
+    let service = QueryService::open(lake.clone(), Limits::default(), Handle::current()).await.expect("a service");
+    let answer = service.sql("SELECT from_offset, until_offset, lost_count, epoch FROM gaps ORDER BY 1").await;
+    let rows = encode(answer.expect("gaps"), Format::Csv).try_collect::<Vec<_>>().await.expect("rows").concat();
+    let text = String::from_utf8(rows).expect("text");
+    // Shard 0 has the epochs 1, 3, ..., shard 1 has 2, 4, ...
+    assert_eq!(text, "from_offset,until_offset,lost_count,epoch\n0,5,5,1\n5,20,15,2\n");
 }
 
 /// The promise in office hours, with a version 2 of the agreement or of the calendar from these days on.

@@ -188,12 +188,14 @@ pub async fn the_tables_follow_from_the_epochs(world: &World, shape: &Shape, out
     }
 }
 
-/// What crashes leave behind is no damage: nothing is found that would have to be repaired, but for a state or a checkpoint
-/// that was torn while it was written, in whose place an older one is taken.
+/// What crashes leave behind is no damage: nothing is found that would have to be repaired, but for a state, a checkpoint or
+/// its announcement that was torn while it was written, in whose place an older one, or the whole log, is taken.
 pub async fn nothing_is_damaged(lake: &Lake) {
     let mut damages = lake.inspect(true).await.expect("an inspection").damages;
-    let is_known = |path: &str| path.starts_with("_plimsoll/snapshots/") || path.ends_with(".checkpoint.parquet");
-    damages.retain(|damage| !is_known(&damage.path));
+    let endings = [".checkpoint.parquet", "/_delta_log/_last_checkpoint"];
+    let is_torn =
+        |path: &str| path.starts_with("_plimsoll/snapshots/") || endings.iter().any(|end| path.ends_with(end));
+    damages.retain(|damage| !is_torn(&damage.path));
     assert_eq!(damages, []);
 }
 

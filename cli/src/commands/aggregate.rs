@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
-use plimsoll_aggregate::shards::{SHARDS_MIN, claim};
-use plimsoll_lake::Lake;
+use plimsoll_aggregate::shards::{SHARDS_MIN, refuse_others};
+use plimsoll_lake::{Lake, SHARDS_MAX};
 use plimsoll_query::{Limits, QueryService};
 
 use crate::commands::DEFAULT_LAKE;
@@ -39,7 +39,7 @@ pub struct Arguments {
     group: String,
     /// Into how many shards the work is cut, fixed by the first start; more processes than these have nothing to do.
     /// Default: as it was fixed, or 4
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(SHARDS_MIN)..=1024))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(SHARDS_MIN)..=i64::from(SHARDS_MAX)))]
     shards: Option<u32>,
     #[command(flatten)]
     keeping: Keeping,
@@ -59,11 +59,13 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
-    let fixed = runtime.block_on(lake.claimed())?.map(|claim| claim.shards).filter(|shards| *shards >= SHARDS_MIN);
+    // It is claimed once a shard is kept: a start that fails before leaves it to anybody.
+    let claimed = runtime.block_on(lake.claimed())?;
+    let fixed = claimed.as_ref().map(|claim| claim.shards).filter(|shards| *shards >= SHARDS_MIN);
     let shards = arguments.shards.or(fixed).unwrap_or(SHARDS_DEFAULT);
-    runtime.block_on(claim(&lake, &arguments.group, shards))?;
+    claimed.map_or(Ok(()), |claimed| refuse_others(claimed, &arguments.group, shards))?;
     let kept = Kept::default();
-    let workers = kept.clone();
+    let (workers, asked) = (kept.clone(), kept.clone());
     let in_force = in_force.that_fit(fits_shards(&lake, runtime.handle()))?;
     let fits = fits_the_past(&lake, runtime.handle(), move || workers.lives());
     let in_force = Arc::new(in_force.that_fit(fits)?);
@@ -100,14 +102,14 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         upkeep: (maintain_every, keep_files),
     };
     let keeper = Keeper::new(settings, kept);
-    let door = doors::definitions::router(in_force.clone(), arguments.accepting.at(arguments.listen));
+    let more = doors::of_keepers(in_force.clone(), arguments.accepting.at(arguments.listen), move || asked.lives());
     let scraped = keeper.clone();
     let metrics = move || {
         let kept = scraped.metrics(chrono::Utc::now().into());
         std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, access, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, anyhow, bail};
-use axum::Router;
 use chrono::{Months, NaiveDate, NaiveTime};
 use plimsoll_aggregate::live::Pipeline as Counts;
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
@@ -16,7 +15,7 @@ use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{KEPT_MAX, Lake};
-use plimsoll_query::{Grant, Limits, QueryService, Users};
+use plimsoll_query::{Grant, Limits, More, QueryService, Users};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use tokio::net::TcpListener;
@@ -154,7 +153,7 @@ fn answer(
 ) -> impl Future<Output = ()> + Send + use<> {
     let (live, source) = (pipeline.live.clone(), pipeline.source());
     let metrics = move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), end));
-    let (readiness, none, access) = (Arc::new(|| Ok(())), Router::new(), Access::default());
+    let (readiness, none, access) = (Arc::new(|| Ok(())), More::default(), Access::default());
     let postgres = postgres::open(Some(door), service.clone(), shutdown.clone());
     let http = doors::open(listener, service, readiness, metrics, none, access, shutdown);
     async move { _ = tokio::join!(http, postgres) }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
-use axum::Router;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::{Limits, More, QueryService};
 use plimsoll_schemas::Instant;
 
 use crate::commands::{DEFAULT_LAKE, instant};
@@ -53,7 +52,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
             async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
         let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
-        let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, Router::new(), access, shutdown);
+        let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, More::default(), access, shutdown);
         tokio::join!(http, postgres);
         Ok(ExitCode::SUCCESS)
     })

@@ -254,14 +254,16 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     );
     let source = pipeline.source();
     in_force.watch(shutdown.clone())?;
-    let door = doors::definitions::router(in_force.clone(), arguments.accepting.at(arguments.listen));
+    let asked = live.clone();
+    let more =
+        doors::of_keepers(in_force.clone(), arguments.accepting.at(arguments.listen), move || vec![asked.clone()]);
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
         std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
-    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, door, access, shutdown.clone()));
+    let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;

@@ -22,9 +22,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use plimsoll_query::Problem;
+use plimsoll_query::{More, Problem, openapi};
 use plimsoll_schemas::definition::Problem as Wrong;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::in_force::{InForce, Put};
 
@@ -48,20 +48,59 @@ pub enum Accepts {
     Everything,
 }
 
+/// The path of the door.
+const PATH: &str = "/v1/definitions";
+
 /// The door.
-pub fn router(in_force: Arc<InForce>, accepts: Accepts) -> Router {
+pub fn door(in_force: Arc<InForce>, accepts: Accepts) -> More {
+    More { doors: router(in_force, accepts), paths: Map::from_iter([(PATH.to_owned(), described())]) }
+}
+
+fn router(in_force: Arc<InForce>, accepts: Accepts) -> Router {
     let door = match accepts {
         Accepts::Nothing => get(show).post(refuse).delete(refuse),
         Accepts::FromHere => get(show).post(put).delete(remove).layer(from_fn(named_as_here)),
         Accepts::Everything => get(show).post(put).delete(remove),
     };
     Router::new()
-        .route("/v1/definitions", door)
+        .route(PATH, door)
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed are GET, POST and DELETE")
         })
         .layer(DefaultBodyLimit::max(FILE_BYTES_MAX))
         .with_state(in_force)
+}
+
+fn described() -> Value {
+    let text = json!({"type": "string"});
+    let file = json!({"name": "file", "in": "query", "required": true, "description": "a file of the folder: .yaml, .yml or .ics",
+                      "schema": text});
+    let problem = json!({"type": "object", "properties": {
+        "file": text, "line": {"type": "integer"}, "field": text, "found": text, "allowed": text,
+    }});
+    let files = json!({"type": "array", "items": {"type": "object", "properties": {"file": text, "text": text}}});
+    let standing = json!({"type": "object", "properties": {
+        "since": openapi::instant(), "service_count": {"type": "integer"}, "agreement_count": {"type": "integer"},
+        "files": files, "problems": {"type": "array", "items": problem},
+    }});
+    let done = json!({"type": "object", "properties": {"changed": {"type": "boolean"}}});
+    let answer = |what: &str, schema: &Value| {
+        json!({
+            "200": {"description": what, "content": {"application/json": {"schema": schema}}},
+            "default": {"$ref": openapi::PROBLEM},
+        })
+    };
+    let of_type = |media_type: &str| (media_type.to_owned(), json!({"schema": text}));
+    json!({
+        "get": {"operationId": "definitions", "summary": "What is in force",
+                "responses": answer("since when, in which files, and what is wrong with the folder", &standing)},
+        "post": {"operationId": "put_definitions", "summary": "Puts a file into the folder, if it has no problems then",
+                 "parameters": [file],
+                 "requestBody": {"required": true, "content": Map::from_iter(MEDIA_TYPES.map(of_type))},
+                 "responses": answer("whether anything changed", &done)},
+        "delete": {"operationId": "delete_definitions", "summary": "Takes a file out, if the folder has no problems then",
+                   "parameters": [file], "responses": answer("whether anything changed", &done)},
+    })
 }
 
 async fn show(State(in_force): State<Arc<InForce>>) -> Response {

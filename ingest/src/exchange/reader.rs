@@ -1,6 +1,7 @@
 //! The end of the exchange that an aggregator has, for one shard.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -67,7 +68,8 @@ impl ClientContext for Quiet {
 impl ConsumerContext for Quiet {}
 
 impl ExchangeReader {
-    /// Reads the exchange of the settings' group for a lane group that goes on at these offsets of source partitions.
+    /// Reads the exchange of the settings' group for a lane group that goes on at these offsets of source partitions, in
+    /// the topics of these ids.
     ///
     /// # Errors
     /// When a setting cannot be used.
@@ -75,6 +77,7 @@ impl ExchangeReader {
         settings: &KafkaSettings,
         lane_group: &str,
         next: HashMap<PartitionId, i64>,
+        topic_ids: BTreeMap<Arc<str>, Arc<str>>,
     ) -> Result<ExchangeReader, IngestError> {
         let mut config = settings.shared_config()?;
         config
@@ -94,7 +97,7 @@ impl ExchangeReader {
         let mut reader = ExchangeReader {
             consumer,
             topic,
-            sequence: Sequence::new(next),
+            sequence: Sequence::new(next, topic_ids),
             is_from_beginning: false,
             unsaved: VecDeque::new(),
             position: None,
@@ -187,6 +190,19 @@ impl ExchangeReader {
                 }
                 self.unsaved.push_back((offset, id, delivery.until_offset));
                 Ok(Some(Heard::Delivery(delivery)))
+            }
+            Placed::OfAnotherTopic => {
+                if self.holes.insert(id.clone()) {
+                    tracing::warn!(
+                        "topic {} was deleted and created again: nothing more of its partition {} is taken from {}; name another \
+                         topic in its source, or, if the tables have nothing of it, stop all roles, delete {}, and start them",
+                        id.topic,
+                        id.partition,
+                        self.topic,
+                        self.topic
+                    );
+                }
+                Ok(None)
             }
             Placed::AfterHole { missing_from } if self.is_from_beginning => {
                 if self.holes.insert(id.clone()) {

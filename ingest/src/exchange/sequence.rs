@@ -1,6 +1,7 @@
 //! What a reader takes of the exchange: of each source partition the deliveries that follow on what it has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 
@@ -8,6 +9,8 @@ use plimsoll_schemas::delivery::{Delivery, PartitionId};
 #[derive(Clone, Debug, Default)]
 pub struct Sequence {
     next: HashMap<PartitionId, i64>,
+    /// The ids that Kafka gave to topics.
+    topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// What becomes of a delivery.
@@ -22,12 +25,14 @@ pub enum Placed {
         /// The first offset that is missing; `None` when nothing of the partition is known.
         missing_from: Option<i64>,
     },
+    /// It is of another topic than what was read under this name: that was deleted and created again.
+    OfAnotherTopic,
 }
 
 impl Sequence {
-    /// Goes on at these offsets.
-    pub fn new(next: HashMap<PartitionId, i64>) -> Sequence {
-        Sequence { next }
+    /// Goes on at these offsets, in the topics of these ids; of others the first that is read is known from then on.
+    pub fn new(next: HashMap<PartitionId, i64>, topic_ids: BTreeMap<Arc<str>, Arc<str>>) -> Sequence {
+        Sequence { next, topic_ids }
     }
 
     /// Whether anything of a partition was read.
@@ -37,6 +42,10 @@ impl Sequence {
 
     /// Puts a delivery in its place. One of a partition of which nothing is known is taken only if none comes before it.
     pub fn place(&mut self, delivery: Delivery, is_beginning: bool) -> Placed {
+        let known_id = self.topic_ids.get(&delivery.partition.topic);
+        if known_id.zip(delivery.topic_id.as_ref()).is_some_and(|(known, found)| known != found) {
+            return Placed::OfAnotherTopic;
+        }
         let known = self.next.get(&delivery.partition).copied();
         let Some(next) = known.or(is_beginning.then_some(delivery.from_offset)) else {
             return Placed::AfterHole { missing_from: None };
@@ -49,6 +58,9 @@ impl Sequence {
         }
         let (_, rest) = delivery.split_at(next);
         self.next.insert(rest.partition.clone(), rest.until_offset);
+        if let Some(id) = &rest.topic_id {
+            self.topic_ids.entry(rest.partition.topic.clone()).or_insert_with(|| id.clone());
+        }
         Placed::Next(rest)
     }
 }
@@ -75,6 +87,7 @@ mod tests {
             Placed::Next(delivery) => ("next", delivery.from_offset, delivery.until_offset),
             Placed::Known => ("known", 0, 0),
             Placed::AfterHole { missing_from } => ("hole", missing_from.unwrap_or(-1), 0),
+            Placed::OfAnotherTopic => ("another", 0, 0),
         }
     }
 
@@ -91,6 +104,20 @@ mod tests {
         assert_eq!(place(3, 12, None, true), ("next", 10, 12), "another member began before");
         assert_eq!(place(12, 15, None, false), ("next", 12, 15));
         assert_eq!(place(2, 9, Some(9), false), ("known", 0, 0), "a proof that is behind what was read proves nothing");
+    }
+
+    #[test]
+    fn a_topic_that_was_made_anew_does_not_go_on_where_the_old_one_ended() {
+        let of = |from, until, id: &str| Delivery { topic_id: Some(id.into()), ..delivery(from, until, None) };
+        let mut sequence = Sequence::default();
+        assert_eq!(told(sequence.place(of(0, 10, "old"), true)), ("next", 0, 10));
+        assert_eq!(told(sequence.place(of(0, 15, "new"), true)), ("another", 0, 0));
+        assert_eq!(told(sequence.place(of(10, 12, "old"), false)), ("next", 10, 12), "the rest of the old one");
+        // So it is when only the state knows the old one.
+        let ids = BTreeMap::from([("t".into(), "old".into())]);
+        let mut sequence = Sequence::new(HashMap::new(), ids);
+        assert_eq!(told(sequence.place(of(0, 15, "new"), true)), ("another", 0, 0));
+        assert_eq!(told(sequence.place(delivery(0, 5, None), true)), ("next", 0, 5), "a broker that tells no ids");
     }
 
     proptest! {

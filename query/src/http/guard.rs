@@ -10,9 +10,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
+use crate::error::QueryError;
 use crate::http::Problem;
 use crate::session::QueryService;
 use crate::users::{Scope, User, Users};
+use crate::visible::not_of_some;
 
 /// Addresses that everybody may look at: whether the process works, and what there is.
 const OPEN: [&str; 3] = ["/", "/healthz", "/readyz"];
@@ -23,12 +25,23 @@ pub fn guard(doors: Router, users: Arc<Users>) -> Router {
 }
 
 /// Who asks; nobody in particular where there are no users.
-pub(super) struct Asker(Option<Arc<User>>);
+pub struct Asker(Option<Arc<User>>);
 
 impl Asker {
     /// The service as they see it.
     pub(super) fn sees(&self, service: &QueryService) -> QueryService {
         service.seen_by(self.0.as_ref().and_then(|user| user.rows.clone()))
+    }
+
+    /// Refuses what is not for those who see some agreements only.
+    ///
+    /// # Errors
+    /// `Refused` when they are such a one.
+    pub fn check_sees_all(&self, what: &str) -> Result<(), QueryError> {
+        match self.0.as_ref().and_then(|user| user.rows.as_ref()) {
+            Some(_) => Err(not_of_some(what)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -14,12 +14,12 @@ use crate::session::{CURRENT, QueryService};
 /// Where it is served.
 pub(super) const PATH: &str = "/v1/openapi.json";
 
-/// Describes every address of the service.
+/// Describes every address of the service, and these.
 ///
 /// # Errors
 /// `Internal` when a view is not there, which is a defect.
-pub(super) async fn describe(service: &QueryService) -> Result<Value, QueryError> {
-    let (mut paths, mut schemas) = (Map::new(), Map::new());
+pub(super) async fn describe(service: &QueryService, mut paths: Map<String, Value>) -> Result<Value, QueryError> {
+    let mut schemas = Map::new();
     for door in DOORS {
         let fields = service.columns(door.view, door.shape).await?;
         let (path, name) = (door.path.to_owned(), door.path.trim_start_matches("/v1/").to_owned());
@@ -55,7 +55,8 @@ pub(super) async fn describe(service: &QueryService) -> Result<Value, QueryError
     }))
 }
 
-const PROBLEM: &str = "#/components/responses/problem";
+/// Where the schema of a problem is.
+pub const PROBLEM: &str = "#/components/responses/problem";
 
 /// A GET door: its parameters and its answers.
 fn operation(door: &Door, name: &str, fields: &[Field]) -> Value {
@@ -116,7 +117,7 @@ fn parameter(door: &Door, name: &str, fields: &[Field]) -> Value {
 }
 
 /// An instant, or a date, which means its first instant in UTC.
-fn instant() -> Value {
+pub fn instant() -> Value {
     json!({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})
 }
 
@@ -145,7 +146,7 @@ fn row(door: &Door, fields: &[Field]) -> Value {
 }
 
 /// The formats of an answer, of which JSON has a schema.
-fn content(json: Value) -> Value {
+pub fn content(json: Value) -> Value {
     let of = |(format, _, media_type): &(Format, &str, &str)| {
         let schema = if *format == Format::Json { json!({"schema": json}) } else { json!({}) };
         ((*media_type).to_owned(), schema)
@@ -170,7 +171,7 @@ fn sql() -> Value {
 }
 
 /// An address without parameters.
-fn plain(what: &str, media_type: &str) -> Value {
+pub fn plain(what: &str, media_type: &str) -> Value {
     let answer = json!({"description": what, "content": {media_type: {}}});
     json!({"summary": what, "responses": {"200": answer, "default": {"$ref": PROBLEM}}})
 }

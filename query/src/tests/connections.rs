@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::{Patience, router, serve};
+use crate::{More, Patience, router, serve};
 
 /// What no test waits for by design.
 const LONG: Duration = Duration::from_secs(120);
@@ -36,7 +36,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel();
-        let doors = router(Arc::new(service), Arc::new(|| Ok(())));
+        let doors = router(Arc::new(service), Arc::new(|| Ok(())), More::default());
         let running = tokio::spawn(serve(listener, doors, None, patience, async { stopped.await.unwrap_or_default() }));
         Server { _folder: folder, address, stop, running }
     }

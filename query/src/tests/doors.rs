@@ -5,11 +5,11 @@ use axum::http::{Request, Response, StatusCode, header};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Readiness, router};
+use crate::{More, Readiness, router};
 
 pub(super) async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
     let readiness: Readiness = Arc::new(|| Err("no epoch was committed yet".to_owned()));
-    router(service.clone(), readiness).oneshot(request).await.expect("infallible")
+    router(service.clone(), readiness, More::default()).oneshot(request).await.expect("infallible")
 }
 
 pub(super) async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) {

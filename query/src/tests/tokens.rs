@@ -7,7 +7,7 @@ use axum::routing::get;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Grant, Scope, Users, guard, router};
+use crate::{Grant, More, Scope, Users, guard, router};
 
 /// The doors, those that a process adds, and the tokens of a reader of everything, of a reader of one agreement, and of a
 /// monitor.
@@ -19,8 +19,8 @@ async fn doors() -> (TempDir, Router, [String; 3]) {
         .map(|(name, grant)| Users::with_token(name, grant).expect("a token"));
     let text: Vec<&str> = drawn.iter().map(|(_, line)| line.as_str()).collect();
     let users = Arc::new(Users::parse(&text.join("\n")).expect("users"));
-    let doors =
-        router(service, Arc::new(|| Ok(()))).merge(Router::new().route("/metrics", get(|| async { "plimsoll" })));
+    let doors = router(service, Arc::new(|| Ok(())), More::default())
+        .merge(Router::new().route("/metrics", get(|| async { "plimsoll" })));
     let doors = doors.merge(Router::new().route("/v1/definitions", get(|| async { "all of them" })));
     (folder, guard(doors, users), drawn.map(|(token, _)| token))
 }
@@ -115,7 +115,7 @@ async fn who_asks_too_often_is_told_to_wait() {
     let (_folder, _lake, service) = service(limits()).await;
     let (token, line) = Users::with_token("ana", Grant::default()).expect("a token");
     let users = Users::parse(&line.replace('}', r#","requests_per_second":2}"#)).expect("users");
-    let doors = guard(router(service, Arc::new(|| Ok(()))), Arc::new(users));
+    let doors = guard(router(service, Arc::new(|| Ok(())), More::default()), Arc::new(users));
     let mut statuses = Vec::new();
     for _ in 0..3 {
         let response = ask_with(&doors, "/v1/nowhere", Some(&format!("Bearer {token}"))).await;
