@@ -10,7 +10,8 @@
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
 //! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`,
-//! `questions`, `live`, `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made anew.
+//! `questions`, `live`, `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made
+//! anew.
 
 pub mod collector;
 pub mod definitions;

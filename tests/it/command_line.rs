@@ -59,10 +59,14 @@ fn wrong_usage_exits_2() {
         [&change, &["--until", until] as &[_], more].concat()
     };
     fails(&["gate", "-e", "x"], 2, "--service <ID>");
-    fails(&gate("2026-03-02T00:00:00Z", "2026-03-02T00:00:00Z", &[]), 2, "is not after --from");
+    fails(
+        &gate("2026-03-02T00:00:00Z", "2026-03-02T00:00:00Z", &[]),
+        2,
+        "the end, 2026-03-02T00:00:00Z, is not after the start",
+    );
     fails(&gate("2026-02-02T00:00:00Z", "2026-03-02T00:00:00Z", &[]), 2, "give a change that is still to come");
     let hour = |more| gate("2026-03-02T00:00:00Z", "2026-03-02T01:00:00Z", more);
-    fails(&hour(&["--downtime", "2h"]), 2, "--downtime 2h is longer than the planned time, 1h");
+    fails(&hour(&["--downtime", "2h"]), 2, "a downtime of 2h is longer than the planned time, 1h");
     fails(&hour(&["--downtime", "0s"]), 2, "expected a duration such as");
     fails(&hour(&["--emergency", "--approved-at", "2026-03-01T00:00:00Z"]), 2, "cannot be used with");
     fails(&["backtest", "draft.yaml"], 2, "--lake <DIR>");
