@@ -95,6 +95,12 @@ pub enum AggregateError {
 }
 
 impl AggregateError {
+    /// True when others keep the tables.
+    pub fn is_of_others(&self) -> bool {
+        use AggregateError::{OtherGroup, OtherShards, ShardedGroup, WholeGroup};
+        matches!(self, OtherGroup { .. } | WholeGroup { .. } | ShardedGroup { .. } | OtherShards { .. })
+    }
+
     /// True when another worker keeps the lane group: nothing is wrong but that there are two.
     pub fn is_fenced(&self) -> bool {
         matches!(self, AggregateError::Lake(LakeError::Fenced { .. }))

@@ -208,7 +208,7 @@ fn is_stored(row: &EpochRow, stored: &HashMap<PartitionId, i64>) -> bool {
 
 fn rest(runtime: &Handle, worker: Worker) -> Result<(), AggregateError> {
     let committer = worker.committer();
-    if let (Some(order), _) = worker.rest()? {
+    for order in worker.rest()?.0 {
         runtime.block_on(committer.carry_out(order.encode()?))?;
     }
     Ok(())

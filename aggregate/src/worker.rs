@@ -247,8 +247,10 @@ impl Worker {
     /// beginning.
     pub fn start_offsets(&self) -> HashMap<PartitionId, i64> {
         let mut offsets = self.read_until();
-        // The first epoch that read a partition may be one that is to be made again.
-        for (id, (from, ..)) in self.recorded.epochs.iter().flat_map(|epoch| &epoch.ranges) {
+        // The first epoch that read a partition may be one that is to be made again. One that only expected it says nothing
+        // of where it begins.
+        let ranges = self.recorded.epochs.iter().flat_map(|epoch| &epoch.ranges);
+        for (id, (from, ..)) in ranges.filter(|(_, (from, until, complete))| from < until || complete.is_some()) {
             offsets.entry(id.clone()).or_insert(*from);
         }
         offsets
@@ -318,10 +320,8 @@ impl Worker {
             }
             if finished || (self.is_replayed() && self.is_former()) {
                 let is_former = self.is_former();
-                let (order, deferred) = self.rest()?;
-                if let Some(order) = order {
-                    writer.order(order)?;
-                }
+                let (orders, deferred) = self.rest()?;
+                orders.into_iter().try_for_each(|order| writer.order(order))?;
                 let progress = Progress { deferred, is_former, ..writer.finish()? };
                 on_progress(&progress);
                 return Ok(progress);
@@ -457,19 +457,23 @@ impl Worker {
     }
 
     /// Ends the work: saves the state, unless recorded epochs are left, and says how many observations the next start makes
-    /// up for.
+    /// up for. What was found to be lost while these were made again is told by an epoch of its own, if none has told it.
     ///
     /// # Errors
-    /// `Snapshot`, which is a defect.
-    pub fn rest(mut self) -> Result<(Option<Order>, u64), AggregateError> {
-        let mut order = None;
+    /// `Columns` or `Snapshot`, which are defects.
+    pub fn rest(mut self) -> Result<(Vec<Order>, u64), AggregateError> {
+        let mut orders = Vec::new();
         if !self.is_replayed() {
             tracing::warn!(epochs = self.recorded.epochs.len(), "stopped before all recorded epochs were replayed");
         } else if self.next_epoch > first_epoch(self.settings.shard) {
+            if !self.lost.is_empty() {
+                let tick = (self.settings.clock)();
+                orders.extend(self.epoch(self.next_epoch, tick, false, Vec::new(), Kind::Live)?);
+            }
             self.group.rest();
-            order = Some(Order::Snapshot(self.last_epoch(), self.group.snapshot()?.into()));
+            orders.push(Order::Snapshot(self.last_epoch(), self.group.snapshot()?.into()));
         }
-        Ok((order, self.group.deferred()))
+        Ok((orders, self.group.deferred()))
     }
 
     /// The watermark as intents tell it; `None` before every partition was heard from.

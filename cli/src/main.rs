@@ -1,13 +1,12 @@
 //! `plimsoll`: one binary, every role, wired together.
 //!
 //! What comes in: the command line, folders and signals. What goes out: an exit code (0 done, 1 not done, 2 wrong
-//! usage, 3 no-go, or a result that does not follow, 4 another process keeps the tables) and, when something is wrong,
-//! one line that says what and what to do. Modules in reading order: `commands` has one file a command; `definitions`
-//! reads the folder; `in_force` has the definitions in force, which may change; `judging` judges without a server, and
-//! `gating` is the change gate;
-//! `pipeline` wires source, worker and lake, `roles` and `keeper` do so in several processes; `maintenance` keeps tables
-//! small; `doors` serves HTTP, `/metrics` and the Postgres wire; `shutdown` is how everything ends; `threads` keeps what
-//! computes from what waits; `demo` is the generated month.
+//! usage, 3 no-go, or a result that does not follow, 4 another process keeps the tables) and, when something is
+//! wrong, one line that says what and what to do. Modules in reading order: `commands` has one file a command;
+//! `definitions` reads the folder; `in_force` has the definitions in force, which may change; `judging` judges
+//! without a server; `gating` is the change gate; `pipeline` wires source, worker and lake, `roles` and `keeper` do
+//! so in several processes; `maintenance` keeps tables small; `doors` serves HTTP, `/metrics` and the Postgres wire;
+//! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
 
 mod commands;
 mod definitions;

@@ -179,7 +179,7 @@ impl<'a> Passing<'a> {
                 self.begun.extend(offsets.keys().cloned());
                 self.source.begin_at(offsets);
             }
-            Err(error) if matches!(error.downcast_ref(), Some(AggregateError::WholeGroup { .. })) => return Err(error),
+            Err(error) if error.downcast_ref().is_some_and(AggregateError::is_of_others) => return Err(error),
             Err(error) => tracing::warn!("{error:#}"),
         }
         Ok(())

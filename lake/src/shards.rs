@@ -69,11 +69,22 @@ impl Lake {
     /// became of the claim.
     ///
     /// # Errors
-    /// `Corrupt` when nothing is recorded and the claim is not understood; otherwise those of `groups`.
+    /// `Corrupt` when two have recorded epochs, or nobody has and the claim is not understood; otherwise those of `groups`.
     pub async fn claimed(&self) -> Result<Option<Claim>, LakeError> {
-        if let Some(name) = self.groups().await?.first() {
+        let groups = self.groups().await?;
+        let mut keepers = groups.iter().map(|name| {
             let (group, _, shards) = of_lane_group(name);
-            return Ok(Some(Claim { group: group.to_owned(), shards }));
+            Claim { group: group.to_owned(), shards }
+        });
+        if let Some(first) = keepers.next() {
+            if let Some(other) = keepers.find(|other| *other != first) {
+                return Err(LakeError::Corrupt(format!(
+                    "group {} and group {} ({} and {} shards) have both recorded epochs here, so events are stored twice; \
+                     begin new tables from Kafka",
+                    first.group, other.group, first.shards, other.shards
+                )));
+            }
+            return Ok(Some(first));
         }
         let Some(bytes) = self.root().get(&StorePath::from(CLAIM)).await? else { return Ok(None) };
         let claim = serde_json::from_slice(&bytes).ok().filter(Claim::is_sound);
@@ -174,5 +185,12 @@ mod tests {
         one.record_intent("lanes-0-of-3", 1, &[row]).await.expect("an intent");
         assert_eq!(one.claimed().await.expect("an epoch"), Some(of("lanes", 3)));
         assert_eq!(other.claim(&of("other", 1)).await.expect("an epoch"), of("lanes", 3));
+        let row = EpochRow { epoch: 1, ..EpochRow::default() };
+        one.record_intent("whole", 1, &[row]).await.expect("an intent");
+        let error = one.claimed().await.expect_err("two keepers").to_string();
+        assert!(
+            error.contains("group lanes and group whole (3 and 1 shards) have both recorded epochs here"),
+            "{error}"
+        );
     }
 }

@@ -183,17 +183,22 @@ pub(crate) const VIEWS: &[View] = &[
         ),
     ),
     of(Table::Epochs, Rows::All),
-    // What Kafka had deleted before it was read, of which epochs tell beside what they read: several shards that lack the
-    // same range tell it once together.
+    // What Kafka had deleted before it was read, of which epochs tell beside what they read: of several shards each
+    // tells what it lacks, so ranges that overlap are one.
     View {
         name: "gaps",
         table: Table::Epochs,
         comment: Some("one range of records that Kafka had deleted before they were read"),
         rows: Rows::Of(
-            "SELECT topic, partition, from_offset, until_offset, lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
-              FROM history.epochs
-              WHERE lost_count IS NOT NULL
-              GROUP BY topic, partition, from_offset, until_offset, lost_count, topic_id",
+            "SELECT topic, partition, min(from_offset) AS from_offset, max(until_offset) AS until_offset,
+                    max(until_offset) - min(from_offset) AS lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
+              FROM (SELECT *, sum(is_first) OVER (PARTITION BY topic, partition ORDER BY from_offset, until_offset, epoch
+                                                  ROWS UNBOUNDED PRECEDING) AS gap
+                    FROM (SELECT *, CASE WHEN from_offset < max(until_offset) OVER (
+                                      PARTITION BY topic, partition ORDER BY from_offset, until_offset, epoch
+                                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) THEN 0 ELSE 1 END AS is_first
+                          FROM history.epochs WHERE lost_count IS NOT NULL))
+              GROUP BY topic, partition, gap",
         ),
     },
 ];

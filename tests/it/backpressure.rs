@@ -162,7 +162,7 @@ fn what_lies_behind_recorded_epochs_does_not_fill_the_memory_while_they_wait() {
         world.runtime.block_on(committer.carry_out(order.encode().expect("files"))).expect("a commit");
     }
     assert!(worker.is_replayed());
-    if let (Some(order), _) = worker.rest().expect("a state") {
+    for order in worker.rest().expect("a state").0 {
         world.runtime.block_on(committer.carry_out(order.encode().expect("files"))).expect("a state");
     }
     // The next one reads on where the epoch ended, of both.

@@ -1,6 +1,6 @@
 //! What a recorded epoch says when it is made again: what it said at first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -221,14 +221,66 @@ async fn a_loss_is_told_by_each_shard_that_suffers_it_and_shown_once() {
         let order = live.cut(false).expect("columns").expect("an epoch").encode().expect("files");
         live.committer().carry_out(order).await.expect("a commit");
     };
-    tell(0, &[(0, 5)]).await;
-    tell(1, &[(0, 5), (5, 20)]).await;
+    tell(0, &[(0, 5), (15, 20)]).await;
+    tell(1, &[(0, 5), (10, 20), (30, 31)]).await;
     let service = QueryService::open(lake.clone(), Limits::default(), Handle::current()).await.expect("a service");
     let answer = service.sql("SELECT from_offset, until_offset, lost_count, epoch FROM gaps ORDER BY 1").await;
     let rows = encode(answer.expect("gaps"), Format::Csv).try_collect::<Vec<_>>().await.expect("rows").concat();
     let text = String::from_utf8(rows).expect("text");
     // Shard 0 has the epochs 1, 3, ..., shard 1 has 2, 4, ...
-    assert_eq!(text, "from_offset,until_offset,lost_count,epoch\n0,5,5,1\n5,20,15,2\n");
+    assert_eq!(text, "from_offset,until_offset,lost_count,epoch\n0,5,5,1\n10,20,10,1\n30,31,1,2\n");
+}
+
+/// Nobody knows where a partition begins of which an epoch only says that it is there.
+#[tokio::test]
+async fn a_partition_that_was_only_expected_is_read_from_its_beginning_after_a_crash() {
+    let definitions = Arc::new(defined(PROMISE).expect("good definitions"));
+    let lake = lake().await;
+    let open = || worker(&lake, &definitions, || at("2026-03-02T13:00:00Z"));
+    let mut live = open().await;
+    let committer = live.committer();
+    let commit = async |order: Option<plimsoll_aggregate::Order>| {
+        committer.carry_out(order.expect("an epoch").encode().expect("files")).await.expect("a commit");
+    };
+    live.take(Input::Assigned(vec![id(0), id(1)]));
+    live.take(Input::Delivery(check(&definitions, 0, "2026-03-02T12:00:00Z", None)));
+    commit(live.cut(false).expect("columns")).await;
+    assert_eq!(open().await.start_offsets(), HashMap::from([(id(0), 0)]));
+    // Kafka had deleted the first fifteen records of the other before anybody read them: that is no loss.
+    let begun = Delivery { partition: id(1), ..check(&definitions, 15, "2026-03-02T12:30:00Z", None) };
+    live.take(Input::Delivery(begun));
+    commit(live.cut(false).expect("columns")).await;
+    assert_eq!(open().await.start_offsets(), HashMap::from([(id(0), 0), (id(1), 15)]));
+}
+
+/// Definitions changed between the crash and the next start, so that who makes the epoch again makes no other.
+#[tokio::test]
+async fn what_a_recorded_epoch_lost_is_told_though_definitions_changed() {
+    let before = Arc::new(defined(PROMISE).expect("good definitions"));
+    let after = Arc::new(defined(&PROMISE.replace("95 %", "96 %")).expect("good definitions"));
+    let lake = lake().await;
+    let clock = || at("2026-03-02T13:00:00Z");
+    let mut live = worker(&lake, &before, clock).await;
+    let order = {
+        live.take(Input::Delivery(check(&before, 0, "2026-03-02T12:00:00Z", None)));
+        live.cut(false).expect("columns").expect("an epoch")
+    };
+    live.committer().carry_out(order.encode().expect("files")).await.expect("a commit");
+
+    let mut former = worker(&lake, &after, clock).await;
+    assert!(former.is_former());
+    let committer = former.committer();
+    former.take(Input::Delivery(Delivery::lost(id(0), 0, 1)));
+    let again = former.replay().expect("columns").expect("the epoch");
+    let (orders, _) = former.rest().expect("a state");
+    for order in [again].into_iter().chain(orders) {
+        committer.carry_out(order.encode().expect("files")).await.expect("a commit");
+    }
+    let rows = lake.epochs_after(GROUP, 1).await.expect("epochs");
+    let losses: Vec<_> =
+        rows.iter().filter_map(|row| Some((row.from_offset?, row.until_offset?, row.lost_count?))).collect();
+    assert_eq!(losses, [(0, 1, 1)]);
+    assert!(!worker(&lake, &after, clock).await.is_former(), "the next one goes on by the definitions in force");
 }
 
 /// The promise in office hours, with a version 2 of the agreement or of the calendar from these days on.

@@ -38,6 +38,8 @@ pub struct ExchangeReader {
     hinted: Option<i64>,
     /// Partitions of which something is missing.
     holes: HashSet<PartitionId>,
+    /// Partitions of which something is of another topic than what was read.
+    refused: HashSet<PartitionId>,
     heard_at: Moment,
     is_silent: bool,
     messages_count: u64,
@@ -103,6 +105,7 @@ impl ExchangeReader {
             position: None,
             hinted: None,
             holes: HashSet::new(),
+            refused: HashSet::new(),
             heard_at: Moment::now(),
             is_silent: false,
             messages_count: 0,
@@ -192,10 +195,11 @@ impl ExchangeReader {
                 Ok(Some(Heard::Delivery(delivery)))
             }
             Placed::OfAnotherTopic => {
-                if self.holes.insert(id.clone()) {
+                if self.refused.insert(id.clone()) {
                     tracing::warn!(
-                        "topic {} was deleted and created again: nothing more of its partition {} is taken from {}; name another \
-                         topic in its source, or, if the tables have nothing of it, stop all roles, delete {}, and start them",
+                        "topic {} was deleted and created again: of its partition {} only what is of the first is taken from {}; \
+                         name another topic in its source, or, if the tables have nothing of it, stop all roles, delete {}, and \
+                         start them",
                         id.topic,
                         id.partition,
                         self.topic,
@@ -267,7 +271,7 @@ impl ExchangeReader {
 
     /// How many messages were read, and of how many source partitions something is missing.
     pub fn counts(&self) -> (u64, usize) {
-        (self.messages_count, self.holes.len())
+        (self.messages_count, self.holes.union(&self.refused).count())
     }
 }
 
