@@ -176,7 +176,7 @@ impl Committer {
     pub async fn carry_out(&self, order: Order<Encoded>) -> Result<Progress, AggregateError> {
         let done = match &self.patience {
             None => self.attempt(&order).await,
-            Some(patience) => patience.repeat(&self.live, async || self.attempt(&order).await).await,
+            Some(patience) => patience.repeat(&self.live, || self.attempt(&order)).await,
         };
         Ok(done?)
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
 use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{More, Patience, QueryService, Readiness, guard, openapi, router, serve};
+use plimsoll_query::{More, Patience, Problem, QueryService, Readiness, guard, openapi, router, serve};
 use plimsoll_schemas::Instant;
 use serde_json::{Map, json};
 use tokio::net::TcpListener;
@@ -69,6 +70,21 @@ pub fn of_keepers(
     lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static,
 ) -> More {
     gate::door(in_force.clone(), lives).and(definitions::door(in_force, accepts))
+}
+
+/// Refuses a body that is called something else.
+fn check_media_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), Problem> {
+    let found = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    if allowed.contains(&found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    let are = if allowed.len() == 1 { "is" } else { "are" };
+    let detail = format!("found content type {found}, allowed {are} {}", allowed.join(", "));
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail))
+}
+
+fn invalid(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid", detail)
 }
 
 /// Serves `/metrics` and `/healthz` alone, until the shutdown: the doors of a process that has no tables.

@@ -18,10 +18,9 @@
 //! Modules in reading order: `epoch` explains the protocol; `append` is one commit, for which `encode` makes the files
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
 //! `snapshot` keeps state and `definitions` what it was made under; `lost` tells whether a table has lost anything;
-//! `shards` is who keeps a lake; `maintain` does the upkeep,
-//! `compact` the merging of small files and `vacuum` the removal of what nobody needs; `inspect` finds what is
-//! damaged; `table` is what a table looks like, `store` where it lies, `bucket` what is particular to a lake in one and
-//! `requests` how they end.
+//! `shards` is who keeps a lake; `maintain` does the upkeep, `compact` the merging of small files and `vacuum` the removal
+//! of what nobody needs; `inspect` finds what is damaged; `table` is what a table looks like, `store` where it lies,
+//! `bucket` what is particular to a lake in one and `requests` how they end.
 
 mod anew;
 mod append;

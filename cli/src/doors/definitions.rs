@@ -15,7 +15,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::header::HOST;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -26,6 +26,7 @@ use plimsoll_query::{More, Problem, openapi};
 use plimsoll_schemas::definition::Problem as Wrong;
 use serde_json::{Map, Value, json};
 
+use crate::doors::{check_media_type, invalid};
 use crate::in_force::{InForce, Put};
 
 /// The longest file that is taken: ten thousand agreements with some hundred lines each.
@@ -150,11 +151,7 @@ async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let name = file_name(parameters)?;
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    if !MEDIA_TYPES.contains(&media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str()) {
-        let detail = format!("found content type {media_type}, allowed are {}", MEDIA_TYPES.join(", "));
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail));
-    }
+    check_media_type(&headers, &MEDIA_TYPES)?;
     let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     let text = String::from_utf8(body.into())
         .map_err(|error| invalid(format!("{name} is not UTF-8 ({error}); save it in that encoding")))?;
@@ -206,10 +203,6 @@ fn file_name(parameters: Result<Query<Vec<(String, String)>>, QueryRejection>) -
         return Err(invalid(format!("found file={name}, expected {expected}")));
     }
     Ok(name.clone())
-}
-
-fn invalid(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid", detail)
 }
 
 fn written(problems: &[Wrong]) -> Value {

@@ -25,6 +25,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::commands::instant;
+use crate::doors::{check_media_type, invalid};
 use crate::gating::{check, downtime, is_go, word, write};
 use crate::in_force::InForce;
 
@@ -87,11 +88,7 @@ async fn ask(
 ) -> Result<Response, Problem> {
     asker.check_sees_all("the change gate")?;
     let format = accepted_format(&headers)?;
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
-    if !media_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
-        let detail = format!("found content type {media_type}, allowed is application/json");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", detail));
-    }
+    check_media_type(&headers, &["application/json"])?;
     let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| {
         invalid(format!(
@@ -195,10 +192,6 @@ fn answer(group: &LaneGroup, service: &str, change: &PlannedChange, format: Form
     }
     let impacts = group.gate(service, change);
     Answer::Impacts { is_go: is_go(&impacts), known_until, rows: write(&impacts, format) }
-}
-
-fn invalid(detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid", detail)
 }
 
 fn unavailable(detail: String) -> Problem {
