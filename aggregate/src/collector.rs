@@ -35,8 +35,8 @@ pub struct RecordedEpoch {
     pub ranges: BTreeMap<PartitionId, (i64, i64, Option<Instant>)>,
     /// In which order it read them: of which partition, and until where.
     pub runs: Vec<(PartitionId, i64)>,
-    /// What it told to be lost: from and until.
-    pub losses: Vec<(PartitionId, i64, i64)>,
+    /// What it told to be lost.
+    pub losses: Vec<Loss>,
     /// The ids of the topics that it read, where they have one.
     pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 }
@@ -55,7 +55,9 @@ impl RecordedEpoch {
                     recorded.topic_ids.insert(id.topic.clone(), topic_id.into());
                 }
                 match row.lost_count {
-                    Some(_) => recorded.losses.push((id, from, until)),
+                    Some(count) => {
+                        recorded.losses.push(Loss { partition: id, from, until, is_whole: count == until - from })
+                    }
                     None => recorded.add(id, (from, until, row.complete_until)),
                 }
             }
@@ -97,11 +99,48 @@ impl RecordedEpoch {
     /// Which offsets of a loss it did not tell.
     pub fn untold(&self, lost: &Delivery) -> Vec<(i64, i64)> {
         let mut untold = vec![(lost.from_offset, lost.until_offset)];
-        for (_, from, until) in self.losses.iter().filter(|(id, ..)| *id == lost.partition) {
+        for Loss { from, until, .. } in self.losses.iter().filter(|loss| loss.partition == lost.partition) {
             let parts = untold.iter().flat_map(|&(first, last)| [(first, last.min(*from)), (first.max(*until), last)]);
             untold = parts.filter(|(first, last)| first < last).collect();
         }
         untold
+    }
+}
+
+/// A range of offsets of a partition that an epoch tells to be lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The first offset.
+    pub from: i64,
+    /// The first offset behind it.
+    pub until: i64,
+    /// Whether nothing of it was there: of another some events had been stored, and count.
+    pub is_whole: bool,
+}
+
+/// What never came to whoever recorded these epochs, because Kafka or the exchange had deleted it, and has no part in what
+/// they found out. A sibling may have stored it all the same.
+#[derive(Clone, Debug, Default)]
+pub struct Losses(BTreeMap<PartitionId, Vec<(i64, i64)>>);
+
+impl Losses {
+    /// What these epochs tell.
+    pub fn of<'a>(epochs: impl IntoIterator<Item = &'a RecordedEpoch>) -> Losses {
+        let mut ranges: BTreeMap<PartitionId, Vec<(i64, i64)>> = BTreeMap::new();
+        for Loss { partition, from, until, .. } in
+            epochs.into_iter().flat_map(|epoch| &epoch.losses).filter(|loss| loss.is_whole)
+        {
+            ranges.entry(partition.clone()).or_default().push((*from, *until));
+        }
+        Losses(ranges)
+    }
+
+    /// Whether the record at an offset of a partition never came.
+    pub fn has(&self, partition: &PartitionId, offset: i64) -> bool {
+        let ranges = self.0.get(partition).map_or(&[][..], Vec::as_slice);
+        ranges.iter().any(|(from, until)| (*from..*until).contains(&offset))
     }
 }
 

@@ -302,13 +302,9 @@ impl Live {
         pipeline.clamped += folded.clamped;
     }
 
-    /// Counts what an epoch tells to be lost.
-    pub fn lose(&self, lost: &[Delivery]) {
-        let mut state = self.state();
-        for delivery in lost {
-            let count = u64::try_from(delivery.until_offset - delivery.from_offset).unwrap_or(0);
-            *state.pipeline.lost.entry(delivery.partition.clone()).or_default() += count;
-        }
+    /// Counts what an epoch tells to be lost of a partition.
+    pub fn lose(&self, partition: &PartitionId, count: i64) {
+        *self.state().pipeline.lost.entry(partition.clone()).or_default() += u64::try_from(count).unwrap_or(0);
     }
 
     /// Takes what an epoch found out.

@@ -25,7 +25,7 @@ use plimsoll_schemas::event::{EventBatch, EventColumn};
 use plimsoll_schemas::table::EpochRow;
 use tokio::runtime::Handle;
 
-use crate::collector::RecordedEpoch;
+use crate::collector::{Losses, RecordedEpoch};
 use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
@@ -71,6 +71,7 @@ pub struct Rebuild {
     settings: WorkerSettings,
     into: Lake,
     epochs: Vec<RecordedEpoch>,
+    losses: Losses,
     definitions: Arc<Definitions>,
     is_cut: bool,
 }
@@ -127,7 +128,13 @@ impl Rebuild {
         let epochs = Vec::from(RecordedEpoch::from_rows(rows));
         let Some(last) = epochs.last() else { return Ok(None) };
         let definitions = Arc::new(definitions::recall(&into, &last.definitions).await?);
-        Ok(Some(Rebuild { settings, into, epochs, definitions, is_cut }))
+        let losses = Losses::of(&epochs);
+        Ok(Some(Rebuild { settings, into, epochs, losses, definitions, is_cut }))
+    }
+
+    /// What never came to its epochs.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
     }
 
     /// Whether it leaves out epochs that read what siblings have not stored.

@@ -23,7 +23,7 @@ use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::event::{EventBatch, EventColumn};
 use plimsoll_schemas::table::EpochRow;
 
-use crate::collector::{RecordedEpoch, Takers};
+use crate::collector::{Losses, RecordedEpoch, Takers};
 use crate::definitions;
 use crate::error::AggregateError;
 
@@ -45,6 +45,7 @@ pub type History = BTreeMap<(i64, PartitionId), Taken>;
 pub struct Replay {
     epochs: Vec<RecordedEpoch>,
     takers: Takers,
+    losses: Losses,
     definitions: BTreeMap<String, Definitions>,
 }
 
@@ -61,34 +62,35 @@ impl Replay {
         for group in groups.iter().filter(|group| i64::from(of_lane_group(group).1) == shard) {
             rows.extend(lake.epochs_after(group, 0).await?);
         }
-        rows.retain(|row| row.epoch <= last_epoch);
-        let epochs = Vec::from(RecordedEpoch::from_rows(rows));
+        let mut epochs = Vec::from(RecordedEpoch::from_rows(rows));
+        // What was lost is told by the epoch that was recorded when that was found out, perhaps a later one.
+        let losses = Losses::of(&epochs);
+        epochs.retain(|recorded| recorded.epoch <= last_epoch);
         let mut known = BTreeMap::new();
         for epoch in &epochs {
             if !known.contains_key(&epoch.definitions) {
                 known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
             }
         }
-        Ok(Replay { takers: Takers::of(&epochs), epochs, definitions: known })
+        Ok(Replay { takers: Takers::of(&epochs), losses, epochs, definitions: known })
     }
 
-    /// The epoch that took the record at an offset of a partition; `None` when none of these did.
+    /// The epoch in whose range an offset of a partition lies; `None` when none of these read so far.
     pub fn epoch_of(&self, partition: &PartitionId, offset: i64) -> Option<i64> {
         Some(self.epochs.get(self.takers.place_of(partition, offset)?)?.epoch)
+    }
+
+    /// Whether the record at an offset of a partition never came to the shard, so that none of its epochs folded it. It
+    /// counts all the same where stored events were taken again.
+    pub fn is_lost(&self, partition: &PartitionId, offset: i64) -> bool {
+        self.losses.has(partition, offset)
     }
 
     /// Events of one partition, in the order of their offsets, cut into those that each epoch took, whichever shard has
     /// stored them.
     pub fn cut(&self, partition: &PartitionId, events: &EventBatch) -> Vec<(i64, EventBatch)> {
-        let offsets = events.integers(EventColumn::Offset).values();
-        let epochs = offsets.iter().map(|offset| self.epoch_of(partition, *offset));
-        let epochs: Vec<Option<i64>> = epochs.collect();
-        let (mut found, mut from) = (Vec::new(), 0);
-        for same in epochs.chunk_by(|one, next| one == next) {
-            found.extend(same[0].map(|epoch| (epoch, events.slice(from, same.len()))));
-            from += same.len();
-        }
-        found
+        let parts = runs(events, |offset| self.epoch_of(partition, offset));
+        parts.into_iter().filter_map(|(epoch, part)| Some((epoch?, part))).collect()
     }
 
     /// The digest of the definitions under which the last of the epochs was folded, and these; `None` when there is no
@@ -133,9 +135,13 @@ impl Replay {
             for (partition, &(from, until, complete_until)) in &epoch.ranges {
                 let taken = history.get(&(epoch.epoch, partition.clone()));
                 for (read_at, events) in taken.iter().flat_map(|taken| &taken.events) {
-                    let until_offset = from; // What was read is told below.
-                    let news = Delivery::news(partition.clone(), until_offset, None);
-                    going_on.fold(&as_read(news, *read_at, events), epoch.tick);
+                    for (_, came) in
+                        runs(events, |offset| self.is_lost(partition, offset)).iter().filter(|part| !part.0)
+                    {
+                        let until_offset = from; // What was read is told below.
+                        let news = Delivery::news(partition.clone(), until_offset, None);
+                        going_on.fold(&as_read(news, *read_at, came), epoch.tick);
+                    }
                 }
                 going_on.read(partition, until, taken.and_then(|taken| taken.newest), complete_until);
             }
@@ -186,6 +192,18 @@ impl Replay {
         }
         Ok(group)
     }
+}
+
+/// Events cut where what is said of their offsets changes.
+fn runs<Said: PartialEq>(events: &EventBatch, said_of: impl Fn(i64) -> Said) -> Vec<(Said, EventBatch)> {
+    let offsets = events.integers(EventColumn::Offset).values();
+    let mut from = 0;
+    let parts = offsets.chunk_by(|one, next| said_of(*one) == said_of(*next)).map(|same| {
+        let part = (said_of(same[0]), events.slice(from, same.len()));
+        from += same.len();
+        part
+    });
+    parts.collect()
 }
 
 /// A delivery of events that were read at an instant.

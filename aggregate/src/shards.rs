@@ -109,14 +109,17 @@ pub fn refuse_others(found: Claim, group: &str, shards: u32) -> Result<(), Aggre
 /// Where sources are to be read from.
 #[derive(Clone, Debug, Default)]
 pub struct Starts {
-    /// By partition. One that is not here is to be read from its beginning.
+    /// By partition. One that is neither here nor in `beginnings` is to be read from its beginning.
     pub offsets: HashMap<PartitionId, i64>,
+    /// Where shards began to read partitions of which another shard knows nothing, which is to begin there, too: what Kafka
+    /// has deleted since is lost.
+    pub beginnings: HashMap<PartitionId, i64>,
     /// The ids of the topics that were read.
     pub topic_ids: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Where each partition is to be read from so that every shard finds all that it needs next: the least of where their
-/// states go on. A partition that any of them knows nothing of is left out, and is to be read from its beginning.
+/// states go on.
 ///
 /// # Errors
 /// When the lake is kept by one process that reads by itself, or by another group, or it or a snapshot cannot be read.
@@ -125,36 +128,52 @@ pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> 
     // Who reads for others is theirs, however many they are.
     let shards = found.shards.max(SHARDS_MIN);
     refuse_others(found, group, shards)?;
-    let mut topic_ids = BTreeMap::new();
-    let mut least: Option<HashMap<PartitionId, i64>> = None;
+    let mut starts = Starts::default();
+    let mut known: BTreeMap<PartitionId, Vec<(u32, i64)>> = BTreeMap::new();
     for shard in 0..shards {
-        let name = lane_group(group, shard, shards);
-        let (epoch, watermarks) = match lake.newest_snapshot(&name).await? {
-            Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?),
-            None => (0, Watermarks::default()),
-        };
-        topic_ids.extend(watermarks.topic_ids().clone());
-        let mut offsets: HashMap<PartitionId, i64> = watermarks.next_offsets().collect();
-        // Of what the state does not know, the epochs after it tell where its reading began.
-        for row in lake.epochs_after(&name, epoch).await?.into_iter().filter(|row| row.lost_count.is_none()) {
-            let is_read = row.from_offset < row.until_offset || row.complete_until.is_some();
-            if let (Some(topic), Some(partition), Some(from), true) =
-                (row.topic, row.partition, row.from_offset, is_read)
-            {
-                let id = PartitionId { topic: topic.into(), partition };
-                topic_ids.extend(row.topic_id.map(|topic_id| (id.topic.clone(), topic_id.into())));
-                offsets.entry(id).or_insert(from);
-            }
+        let (offsets, topic_ids) = goes_on(lake, &lane_group(group, shard, shards)).await?;
+        starts.topic_ids.extend(topic_ids);
+        for (id, offset) in offsets {
+            known.entry(id).or_default().push((shard, offset));
         }
-        least = Some(match least {
-            None => offsets,
-            Some(least) => {
-                let both = least.into_iter().filter_map(|(id, offset)| Some((offset.min(*offsets.get(&id)?), id)));
-                both.map(|(offset, id)| (id, offset)).collect()
-            }
-        });
     }
-    Ok(Starts { offsets: least.unwrap_or_default(), topic_ids })
+    for (id, known) in known {
+        let Some(least) = known.iter().map(|(_, offset)| *offset).min() else { continue };
+        if known.len() == shards as usize {
+            starts.offsets.insert(id, least);
+        } else if !id.is_retries() {
+            let mut began = least;
+            for (shard, _) in known {
+                let first = lake.first_read(&lane_group(group, shard, shards), &id).await?;
+                began = first.unwrap_or(least).min(began);
+            }
+            starts.beginnings.insert(id, began);
+        }
+    }
+    Ok(starts)
+}
+
+/// Where a shard goes on in each partition that it knows, and the ids of their topics.
+async fn goes_on(
+    lake: &Lake,
+    lane_group: &str,
+) -> Result<(HashMap<PartitionId, i64>, BTreeMap<Arc<str>, Arc<str>>), AggregateError> {
+    let (epoch, watermarks) = match lake.newest_snapshot(lane_group).await? {
+        Some((epoch, bytes)) => (epoch, LaneGroup::watermarks_of(&bytes)?),
+        None => (0, Watermarks::default()),
+    };
+    let mut topic_ids = watermarks.topic_ids().clone();
+    let mut offsets: HashMap<PartitionId, i64> = watermarks.next_offsets().collect();
+    // Of what the state does not know, the epochs after it tell where its reading began.
+    for row in lake.epochs_after(lane_group, epoch).await?.into_iter().filter(|row| row.lost_count.is_none()) {
+        let is_read = row.from_offset < row.until_offset || row.complete_until.is_some();
+        if let (Some(topic), Some(partition), Some(from), true) = (row.topic, row.partition, row.from_offset, is_read) {
+            let id = PartitionId { topic: topic.into(), partition };
+            topic_ids.extend(row.topic_id.map(|topic_id| (id.topic.clone(), topic_id.into())));
+            offsets.entry(id).or_insert(from);
+        }
+    }
+    Ok((offsets, topic_ids))
 }
 
 /// Of these offsets of partitions one that another shard has not stored all events before, with that shard; `None` when

@@ -423,7 +423,7 @@ impl Worker {
         let Some(deliveries) = self.collector.take_recorded(recorded) else { return Ok(None) };
         let &RecordedEpoch { epoch, tick, publish, watermark, remembered, .. } = recorded;
         for lost in deliveries.iter().filter(|delivery| delivery.is_lost) {
-            let part = |(from, until)| Delivery::lost(lost.partition.clone(), from, until);
+            let part = |(from, until)| lost.clone().split_at(from).1.split_at(until).0;
             self.lost.extend(recorded.untold(lost).into_iter().map(part));
         }
         self.recorded.epochs.pop_front();
@@ -581,30 +581,33 @@ impl Worker {
         Ok(())
     }
 
-    /// What the epoch tells to be lost, a row each.
+    /// What the epoch tells to be lost, a row each. Of a range of which something was stored only the rest counts.
     fn losses(&mut self, epoch: &EpochRow, told: &[Delivery]) -> Vec<EpochRow> {
         let mut lost = std::mem::take(&mut self.lost);
         lost.extend(told.iter().filter(|delivery| delivery.is_lost).cloned());
-        lost.retain(|delivery| delivery.until_offset > delivery.from_offset);
-        self.live.lose(&lost);
-        for Delivery { partition, from_offset, until_offset, .. } in &lost {
-            let (count, group) = (until_offset - from_offset, self.settings.lane_group());
+        let held = |delivery: &Delivery| (delivery.events.num_rows() + delivery.dead_letters.len()) as i64;
+        let counted =
+            lost.iter().map(|delivery| (delivery, delivery.until_offset - delivery.from_offset - held(delivery)));
+        let lost: Vec<(&Delivery, i64)> = counted.filter(|(_, count)| *count > 0).collect();
+        for (Delivery { partition, from_offset, until_offset, .. }, count) in &lost {
+            self.live.lose(partition, *count);
+            let group = self.settings.lane_group();
             tracing::warn!(
                 group,
                 "lost {count} record{} of partition {} of topic {}, offsets {from_offset} to {}: kafka deleted them before \
                  they were read; keep records longer than plimsoll may be down (retention.ms, retention.bytes)",
-                if count == 1 { "" } else { "s" },
+                if *count == 1 { "" } else { "s" },
                 partition.partition,
                 partition.topic,
                 until_offset - 1
             );
         }
-        let row = |delivery: &Delivery| EpochRow {
+        let row = |(delivery, count): &(&Delivery, i64)| EpochRow {
             topic: Some(delivery.partition.topic.to_string()),
             partition: Some(delivery.partition.partition),
             from_offset: Some(delivery.from_offset),
             until_offset: Some(delivery.until_offset),
-            lost_count: Some(delivery.until_offset - delivery.from_offset),
+            lost_count: Some(*count),
             topic_id: topic_id(delivery),
             ..epoch.clone()
         };

@@ -12,12 +12,13 @@
 //! that the shard is not its own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use plimsoll_aggregate::collector::RecordedEpoch;
 use plimsoll_aggregate::metrics::{family, labelled, render, together};
 use plimsoll_aggregate::shards::not_stored;
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
@@ -36,6 +37,7 @@ use crate::commands::run::Tables;
 use crate::in_force::InForce;
 use crate::maintenance;
 use crate::pipeline::{INPUTS_MAX, LOOK_EVERY, Stored};
+use crate::restore::Restorer;
 use crate::retries;
 use crate::shutdown::Shutdown;
 
@@ -85,6 +87,8 @@ pub struct Settings {
 pub struct Keeper {
     settings: Arc<Settings>,
     kept: Kept,
+    /// Why a shard that was given could not be started.
+    failed: Arc<Mutex<Option<anyhow::Error>>>,
 }
 
 /// The shards that are kept here, by number.
@@ -116,7 +120,7 @@ type Exchanged = (u64, usize);
 impl Keeper {
     /// Keeps nothing yet; `kept` is where it will say what it keeps.
     pub fn new(settings: Settings, kept: Kept) -> Keeper {
-        Keeper { settings: Arc::new(settings), kept }
+        Keeper { settings: Arc::new(settings), kept, failed: Arc::default() }
     }
 
     /// Keeps what the group gives, until the shutdown.
@@ -203,6 +207,9 @@ impl Keeper {
 
     /// Whether every shard is still being kept.
     fn check(&self) -> Result<()> {
+        if let Some(error) = locked(&self.failed).take() {
+            return Err(error);
+        }
         let ended: Vec<_> = self.kept.lock().extract_if(.., |_, kept| kept.thread.is_finished()).collect();
         ended.into_iter().try_for_each(|(number, kept)| end(number, kept))
     }
@@ -243,7 +250,7 @@ impl ConsumerContext for Keeper {
         if let Rebalance::Assign(partitions) = rebalance {
             for number in numbers(partitions).into_iter().filter(|number| !self.kept.lock().contains_key(number)) {
                 if let Err(error) = self.start(number) {
-                    tracing::error!("{error:#}");
+                    locked(&self.failed).get_or_insert(error.context(format!("shard {number} cannot be kept")));
                 }
             }
         }
@@ -383,7 +390,7 @@ impl Work {
 
     /// Lets a worker work until it is stopped, others have the shard, or other definitions are in force.
     fn feed(&self, (worker, mut reader, number): Opened) -> Result<Progress> {
-        let runtime = self.settings.runtime.clone();
+        let (runtime, recorded) = (self.settings.runtime.clone(), worker.recorded());
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let saved: Mutex<Option<HashMap<PartitionId, i64>>> = Mutex::default();
         let note = |progress: &Progress| {
@@ -397,50 +404,12 @@ impl Work {
             let is_stopping = move || stop.is_requested();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, note));
             let working = working.context("cannot start a thread")?;
-            let fed = self.pass_on(&mut reader, inputs, &working, number, &saved);
+            let feeder = Feeder { work: self, inputs, worker: &working, number, saved: &saved, recorded };
+            let fed = feeder.run(&mut reader);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             reader.close(&progress.saved);
             fed.map(|()| progress)
         })
-    }
-
-    /// Hands the exchange on to the worker, until there is a reason to end. What the worker waits for is then dropped, so
-    /// that it ends, too.
-    fn pass_on(
-        &self,
-        reader: &mut ExchangeReader,
-        inputs: std::sync::mpsc::SyncSender<Input>,
-        worker: &ScopedJoinHandle<'_, Result<Progress, AggregateError>>,
-        number: Option<u64>,
-        saved: &Mutex<Option<HashMap<PartitionId, i64>>>,
-    ) -> Result<()> {
-        let is_superseded = || number.is_some_and(|number| number != self.settings.definitions.number());
-        let began = std::time::Instant::now();
-        let is_overdue = || began.elapsed() >= self.settings.deferred_wait_max && self.live.deferred() > 0;
-        while !self.stop.is_requested() && !worker.is_finished() && !is_superseded() && !is_overdue() {
-            if let Some(offsets) = locked(saved).take() {
-                reader.saved(&offsets);
-            }
-            let heard = reader.next(LOOK_EVERY)?;
-            *locked(&self.exchange) = reader.counts();
-            let input = match heard {
-                None => continue,
-                Some(Heard::Partitions(ids)) => Input::Assigned(ids),
-                Some(Heard::Delivery(delivery)) if delivery.partition.is_retries() => {
-                    for number in delivery.from_offset..delivery.until_offset {
-                        let Some(request) = self.request(number, || worker.is_finished())? else { return Ok(()) };
-                        let request = Delivery { read_at: delivery.read_at, ..request };
-                        let _ = inputs.send(Input::Delivery(request)); // That the worker ended is seen above.
-                    }
-                    continue;
-                }
-                Some(Heard::Delivery(delivery)) => Input::Delivery(delivery),
-            };
-            if inputs.send(input).is_err() {
-                break; // The worker ended; it says why.
-            }
-        }
-        Ok(())
     }
 
     /// Dead letters that are to be taken again, as the exchange mentions them; waits for storage that is away, and is `None`
@@ -464,6 +433,79 @@ impl Work {
             self.rest(REQUEST_LOOK_EVERY);
         }
         Ok(None)
+    }
+}
+
+/// Hands the exchange on to a worker.
+struct Feeder<'a> {
+    work: &'a Work,
+    inputs: SyncSender<Input>,
+    worker: &'a ScopedJoinHandle<'a, Result<Progress, AggregateError>>,
+    /// The number of the definitions that it works by; none where it only finishes what was recorded.
+    number: Option<u64>,
+    /// The offsets of the state that was saved last, until the reader has heard of it.
+    saved: &'a Mutex<Option<HashMap<PartitionId, i64>>>,
+    /// The epochs that it makes again.
+    recorded: Vec<RecordedEpoch>,
+}
+
+impl Feeder<'_> {
+    /// Until there is a reason to end. What the worker waits for is then dropped, so that it ends, too.
+    fn run(self, reader: &mut ExchangeReader) -> Result<()> {
+        let Work { settings, stop, live, exchange, .. } = self.work;
+        let is_superseded = || self.number.is_some_and(|number| number != settings.definitions.number());
+        let began = std::time::Instant::now();
+        let is_overdue = || began.elapsed() >= settings.deferred_wait_max && live.deferred() > 0;
+        while !stop.is_requested() && !self.worker.is_finished() && !is_superseded() && !is_overdue() {
+            if let Some(offsets) = locked(self.saved).take() {
+                reader.saved(&offsets);
+            }
+            let heard = reader.next(LOOK_EVERY)?;
+            *locked(exchange) = reader.counts();
+            let is_fed = match heard {
+                None => continue,
+                Some(Heard::Partitions(ids)) => self.hand_over(Input::Assigned(ids)),
+                Some(Heard::Delivery(mention)) if mention.partition.is_retries() => {
+                    self.hand_over_requests(&mention)?
+                }
+                Some(Heard::Delivery(lost)) if lost.is_lost => self.restore(lost)?,
+                Some(Heard::Delivery(delivery)) => self.hand_over(Input::Delivery(delivery)),
+            };
+            if !is_fed {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// False when the worker ended; it says why.
+    fn hand_over(&self, input: Input) -> bool {
+        self.inputs.send(input).is_ok()
+    }
+
+    fn hand_over_requests(&self, mention: &Delivery) -> Result<bool> {
+        for number in mention.from_offset..mention.until_offset {
+            let Some(request) = self.work.request(number, || self.worker.is_finished())? else { return Ok(false) };
+            if !self.hand_over(Input::Delivery(Delivery { read_at: mention.read_at, ..request })) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hands over what the tables have of records that were deleted, and what of them is lost.
+    fn restore(&self, lost: Delivery) -> Result<bool> {
+        let Settings { lake, worker, runtime, stored, .. } = &*self.work.settings;
+        let worker = WorkerSettings { shard: self.work.shard, ..worker.clone() };
+        let restorer = runtime.block_on(Restorer::new(lake, &worker, self.recorded.clone()))?;
+        for deliveries in restorer.restore(lost, stored) {
+            for delivery in deliveries? {
+                if !self.hand_over(Input::Delivery(delivery)) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -18,8 +18,10 @@ use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result, anyhow, bail};
+use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
 use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
+use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::{self, KafkaEvent, KafkaEvents, KafkaMetrics, KafkaSettings, KafkaSource};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::definition::Definitions;
@@ -78,11 +80,11 @@ pub trait Stored {
     /// When they cannot be read.
     fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
 
-    /// What the epochs from the first up to and with the last one took.
+    /// What these epochs of a shard took, which follow each other and never read what it lost.
     ///
     /// # Errors
     /// When that cannot be read.
-    fn epochs(&self, first: i64, last: i64) -> Result<StoredEpochs>;
+    fn epochs(&self, shard: Shard, epochs: &[&RecordedEpoch], losses: &Losses) -> Result<StoredEpochs>;
 }
 
 /// A running pipeline.
@@ -251,8 +253,7 @@ impl Work {
         let number = (!worker.is_former()).then_some(number);
         let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
         let Settings { lake, worker: settings, .. } = &self.settings;
-        let group = settings.lane_group();
-        let restorer = self.runtime.block_on(Restorer::new(lake, &group, worker.recorded()))?;
+        let restorer = self.runtime.block_on(Restorer::new(lake, settings, worker.recorded()))?;
         let retries = Retries::new(lake.clone(), self.runtime.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
@@ -447,7 +448,7 @@ impl Feeder<'_> {
 
     /// Hands over what the tables have of records that Kafka deleted, and what of them is lost. False when the worker ended.
     fn restore(&self, lost: Delivery) -> Result<bool> {
-        for deliveries in self.restorer.restore(lost, |epoch| self.work.settings.stored.epochs(epoch, epoch)) {
+        for deliveries in self.restorer.restore(lost, &*self.work.settings.stored) {
             for delivery in deliveries? {
                 if !self.hand_over(Input::Delivery(delivery)) {
                     return Ok(false);

@@ -7,39 +7,56 @@
 //! ```
 //! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
 //! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
-//! to be lost besides, with the events that are there, unless there is something at each of its offsets.
+//! to be lost besides, with the events that are there, unless there is something at each of its offsets. So it is with one of
+//! a shard when a sibling, which stores a part of what it read, was not as far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use plimsoll_aggregate::collector::RecordedEpoch;
-use plimsoll_aggregate::rebuild::{StoredEpochs, deliveries_of};
-use plimsoll_lake::{Lake, LakeError};
-use plimsoll_schemas::delivery::Delivery;
+use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
+use plimsoll_aggregate::rebuild::deliveries_of;
+use plimsoll_aggregate::shards::stored_by_all;
+use plimsoll_aggregate::{AggregateError, WorkerSettings};
+use plimsoll_engine::shards::Shard;
+use plimsoll_lake::Lake;
+use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::table::Table;
+
+use crate::pipeline::Stored;
 
 /// See the head of this module.
 pub struct Restorer {
     recorded: Vec<RecordedEpoch>,
+    shard: Shard,
     whole_until: i64,
+    /// Before which offsets all shards have stored all events; `None` where there is one.
+    stored_by_all: Option<HashMap<PartitionId, i64>>,
 }
 
 impl Restorer {
-    /// For a worker that is to make these epochs of a lane group again.
+    /// For a worker that is to make these epochs again.
     ///
     /// # Errors
     /// When the lake cannot be read.
-    pub async fn new(lake: &Lake, lane_group: &str, recorded: Vec<RecordedEpoch>) -> Result<Restorer, LakeError> {
-        let mut whole_until = 0;
+    pub async fn new(
+        lake: &Lake,
+        worker: &WorkerSettings,
+        recorded: Vec<RecordedEpoch>,
+    ) -> Result<Restorer, AggregateError> {
+        let WorkerSettings { group, shard, .. } = worker;
+        let (mut whole_until, mut all) = (0, None);
         if !recorded.is_empty() {
-            let marks = lake.marks(lane_group).await?;
+            let marks = lake.marks(&worker.lane_group()).await?;
             // Events are committed first, and dead letters before all else.
             let stored = marks.iter().filter(|(table, _)| **table != Table::Epochs);
             let whole = stored.map(|(table, newest)| newest - i64::from(*table == Table::Events));
             whole_until = whole.max().unwrap_or(0);
+            if !shard.is_whole() {
+                all = Some(stored_by_all(lake, group, shard.count()).await?);
+            }
         }
-        Ok(Restorer { recorded, whole_until })
+        Ok(Restorer { recorded, shard: *shard, whole_until, stored_by_all: all })
     }
 
     /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
@@ -50,12 +67,12 @@ impl Restorer {
     }
 
     /// What is to be taken in place of records that Kafka has deleted, an epoch at a time: what is stored of them, and then
-    /// the loss of the rest. `read` reads what an epoch took.
-    pub fn restore(
-        &self,
+    /// the loss of the rest.
+    pub fn restore<'a>(
+        &'a self,
         lost: Delivery,
-        mut read: impl FnMut(i64) -> Result<StoredEpochs>,
-    ) -> impl Iterator<Item = Result<Vec<Delivery>>> {
+        tables: &'a (impl Stored + ?Sized),
+    ) -> impl Iterator<Item = Result<Vec<Delivery>>> + 'a {
         let mut next = lost.from_offset;
         let mut stored = Vec::new();
         for recorded in &self.recorded {
@@ -66,28 +83,35 @@ impl Restorer {
             }
         }
         let partition = lost.partition.clone();
+        let losses = Losses::of(&self.recorded);
         let of_epoch = move |recorded: &RecordedEpoch| {
             let epoch = recorded.epoch;
-            let mut records = read(epoch).with_context(|| {
+            let mut records = tables.epochs(self.shard, &[recorded], &losses).with_context(|| {
                 format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
             })?;
             let mut deliveries = deliveries_of(recorded, &partition, &mut records);
             // With something at every offset nothing can be missing, whatever else it wrote.
             let held = deliveries.iter().map(|part| part.events.num_rows() + part.dead_letters.len()).sum::<usize>();
-            let is_full = recorded.ranges.get(&partition).is_some_and(|(from, until, _)| *until - *from == held as i64);
-            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = epoch > self.whole_until && !is_full);
+            let (from, until, _) = recorded.ranges.get(&partition).copied().unwrap_or_default();
+            let is_stored =
+                |stored: &HashMap<PartitionId, i64>| stored.get(&partition).is_some_and(|all| *all >= until);
+            let is_whole = epoch <= self.whole_until && self.stored_by_all.as_ref().is_none_or(is_stored);
+            let is_full = until - from == held as i64;
+            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = !is_whole && !is_full);
             Ok(deliveries)
         };
-        let rest = (next < lost.until_offset).then(|| Delivery::lost(lost.partition, next, lost.until_offset));
+        let rest = (next < lost.until_offset).then(|| Delivery { from_offset: next, ..lost });
         stored.into_iter().map(of_epoch).chain(rest.map(|rest| Ok(vec![rest])))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_aggregate::rebuild::StoredEpochs;
     use plimsoll_schemas::Instant;
-    use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason, PartitionId};
-    use plimsoll_schemas::table::EpochRow;
+    use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason};
+    use plimsoll_schemas::event::EventBatch;
+    use plimsoll_schemas::table::{AttainmentRow, EpochRow};
 
     use super::*;
 
@@ -95,7 +119,24 @@ mod tests {
         PartitionId { topic: "t".into(), partition: 0 }
     }
 
-    /// A dead letter at the first offset of each epoch stands for what is stored of it.
+    /// A dead letter at the first offset of each epoch stands for what is stored of it; `None` where nothing can be read.
+    struct Letters(Option<()>);
+
+    impl Stored for Letters {
+        fn newest(&self) -> Vec<AttainmentRow> {
+            Vec::new()
+        }
+
+        fn events(&self, _: HashMap<PartitionId, i64>, _: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+            Ok(())
+        }
+
+        fn epochs(&self, _: Shard, epochs: &[&RecordedEpoch], _: &Losses) -> Result<StoredEpochs> {
+            self.0.context("damaged")?;
+            Ok(epochs.iter().flat_map(|recorded| stored(recorded.epoch, recorded.ranges[&id()].0)).collect())
+        }
+    }
+
     fn stored(epoch: i64, offset: i64) -> StoredEpochs {
         let letter = DeadLetter {
             offset,
@@ -123,21 +164,26 @@ mod tests {
         };
         // Epoch 7 read nothing, and 8 and 9 are in `events` alone, 9 with all that it read.
         let rows = vec![row(5, 10, 20), row(6, 20, 30), row(7, 30, 30), row(8, 30, 40), row(9, 40, 41)];
-        let restorer = Restorer { recorded: RecordedEpoch::from_rows(rows).into(), whole_until: 7 };
+        let recorded: Vec<RecordedEpoch> = RecordedEpoch::from_rows(rows).into();
+        let restorer =
+            |stored_by_all| Restorer { recorded: recorded.clone(), shard: Shard::WHOLE, whole_until: 7, stored_by_all };
         // From, until, dead letters, and whether it is told to be lost.
-        let restored = |from, until| -> Vec<(i64, i64, usize, bool)> {
-            let read = |epoch: i64| Ok(stored(epoch, [10, 20, 30, 30, 40][epoch as usize - 5]));
-            let parts =
-                restorer.restore(Delivery::lost(id(), from, until), read).map(|part| part.expect("it is stored"));
+        let restored_by = |restorer: &Restorer, from, until| -> Vec<(i64, i64, usize, bool)> {
+            let letters = Letters(Some(()));
+            let parts = restorer.restore(Delivery::lost(id(), from, until), &letters);
             let told = |part: Delivery| (part.from_offset, part.until_offset, part.dead_letters.len(), part.is_lost);
-            parts.flatten().map(told).collect()
+            parts.flat_map(|part| part.expect("it is stored")).map(told).collect()
         };
+        let of_one = restorer(None);
+        let restored = |from, until| restored_by(&of_one, from, until);
         assert_eq!(restored(10, 15), [(10, 20, 1, false)]);
         assert_eq!(restored(15, 30), [(10, 20, 1, false), (20, 30, 1, false)]);
         assert_eq!(restored(25, 45), [(20, 30, 1, false), (30, 40, 1, true), (40, 41, 1, false), (41, 45, 0, true)]);
         assert_eq!(restored(41, 50), [(41, 50, 0, true)]);
-        let read = |_: i64| anyhow::bail!("damaged");
-        let failed = restorer.restore(Delivery::lost(id(), 10, 15), read).next().expect("a part");
+        // A sibling has stored its part before 20 and is no farther.
+        let of_two = restorer(Some(HashMap::from([(id(), 20)])));
+        assert_eq!(restored_by(&of_two, 10, 30), [(10, 20, 1, false), (20, 30, 1, true)]);
+        let failed = of_one.restore(Delivery::lost(id(), 10, 15), &Letters(None)).next().expect("a part");
         let told = format!("{:#}", failed.expect_err("it cannot be read"));
         assert!(told.starts_with("what epoch 5 read is neither in kafka") && told.ends_with("damaged"), "{told}");
     }

@@ -96,7 +96,7 @@ pub struct Passing<'a> {
     runtime: &'a tokio::runtime::Handle,
     source: &'a KafkaSource,
     writer: &'a ExchangeWriter,
-    /// Partitions that begin in the middle, or of which something was sent.
+    /// Partitions that begin in the middle for all shards, or of which something was sent.
     begun: HashSet<PartitionId>,
     /// When the tables are looked at next.
     look_at: Moment,
@@ -175,9 +175,9 @@ impl<'a> Passing<'a> {
         }
         self.look_at = Moment::now() + STARTS_LOOK_EVERY;
         match starts(self.lake, &self.settings.group, self.runtime) {
-            Ok(Starts { offsets, .. }) => {
+            Ok(Starts { offsets, beginnings, .. }) => {
                 self.begun.extend(offsets.keys().cloned());
-                self.source.begin_at(offsets);
+                self.source.begin_at(offsets.into_iter().chain(beginnings).collect());
             }
             Err(error) if error.downcast_ref().is_some_and(AggregateError::is_of_others) => return Err(error),
             Err(error) => tracing::warn!("{error:#}"),
@@ -193,8 +193,10 @@ impl<'a> Passing<'a> {
 pub fn open(
     settings: &KafkaSettings,
     sources: &[Arc<Source>],
-    starts: Starts,
+    Starts { offsets, beginnings, topic_ids }: Starts,
 ) -> Result<(KafkaSource, ExchangeWriter)> {
     let writer = ExchangeWriter::new(settings)?;
-    Ok((kafka::start(settings.clone(), sources, starts.offsets, starts.topic_ids)?, writer))
+    let offsets = offsets.into_iter().chain(beginnings).collect();
+    let settings = KafkaSettings { identifies: true, ..settings.clone() };
+    Ok((kafka::start(settings, sources, offsets, topic_ids)?, writer))
 }

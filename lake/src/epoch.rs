@@ -43,6 +43,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::table::{EpochRow, Table, from_batch, to_batch};
 
 use crate::Lake;
@@ -132,6 +133,27 @@ impl Lake {
         }
         rows.sort_by_key(|row| row.epoch);
         Ok(rows)
+    }
+
+    /// The first offset that a lane group read of a partition; `None` when it read nothing of it. It reads all that is
+    /// recorded of the group, file by file.
+    ///
+    /// # Errors
+    /// As `epochs_after`.
+    pub async fn first_read(&self, group: &str, partition: &PartitionId) -> Result<Option<i64>, LakeError> {
+        let is_it = |row: &EpochRow| {
+            row.topic.as_deref() == Some(&*partition.topic)
+                && row.partition == Some(partition.partition)
+                && row.from_offset < row.until_offset
+        };
+        let files = self.files(Table::Epochs).await?;
+        let mut first: Option<i64> = None;
+        for file in files.files.iter().filter(|file| Span::of(&file.path).is_some_and(|span| span.group == group)) {
+            let rows = self.epoch_rows(file, 0).await?;
+            let least = rows.into_iter().filter(is_it).filter_map(|row| row.from_offset).min();
+            first = first.into_iter().chain(least).min();
+        }
+        Ok(first)
     }
 
     /// The lane groups whose epochs are recorded here.

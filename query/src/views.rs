@@ -191,7 +191,7 @@ pub(crate) const VIEWS: &[View] = &[
         comment: Some("one range of records that Kafka had deleted before they were read"),
         rows: Rows::Of(
             "SELECT topic, partition, min(from_offset) AS from_offset, max(until_offset) AS until_offset,
-                    max(until_offset) - min(from_offset) AS lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
+                    least(max(until_offset) - min(from_offset), sum(lost_count)) AS lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
               FROM (SELECT *, sum(is_first) OVER (PARTITION BY topic, partition ORDER BY from_offset, until_offset, epoch
                                                   ROWS UNBOUNDED PRECEDING) AS gap
                     FROM (SELECT *, CASE WHEN from_offset < max(until_offset) OVER (

@@ -218,18 +218,15 @@ fn of_a_topic_that_was_made_anew_the_exchange_gives_the_old_one_alone() {
         });
         assert!(is_sent, "{}", get(&address, "/metrics"));
     };
-    // Both are in the exchange before anybody aggregates: the tables cannot tell `ingest` that the topic is another. It
-    // is up for some seconds before there are records, so that it knows the topic's id.
+    // Both are in the exchange before anybody aggregates: the tables cannot tell `ingest` that the topic is another.
     let ingest = start(&["ingest"]);
-    std::thread::sleep(Duration::from_secs(3));
     broker.produce("events", 0, scores(0..10)).expect("records");
     sent(&ingest, 10);
     stop(ingest);
     broker.delete_topic("events").expect("deleted");
     make_anew(&broker, 0);
-    let ingest = start(&["ingest"]);
-    std::thread::sleep(Duration::from_secs(3));
     broker.produce("events", 0, scores(100..115)).expect("records");
+    let ingest = start(&["ingest"]);
     sent(&ingest, 15);
     let aggregate = start(&["aggregate", "--shards", "2"]);
     let door = aggregate.wait_for("answering on http://");

@@ -15,6 +15,7 @@ mod kafka;
 mod kafka_tls;
 mod kills;
 mod known;
+mod losses;
 mod object_storage;
 mod open_tables;
 mod openapi;

@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use crate::tables::defined;
 
-const GROUP: &str = "test";
+pub const GROUP: &str = "test";
 
 const PROMISE: &str = "
 apiVersion: plimsoll/v1
@@ -41,7 +41,7 @@ spec:
   - {id: up, indicator: {signal: availability}, target: {at_least: 95 %}, window: {calendar: month}}
 ";
 
-fn at(time: &str) -> Instant {
+pub fn at(time: &str) -> Instant {
     Instant::from(time.parse::<chrono::DateTime<chrono::Utc>>().expect("a time"))
 }
 
@@ -63,7 +63,8 @@ async fn worker(
     worker_of(Shard::WHOLE, lake, definitions, clock).await
 }
 
-async fn worker_of(
+/// A worker that keeps one of several shards.
+pub async fn worker_of(
     shard: Shard,
     lake: &Lake,
     definitions: &Arc<Definitions>,

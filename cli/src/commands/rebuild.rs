@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::WorkerSettings;
-use plimsoll_aggregate::collector::{RecordedEpoch, Takers};
+use plimsoll_aggregate::collector::{Losses, RecordedEpoch, Takers};
 use plimsoll_aggregate::rebuild::{Rebuild, StoredEpochs, StoredInput, copy};
 use plimsoll_aggregate::worker::{EPOCH_ROWS_MAX, REMEMBERED};
 use plimsoll_engine::shards::Shard;
@@ -71,7 +71,8 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         }
         count += rebuild.epochs_count();
         last = last.max(rebuild.last_epoch());
-        rebuild.run(runtime, &mut Recorded { tables: &tables, shard }, |_| made += 1)?;
+        let losses = rebuild.losses().clone();
+        rebuild.run(runtime, &mut Recorded { tables: &tables, shard, losses }, |_| made += 1)?;
     }
     let there = match count - made {
         0 => String::new(),
@@ -104,17 +105,14 @@ fn settings(group: &str, shard: Shard) -> WorkerSettings {
 struct Recorded<'a> {
     tables: &'a Tables,
     shard: Shard,
+    losses: Losses,
 }
 
 impl StoredInput for Recorded<'_> {
     type Error = anyhow::Error;
 
     fn epochs(&mut self, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs> {
-        match epochs.first().zip(epochs.last()) {
-            // The rows of a group that is alone tell their epochs.
-            Some((first, last)) if self.shard.is_whole() => self.tables.epochs(first.epoch, last.epoch),
-            _ => self.tables.waiting.block_on(epochs_of_shard(&self.tables.service_without_limits()?, epochs)),
-        }
+        self.tables.epochs(self.shard, epochs, &self.losses)
     }
 
     fn recount(&mut self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
@@ -130,10 +128,21 @@ pub async fn stored_epochs(service: &QueryService, first: i64, last: i64) -> Res
     gathered(service.events_of_epochs(first, last).await?, service.dead_letters_of_epochs(first, last).await?)
 }
 
-/// The same of epochs of a shard. Rows tell the epoch of whoever stored them, so they are found by what these epochs read.
-async fn epochs_of_shard(service: &QueryService, epochs: &[&RecordedEpoch]) -> Result<StoredEpochs> {
+/// The same of epochs of a shard. Rows tell the epoch of whoever stored them, so they are found by what these epochs read,
+/// without what they lost.
+///
+/// # Errors
+/// As `stored_epochs`.
+pub async fn epochs_of_shard(
+    service: &QueryService,
+    epochs: &[&RecordedEpoch],
+    losses: &Losses,
+) -> Result<StoredEpochs> {
     let takers = Takers::of(epochs.iter().copied());
-    let epoch_of = |id: &PartitionId, offset| takers.place_of(id, offset).map(|place| epochs[place].epoch);
+    let epoch_of = |id: &PartitionId, offset| {
+        let place = takers.place_of(id, offset).filter(|_| !losses.has(id, offset))?;
+        Some(epochs[place].epoch)
+    };
     let events = service.events_within(&takers.spans(), epoch_of).await?;
     let mut letters = service.dead_letters_within(&takers.spans()).await?;
     letters.retain_mut(|row| {

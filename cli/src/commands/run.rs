@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::builder::NonEmptyStringValueParser;
+use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
 use plimsoll_aggregate::rebuild::StoredEpochs;
 use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
-use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group};
+use plimsoll_lake::{GROUP_LENGTH_MAX, Lake, is_group, of_lane_group};
 use plimsoll_query::{Limits, QueryService, Stored as StoredEvents};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::parse_duration;
@@ -28,7 +29,7 @@ use tokio::runtime::Handle;
 
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::maintain::{interval, kept};
-use crate::commands::rebuild::stored_epochs;
+use crate::commands::rebuild::{epochs_of_shard, stored_epochs};
 use crate::doors::definitions::Accepts;
 use crate::in_force::{InForce, fits_the_past};
 use crate::pipeline::{Pipeline, Settings, Stored};
@@ -192,10 +193,12 @@ fn brokers(text: &str) -> Result<String, String> {
 
 /// The name of a lane group.
 pub fn group(text: &str) -> Result<String, String> {
-    if is_group(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("expected 1 to {GROUP_LENGTH_MAX} letters, digits, - and _"))
+    match is_group(text) {
+        false => Err(format!("expected 1 to {GROUP_LENGTH_MAX} letters, digits, - and _")),
+        true if of_lane_group(text).2 > 1 => {
+            Err("a shard is named so; name the group that its shards share".to_owned())
+        }
+        true => Ok(text.to_owned()),
     }
 }
 
@@ -305,11 +308,19 @@ impl Stored for Tables {
         Ok(())
     }
 
-    fn epochs(&self, first: i64, last: i64) -> Result<StoredEpochs> {
+    fn epochs(&self, shard: Shard, epochs: &[&RecordedEpoch], losses: &Losses) -> Result<StoredEpochs> {
+        let Some((first, last)) = epochs.first().zip(epochs.last()) else { return Ok(StoredEpochs::new()) };
         for table in [Table::Events, Table::DeadLetters] {
             self.waiting.block_on(self.lake.check_bytes(table, None))?;
         }
-        self.waiting.block_on(stored_epochs(&self.service_without_limits()?, first, last))
+        let service = self.service_without_limits()?;
+        self.waiting.block_on(async {
+            match shard.is_whole() {
+                // The rows of a group that is alone tell their epochs.
+                true => stored_epochs(&service, first.epoch, last.epoch).await,
+                false => epochs_of_shard(&service, epochs, losses).await,
+            }
+        })
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct PollThread {
     caught_up_interval: Duration,
     housekeeping_at: Moment,
     clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    /// Whether the ids of all topics are waited for.
+    identifies: bool,
     /// Partitions that the group gave us and that are not read before their topic's id is known, with their start.
     unassigned: Vec<(PartitionId, Option<i64>)>,
     /// When the brokers are to be asked for the ids of topics; `None` while an answer is to come.
@@ -161,6 +163,7 @@ impl PollThread {
             caught_up_interval: settings.caught_up_interval,
             housekeeping_at: Moment::now(),
             clock: settings.clock.clone(),
+            identifies: settings.identifies,
             unassigned: Vec::new(),
             identify_at: Some(Moment::now()),
             asked: Asked { question: Question::Alive, at: (settings.clock)(), moment: Moment::now(), is_open: false },
@@ -228,7 +231,7 @@ impl PollThread {
                 self.paused = false;
                 // A topic of which no id is known yet need not be compared.
                 let topic_ids = &self.reading.topic_ids;
-                if self.unassigned.iter().any(|(id, _)| topic_ids.contains_key(&id.topic)) {
+                if self.identifies || self.unassigned.iter().any(|(id, _)| topic_ids.contains_key(&id.topic)) {
                     self.identify_at = self.identify_at.map(|_| Moment::now());
                 } else {
                     self.native.assign(&std::mem::take(&mut self.unassigned))?;

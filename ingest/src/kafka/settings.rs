@@ -33,6 +33,9 @@ pub struct KafkaSettings {
     pub caught_up_interval: Duration,
     /// The clock by which proofs are dated: that of whoever folds the events.
     pub clock: Arc<dyn Fn() -> Instant + Send + Sync>,
+    /// Whether no topic is read before the brokers have told its id, or that it has none. Otherwise those are that were
+    /// never read before. Who passes records on waits: the next in line knows a topic by nothing else.
+    pub identifies: bool,
 }
 
 /// Properties that the guarantees of this consumer rest on, and why a user may not set them.
@@ -66,6 +69,7 @@ impl KafkaSettings {
             group: group.into(),
             properties: BTreeMap::new(),
             queue_bytes_max: QUEUE_BYTES_MAX,
+            identifies: false,
             caught_up_interval: CAUGHT_UP_INTERVAL,
             clock: Arc::new(|| Instant::from(Utc::now())),
         }
