@@ -7,8 +7,8 @@
 //! ```
 //! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
 //! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
-//! to be lost besides, with the events that are there, unless there is something at each of its offsets. So it is with one of
-//! a shard when a sibling, which stores a part of what it read, was not as far.
+//! to be lost besides, with the events that are there, unless there is something at each of its offsets. So it is with one
+//! of a shard when a sibling, which stores a part of what it read, was not as far.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

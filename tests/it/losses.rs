@@ -1,5 +1,5 @@
-//! What shards say of records that the exchange and Kafka have deleted: what was read of them before counts, and what none or
-//! not all of them have read is lost, is told, and stays out of what follows from the rest.
+//! What shards say of records that the exchange and Kafka have deleted: what was read of them before counts, and what none
+//! or not all of them have read is lost, is told, and stays out of what follows from the rest.
 
 use std::collections::HashMap;
 use std::path::Path;
