@@ -24,6 +24,7 @@ use crate::in_force::InForce;
 use crate::shutdown::Shutdown;
 
 pub mod access;
+mod audit;
 pub mod definitions;
 pub mod gate;
 pub mod postgres;
@@ -52,14 +53,14 @@ pub async fn open<Text: Future<Output = String> + Send>(
     access: Access,
     shutdown: Shutdown,
 ) {
-    let counted = service.clone();
+    let (counted, audited) = (service.clone(), audit::door(service.clone()));
     let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
     let scraped = openapi::plain("numbers for Prometheus", METRICS_TYPE);
     let scraping = More {
         doors: Router::new().route("/metrics", get(scrape)),
         paths: Map::from_iter([("/metrics".to_owned(), json!({"get": scraped}))]),
     };
-    let doors = router(service, readiness, scraping.and(more));
+    let doors = router(service, readiness, scraping.and(audited).and(more));
     serve_those_who_may(listener, doors, access, shutdown).await;
 }
 

@@ -8,6 +8,7 @@
 //! so in several processes; `maintenance` keeps tables small; `doors` serves HTTP, `/metrics` and the Postgres wire;
 //! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
 
+mod auditing;
 mod commands;
 mod definitions;
 mod demo;

@@ -100,8 +100,11 @@ pub async fn inspect(location: &str, deep: bool) -> Result<Inspection, LakeError
 /// # Errors
 /// Those of `inspect`.
 pub async fn damaged_sources(location: &str) -> Result<Vec<Damage>, LakeError> {
-    let store = Store::open(location, false).await?;
-    let mut damages = inspect_tables(&store, &SOURCES, true).await?.damages;
+    damaged_sources_of(&Store::open(location, false).await?).await
+}
+
+async fn damaged_sources_of(store: &Store) -> Result<Vec<Damage>, LakeError> {
+    let mut damages = inspect_tables(store, &SOURCES, true).await?.damages;
     damages.retain(|damage| !damage.path.starts_with(SNAPSHOTS));
     Ok(damages)
 }
@@ -113,6 +116,14 @@ impl Lake {
     /// `Unavailable` when the storage cannot be read.
     pub async fn inspect(&self, deep: bool) -> Result<Inspection, LakeError> {
         inspect_tables(self.root(), &Table::ALL, deep).await
+    }
+
+    /// See the function `damaged_sources`.
+    ///
+    /// # Errors
+    /// Those of `inspect`.
+    pub async fn damaged_sources(&self) -> Result<Vec<Damage>, LakeError> {
+        damaged_sources_of(self.root()).await
     }
 }
 

@@ -251,6 +251,7 @@ fn index() -> String {
     }
     text.push_str(
         "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
+         GET  /v1/audit?agreement=&service=&objective=&window=&agreement_version=&revision=&epoch=&known_at=\n\
          POST /v1/change-gate     a planned change as JSON, where tables are kept\n\
          GET, POST, DELETE /v1/definitions?file=     likewise\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );

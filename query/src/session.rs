@@ -214,6 +214,20 @@ impl QueryService {
         QueryService { cut: Cut { known_at, ..self.cut }, ..self.clone() }
     }
 
+    /// Another service over the same lake, for what was known at the same instant, with limits of its own.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn with_limits(&self, limits: Limits) -> Result<QueryService, QueryError> {
+        let other = QueryService::open(self.lake.clone(), limits, self.desk.threads.clone()).await?;
+        Ok(QueryService { cut: self.cut, ..other })
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
     /// The same service for somebody who may see these rows only.
     pub(crate) fn seen_by(&self, rows: Option<Arc<RowFilter>>) -> QueryService {
         QueryService { rows, ..self.clone() }

@@ -52,8 +52,8 @@ const ROWS: &[(Table, i64, &str)] = &[
         Table::Attainment,
         4,
         r#"{"agreement":"acme","service":"web","objective":"availability","offering":"gold","signal":"availability","window_kind":"month","window_start":"2026-01-01T00:00:00Z","window_end":"2026-02-01T00:00:00Z","finality":"final","verdict":"breached","attainment_ratio":"0.998571428","good_us":998571428,"bad_us":1428572,"revision":2}
-{"agreement":"acme","service":"web","objective":"availability","offering":"gold","signal":"availability","window_kind":"month","window_start":"2026-02-01T00:00:00Z","window_end":"2026-03-01T00:00:00Z","finality":"provisional","verdict":"met","attainment_ratio":"1.000000000","good_us":500,"revision":0}
-{"agreement":"beta","service":"mail","objective":"availability","offering":"gold","signal":"availability","window_kind":"month","window_start":"2026-02-01T00:00:00Z","window_end":"2026-03-01T00:00:00Z","finality":"provisional","verdict":"at_risk","attainment_ratio":"0.999000000","good_us":999,"bad_us":1,"revision":0}"#,
+{"agreement":"acme","service":"web","objective":"availability","offering":"gold","signal":"availability","window_kind":"month","window_start":"2026-02-01T00:00:00Z","window_end":"2026-03-01T00:00:00Z","finality":"provisional","verdict":"met","attainment_ratio":"1.000000000","good_us":500,"breach_probability_ratio":"0.100000000","revision":0}
+{"agreement":"beta","service":"mail","objective":"availability","offering":"gold","signal":"availability","window_kind":"month","window_start":"2026-02-01T00:00:00Z","window_end":"2026-03-01T00:00:00Z","finality":"provisional","verdict":"at_risk","attainment_ratio":"0.999000000","good_us":999,"bad_us":1,"breach_probability_ratio":"0.250000000","revision":0}"#,
     ),
     // INC1 ran, then met its target; the result of INC2 was taken back. INC1 is current.
     (

@@ -1,7 +1,7 @@
 //! The GET doors: which view each shows, by what it is filtered, and in what order.
 
 use datafusion::error::DataFusionError;
-use datafusion::prelude::DataFrame;
+use datafusion::prelude::{DataFrame, col};
 
 use crate::http::trend::TREND;
 use crate::http::wish::OF_ALL;
@@ -34,6 +34,11 @@ impl Door {
     }
 }
 
+/// The windows of which it is forecast how they end (R29).
+fn forecast(rows: DataFrame) -> Result<DataFrame, DataFusionError> {
+    rows.filter(col("breach_probability_ratio").is_not_null())
+}
+
 /// What both doors on promises have in common.
 const OF_PROMISES: Door = Door {
     path: "",
@@ -64,6 +69,24 @@ pub(super) const DOORS: &[Door] = &[
         time: Some("window_start"),
         order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
         shape: Ok,
+    },
+    Door {
+        path: "/v1/forecast",
+        view: "attainment",
+        filters: &[
+            "agreement",
+            "agreement_type",
+            "customer",
+            "offering",
+            "service",
+            "objective",
+            "signal",
+            "window_kind",
+            "verdict",
+        ],
+        time: Some("window_start"),
+        order: &["-breach_probability_ratio", "window_start", "agreement", "agreement_version", "service", "objective"],
+        shape: forecast,
     },
     Door {
         path: "/v1/credits",

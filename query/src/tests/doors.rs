@@ -28,7 +28,7 @@ pub(super) fn pick(rows: &Value, names: &[&str]) -> Vec<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn get_doors_filter_order_and_limit() {
     let (_folder, _lake, service) = service(limits()).await;
-    let cases: [(&str, &[&str], Value); 15] = [
+    let cases: [(&str, &[&str], Value); 16] = [
         (
             "/v1/attainment?service=web",
             &["window_start", "verdict"],
@@ -41,6 +41,8 @@ async fn get_doors_filter_order_and_limit() {
         ),
         ("/v1/attainment?from=2026-02-01T01:00:00%2B01:00&limit=1", &["agreement"], json!([["acme"]])),
         ("/v1/attainment?customer=%27%20OR%201=1%20--", &["agreement"], json!([])),
+        // Only what is not over yet is forecast, the most likely breach first.
+        ("/v1/forecast", &["agreement", "breach_probability_ratio"], json!([["beta", 0.25], ["acme", 0.1]])),
         ("/v1/credits?window_kind=month", &["credit_minor", "currency"], json!([[2500, "EUR"]])),
         ("/v1/agreements?agreement=acme", &["name", "objective_count"], json!([["ACME's \"web\", shop", 1]])),
         ("/v1/objectives?objective=availability", &["name"], json!([["ACME's \"web\", shop"]])),
