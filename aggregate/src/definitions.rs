@@ -50,9 +50,9 @@ pub async fn touching_the_past(
         let rows = lake.epochs_after(&group, saved - 1).await?;
         if let Some(newest) = rows.last() {
             let recorded = recall(lake, &newest.definitions).await?;
-            let Known { agreements, calendars } = Known::of(&recorded);
-            known.agreements.extend(agreements);
-            known.calendars = calendars;
+            let of_newest = Known::of(&recorded);
+            known.agreements.extend(of_newest.agreements.iter().cloned());
+            known = Known { agreements: known.agreements, ..of_newest };
             read.follow(&recorded.topics().map(Arc::from).collect());
             rows.iter().filter(|row| row.epoch > saved).for_each(|row| follow(&mut read, row));
             read.advance(newest.tick);

@@ -11,8 +11,11 @@
 //! before. Duplicates are not stored and have no part in any result.
 //!
 //! Shards are made anew one after the other. Each read every event, and all of them have stored a part: which epoch took an
-//! event follows from its partition and offset. The last epochs of a shard may have read what a sibling had not stored yet
-//! when both ended; these are left out, intents and all, and the shard reads their records once more when it goes on.
+//! event follows from its partition and offset.
+//!
+//! What the last epoch read was perhaps not all stored when its process was killed; and the last epochs of a shard may
+//! have read what a sibling had not stored yet. These are left out, intents and all, and who goes on reads their records
+//! once more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,7 +33,7 @@ use crate::definitions;
 use crate::error::AggregateError;
 use crate::input::Input;
 use crate::live::Live;
-use crate::shards::stored_by_all;
+use crate::shards::{stored_by_all, whole_until};
 use crate::worker::{Worker, WorkerSettings};
 
 /// What was stored of the records that one epoch took of one partition, in the order of their offsets.
@@ -109,6 +112,8 @@ impl Rebuild {
         let (group, shard) = (&settings.lane_group(), settings.shard);
         let mut rows = from.epochs_after(group, 0).await?;
         let recorded = rows.last().map(|row| row.epoch);
+        let whole_until = whole_until(from, group).await?;
+        rows.retain(|row| row.epoch <= whole_until);
         if !shard.is_whole() {
             let stored = stored_by_all(from, &settings.group, shard.count()).await?;
             if let Some(first) = rows.iter().find(|row| !is_stored(row, &stored)).map(|row| row.epoch) {
@@ -137,7 +142,7 @@ impl Rebuild {
         &self.losses
     }
 
-    /// Whether it leaves out epochs that read what siblings have not stored.
+    /// Whether it leaves out epochs that read what is not all stored.
     pub fn is_cut(&self) -> bool {
         self.is_cut
     }

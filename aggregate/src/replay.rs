@@ -87,9 +87,12 @@ impl Replay {
     }
 
     /// Events of one partition, in the order of their offsets, cut into those that each epoch took, whichever shard has
-    /// stored them.
+    /// stored them. What never came to this one is among them only where stored events were taken again later.
     pub fn cut(&self, partition: &PartitionId, events: &EventBatch) -> Vec<(i64, EventBatch)> {
-        let parts = runs(events, |offset| self.epoch_of(partition, offset));
+        let took_again = self.epochs.iter().any(|epoch| epoch.recounted);
+        let parts = runs(events, |offset| {
+            self.epoch_of(partition, offset).filter(|_| took_again || !self.is_lost(partition, offset))
+        });
         parts.into_iter().filter_map(|(epoch, part)| Some((epoch?, part))).collect()
     }
 

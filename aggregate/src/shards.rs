@@ -119,36 +119,41 @@ pub struct Starts {
 }
 
 /// Where each partition is to be read from so that every shard finds all that it needs next: the least of where their
-/// states go on.
+/// states go on. `began` are the beginnings that were found before, which stay; others join them.
 ///
 /// # Errors
 /// When the lake is kept by one process that reads by itself, or by another group, or it or a snapshot cannot be read.
-pub async fn starts(lake: &Lake, group: &str) -> Result<Starts, AggregateError> {
+pub async fn starts(lake: &Lake, group: &str, began: &mut HashMap<PartitionId, i64>) -> Result<Starts, AggregateError> {
     let Some(found) = lake.claimed().await? else { return Ok(Starts::default()) };
     // Who reads for others is theirs, however many they are.
     let shards = found.shards.max(SHARDS_MIN);
     refuse_others(found, group, shards)?;
     let mut starts = Starts::default();
-    let mut known: BTreeMap<PartitionId, Vec<(u32, i64)>> = BTreeMap::new();
+    let mut known: BTreeMap<PartitionId, (u32, i64)> = BTreeMap::new();
     for shard in 0..shards {
         let (offsets, topic_ids) = goes_on(lake, &lane_group(group, shard, shards)).await?;
         starts.topic_ids.extend(topic_ids);
         for (id, offset) in offsets {
-            known.entry(id).or_default().push((shard, offset));
+            let (count, least) = known.entry(id).or_insert((0, offset));
+            (*count, *least) = (*count + 1, offset.min(*least));
         }
     }
-    for (id, known) in known {
-        let Some(least) = known.iter().map(|(_, offset)| *offset).min() else { continue };
-        if known.len() == shards as usize {
-            starts.offsets.insert(id, least);
-        } else if !id.is_retries() {
-            let mut began = least;
-            for (shard, _) in known {
-                let first = lake.first_read(&lane_group(group, shard, shards), &id).await?;
-                began = first.unwrap_or(least).min(began);
+    let (known, unknown): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, (count, _))| *count == shards);
+    starts.offsets.extend(known.into_iter().map(|(id, (_, least))| (id, least)));
+    let unknown = unknown.into_iter().filter(|(id, _)| !id.is_retries());
+    let beginnings: HashMap<PartitionId, i64> = unknown.map(|(id, (_, least))| (id, least)).collect();
+    if beginnings.keys().any(|id| !began.contains_key(id)) {
+        for shard in 0..shards {
+            for (id, first) in lake.first_reads(&lane_group(group, shard, shards)).await? {
+                let known = began.entry(id).or_insert(first);
+                *known = first.min(*known);
             }
-            starts.beginnings.insert(id, began);
         }
+    }
+    for (id, least) in beginnings {
+        // One of which nobody has read a record goes on where it ended when it was looked at.
+        let first = *began.entry(id.clone()).or_insert(least);
+        starts.beginnings.insert(id, first);
     }
     Ok(starts)
 }
@@ -197,6 +202,28 @@ pub async fn not_stored(
     Ok(None)
 }
 
+/// Up to and with which epoch a lane group has surely stored all events and dead letters: an epoch that another follows has,
+/// and the last one when its state is saved, or when a table other than `events` has rows of it, for events are committed
+/// first, and dead letters next. A table whose log is damaged says nothing.
+///
+/// # Errors
+/// When the lake or a snapshot cannot be read.
+pub async fn whole_until(lake: &Lake, lane_group: &str) -> Result<i64, AggregateError> {
+    let saved = lake.newest_snapshot(lane_group).await?.map_or(0, |(epoch, _)| epoch);
+    whole_of(lake, lane_group, saved, &lake.epochs_after(lane_group, saved).await?).await
+}
+
+/// The same, of the epoch whose state is saved and the intents after it.
+async fn whole_of(lake: &Lake, lane_group: &str, saved: i64, rows: &[EpochRow]) -> Result<i64, AggregateError> {
+    let last = rows.last().map_or(saved, |row| row.epoch);
+    let followed = rows.iter().rev().map(|row| row.epoch).find(|epoch| *epoch < last);
+    let mut whole = followed.unwrap_or(saved);
+    for table in Table::ALL.into_iter().filter(|table| !matches!(table, Table::Epochs | Table::Events)) {
+        whole = whole.max(newest_of(lake, table, lane_group).await?);
+    }
+    Ok(whole)
+}
+
 /// Before which offsets of partitions all of so many shards have stored all events.
 ///
 /// # Errors
@@ -220,7 +247,8 @@ async fn stored(lake: &Lake, lane_group: &str) -> Result<HashMap<PartitionId, i6
         None => (0, HashMap::new()),
     };
     let rows = lake.epochs_after(lane_group, epoch).await?;
-    let surely = stored_until(lake, lane_group).await?.max(rows.last().map_or(0, |row| row.epoch - 1));
+    let events = newest_of(lake, Table::Events, lane_group).await?;
+    let surely = whole_of(lake, lane_group, epoch, &rows).await?.max(events);
     for EpochRow { topic, partition, until_offset, .. } in rows.into_iter().filter(|row| row.epoch <= surely) {
         if let (Some(topic), Some(partition), Some(until)) = (topic, partition, until_offset) {
             let known = stored.entry(PartitionId { topic: topic.into(), partition }).or_default();
@@ -230,16 +258,11 @@ async fn stored(lake: &Lake, lane_group: &str) -> Result<HashMap<PartitionId, i6
     Ok(stored)
 }
 
-/// The newest epoch of a lane group of which any table has rows: events are committed before all else. A table whose log is
-/// damaged says nothing.
-async fn stored_until(lake: &Lake, lane_group: &str) -> Result<i64, AggregateError> {
-    let mut newest = 0;
-    for table in Table::ALL.into_iter().filter(|table| *table != Table::Epochs) {
-        newest = match lake.last_epoch(table, lane_group).await {
-            Ok(last) => newest.max(last.unwrap_or(0)),
-            Err(LakeError::Corrupt(_)) => newest,
-            Err(error) => return Err(error.into()),
-        };
+/// The newest epoch of a lane group of which a table has rows; 0 when it has none, or its log is damaged.
+async fn newest_of(lake: &Lake, table: Table, lane_group: &str) -> Result<i64, AggregateError> {
+    match lake.last_epoch(table, lane_group).await {
+        Ok(last) => Ok(last.unwrap_or(0)),
+        Err(LakeError::Corrupt(_)) => Ok(0),
+        Err(error) => Err(error.into()),
     }
-    Ok(newest)
 }

@@ -277,28 +277,28 @@ pub fn fits_the_past(
             None => runtime.block_on(touching_the_past(&lake, definitions, &known))?,
             refused => refused,
         };
-        Ok(refused.into_iter().map(|error| beginning_in_the_past(definitions, &error)).collect())
+        Ok(refused.into_iter().map(|error| touching(definitions, &error)).collect())
     })
 }
 
-/// The refusal of a version that begins in the past, at the place where it is defined.
-fn beginning_in_the_past(definitions: &Definitions, error: &TouchesThePast) -> Problem {
-    let TouchesThePast { of, id, version, start, known_until } = error;
+/// The refusal of a version that touches the past, at the place where it is defined, or where the one is to which its days
+/// would fall back.
+fn touching(definitions: &Definitions, error: &TouchesThePast) -> Problem {
+    let TouchesThePast { of, id, version, falls_back_to, .. } = error;
+    let version = &falls_back_to.unwrap_or(*version);
     let agreements = definitions.agreements.iter().map(|one| ("agreement", &one.id, one.version, &one.place));
     let calendars = definitions.calendars.values().flatten();
     let calendars = calendars.map(|one| ("calendar", &one.id, one.version, &one.place));
     let mut places = agreements.chain(calendars);
     let place = places.find(|place| (place.0, place.1.as_str(), place.2) == (*of, &**id, *version));
     let (file, line) = place.and_then(|(.., place)| place.rsplit_once(':')).unwrap_or_default();
+    let (found, allowed) = error.told();
     Problem {
         file: file.to_owned(),
         line: line.parse().unwrap_or(1),
-        field: "spec.effective.from".to_owned(),
-        found: format!("version {version} of {of} {id}, new and in force from {start} on"),
-        allowed: format!(
-            "a day after {known_until}, up to which results are known, or `retroactive: true` beside it to have what is \
-             known restated"
-        ),
+        field: if falls_back_to.is_some() { "metadata.version" } else { "spec.effective.from" }.to_owned(),
+        found,
+        allowed,
     }
 }
 

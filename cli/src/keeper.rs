@@ -18,7 +18,6 @@ use std::thread::{JoinHandle, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use plimsoll_aggregate::collector::RecordedEpoch;
 use plimsoll_aggregate::metrics::{family, labelled, render, together};
 use plimsoll_aggregate::shards::not_stored;
 use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
@@ -390,7 +389,10 @@ impl Work {
 
     /// Lets a worker work until it is stopped, others have the shard, or other definitions are in force.
     fn feed(&self, (worker, mut reader, number): Opened) -> Result<Progress> {
-        let (runtime, recorded) = (self.settings.runtime.clone(), worker.recorded());
+        let Settings { lake, worker: settings, runtime, .. } = &*self.settings;
+        let settings = WorkerSettings { shard: self.shard, ..settings.clone() };
+        let restorer = Restorer::new(lake.clone(), settings, runtime.clone(), worker.recorded());
+        let runtime = runtime.clone();
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let saved: Mutex<Option<HashMap<PartitionId, i64>>> = Mutex::default();
         let note = |progress: &Progress| {
@@ -404,7 +406,7 @@ impl Work {
             let is_stopping = move || stop.is_requested();
             let working = working.spawn_scoped(scope, move || worker.run(runtime, is_stopping, queue, note));
             let working = working.context("cannot start a thread")?;
-            let feeder = Feeder { work: self, inputs, worker: &working, number, saved: &saved, recorded };
+            let feeder = Feeder { work: self, inputs, worker: &working, number, saved: &saved, restorer };
             let fed = feeder.run(&mut reader);
             let progress = working.join().map_err(|_| anyhow!("the worker thread ended unexpectedly"))??;
             reader.close(&progress.saved);
@@ -445,8 +447,7 @@ struct Feeder<'a> {
     number: Option<u64>,
     /// The offsets of the state that was saved last, until the reader has heard of it.
     saved: &'a Mutex<Option<HashMap<PartitionId, i64>>>,
-    /// The epochs that it makes again.
-    recorded: Vec<RecordedEpoch>,
+    restorer: Restorer,
 }
 
 impl Feeder<'_> {
@@ -495,17 +496,9 @@ impl Feeder<'_> {
 
     /// Hands over what the tables have of records that were deleted, and what of them is lost.
     fn restore(&self, lost: Delivery) -> Result<bool> {
-        let Settings { lake, worker, runtime, stored, .. } = &*self.work.settings;
-        let worker = WorkerSettings { shard: self.work.shard, ..worker.clone() };
-        let restorer = runtime.block_on(Restorer::new(lake, &worker, self.recorded.clone()))?;
-        for deliveries in restorer.restore(lost, stored) {
-            for delivery in deliveries? {
-                if !self.hand_over(Input::Delivery(delivery)) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+        let is_to_end = || self.work.stop.is_requested() || self.worker.is_finished();
+        let hand_over = |delivery| self.hand_over(Input::Delivery(delivery));
+        self.restorer.restore(lost, &self.work.settings.stored, is_to_end, hand_over)
     }
 }
 

@@ -80,6 +80,12 @@ pub trait Stored {
     /// When they cannot be read.
     fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()>;
 
+    /// Whether what is stored is what was written.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be read.
+    fn check(&self) -> Result<()>;
+
     /// What these epochs of a shard took, which follow each other and never read what it lost.
     ///
     /// # Errors
@@ -253,7 +259,7 @@ impl Work {
         let number = (!worker.is_former()).then_some(number);
         let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
         let Settings { lake, worker: settings, .. } = &self.settings;
-        let restorer = self.runtime.block_on(Restorer::new(lake, settings, worker.recorded()))?;
+        let restorer = Restorer::new(lake.clone(), settings.clone(), self.runtime.clone(), worker.recorded());
         let retries = Retries::new(lake.clone(), self.runtime.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();
@@ -448,14 +454,9 @@ impl Feeder<'_> {
 
     /// Hands over what the tables have of records that Kafka deleted, and what of them is lost. False when the worker ended.
     fn restore(&self, lost: Delivery) -> Result<bool> {
-        for deliveries in self.restorer.restore(lost, &*self.work.settings.stored) {
-            for delivery in deliveries? {
-                if !self.hand_over(Input::Delivery(delivery)) {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+        let is_to_end = || self.work.shutdown.is_requested();
+        let hand_over = |delivery| self.hand_over(Input::Delivery(delivery));
+        self.restorer.restore(lost, &*self.work.settings.stored, is_to_end, hand_over)
     }
 
     /// Says that another member reads some of the partitions, and lets the worker find out which of them keeps the tables.

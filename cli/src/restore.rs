@@ -10,53 +10,49 @@
 //! to be lost besides, with the events that are there, unless there is something at each of its offsets. So it is with one
 //! of a shard when a sibling, which stores a part of what it read, was not as far.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result};
 use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
 use plimsoll_aggregate::rebuild::deliveries_of;
-use plimsoll_aggregate::shards::stored_by_all;
+use plimsoll_aggregate::shards::{stored_by_all, whole_until};
 use plimsoll_aggregate::{AggregateError, WorkerSettings};
-use plimsoll_engine::shards::Shard;
 use plimsoll_lake::Lake;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
-use plimsoll_schemas::table::Table;
+use tokio::runtime::Handle;
 
 use crate::pipeline::Stored;
+use crate::retries;
+
+/// How long storage that is away rests before it is asked again, and for how long.
+const AWAY_WAIT: Duration = Duration::from_secs(2);
+const AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// See the head of this module.
 pub struct Restorer {
+    lake: Lake,
+    worker: WorkerSettings,
+    runtime: Handle,
     recorded: Vec<RecordedEpoch>,
-    shard: Shard,
-    whole_until: i64,
+    /// What is stored, once that was looked at.
+    stored: OnceCell<Whole>,
+}
+
+/// Of which epochs all is stored.
+#[derive(Clone, Debug, Default)]
+struct Whole {
+    until_epoch: i64,
     /// Before which offsets all shards have stored all events; `None` where there is one.
-    stored_by_all: Option<HashMap<PartitionId, i64>>,
+    by_all: Option<HashMap<PartitionId, i64>>,
 }
 
 impl Restorer {
-    /// For a worker that is to make these epochs again.
-    ///
-    /// # Errors
-    /// When the lake cannot be read.
-    pub async fn new(
-        lake: &Lake,
-        worker: &WorkerSettings,
-        recorded: Vec<RecordedEpoch>,
-    ) -> Result<Restorer, AggregateError> {
-        let WorkerSettings { group, shard, .. } = worker;
-        let (mut whole_until, mut all) = (0, None);
-        if !recorded.is_empty() {
-            let marks = lake.marks(&worker.lane_group()).await?;
-            // Events are committed first, and dead letters before all else.
-            let stored = marks.iter().filter(|(table, _)| **table != Table::Epochs);
-            let whole = stored.map(|(table, newest)| newest - i64::from(*table == Table::Events));
-            whole_until = whole.max().unwrap_or(0);
-            if !shard.is_whole() {
-                all = Some(stored_by_all(lake, group, shard.count()).await?);
-            }
-        }
-        Ok(Restorer { recorded, shard: *shard, whole_until, stored_by_all: all })
+    /// For a worker that is to make these epochs again; it waits for the lake on `runtime`.
+    pub fn new(lake: Lake, worker: WorkerSettings, runtime: Handle, recorded: Vec<RecordedEpoch>) -> Restorer {
+        Restorer { lake, worker, runtime, recorded, stored: OnceCell::new() }
     }
 
     /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
@@ -66,48 +62,112 @@ impl Restorer {
         ranges.map(|(id, (from, until, _))| Delivery::lost(id.clone(), *from, *until)).collect()
     }
 
-    /// What is to be taken in place of records that Kafka has deleted, an epoch at a time: what is stored of them, and then
-    /// the loss of the rest.
-    pub fn restore<'a>(
-        &'a self,
+    /// Hands over what is to be taken in place of records that Kafka has deleted: what is stored of them, an epoch at a
+    /// time, and then the loss of the rest. False when it was to end, or nobody takes them any more. Storage that is away is
+    /// asked again for minutes.
+    ///
+    /// # Errors
+    /// When what was read is neither in Kafka any more nor can it be read from the tables.
+    pub fn restore(
+        &self,
         lost: Delivery,
-        tables: &'a (impl Stored + ?Sized),
-    ) -> impl Iterator<Item = Result<Vec<Delivery>>> + 'a {
+        tables: &(impl Stored + ?Sized),
+        is_to_end: impl Fn() -> bool,
+        hand_over: impl Fn(Delivery) -> bool,
+    ) -> Result<bool> {
         let mut next = lost.from_offset;
-        let mut stored = Vec::new();
         for recorded in &self.recorded {
-            let range = recorded.ranges.get(&lost.partition);
-            if let Some((_, until, _)) = range.filter(|(from, until, _)| *until > next && *from < lost.until_offset) {
-                stored.push(recorded);
-                next = *until;
+            let Some((_, until, _)) = recorded.ranges.get(&lost.partition) else { continue };
+            if *until <= next || next >= lost.until_offset {
+                continue;
+            }
+            let read = || self.stored(tables).and_then(|whole| self.of_epoch(recorded, &lost, tables, &whole));
+            let Some(deliveries) = patiently(read, &is_to_end)? else { return Ok(false) };
+            next = *until;
+            for delivery in deliveries {
+                if is_to_end() || !hand_over(delivery) {
+                    return Ok(false);
+                }
             }
         }
-        let partition = lost.partition.clone();
-        let losses = Losses::of(&self.recorded);
-        let of_epoch = move |recorded: &RecordedEpoch| {
-            let epoch = recorded.epoch;
-            let mut records = tables.epochs(self.shard, &[recorded], &losses).with_context(|| {
-                format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
-            })?;
-            let mut deliveries = deliveries_of(recorded, &partition, &mut records);
-            // With something at every offset nothing can be missing, whatever else it wrote.
-            let held = deliveries.iter().map(|part| part.events.num_rows() + part.dead_letters.len()).sum::<usize>();
-            let (from, until, _) = recorded.ranges.get(&partition).copied().unwrap_or_default();
-            let is_stored =
-                |stored: &HashMap<PartitionId, i64>| stored.get(&partition).is_some_and(|all| *all >= until);
-            let is_whole = epoch <= self.whole_until && self.stored_by_all.as_ref().is_none_or(is_stored);
-            let is_full = until - from == held as i64;
-            deliveries.iter_mut().for_each(|delivery| delivery.is_lost = !is_whole && !is_full);
-            Ok(deliveries)
-        };
-        let rest = (next < lost.until_offset).then(|| Delivery { from_offset: next, ..lost });
-        stored.into_iter().map(of_epoch).chain(rest.map(|rest| Ok(vec![rest])))
+        let is_rest = next < lost.until_offset;
+        Ok(!is_rest || hand_over(Delivery { from_offset: next, ..lost }))
     }
+
+    /// Looks what is stored, and whether that is what was written.
+    fn stored(&self, tables: &(impl Stored + ?Sized)) -> Result<Whole> {
+        if let Some(whole) = self.stored.get() {
+            return Ok(whole.clone());
+        }
+        tables.check()?;
+        let WorkerSettings { group, shard, .. } = &self.worker;
+        let whole = self.runtime.block_on(async {
+            let by_all = match shard.is_whole() {
+                true => None,
+                false => Some(stored_by_all(&self.lake, group, shard.count()).await?),
+            };
+            let until_epoch = whole_until(&self.lake, &self.worker.lane_group()).await?;
+            Ok::<_, AggregateError>(Whole { until_epoch, by_all })
+        })?;
+        Ok(self.stored.get_or_init(|| whole).clone())
+    }
+
+    /// What is stored of what an epoch took of a loss: Kafka has what lies behind.
+    fn of_epoch(
+        &self,
+        recorded: &RecordedEpoch,
+        lost: &Delivery,
+        tables: &(impl Stored + ?Sized),
+        whole: &Whole,
+    ) -> Result<Vec<Delivery>> {
+        let (epoch, partition) = (recorded.epoch, &lost.partition);
+        let losses = Losses::of(&self.recorded);
+        let mut records = tables.epochs(self.worker.shard, &[recorded], &losses).with_context(|| {
+            format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
+        })?;
+        let deliveries = deliveries_of(recorded, partition, &mut records).into_iter();
+        let mut deliveries: Vec<Delivery> = deliveries
+            .map(|delivery| delivery.split_at(lost.until_offset).0)
+            .filter(|delivery| delivery.from_offset < delivery.until_offset)
+            .collect();
+        // With something at every offset nothing can be missing, whatever else it wrote.
+        let held = deliveries.iter().map(|part| part.events.num_rows() + part.dead_letters.len()).sum::<usize>();
+        let (from, until, _) = recorded.ranges.get(partition).copied().unwrap_or_default();
+        let is_full = until.min(lost.until_offset) - from == held as i64;
+        let is_stored = |stored: &HashMap<PartitionId, i64>| stored.get(partition).is_some_and(|all| *all >= until);
+        let is_whole = epoch <= whole.until_epoch && whole.by_all.as_ref().is_none_or(is_stored);
+        deliveries.iter_mut().for_each(|delivery| delivery.is_lost = !is_whole && !is_full);
+        Ok(deliveries)
+    }
+}
+
+/// Repeats a step as long as storage is away, and says so once; `None` when it was to end meanwhile.
+fn patiently<T>(step: impl Fn() -> Result<T>, is_to_end: impl Fn() -> bool) -> Result<Option<T>> {
+    let began = Moment::now();
+    let mut is_told = false;
+    while !is_to_end() {
+        match step() {
+            Err(error) if retries::is_unavailable(&error) && began.elapsed() < AWAY_MAX => {
+                if !std::mem::replace(&mut is_told, true) {
+                    let seconds = AWAY_MAX.as_secs();
+                    eprintln!("warning: what was stored cannot be read: {error:#}; trying again for {seconds} seconds");
+                }
+                std::thread::sleep(AWAY_WAIT);
+            }
+            done => return done.map(Some),
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use object_store::memory::InMemory;
     use plimsoll_aggregate::rebuild::StoredEpochs;
+    use plimsoll_aggregate::worker::REMEMBERED;
+    use plimsoll_engine::shards::Shard;
     use plimsoll_schemas::Instant;
     use plimsoll_schemas::delivery::{DeadLetter, DeadLetterReason};
     use plimsoll_schemas::event::EventBatch;
@@ -119,6 +179,24 @@ mod tests {
         PartitionId { topic: "t".into(), partition: 0 }
     }
 
+    async fn lake() -> Lake {
+        Lake::open_in(Arc::new(InMemory::new()), "memory:///".parse().expect("a URL")).await.expect("a lake")
+    }
+
+    fn worker(shard: Shard) -> WorkerSettings {
+        WorkerSettings {
+            group: "test".to_owned(),
+            shard,
+            lanes: 1,
+            epoch_interval: Duration::ZERO,
+            epoch_rows_max: usize::MAX,
+            publish_interval: Duration::ZERO,
+            snapshot_every: i64::MAX,
+            remembered: REMEMBERED,
+            clock: Arc::new(|| Instant(0)),
+        }
+    }
+
     /// A dead letter at the first offset of each epoch stands for what is stored of it; `None` where nothing can be read.
     struct Letters(Option<()>);
 
@@ -128,6 +206,10 @@ mod tests {
         }
 
         fn events(&self, _: HashMap<PartitionId, i64>, _: &mut dyn FnMut(&EventBatch)) -> Result<()> {
+            Ok(())
+        }
+
+        fn check(&self) -> Result<()> {
             Ok(())
         }
 
@@ -152,8 +234,8 @@ mod tests {
         epochs
     }
 
-    #[test]
-    fn what_recorded_epochs_took_is_taken_from_the_tables_and_only_the_rest_is_lost() {
+    #[tokio::test]
+    async fn what_recorded_epochs_took_is_taken_from_the_tables_and_only_the_rest_is_lost() {
         let row = |epoch, from, until| EpochRow {
             epoch,
             topic: Some("t".into()),
@@ -165,25 +247,37 @@ mod tests {
         // Epoch 7 read nothing, and 8 and 9 are in `events` alone, 9 with all that it read.
         let rows = vec![row(5, 10, 20), row(6, 20, 30), row(7, 30, 30), row(8, 30, 40), row(9, 40, 41)];
         let recorded: Vec<RecordedEpoch> = RecordedEpoch::from_rows(rows).into();
-        let restorer =
-            |stored_by_all| Restorer { recorded: recorded.clone(), shard: Shard::WHOLE, whole_until: 7, stored_by_all };
+        let lake = lake().await;
+        let restorer = |by_all: Option<HashMap<PartitionId, i64>>| {
+            let shard = if by_all.is_some() { Shard::new(1, 2).expect("a shard") } else { Shard::WHOLE };
+            let restorer = Restorer::new(lake.clone(), worker(shard), Handle::current(), recorded.clone());
+            Restorer { stored: OnceCell::from(Whole { until_epoch: 7, by_all }), ..restorer }
+        };
         // From, until, dead letters, and whether it is told to be lost.
         let restored_by = |restorer: &Restorer, from, until| -> Vec<(i64, i64, usize, bool)> {
-            let letters = Letters(Some(()));
-            let parts = restorer.restore(Delivery::lost(id(), from, until), &letters);
-            let told = |part: Delivery| (part.from_offset, part.until_offset, part.dead_letters.len(), part.is_lost);
-            parts.flat_map(|part| part.expect("it is stored")).map(told).collect()
+            let told = RefCell::new(Vec::new());
+            let hand_over = |part: Delivery| {
+                let letters = part.dead_letters.len();
+                told.borrow_mut().push((part.from_offset, part.until_offset, letters, part.is_lost));
+                true
+            };
+            let lost = Delivery::lost(id(), from, until);
+            let is_done = restorer.restore(lost, &Letters(Some(())), || false, hand_over).expect("it is stored");
+            assert!(is_done);
+            told.into_inner()
         };
         let of_one = restorer(None);
         let restored = |from, until| restored_by(&of_one, from, until);
-        assert_eq!(restored(10, 15), [(10, 20, 1, false)]);
+        assert_eq!(restored(10, 15), [(10, 15, 1, false)], "kafka has the rest");
         assert_eq!(restored(15, 30), [(10, 20, 1, false), (20, 30, 1, false)]);
         assert_eq!(restored(25, 45), [(20, 30, 1, false), (30, 40, 1, true), (40, 41, 1, false), (41, 45, 0, true)]);
+        assert_eq!(restored(25, 35), [(20, 30, 1, false), (30, 35, 1, true)]);
+        assert_eq!(restored(30, 31), [(30, 31, 1, false)], "it is there");
         assert_eq!(restored(41, 50), [(41, 50, 0, true)]);
         // A sibling has stored its part before 20 and is no farther.
         let of_two = restorer(Some(HashMap::from([(id(), 20)])));
         assert_eq!(restored_by(&of_two, 10, 30), [(10, 20, 1, false), (20, 30, 1, true)]);
-        let failed = of_one.restore(Delivery::lost(id(), 10, 15), &Letters(None)).next().expect("a part");
+        let failed = of_one.restore(Delivery::lost(id(), 10, 15), &Letters(None), || false, |_| true);
         let told = format!("{:#}", failed.expect_err("it cannot be read"));
         assert!(told.starts_with("what epoch 5 read is neither in kafka") && told.ends_with("damaged"), "{told}");
     }

@@ -1,7 +1,7 @@
 //! What the roles that stand apart have in common: the topics between them, and how an ingest worker passes on what it
 //! reads.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
@@ -98,6 +98,8 @@ pub struct Passing<'a> {
     writer: &'a ExchangeWriter,
     /// Partitions that begin in the middle for all shards, or of which something was sent.
     begun: HashSet<PartitionId>,
+    /// Where shards began to read what others know nothing of, once that was looked for.
+    beginnings: HashMap<PartitionId, i64>,
     /// When the tables are looked at next.
     look_at: Moment,
     /// Requests for dead letters to be taken again.
@@ -108,8 +110,13 @@ pub struct Passing<'a> {
 ///
 /// # Errors
 /// When the lake is kept by one process that reads by itself, or cannot be read.
-pub fn starts(lake: &Lake, group: &str, runtime: &tokio::runtime::Handle) -> Result<Starts> {
-    Ok(runtime.block_on(shards::starts(lake, group))?)
+pub fn starts(
+    lake: &Lake,
+    group: &str,
+    began: &mut HashMap<PartitionId, i64>,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Starts> {
+    Ok(runtime.block_on(shards::starts(lake, group, began))?)
 }
 
 impl<'a> Passing<'a> {
@@ -126,7 +133,8 @@ impl<'a> Passing<'a> {
         let next = starts.offsets.get(&PartitionId::retries()).copied().unwrap_or(0);
         let mentions = Mentions::start(lake.clone(), runtime, next);
         let look_at = Moment::now() + STARTS_LOOK_EVERY;
-        Passing { settings, sources, lake, runtime, source, writer, begun, look_at, mentions }
+        let beginnings = starts.beginnings.clone();
+        Passing { settings, sources, lake, runtime, source, writer, begun, beginnings, look_at, mentions }
     }
 
     /// Passes on until it is to end. Returns whether all that was read is in the exchange then.
@@ -174,7 +182,7 @@ impl<'a> Passing<'a> {
             return Ok(());
         }
         self.look_at = Moment::now() + STARTS_LOOK_EVERY;
-        match starts(self.lake, &self.settings.group, self.runtime) {
+        match starts(self.lake, &self.settings.group, &mut self.beginnings, self.runtime) {
             Ok(Starts { offsets, beginnings, .. }) => {
                 self.begun.extend(offsets.keys().cloned());
                 self.source.begin_at(offsets.into_iter().chain(beginnings).collect());

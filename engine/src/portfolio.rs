@@ -612,7 +612,7 @@ pub fn feed(signal: &Signal) -> Feed {
 
 /// When a version is in force: from local midnight of its first day, or from the end of the version that it follows if
 /// that is in another zone, until local midnight of the first day after it.
-fn in_force(agreement: &Agreement, follows: Option<&Agreement>) -> Window {
+pub(crate) fn in_force(agreement: &Agreement, follows: Option<&Agreement>) -> Window {
     let midnight = |zone, date: chrono::NaiveDate| instant_of_local(zone, date.and_time(NaiveTime::MIN));
     Window {
         start: midnight(follows.map_or(agreement.time_zone, |before| before.time_zone), agreement.effective_from),

@@ -35,7 +35,7 @@
 //! A reader between two commits of an epoch sees the earlier tables ahead of the later ones for some milliseconds:
 //! facts first, results after them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -135,25 +135,24 @@ impl Lake {
         Ok(rows)
     }
 
-    /// The first offset that a lane group read of a partition; `None` when it read nothing of it. It reads all that is
-    /// recorded of the group, file by file.
+    /// The first offset that a lane group read of each partition of which it read any. It goes through all that is recorded
+    /// of the group, a file at a time.
     ///
     /// # Errors
     /// As `epochs_after`.
-    pub async fn first_read(&self, group: &str, partition: &PartitionId) -> Result<Option<i64>, LakeError> {
-        let is_it = |row: &EpochRow| {
-            row.topic.as_deref() == Some(&*partition.topic)
-                && row.partition == Some(partition.partition)
-                && row.from_offset < row.until_offset
-        };
+    pub async fn first_reads(&self, group: &str) -> Result<HashMap<PartitionId, i64>, LakeError> {
+        check_group(group)?;
         let files = self.files(Table::Epochs).await?;
-        let mut first: Option<i64> = None;
+        let mut firsts = HashMap::new();
         for file in files.files.iter().filter(|file| Span::of(&file.path).is_some_and(|span| span.group == group)) {
-            let rows = self.epoch_rows(file, 0).await?;
-            let least = rows.into_iter().filter(is_it).filter_map(|row| row.from_offset).min();
-            first = first.into_iter().chain(least).min();
+            for row in self.epoch_rows(file, 0).await?.into_iter().filter(|row| row.from_offset < row.until_offset) {
+                if let (Some(topic), Some(partition), Some(from)) = (row.topic, row.partition, row.from_offset) {
+                    let first = firsts.entry(PartitionId { topic: topic.into(), partition }).or_insert(from);
+                    *first = from.min(*first);
+                }
+            }
         }
-        Ok(first)
+        Ok(firsts)
     }
 
     /// The lane groups whose epochs are recorded here.

@@ -326,6 +326,43 @@ fn of_two_runs_of_one_group_one_goes_on_and_the_other_says_why_it_ends() {
     }
 }
 
+/// One has nothing to read until the other ends.
+#[test]
+fn of_two_ingest_the_one_that_was_idle_takes_over() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    for strategy in ["range", "cooperative-sticky"] {
+        broker.create_topic(strategy, 1).expect("topic");
+        let world = World::new(&SCORES.replace("[events]", &format!("[{strategy}]")));
+        let lake = world.lake(strategy);
+        let (definitions, location, bootstrap) = (world.definitions(), lake.clone(), broker.bootstrap());
+        let (definitions, location) = (definitions.to_string_lossy(), location.to_string_lossy());
+        let assignment = format!("partition.assignment.strategy={strategy}");
+        let start = |role: &[&str]| {
+            let all = ["-d", &definitions, "--lake", &location, "--bootstrap", &bootstrap, "--listen", "127.0.0.1:0"];
+            let kafka = ["--group", strategy, "-X", &assignment, "-X", "session.timeout.ms=6000"];
+            Running::start(&[role, &all, &kafka].concat())
+        };
+        let count = "SELECT count(*), count(DISTINCT id) FROM events";
+        let stop = |mut running: Running| {
+            running.signal("TERM");
+            assert!(running.end().success(), "{}", running.rest());
+        };
+        let _aggregate = start(&["aggregate", "--shards", "2"]);
+        let first = start(&["ingest"]);
+        broker.produce(strategy, 0, scores(0..10)).expect("records");
+        wait_for_answer(&lake, count, "10,10");
+        let second = start(&["ingest"]);
+        second.wait_for("passing 1 topic on from");
+        std::thread::sleep(Duration::from_secs(5)); // It joins the group, which has nothing for it.
+        broker.produce(strategy, 0, scores(10..20)).expect("records");
+        wait_for_answer(&lake, count, "20,20");
+        stop(first);
+        broker.produce(strategy, 0, scores(20..30)).expect("records");
+        wait_for_answer(&lake, count, "30,30");
+        stop(second);
+    }
+}
+
 #[test]
 fn a_run_that_hung_while_another_took_over_commits_nothing_any_more() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
@@ -403,7 +440,7 @@ fn doctor_says_who_reads() {
     };
     let (mut running, _) = world.run(&bootstrap, "lake", &[]);
     wait_for_answer(&lake, "SELECT count(*) FROM events", "5");
-    wait_until_told("ok      group        one member of group plimsoll reads every partition\n");
+    wait_until_told("ok      group        1 member of group plimsoll for all partitions\n");
     let settings = KafkaSettings::new(bootstrap.clone(), "plimsoll");
     let other = kafka::start(settings, &[source()], HashMap::new(), BTreeMap::new()).expect("settings are right");
     wait_until_told("notice  group        group plimsoll has 2 members");

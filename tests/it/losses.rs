@@ -16,7 +16,7 @@ use plimsoll_tests::broker::Broker;
 
 use crate::recovery::{World, ask, wait_for_answer};
 use crate::replay::{GROUP, at, worker_of};
-use crate::support::{Running, output};
+use crate::support::{Running, output, run};
 use crate::tables::defined;
 
 /// A promise about the scores of each of these services.
@@ -56,7 +56,7 @@ fn what_shards_read_before_a_crash_and_the_exchange_and_kafka_deleted_after_it_s
     let (definitions, location) = (definitions.to_string_lossy(), location.to_string_lossy());
     let start = |role: &[&str]| {
         let all = ["-d", &definitions, "--lake", &location, "--bootstrap", &bootstrap, "--listen", "127.0.0.1:0"];
-        Running::start(&[role, &all].concat())
+        Running::start(&[role, &all, &["-X", "session.timeout.ms=6000"]].concat())
     };
     let produce = |ids: std::ops::Range<i64>, more: Option<&str>| {
         let records = ids.map(|id| score("web", id)).chain(more.map(str::to_owned));
@@ -78,6 +78,12 @@ fn what_shards_read_before_a_crash_and_the_exchange_and_kafka_deleted_after_it_s
     ingest.signal("TERM");
     assert!(ingest.end().success(), "{}", ingest.rest());
     broker.delete_topic("plimsoll.exchange").expect("deleted");
+    let doctor = || {
+        let asked = ["doctor", "--lake", &location, "--definitions", &definitions, "--bootstrap", &bootstrap];
+        String::from_utf8(run(&asked).stdout).expect("text")
+    };
+    let told = doctor();
+    assert!(told.contains("nobody reads in group plimsoll now; start plimsoll ingest\n"), "{told}");
     // Offsets 0 to 8 go, which recorded epochs of both shards read; 9 and 10 are there still.
     broker.delete_records("events.ndjson", 0, 9).expect("deleted");
 
@@ -89,6 +95,12 @@ fn what_shards_read_before_a_crash_and_the_exchange_and_kafka_deleted_after_it_s
     assert_eq!(ask(&lake, "SELECT count(*) FROM dead_letters"), "1");
     let told = audit(&lake, "web");
     assert!(told.contains("confirmed: "), "{told}");
+    let told = doctor();
+    for line in
+        ["1 member of group plimsoll for all partitions\n", "1 member of group plimsoll.aggregate for all shards\n"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
 }
 
 fn id() -> PartitionId {
@@ -107,9 +119,13 @@ fn scores(definitions: &Definitions, services: &[String], from: i64) -> Delivery
     decoder.take(offsets.start, offsets.end, None).expect("columns")
 }
 
+/// The shard of this number, of two.
+fn shard(number: u32) -> Shard {
+    Shard::new(number, 2).expect("a shard")
+}
+
 /// Lets a shard take these and record them in an epoch each, and rest.
-async fn keep(lake: &Lake, definitions: &Arc<Definitions>, number: u32, deliveries: Vec<Delivery>) {
-    let shard = Shard::new(number, 2).expect("a shard");
+async fn keep(lake: &Lake, definitions: &Arc<Definitions>, shard: Shard, deliveries: Vec<Delivery>) {
     let mut worker: Worker = worker_of(shard, lake, definitions, || at("2026-03-06T00:00:00Z")).await;
     let committer = worker.committer();
     let carry_out = async |order: Order| committer.carry_out(order.encode().expect("files")).await.expect("a commit");
@@ -133,8 +149,8 @@ fn r26_a_shard_that_lost_what_a_sibling_stored_is_audited_and_made_anew_without_
     let (first, second) = (scores(&definitions, &services, 0), scores(&definitions, &services, 8));
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let lake = Lake::open(&path.to_string_lossy()).await.expect("a lake");
-        keep(&lake, &definitions, 0, vec![first, second.clone()]).await;
-        keep(&lake, &definitions, 1, vec![Delivery::lost(id(), 0, 8), second]).await;
+        keep(&lake, &definitions, shard(0), vec![first, second.clone()]).await;
+        keep(&lake, &definitions, shard(1), vec![Delivery::lost(id(), 0, 8), second]).await;
     });
     let lossy = "SELECT service FROM attainment WHERE epoch % 2 = 0 AND total_count = 1 ORDER BY 1";
     let lossy = ask(&path, lossy);
@@ -146,13 +162,41 @@ fn r26_a_shard_that_lost_what_a_sibling_stored_is_audited_and_made_anew_without_
     assert_ne!(ask(&path, &stored), "0");
     for service in lossy.lines() {
         let told = audit(&path, service);
-        assert!(told.contains("confirmed: "), "{service}: {told}");
+        assert!(told.contains("confirmed: 1 event of 2 epochs"), "{service}: {told}");
     }
     output(&["rebuild", "--lake", &path.to_string_lossy(), "--into", &anew.to_string_lossy()]);
     let rows = "SELECT * FROM history.attainment WHERE epoch % 2 = 0 ORDER BY epoch, service";
     let rows = (ask(&path, rows), ask(&anew, rows));
     assert!(!rows.0.is_empty() && rows.0 == rows.1, "{rows:?}");
     assert_eq!(ask(&path, "SELECT from_offset, until_offset, lost_count FROM gaps"), "0,8,8");
+}
+
+/// The process was killed after it had recorded what an epoch reads, and before anything of that was stored.
+#[test]
+fn an_epoch_of_which_not_all_was_stored_is_left_out_when_tables_are_made_anew() {
+    let services = vec!["web".to_owned(), "mail".to_owned()];
+    let definitions = Arc::new(defined(&(promises(&services) + SOURCE)).expect("good definitions"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (half, anew) = (path("half"), path("anew"));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let (first, second) = (scores(&definitions, &services, 0), scores(&definitions, &services, 2));
+        let whole = Lake::open(&path("whole")).await.expect("a lake");
+        keep(&whole, &definitions, Shard::WHOLE, vec![first.clone(), second]).await;
+        let lake = Lake::open(&half).await.expect("a lake");
+        keep(&lake, &definitions, Shard::WHOLE, vec![first]).await;
+        let intent = whole.epochs_after(GROUP, 1).await.expect("epochs");
+        lake.record_intent(GROUP, 2, &intent).await.expect("an intent");
+    });
+    let told = output(&["rebuild", "--lake", &half, "--into", &anew]);
+    assert!(told.contains("of the last epochs of lane group test not all that they read was stored"), "{told}");
+    assert!(told.contains("made 1 epoch anew"), "{told}");
+    runtime.block_on(async {
+        let lake = Lake::open(&anew).await.expect("a lake");
+        let worker = worker_of(Shard::WHOLE, &lake, &definitions, || at("2026-03-06T00:00:00Z")).await;
+        assert_eq!(worker.start_offsets(), HashMap::from([(id(), 2)]), "kafka is asked for the rest");
+    });
 }
 
 /// Kafka had deleted what lies before offset 3 before anybody read it.
@@ -164,11 +208,11 @@ fn who_knows_nothing_of_a_partition_begins_where_its_siblings_began() {
     tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
         let lake = Lake::open(&folder.path().to_string_lossy()).await.expect("a lake");
         let read = |offset| scores(&definitions, &services, offset);
-        keep(&lake, &definitions, 0, vec![read(3), read(4)]).await;
-        let found = starts(&lake, GROUP).await.expect("starts");
+        keep(&lake, &definitions, shard(0), vec![read(3), read(4)]).await;
+        let found = starts(&lake, GROUP, &mut HashMap::new()).await.expect("starts");
         assert_eq!((found.offsets, found.beginnings), (HashMap::new(), HashMap::from([(id(), 3)])));
-        keep(&lake, &definitions, 1, vec![read(3)]).await;
-        let found = starts(&lake, GROUP).await.expect("starts");
+        keep(&lake, &definitions, shard(1), vec![read(3)]).await;
+        let found = starts(&lake, GROUP, &mut HashMap::new()).await.expect("starts");
         assert_eq!((found.offsets, found.beginnings), (HashMap::from([(id(), 4)]), HashMap::new()));
     });
 }

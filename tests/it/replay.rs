@@ -304,11 +304,10 @@ fn versions(agreement: Option<&str>, calendar: Option<&str>) -> Definitions {
     defined(&text).expect("good definitions")
 }
 
-#[tokio::test]
-async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused() {
-    let before = Arc::new(versions(None, None));
+/// A lake in which one epoch read two months of history, at whose beginning nothing was known.
+async fn lake_with_history(definitions: Definitions) -> Lake {
+    let before = Arc::new(definitions);
     let lake = lake().await;
-    // One epoch reads two months of history, at whose beginning nothing was known.
     let mut live = worker(&lake, &before, || at("2026-05-02T12:00:00Z")).await;
     let committer = live.committer();
     live.take(Input::Delivery(check(&before, 0, "2026-03-02T12:00:00Z", None)));
@@ -317,7 +316,34 @@ async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused(
     committer.carry_out(order).await.expect("a commit");
     assert_eq!(live.watermark(), at("2026-05-02T11:59:00Z"));
     assert_eq!(lake.epochs_after(GROUP, 0).await.expect("epochs")[0].watermark, None);
+    lake
+}
 
+/// Its days would fall back to the version before it, whose results would stand beside its own.
+#[tokio::test]
+async fn r24_a_version_that_came_into_force_does_not_leave_while_an_older_one_stays() {
+    let told = async |before: &str, now: Definitions| {
+        let lake = lake_with_history(versions(Some(before), None)).await;
+        let told = touching_the_past(&lake, &now, &BTreeSet::new()).await.expect("a lake");
+        told.map(|told| (told.version, told.start, told.falls_back_to, told.to_string()))
+    };
+    let april = at("2026-04-01T00:00:00Z");
+    let (version, start, falls_back_to, text) =
+        told("{from: 2026-04-01}", versions(None, None)).await.expect("it is refused");
+    assert_eq!((version, start, falls_back_to), (2, april, Some(1)));
+    assert!(text.starts_with("agreement site: version 2, in force from 2026-04-01"), "{text}");
+    assert_eq!(told("{from: 2026-05-03}", versions(None, None)).await, None, "it had not begun");
+    let mut none = versions(None, None);
+    none.agreements.clear();
+    assert_eq!(told("{from: 2026-04-01}", none).await, None, "what leaves as a whole keeps its results");
+    let mut second = versions(Some("{from: 2026-04-01}"), None);
+    second.agreements.retain(|agreement| agreement.version == 2);
+    assert_eq!(told("{from: 2026-04-01}", second).await, None, "so does an older version");
+}
+
+#[tokio::test]
+async fn r24_a_version_that_touches_what_the_newest_epoch_made_known_is_refused() {
+    let lake = lake_with_history(versions(None, None)).await;
     let told = async |definitions: Definitions| {
         let told = touching_the_past(&lake, &definitions, &BTreeSet::new()).await.expect("a lake");
         told.map(|told| (told.of, told.id.to_string(), told.version, told.start))

@@ -13,12 +13,15 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use clap::builder::NonEmptyStringValueParser;
 use futures::TryStreamExt;
+use plimsoll_ingest::exchange::shards_topic;
 use plimsoll_ingest::kafka::{KafkaSettings, changed_topics};
 use plimsoll_lake::{Inspection, Lake, inspect, of_lane_group, try_write};
 use plimsoll_query::{Limits, QueryService};
 use plimsoll_schemas::delivery::PartitionId;
 use plimsoll_schemas::{Instant, Micros};
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::run::Connection;
@@ -95,11 +98,11 @@ impl fmt::Display for Findings {
 /// Prints what was found, a line each. Exits 1 when there is a fault.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let mut findings = Findings::default();
-    let (mut read, mut groups) = (Read::default(), BTreeSet::new());
+    let (mut read, mut readers) = (Read::default(), BTreeSet::new());
     match threads.waiting.block_on(inspect(&arguments.lake, !arguments.quick)) {
         Ok(inspection) => {
             tell_lake(&mut findings, &arguments.lake, &inspection);
-            groups.extend(inspection.epochs.keys().filter(|group| of_lane_group(group).2 == 1).cloned());
+            readers.extend(inspection.epochs.keys().flat_map(|group| Readers::of(group)));
             if !arguments.read_only
                 && let Err(error) = threads.waiting.block_on(try_write(&arguments.lake))
             {
@@ -126,10 +129,13 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
                 let sources: Vec<_> = found.sources.values().cloned().map(Arc::new).collect();
                 let partitions = partitions_of(&settings, &sources);
                 let told = partitions.and_then(|ids| {
-                    tell_kafka(&mut findings, &settings, &ids, &read.positions)?;
+                    let passed_on = readers.iter().find(|readers| readers.role == Role::Ingest);
+                    let passed_on =
+                        passed_on.map(|readers| passed_on_by(&settings, &readers.group, &ids)).transpose()?;
+                    tell_kafka(&mut findings, &settings, &ids, &read.positions, &passed_on.unwrap_or_default())?;
                     read.topic_ids.retain(|topic, _| ids.iter().any(|id| id.topic == *topic));
                     tell_topics(&mut findings, &settings, &read.topic_ids)?;
-                    groups.iter().try_for_each(|group| tell_group(&mut findings, &settings, group, &ids))
+                    readers.iter().try_for_each(|readers| tell_group(&mut findings, &settings, readers, &ids))
                 });
                 if let Err(error) = told {
                     findings.add(Weight::Fault, "kafka", format!("{error:#}"));
@@ -184,6 +190,7 @@ struct Read {
 /// What the tables know of trouble, and what was read.
 async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) -> Result<Read> {
     let lake = Lake::open_existing(location).await?;
+    let shards = lake.claimed().await?.map_or(1, |claim| claim.shards);
     let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
     let newest = "SELECT max(tick) FROM history.epochs";
     let ticks: Vec<_> = service.sql(newest).await?.try_collect().await?;
@@ -221,15 +228,19 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Notice, "gaps", told);
         }
     }
-    what_was_read(findings, &service).await
+    what_was_read(findings, &service, shards).await
 }
 
-/// What was read, after it was told how complete that is.
-async fn what_was_read(findings: &mut Findings, service: &QueryService) -> Result<Read> {
-    let read = "SELECT CAST(topic AS VARCHAR), partition, max(until_offset), max(complete_until) FROM history.epochs \
-                WHERE topic IS NOT NULL GROUP BY topic, partition";
+/// What was read by all of so many shards, after it was told how complete that is.
+async fn what_was_read(findings: &mut Findings, service: &QueryService, shards: u32) -> Result<Read> {
+    let read = format!(
+        "SELECT CAST(topic AS VARCHAR), partition, min(until_offset), min(complete_until) FROM (
+             SELECT topic, partition, max(until_offset) AS until_offset, max(complete_until) AS complete_until
+             FROM history.epochs WHERE topic IS NOT NULL GROUP BY topic, partition, epoch % {shards})
+         GROUP BY topic, partition"
+    );
     let (mut positions, mut complete) = (BTreeMap::new(), Vec::new());
-    for batch in service.sql(read).await?.try_collect::<Vec<_>>().await? {
+    for batch in service.sql(&read).await?.try_collect::<Vec<_>>().await? {
         let topics = batch.column(0).as_string_view();
         let (partitions, offsets) =
             (batch.column(1).as_primitive::<Int32Type>(), batch.column(2).as_primitive::<Int64Type>());
@@ -242,8 +253,15 @@ async fn what_was_read(findings: &mut Findings, service: &QueryService) -> Resul
             positions.insert(id, offsets.value(row));
         }
     }
-    let newest = "SELECT tick, known_until FROM history.epochs ORDER BY epoch DESC LIMIT 1";
-    for batch in service.sql(newest).await?.try_collect::<Vec<_>>().await?.iter().filter(|batch| batch.num_rows() > 0) {
+    // Of several shards the one that is least far says how far all are.
+    let newest = format!(
+        "SELECT max(tick), CASE WHEN count(known_until) = count(*) THEN min(known_until) END FROM (
+             SELECT tick, known_until, row_number() OVER (PARTITION BY epoch % {shards} ORDER BY epoch DESC) AS place
+             FROM history.epochs)
+         WHERE place = 1 HAVING count(*) > 0"
+    );
+    for batch in service.sql(&newest).await?.try_collect::<Vec<_>>().await?.iter().filter(|batch| batch.num_rows() > 0)
+    {
         let time = |column: usize| batch.column(column).as_primitive::<TimestampMicrosecondType>().iter().next();
         let (tick, watermark) = (time(0).flatten().map(Instant), time(1).flatten().map(Instant));
         tell_watermark(findings, tick, watermark, complete.iter().min());
@@ -292,6 +310,7 @@ fn tell_kafka(
     settings: &KafkaSettings,
     partitions: &BTreeSet<PartitionId>,
     positions: &BTreeMap<PartitionId, i64>,
+    passed_on: &BTreeMap<PartitionId, i64>,
 ) -> Result<()> {
     let client = client(settings)?;
     let (mut count, mut waiting) = (0, 0);
@@ -302,11 +321,17 @@ fn tell_kafka(
         let position = positions.get(id).copied().unwrap_or(low);
         (count, waiting) = (count + 1, waiting + (high - position.max(low)).max(0));
         let of = format!("partition {} of topic {}", id.partition, id.topic);
-        if position < low {
+        if position < low && passed_on.get(id).is_some_and(|offset| *offset >= low) {
+            let told = format!(
+                "{of}: the tables are at {position}, and kafka begins at {low}: what lies between is in the exchange alone \
+                 until the shards have read it; keep records longer (retention.ms)"
+            );
+            findings.add(Weight::Notice, "kafka", told);
+        } else if position < low {
             let lost = low - position;
             let told = format!(
                 "{of}: the tables are at {position}, but kafka begins at {low}; up to {lost} records were deleted before \
-                 they were read: run goes on behind them and keeps the gap; keep records longer (retention.ms)"
+                 they were read: reading goes on behind them, and the gap is told; keep records longer (retention.ms)"
             );
             findings.add(Weight::Fault, "kafka", told);
         } else if position > high {
@@ -340,34 +365,105 @@ fn tell_topics(
     Ok(())
 }
 
-/// Who reads the topics under the name of a lane group.
-fn tell_group(
-    findings: &mut Findings,
+/// Those who read under the name of a consumer group.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Readers {
+    role: Role,
+    group: String,
+    /// How many shards are kept; 1 where one process keeps all.
+    shards: u32,
+}
+
+/// What they do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Run,
+    Ingest,
+    Aggregate,
+}
+
+impl Readers {
+    /// Those that a lane group needs.
+    fn of(lane_group: &str) -> Vec<Readers> {
+        let (group, _, shards) = of_lane_group(lane_group);
+        let readers = |role, group: String| Readers { role, group, shards };
+        match shards {
+            1 => vec![readers(Role::Run, group.to_owned())],
+            _ => vec![readers(Role::Ingest, group.to_owned()), readers(Role::Aggregate, format!("{group}.aggregate"))],
+        }
+    }
+
+    /// What they are to read, of the partitions of the sources.
+    fn to_read(&self, partitions: &BTreeSet<PartitionId>) -> BTreeSet<PartitionId> {
+        let Some(group) = self.group.strip_suffix(".aggregate").filter(|_| self.role == Role::Aggregate) else {
+            return partitions.clone();
+        };
+        let topic: Arc<str> = shards_topic(group).into();
+        (0..self.shards as i32).map(|partition| PartitionId { topic: topic.clone(), partition }).collect()
+    }
+
+    fn command(&self) -> &'static str {
+        match self.role {
+            Role::Run => "plimsoll run",
+            Role::Ingest => "plimsoll ingest",
+            Role::Aggregate => "plimsoll aggregate",
+        }
+    }
+}
+
+/// How far `ingest` has passed partitions on into the exchange, as far as it has told.
+fn passed_on_by(
     settings: &KafkaSettings,
     group: &str,
     partitions: &BTreeSet<PartitionId>,
+) -> Result<BTreeMap<PartitionId, i64>> {
+    let client: BaseConsumer = settings.shared_config()?.set("group.id", group).create().context("no kafka client")?;
+    let mut asked = TopicPartitionList::new();
+    for PartitionId { topic, partition } in partitions {
+        asked.add_partition(topic, *partition);
+    }
+    let told = client.committed_offsets(asked, WATERMARKS_WAIT_MAX);
+    let told = told.with_context(|| format!("kafka does not say how far group {group} is"))?;
+    let offset = |told: &TopicPartitionListElem<'_>| match told.offset() {
+        Offset::Offset(offset) => {
+            Some((PartitionId { topic: told.topic().into(), partition: told.partition() }, offset))
+        }
+        _ => None,
+    };
+    Ok(told.elements().iter().filter_map(offset).collect())
+}
+
+/// Who reads the topics under the name of a consumer group.
+fn tell_group(
+    findings: &mut Findings,
+    settings: &KafkaSettings,
+    readers: &Readers,
+    partitions: &BTreeSet<PartitionId>,
 ) -> Result<()> {
+    let group = &readers.group;
     let client = client(settings)?;
     let list = client
-        .fetch_group_list(Some(group), WATERMARKS_WAIT_MAX)
+        .fetch_group_list(Some(group.as_str()), WATERMARKS_WAIT_MAX)
         .with_context(|| format!("kafka does not say who is in group {group}"))?;
-    let found = list.groups().iter().find(|found| found.name() == group);
+    let found = list.groups().iter().find(|found| found.name() == group.as_str());
     let members = found.map_or(&[][..], |found| found.members());
     let given = members.iter().map(|member| assigned(member.assignment().unwrap_or_default())).collect();
-    tell_members(findings, group, members.len(), given, partitions);
+    tell_members(findings, readers, members.len(), given, &readers.to_read(partitions));
     Ok(())
 }
 
 /// What the members of a group read: what each was given, if all of them say so.
 fn tell_members(
     findings: &mut Findings,
-    group: &str,
+    readers: &Readers,
     count: usize,
     given: Option<Vec<Vec<PartitionId>>>,
     partitions: &BTreeSet<PartitionId>,
 ) {
+    let Readers { role, group, .. } = readers;
+    let command = readers.command();
     if count == 0 {
-        let told = format!("nobody reads in group {group} now; start plimsoll run");
+        let told = format!("nobody reads in group {group} now; start {command}");
         return findings.add(Weight::Notice, "group", told);
     }
     let Some(given) = given else {
@@ -375,7 +471,7 @@ fn tell_members(
         let told = format!("group {group} has {}, which do not say what they read", counted(count, "member"));
         return findings.add(Weight::Notice, "group", told);
     };
-    if count > 1 {
+    if count > 1 && *role == Role::Run {
         let told = format!(
             "group {group} has {count} members, and what one reads the others lack; a group is one process: stop the others"
         );
@@ -383,14 +479,20 @@ fn tell_members(
     }
     let read: BTreeSet<PartitionId> = given.into_iter().flatten().collect();
     for PartitionId { topic, partition } in partitions.difference(&read) {
-        let told = format!(
-            "partition {partition} of topic {topic}: no member of group {group} reads it, and the watermark waits for it; \
-             if that stays so for a minute, start run anew"
-        );
-        findings.add(Weight::Fault, "group", told);
+        let what = match role {
+            Role::Aggregate => {
+                format!("shard {partition}: no member of group {group} keeps it, and its results wait for that")
+            }
+            _ => format!(
+                "partition {partition} of topic {topic}: no member of group {group} reads it, and the watermark waits for it"
+            ),
+        };
+        findings.add(Weight::Fault, "group", format!("{what}; if that stays so for a minute, start {command} anew"));
     }
-    if count == 1 && partitions.is_subset(&read) {
-        findings.add(Weight::Good, "group", format!("one member of group {group} reads every partition"));
+    if (count == 1 || *role != Role::Run) && partitions.is_subset(&read) {
+        let members = counted(count, "member");
+        let all = if *role == Role::Aggregate { "shards" } else { "partitions" };
+        findings.add(Weight::Good, "group", format!("{members} of group {group} for all {all}"));
     }
 }
 
@@ -437,11 +539,13 @@ mod tests {
             numbers.iter().map(|number| PartitionId { topic: "events".into(), partition: *number }).collect()
         };
         let there = ids(&[0, 1, 2]).into_iter().collect();
-        let said = |count, given| {
+        let said_of = |readers: &Readers, count, given, there: &BTreeSet<PartitionId>| {
             let mut findings = Findings::default();
-            tell_members(&mut findings, "plimsoll", count, given, &there);
+            tell_members(&mut findings, readers, count, given, there);
             findings.to_string()
         };
+        let [run] = &Readers::of("plimsoll")[..] else { panic!("one reads for all") };
+        let said = |count, given| said_of(run, count, given, &there);
         let told = said(1, Some(vec![ids(&[0, 2])]));
         assert!(
             told.starts_with("FAULT   group        partition 1 of topic events: no member of group plimsoll"),
@@ -449,7 +553,7 @@ mod tests {
         );
         assert_eq!(told.lines().count(), 1);
         let told = said(1, Some(vec![ids(&[0, 1, 2])]));
-        assert_eq!(told, "ok      group        one member of group plimsoll reads every partition\n");
+        assert_eq!(told, "ok      group        1 member of group plimsoll for all partitions\n");
         let told = said(2, Some(vec![ids(&[0]), ids(&[1, 2])]));
         assert!(
             told.starts_with("notice  group        group plimsoll has 2 members") && !told.contains("FAULT"),
@@ -457,6 +561,22 @@ mod tests {
         );
         assert!(said(2, None).contains("2 members, which do not say what they read"));
         assert!(said(0, Some(Vec::new())).contains("nobody reads in group plimsoll now"));
+        // With roles apart several may share the work, and somebody is to keep each shard.
+        let [ingest, aggregate] = &Readers::of("plimsoll-1-of-2")[..] else { panic!("two roles") };
+        let told = said_of(ingest, 2, Some(vec![ids(&[0]), ids(&[1, 2])]), &ingest.to_read(&there));
+        assert_eq!(told, "ok      group        2 members of group plimsoll for all partitions\n");
+        let shards = aggregate.to_read(&there);
+        let kept = |number: i32| PartitionId { topic: "plimsoll.shards".into(), partition: number };
+        let told = said_of(aggregate, 2, Some(vec![vec![kept(0)], vec![kept(1)]]), &shards);
+        assert_eq!(told, "ok      group        2 members of group plimsoll.aggregate for all shards\n");
+        let told = said_of(aggregate, 1, Some(vec![vec![kept(0)]]), &shards);
+        assert!(
+            told.starts_with("FAULT   group        shard 1: no member of group plimsoll.aggregate keeps it"),
+            "{told}"
+        );
+        assert!(told.ends_with("start plimsoll aggregate anew\n"), "{told}");
+        let told = said_of(ingest, 0, Some(Vec::new()), &there);
+        assert!(told.contains("nobody reads in group plimsoll now; start plimsoll ingest"), "{told}");
     }
 
     #[test]

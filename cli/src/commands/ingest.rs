@@ -1,5 +1,6 @@
 //! `plimsoll ingest`: reads topics, and passes on what was read to the processes that aggregate.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,7 +54,8 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let shutdown = Shutdown::on_signals(runtime)?;
     let lake = runtime.block_on(Lake::open(&arguments.lake))?;
     // Who is not to read here finds it out before topics are made.
-    starts(&lake, &arguments.group, runtime)?;
+    let mut began = HashMap::new();
+    starts(&lake, &arguments.group, &mut began, runtime)?;
     let in_force = in_force.that_fit(fits_shards(&lake, runtime))?;
     let in_force = Arc::new(in_force.that_fit(fits_the_past(&lake, runtime, Vec::new))?);
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
@@ -80,7 +82,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let (number, definitions) = in_force.now();
         let sources = sources(&definitions);
         let is_to_end = || shutdown.is_requested() || in_force.number() != number;
-        done = starts(&lake, &arguments.group, runtime).and_then(|starts| {
+        done = starts(&lake, &arguments.group, &mut began, runtime).and_then(|starts| {
             let (source, writer) = open(&kafka, &sources, starts.clone())?;
             let (source, writer) = (Arc::new(source), Arc::new(writer));
             *present.lock().unwrap_or_else(PoisonError::into_inner) = Some((source.clone(), writer.clone()));

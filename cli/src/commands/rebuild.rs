@@ -64,9 +64,10 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
         let rebuild = runtime.block_on(Rebuild::begin(&from, into.clone(), settings(group, shard)))?;
         let Some(rebuild) = rebuild else { continue };
         if rebuild.is_cut() {
+            let who = if shard.is_whole() { "`plimsoll run`" } else { "`plimsoll aggregate`" };
             println!(
-                "the last epochs of shard {number} of {shards} read what other shards had not stored yet; they are left out, and \
-                 `plimsoll aggregate` reads their records again"
+                "of the last epochs of lane group {name} not all that they read was stored; they are left out, and {who} reads \
+                 their records again"
             );
         }
         count += rebuild.epochs_count();

@@ -308,11 +308,15 @@ impl Stored for Tables {
         Ok(())
     }
 
-    fn epochs(&self, shard: Shard, epochs: &[&RecordedEpoch], losses: &Losses) -> Result<StoredEpochs> {
-        let Some((first, last)) = epochs.first().zip(epochs.last()) else { return Ok(StoredEpochs::new()) };
+    fn check(&self) -> Result<()> {
         for table in [Table::Events, Table::DeadLetters] {
             self.waiting.block_on(self.lake.check_bytes(table, None))?;
         }
+        Ok(())
+    }
+
+    fn epochs(&self, shard: Shard, epochs: &[&RecordedEpoch], losses: &Losses) -> Result<StoredEpochs> {
+        let Some((first, last)) = epochs.first().zip(epochs.last()) else { return Ok(StoredEpochs::new()) };
         let service = self.service_without_limits()?;
         self.waiting.block_on(async {
             match shard.is_whole() {

@@ -78,8 +78,8 @@ pub async fn create_topics(settings: &KafkaSettings, shards: Option<u32>) -> Res
                 }
                 found => {
                     return Err(IngestError::Exchange(format!(
-                        "topic {name} has {found} partitions and must have {partitions}; delete it while no role runs, and it \
-                         is made anew"
+                        "topic {name} has {found} partitions and must have {partitions}; if that is not the `--shards` of \
+                         the first start, give that; if it is, delete the topic while no role runs, and it is made anew"
                     )));
                 }
             }

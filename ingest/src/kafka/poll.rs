@@ -229,9 +229,10 @@ impl PollThread {
                 self.reading.starts.extend(std::mem::take(&mut *lock(&self.control.starts)));
                 self.unassigned.extend(self.reading.gain(ids));
                 self.paused = false;
-                // A topic of which no id is known yet need not be compared.
-                let topic_ids = &self.reading.topic_ids;
-                if self.identifies || self.unassigned.iter().any(|(id, _)| topic_ids.contains_key(&id.topic)) {
+                // A topic of which no id is known yet need not be compared. Who is given nothing takes it at once, too: the
+                // group waits for that.
+                let is_to_wait = |topic: &Arc<str>| self.identifies || self.reading.topic_ids.contains_key(topic);
+                if self.unassigned.iter().any(|(id, _)| is_to_wait(&id.topic)) {
                     self.identify_at = self.identify_at.map(|_| Moment::now());
                 } else {
                     self.native.assign(&std::mem::take(&mut self.unassigned))?;

@@ -232,6 +232,14 @@ fn r24_a_version_replaced_from_its_first_day_on_is_taken_back_whole() {
         day_zero(&group.close(2, NOW, true), "scores"),
         ["met 1/1 r2 retracted", "breached 0/1 r1", "retroactive_version"]
     );
+    // An edit in place takes no time of the window: scores count from 3 on.
+    let bytes = group.snapshot().expect("a snapshot");
+    let edited = portfolio_of(&text.replace("good_from: 5", "good_from: 3"));
+    let mut group = LaneGroup::restore(edited, 1, &bytes).expect("both versions are there");
+    group.begin_recount();
+    group.recount(&delivery(&events, 0, true).events);
+    group.end_recount();
+    assert_eq!(day_zero(&group.close(3, NOW, true), "scores"), ["met 1/1 r2", "definition_change"]);
 }
 
 #[test]

@@ -10,11 +10,13 @@ use crate::stage::Step;
 use crate::verdict::Measured;
 
 impl ObjectiveState {
-    /// Why a final result differs from what was said.
-    fn reason(&self, plan: &ObjectivePlan) -> &'static str {
+    /// Why a final result differs from what was said. A version touches the past of the one before it by the time that it
+    /// takes of a window; what is edited in place takes none.
+    fn reason(&self, plan: &ObjectivePlan, before: &Written, now: &Written) -> &'static str {
+        let takes_time = now.retracted || before.segment != now.segment;
         match self.is_stated_by(plan) {
             true => "late_event",
-            false if plan.agreement.restated => "retroactive_version",
+            false if plan.agreement.restated && takes_time => "retroactive_version",
             false => "definition_change",
         }
     }
@@ -40,7 +42,7 @@ impl ObjectiveState {
             objective: Some(plan.key.objective.to_string()),
             window_start: now.window.start,
             revision: now.revision,
-            reason: self.reason(plan).to_owned(),
+            reason: self.reason(plan, before, now).to_owned(),
             before: told(before, stated),
             after: told(now, promised),
             recorded_at: step.tick,
