@@ -391,7 +391,7 @@ impl Work {
     fn feed(&self, (worker, mut reader, number): Opened) -> Result<Progress> {
         let Settings { lake, worker: settings, runtime, .. } = &*self.settings;
         let settings = WorkerSettings { shard: self.shard, ..settings.clone() };
-        let restorer = Restorer::new(lake.clone(), settings, runtime.clone(), worker.recorded());
+        let restorer = Restorer::new(lake.clone(), settings, runtime.clone(), self.live.clone(), worker.recorded());
         let runtime = runtime.clone();
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let saved: Mutex<Option<HashMap<PartitionId, i64>>> = Mutex::default();

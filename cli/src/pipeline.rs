@@ -35,7 +35,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::in_force::InForce;
-use crate::restore::Restorer;
+use crate::restore::{Restorer, patiently};
 use crate::retries::Retries;
 use crate::shutdown::Shutdown;
 
@@ -192,7 +192,12 @@ impl Work {
             // Its consumer leaves the group before the next one joins.
             let former = self.source.present().take();
             drop(former);
-            opened = self.open()?;
+            // Only a start needs storage that is there.
+            let is_to_end = || self.shutdown.is_requested();
+            match patiently(&self.live, || self.open(), is_to_end)? {
+                Some(next) => opened = next,
+                None => return Ok(progress),
+            }
         }
     }
 
@@ -259,7 +264,8 @@ impl Work {
         let number = (!worker.is_former()).then_some(number);
         let next = worker.start_offsets().get(&PartitionId::retries()).copied().unwrap_or(0);
         let Settings { lake, worker: settings, .. } = &self.settings;
-        let restorer = Restorer::new(lake.clone(), settings.clone(), self.runtime.clone(), worker.recorded());
+        let restorer =
+            Restorer::new(lake.clone(), settings.clone(), self.runtime.clone(), self.live.clone(), worker.recorded());
         let retries = Retries::new(lake.clone(), self.runtime.clone(), next);
         let (inputs, queue) = sync_channel(INPUTS_MAX);
         let committing = self.source.clone();

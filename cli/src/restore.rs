@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
 use plimsoll_aggregate::rebuild::deliveries_of;
 use plimsoll_aggregate::shards::{stored_by_all, whole_until};
-use plimsoll_aggregate::{AggregateError, WorkerSettings};
+use plimsoll_aggregate::{AggregateError, Live, WorkerSettings};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use tokio::runtime::Handle;
@@ -36,6 +36,7 @@ pub struct Restorer {
     lake: Lake,
     worker: WorkerSettings,
     runtime: Handle,
+    live: Arc<Live>,
     recorded: Vec<RecordedEpoch>,
     /// What is stored, once that was looked at.
     stored: OnceCell<Whole>,
@@ -50,9 +51,15 @@ struct Whole {
 }
 
 impl Restorer {
-    /// For a worker that is to make these epochs again; it waits for the lake on `runtime`.
-    pub fn new(lake: Lake, worker: WorkerSettings, runtime: Handle, recorded: Vec<RecordedEpoch>) -> Restorer {
-        Restorer { lake, worker, runtime, recorded, stored: OnceCell::new() }
+    /// For a worker that is to make these epochs again; it waits for the lake on `runtime`, and `live` tells that.
+    pub fn new(
+        lake: Lake,
+        worker: WorkerSettings,
+        runtime: Handle,
+        live: Arc<Live>,
+        recorded: Vec<RecordedEpoch>,
+    ) -> Restorer {
+        Restorer { lake, worker, runtime, live, recorded, stored: OnceCell::new() }
     }
 
     /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
@@ -77,12 +84,12 @@ impl Restorer {
     ) -> Result<bool> {
         let mut next = lost.from_offset;
         for recorded in &self.recorded {
-            let Some((_, until, _)) = recorded.ranges.get(&lost.partition) else { continue };
-            if *until <= next || next >= lost.until_offset {
+            let Some((from, until, _)) = recorded.ranges.get(&lost.partition) else { continue };
+            if *until <= next || *from >= lost.until_offset {
                 continue;
             }
             let read = || self.stored(tables).and_then(|whole| self.of_epoch(recorded, &lost, tables, &whole));
-            let Some(deliveries) = patiently(read, &is_to_end)? else { return Ok(false) };
+            let Some(deliveries) = patiently(&self.live, read, &is_to_end)? else { return Ok(false) };
             next = *until;
             for delivery in deliveries {
                 if is_to_end() || !hand_over(delivery) {
@@ -134,15 +141,20 @@ impl Restorer {
         let held = deliveries.iter().map(|part| part.events.num_rows() + part.dead_letters.len()).sum::<usize>();
         let (from, until, _) = recorded.ranges.get(partition).copied().unwrap_or_default();
         let is_full = until.min(lost.until_offset) - from == held as i64;
-        let is_stored = |stored: &HashMap<PartitionId, i64>| stored.get(partition).is_some_and(|all| *all >= until);
+        let is_stored = |stored: &HashMap<PartitionId, i64>| {
+            stored.get(partition).is_some_and(|all| *all >= until.min(lost.until_offset))
+        };
         let is_whole = epoch <= whole.until_epoch && whole.by_all.as_ref().is_none_or(is_stored);
         deliveries.iter_mut().for_each(|delivery| delivery.is_lost = !is_whole && !is_full);
         Ok(deliveries)
     }
 }
 
-/// Repeats a step as long as storage is away, and says so once; `None` when it was to end meanwhile.
-fn patiently<T>(step: impl Fn() -> Result<T>, is_to_end: impl Fn() -> bool) -> Result<Option<T>> {
+/// Repeats a step as long as storage is away, and says so once and in `live`; `None` when it was to end meanwhile.
+///
+/// # Errors
+/// Those of the step; that storage is away when that lasts.
+pub fn patiently<T>(live: &Live, step: impl Fn() -> Result<T>, is_to_end: impl Fn() -> bool) -> Result<Option<T>> {
     let began = Moment::now();
     let mut is_told = false;
     while !is_to_end() {
@@ -150,11 +162,16 @@ fn patiently<T>(step: impl Fn() -> Result<T>, is_to_end: impl Fn() -> bool) -> R
             Err(error) if retries::is_unavailable(&error) && began.elapsed() < AWAY_MAX => {
                 if !std::mem::replace(&mut is_told, true) {
                     let seconds = AWAY_MAX.as_secs();
-                    eprintln!("warning: what was stored cannot be read: {error:#}; trying again for {seconds} seconds");
+                    eprintln!("warning: what is stored cannot be read: {error:#}; trying again for {seconds} seconds");
+                    live.lake_is_away(true);
                 }
+                live.lake_is_tried_again();
                 std::thread::sleep(AWAY_WAIT);
             }
-            done => return done.map(Some),
+            done => {
+                live.lake_is_away(false);
+                return done.map(Some);
+            }
         }
     }
     Ok(None)
@@ -250,7 +267,8 @@ mod tests {
         let lake = lake().await;
         let restorer = |by_all: Option<HashMap<PartitionId, i64>>| {
             let shard = if by_all.is_some() { Shard::new(1, 2).expect("a shard") } else { Shard::WHOLE };
-            let restorer = Restorer::new(lake.clone(), worker(shard), Handle::current(), recorded.clone());
+            let restorer =
+                Restorer::new(lake.clone(), worker(shard), Handle::current(), Arc::default(), recorded.clone());
             Restorer { stored: OnceCell::from(Whole { until_epoch: 7, by_all }), ..restorer }
         };
         // From, until, dead letters, and whether it is told to be lost.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use plimsoll_aggregate::{AggregateError, definitions};
 use plimsoll_ingest::retry;
 use plimsoll_lake::{Lake, LakeError};
+use plimsoll_query::QueryError;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
 use plimsoll_schemas::table::DeadLetterRow;
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,7 @@ pub fn is_unavailable(error: &anyhow::Error) -> bool {
     let is = |error: &LakeError| matches!(error, LakeError::Unavailable(_));
     error.downcast_ref().is_some_and(is)
         || matches!(error.downcast_ref(), Some(AggregateError::Lake(error)) if is(error))
+        || matches!(error.downcast_ref(), Some(QueryError::Unavailable(_)))
 }
 
 /// Reads the log as one more partition.

@@ -114,13 +114,16 @@ impl Known {
     /// # Errors
     /// The first such version.
     pub fn refuse(&self, definitions: &Definitions, known_until: Instant) -> Result<(), TouchesThePast> {
-        refuse_agreements(&Portfolio::new(definitions), &self.agreements, known_until)?;
+        let portfolio = Portfolio::new(definitions);
+        refuse_agreements(&portfolio, &self.agreements, known_until)?;
         let there: BTreeSet<(Name, u32)> =
             definitions.agreements.iter().map(|one| (one.id.as_str().into(), one.version)).collect();
         for ((id, version), &start) in self.starts.iter().filter(|(gone, _)| !there.contains(gone)) {
-            let older = there.range((id.clone(), 0)..(id.clone(), *version)).next_back();
-            if let Some((_, older)) = older.filter(|_| start < known_until) {
-                let (id, version, falls_back_to) = (id.clone(), *version, Some(*older));
+            let is_it = |plan: &&AgreementPlan| {
+                plan.id == *id && start < known_until && plan.in_force.start <= start && start < plan.in_force.end
+            };
+            if let Some(older) = portfolio.objectives().iter().map(|plan| &*plan.agreement).find(is_it) {
+                let (id, version, falls_back_to) = (id.clone(), *version, Some(older.version));
                 return Err(TouchesThePast { of: "agreement", id, version, start, known_until, falls_back_to });
             }
         }

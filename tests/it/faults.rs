@@ -212,7 +212,7 @@ fn of_a_topic_that_was_made_anew_the_exchange_gives_the_old_one_alone() {
         let line = running.wait_for("http://");
         let address = line.split("http://").nth(1).expect("an address").trim().to_owned();
         let line = format!("plimsoll_kafka_records_total{{role=\"ingest\"}} {count}\n");
-        let is_sent = (0..300).any(|_| {
+        let is_sent = (0..1_200).any(|_| {
             std::thread::sleep(Duration::from_millis(100));
             get(&address, "/metrics").contains(&line)
         });

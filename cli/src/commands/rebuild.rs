@@ -173,7 +173,8 @@ fn gathered(events: Vec<StoredEvents>, mut letters: Vec<DeadLetterRow>) -> Resul
             None => found.entry((row.epoch, place(&row))).or_default().dead_letters.push(letter(row)?),
         }
     }
-    for ((epoch, number), (events, rows)) in requests {
+    // What became of a request is told by the first shard; where a crash came between, it is not known yet.
+    for ((epoch, number), (events, rows)) in requests.into_iter().filter(|(_, (_, rows))| !rows.is_empty()) {
         let request = request(number, events, rows)?;
         found.entry((epoch, PartitionId::retries())).or_default().requests.push(request);
     }

@@ -116,7 +116,9 @@ pub(super) struct PollThread {
     /// When the last turn began.
     polled_at: Moment,
     stalled_since: Option<Moment>,
-    paused: bool,
+    /// What is paused. The client remembers that of a partition whoever has it meanwhile, so all of it is resumed; and none
+    /// that is not paused, for then the client drops what it has fetched.
+    paused: BTreeSet<PartitionId>,
 }
 
 /// One question to the brokers.
@@ -170,7 +172,7 @@ impl PollThread {
             heard_at: Moment::now(),
             polled_at: Moment::now(),
             stalled_since: None,
-            paused: false,
+            paused: BTreeSet::new(),
         })
     }
 
@@ -217,7 +219,7 @@ impl PollThread {
             reading.troubles.end(&Cause::Connection);
             self.heard_at = now;
         }
-        if !self.paused {
+        if self.paused.is_empty() {
             let silent = if is_busy { passed / BUSY_PATIENCE } else { passed };
             reading.readers.iter_mut().for_each(|reader| reader.wait(silent));
         }
@@ -228,14 +230,14 @@ impl PollThread {
             News::Assign(ids) => {
                 self.reading.starts.extend(std::mem::take(&mut *lock(&self.control.starts)));
                 self.unassigned.extend(self.reading.gain(ids));
-                self.paused = false;
                 // A topic of which no id is known yet need not be compared. Who is given nothing takes it at once, too: the
                 // group waits for that.
                 let is_to_wait = |topic: &Arc<str>| self.identifies || self.reading.topic_ids.contains_key(topic);
                 if self.unassigned.iter().any(|(id, _)| is_to_wait(&id.topic)) {
                     self.identify_at = self.identify_at.map(|_| Moment::now());
                 } else {
-                    self.native.assign(&std::mem::take(&mut self.unassigned))?;
+                    let given = std::mem::take(&mut self.unassigned);
+                    self.assign(&given)?;
                 }
             }
             News::Revoke(ids) => {
@@ -251,7 +253,16 @@ impl PollThread {
     /// Takes what was given and not read yet, for the client gives nothing back that was not taken.
     fn assign_unread(&mut self) -> Result<(), IngestError> {
         let unread = std::mem::take(&mut self.unassigned);
-        if unread.is_empty() { Ok(()) } else { self.native.assign(&unread) }
+        if unread.is_empty() { Ok(()) } else { self.assign(&unread) }
+    }
+
+    /// Reads these, too; not yet while the others are paused.
+    fn assign(&mut self, partitions: &[(PartitionId, Option<i64>)]) -> Result<(), IngestError> {
+        self.native.assign(partitions)?;
+        if self.paused.is_empty() {
+            return Ok(());
+        }
+        self.pause(partitions.iter().map(|(id, _)| id.clone()).collect())
     }
 
     fn note_client_error(&mut self, code: RDKafkaErrorCode, text: &str) {
@@ -429,7 +440,7 @@ impl PollThread {
             for (id, _) in &ready {
                 self.reading.troubles.end(&Cause::Topic(id.topic.to_string()));
             }
-            return self.native.assign(&ready);
+            return self.assign(&ready);
         }
         self.unassigned.extend(ready);
         Ok(())
@@ -451,7 +462,6 @@ impl PollThread {
     fn assign_anew(&mut self, id: &PartitionId) -> Result<(), IngestError> {
         let readers = &self.reading.readers;
         let all: Vec<_> = readers.iter().map(|reader| (reader.id.clone(), reader.position())).collect();
-        self.paused = false;
         self.native.assign_anew(id, &all)
     }
 
@@ -497,7 +507,7 @@ impl PollThread {
     /// partitions and go on polling, with the rest kept for the next turn.
     fn send(&mut self) -> Result<(), IngestError> {
         while let Some((event, bytes)) = self.reading.outbox.pop_front() {
-            let wait = if self.paused { Duration::ZERO } else { SEND_WAIT };
+            let wait = if self.paused.is_empty() { SEND_WAIT } else { Duration::ZERO };
             match self.events.push(event, bytes + EVENT_BYTES, wait) {
                 Push::Done => self.stalled_since = None,
                 Push::Closed => {
@@ -506,22 +516,25 @@ impl PollThread {
                 }
                 Push::Full(event) => {
                     self.reading.outbox.push_front((*event, bytes));
-                    if self.paused || self.control.is_stopped() {
+                    if !self.paused.is_empty() || self.control.is_stopped() {
                         return Ok(());
                     }
                     let since = *self.stalled_since.get_or_insert_with(Moment::now);
                     if since.elapsed() >= STALL_BEFORE_PAUSE {
-                        return self.pause(true);
+                        return self.pause(self.reading.readers.iter().map(|reader| reader.id.clone()).collect());
                     }
                 }
             }
         }
-        if self.paused { self.pause(false) } else { Ok(()) }
+        let resumed = std::mem::take(&mut self.paused);
+        if resumed.is_empty() { Ok(()) } else { self.native.pause(resumed.iter(), false) }
     }
 
-    fn pause(&mut self, pause: bool) -> Result<(), IngestError> {
-        self.paused = pause;
-        self.native.pause(self.reading.readers.iter().map(|reader| &reader.id), pause)
+    fn pause(&mut self, partitions: Vec<PartitionId>) -> Result<(), IngestError> {
+        let new: Vec<PartitionId> = partitions.into_iter().filter(|id| !self.paused.contains(id)).collect();
+        self.native.pause(new.iter(), true)?;
+        self.paused.extend(new);
+        Ok(())
     }
 
     /// Says why it ends, if nobody asked for it, and leaves the group.

@@ -156,6 +156,39 @@ fn a_full_queue_makes_the_consumer_wait_and_loses_nothing() {
     assert_eq!(found.map(|ids| ids.len()), [250; 4]);
 }
 
+/// The client remembers that a partition is paused, whoever has it meanwhile.
+#[test]
+fn r20_partitions_that_go_and_come_back_while_a_full_queue_pauses_them_are_read_on() {
+    let cluster = cluster();
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, 0..1_000);
+    let mut settings = KafkaSettings { queue_bytes_max: 1, ..KafkaSettings::new(&bootstrap, "group") };
+    for (property, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1000")] {
+        settings.properties.insert(property.to_owned(), value.to_owned());
+    }
+    let kafka = start(settings, &[source()], HashMap::new(), BTreeMap::new()).expect("settings are right");
+    // Nobody receives for so long that it pauses, and another member takes some of the partitions.
+    std::thread::sleep(Duration::from_secs(8));
+    let mut other = Some(consume(&bootstrap, &[]));
+    let mut positions = [0; 4];
+    let (deadline, began) = (Moment::now() + 2 * PATIENCE, Moment::now());
+    while positions != [500; 4] {
+        assert!(Moment::now() < deadline, "it is at {positions:?}");
+        if let Some(member) = &other {
+            member.events().receive(Duration::from_millis(10));
+            if began.elapsed() >= Duration::from_secs(10) {
+                other.take().expect("it is there").stop();
+                produce(&bootstrap, 1_000..2_000);
+            }
+        }
+        if let Some(KafkaEvent::Delivery(delivery)) = kafka.events().receive(Duration::from_millis(10)) {
+            let position = &mut positions[delivery.partition.partition as usize];
+            assert_eq!(delivery.from_offset, *position, "each offset is covered once");
+            *position = delivery.until_offset;
+        }
+    }
+}
+
 #[test]
 fn an_offset_that_kafka_does_not_have_ends_the_source_and_says_what_to_do() {
     let cluster = cluster();
