@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::end_to_end::{TABLES, World};
-use crate::support::{Running, assert_same, current, judged, plimsoll, rows};
+use crate::support::{Running, assert_same, current, judged, plimsoll, request, rows};
 
 /// One kill in so many is the broker's.
 const BROKER_EVERY: usize = 8;
@@ -28,8 +28,11 @@ const PARTITIONS: usize = 3;
 /// How many shards there are where roles are apart: one of `web`, one of `mail`, and one that only stores events.
 const SHARDS: &str = "3";
 
-/// Two processes of each role.
-const ROLES: [&str; 4] = ["ingest", "aggregate", "ingest", "aggregate"];
+/// Two processes of each role that writes, and one that answers.
+const ROLES: [&str; 5] = ["ingest", "aggregate", "ingest", "aggregate", "query"];
+
+/// Its place among them.
+const QUERY: usize = 4;
 
 /// How long roles may take to come to their end: a broker that was just killed keeps its members for a while.
 const END_WAIT_MAX: Duration = Duration::from_secs(120);
@@ -55,6 +58,9 @@ impl Deployment {
     }
 
     fn role(&self, role: &str, more: &[&str]) -> Command {
+        if role == "query" {
+            return self.command(&["query", "--lake", &self.lake, "--listen", "127.0.0.1:0"]);
+        }
         let settings = [role, "--bootstrap", &self.bootstrap, "--definitions", &self.definitions, "--lake", &self.lake];
         let quick = ["--epoch-interval", "50ms", "--snapshot-every", "7", "--publish-interval", "200ms"];
         let quick = if role == "ingest" { [].as_slice() } else { &quick };
@@ -146,13 +152,14 @@ fn killed_apart(world: &World, broker: &mut Broker, deployment: &Deployment, kil
     part(world);
     let (mut dice, events) = (dice(kills), without_copies(world));
     let start = |role: &str| Running::of(&mut deployment.role(role, &[]));
-    let mut running = ROLES.map(start);
-    // Two that make the topics and the tables at the same time take turns.
+    let mut running: Vec<Running> = ROLES[..QUERY].iter().map(|role| start(role)).collect();
+    // Two that make the topics and the tables at the same time take turns, and then there is something to answer from.
     running[1].wait_for("keeping shard");
+    running.push(start(ROLES[QUERY]));
     for round in 1..=kills {
         send(broker, &events, round, kills);
         live(&mut dice, broker, round);
-        let first = below(&mut dice, 0..4) as usize;
+        let first = below(&mut dice, 0..ROLES.len() as u64) as usize;
         let second = below(&mut dice, 0..16) as usize;
         let killed: HashSet<usize> = [first, second].into_iter().filter(|place| *place < ROLES.len()).collect();
         killed.iter().for_each(|place| kill(&mut running[*place], ROLES[*place], round));
@@ -167,13 +174,19 @@ fn killed_apart(world: &World, broker: &mut Broker, deployment: &Deployment, kil
                 std::thread::sleep(Duration::from_millis(200));
                 continue;
             }
-            let said =
-                if found == expected { String::new() } else { running.each_ref().map(Running::rest).join("--\n") };
+            let rest = || running.iter().map(Running::rest).collect::<Vec<_>>().join("--\n");
+            let said = if found == expected { String::new() } else { rest() };
             let what = format!("after {kills} kills of roles, rows of {name} from the tables and from judge; {said}");
             assert_same(&what, &found, &expected);
             break;
         }
     }
+    let statement = "SELECT count(*), count(DISTINCT id) FROM events";
+    let line = running[QUERY].wait_for("answering on http://");
+    let address = line.split("http://").nth(1).expect("an address").trim();
+    let answer = request(address, "POST /v1/sql", "text/plain\r\nAccept: text/csv", statement);
+    let counts = deployment.ask(statement);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(counts.lines().nth(1).expect("counts")), "{answer}");
     for mut running in running {
         running.signal("TERM");
         assert!(running.end().success(), "{}", running.rest());

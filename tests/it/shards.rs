@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use plimsoll_tests::broker::Broker;
 
@@ -283,7 +284,7 @@ const READ: &str = "SELECT epoch % 2, sum(until_offset - from_offset) FROM histo
 
 /// Two shards, one that cuts an epoch every twentieth of a second and one that does so every three seconds, and what
 /// reads for them.
-fn quick_and_slow(world: &World, broker: &Broker) -> [Running; 3] {
+fn quick_and_slow(world: &World, broker: &Broker) -> ([Running; 3], [String; 2]) {
     let keep = |interval: &str| {
         let (definitions, lake, bootstrap) = (world.definitions(), world.lake("lake"), broker.bootstrap());
         let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
@@ -294,10 +295,32 @@ fn quick_and_slow(world: &World, broker: &Broker) -> [Running; 3] {
     };
     let (quick, ingest) = (keep("50ms"), start(world, broker, "ingest", "lake"));
     let slow = keep("3s");
-    for running in [&quick, &slow] {
-        running.wait_for("keeping shard");
+    let doors = [&quick, &slow].map(|running| {
+        let door = address(running);
+        running.wait_for("keeping shard ");
+        door
+    });
+    ([quick, slow, ingest], doors)
+}
+
+/// Waits until what was sent then is below the watermark of every shard.
+fn wait_until_complete(doors: &[String], sent: std::time::Instant) {
+    for door in doors {
+        let is_complete = || {
+            let metrics = get(door, "/metrics");
+            let delays = metrics.lines().filter(|line| line.starts_with("plimsoll_watermark_delay_seconds{"));
+            let delays: Vec<f64> =
+                delays.map(|line| line.rsplit(' ').next().expect("a value").parse().expect("seconds")).collect();
+            !delays.is_empty() && delays.iter().all(|delay| *delay < sent.elapsed().as_secs_f64())
+        };
+        let done = (0..1_200).any(|_| {
+            is_complete() || {
+                std::thread::sleep(Duration::from_millis(100));
+                false
+            }
+        });
+        assert!(done, "{}", get(door, "/metrics"));
     }
-    [quick, slow, ingest]
 }
 
 /// The agreements, and what each is about.
@@ -321,8 +344,8 @@ fn r23_r26_an_event_from_the_future_is_of_one_time_for_all_shards() {
     let until = first_day() + chrono::Days::new(3);
     let world = World::new(&definitions(false, "").replace(&format!(", until: {until}"), ""));
     let lake = world.lake("lake");
-    let running = quick_and_slow(&world, &broker);
-    let (mut count, mut day) = (0, first_day());
+    let (running, doors) = quick_and_slow(&world, &broker);
+    let (mut count, mut day, mut sent) = (0, first_day(), std::time::Instant::now());
     // Up an hour ago, down in an hour, and up now, once that was read.
     for (ahead, word) in [(-60, "OK"), (60, "KO"), (0, "OK")] {
         let record = |service: &str| {
@@ -330,10 +353,12 @@ fn r23_r26_an_event_from_the_future_is_of_one_time_for_all_shards() {
             format!(r#"{{"id":"{service}{count}","at":"{at}","of":"{service}","word":"{word}"}}"#)
         };
         broker.produce("checks", 0, ["web", "mail"].map(record)).expect("records");
+        sent = std::time::Instant::now();
         count += 2;
         wait_for_answer(&lake, READ, &format!("0,{count}\n1,{count}"));
         day = chrono::Utc::now().date_naive();
     }
+    wait_until_complete(&doors, sent);
     running.into_iter().for_each(stop);
     let elsewhere = "SELECT count(DISTINCT e.service) FROM events e JOIN attainment a ON e.service = a.service
                      WHERE e.epoch % 2 <> a.epoch % 2";
@@ -364,7 +389,7 @@ fn r23_r25_r26_dead_letters_of_several_shards_that_are_taken_again_are_audited_a
     };
     let world = World::new(&define(false));
     let lake = world.lake("lake");
-    let running = quick_and_slow(&world, &broker);
+    let (running, _) = quick_and_slow(&world, &broker);
     let refused = |role: &str, group: &str, why: &str| {
         let (definitions, lake, bootstrap) = (world.definitions(), world.lake("lake"), broker.bootstrap());
         let (definitions, lake) = (definitions.to_string_lossy(), lake.to_string_lossy());
@@ -416,7 +441,7 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
     broker.create_topic("checks", 2).expect("topic");
     let world = World::new(&definitions(false, ""));
     let lake = world.lake("lake");
-    let running = quick_and_slow(&world, &broker);
+    let (running, _) = quick_and_slow(&world, &broker);
     let midnight = first_day().and_time(chrono::NaiveTime::MIN).and_utc();
     const ROUNDS: i64 = 12;
     for round in 0..ROUNDS {
