@@ -234,7 +234,7 @@ fn r24_r25_tables_of_shards_are_made_anew_to_the_byte_and_go_on() {
     let ingest = start(&world, &broker, "ingest", "anew");
     for third in 1..9 {
         send(&broker, RECORDS * (third + 3) / 12..RECORDS * (third + 4) / 12);
-        std::thread::sleep(std::time::Duration::from_millis(60));
+        std::thread::sleep(Duration::from_millis(60));
     }
     wait_for_answer(&anew, "SELECT count(*) > 150 FROM events", "true");
     kill(aggregate);
@@ -451,7 +451,7 @@ fn r20_shards_that_cut_epochs_elsewhere_count_the_same_copy() {
                 format!(r#"{{"id":"{service}{round}","at":"{at}","of":"{service}","word":"{word}"}}"#)
             };
             broker.produce("checks", partition, ["web", "mail"].map(record)).expect("records");
-            std::thread::sleep(std::time::Duration::from_millis(250));
+            std::thread::sleep(Duration::from_millis(250));
         }
     }
     // Both shards have read both copies of all.
