@@ -46,6 +46,8 @@ pub struct Replay {
     epochs: Vec<RecordedEpoch>,
     takers: Takers,
     losses: Losses,
+    /// Whether stored events were taken again, with those that had never come.
+    took_again: bool,
     definitions: BTreeMap<String, Definitions>,
 }
 
@@ -72,7 +74,8 @@ impl Replay {
                 known.insert(epoch.definitions.clone(), definitions::recall(lake, &epoch.definitions).await?);
             }
         }
-        Ok(Replay { takers: Takers::of(&epochs), losses, epochs, definitions: known })
+        let took_again = epochs.iter().any(|epoch| epoch.recounted);
+        Ok(Replay { takers: Takers::of(&epochs), losses, took_again, epochs, definitions: known })
     }
 
     /// The epoch in whose range an offset of a partition lies; `None` when none of these read so far.
@@ -80,19 +83,17 @@ impl Replay {
         Some(self.epochs.get(self.takers.place_of(partition, offset)?)?.epoch)
     }
 
-    /// Whether the record at an offset of a partition never came to the shard, so that none of its epochs folded it. It
-    /// counts all the same where stored events were taken again.
-    pub fn is_lost(&self, partition: &PartitionId, offset: i64) -> bool {
-        self.losses.has(partition, offset)
+    /// The epoch that folded the record at an offset of a partition; `None` when none of these did, as one that never came
+    /// to the shard. That counts all the same where stored events were taken again.
+    pub fn folded_in(&self, partition: &PartitionId, offset: i64) -> Option<i64> {
+        self.epoch_of(partition, offset).filter(|_| !self.losses.has(partition, offset))
     }
 
     /// Events of one partition, in the order of their offsets, cut into those that each epoch took, whichever shard has
     /// stored them. What never came to this one is among them only where stored events were taken again later.
     pub fn cut(&self, partition: &PartitionId, events: &EventBatch) -> Vec<(i64, EventBatch)> {
-        let took_again = self.epochs.iter().any(|epoch| epoch.recounted);
-        let parts = runs(events, |offset| {
-            self.epoch_of(partition, offset).filter(|_| took_again || !self.is_lost(partition, offset))
-        });
+        let epoch_of = if self.took_again { Replay::epoch_of } else { Replay::folded_in };
+        let parts = runs(events, |offset| epoch_of(self, partition, offset));
         parts.into_iter().filter_map(|(epoch, part)| Some((epoch?, part))).collect()
     }
 
@@ -138,9 +139,8 @@ impl Replay {
             for (partition, &(from, until, complete_until)) in &epoch.ranges {
                 let taken = history.get(&(epoch.epoch, partition.clone()));
                 for (read_at, events) in taken.iter().flat_map(|taken| &taken.events) {
-                    for (_, came) in
-                        runs(events, |offset| self.is_lost(partition, offset)).iter().filter(|part| !part.0)
-                    {
+                    let parts = runs(events, |offset| self.losses.has(partition, offset));
+                    for (_, came) in parts.iter().filter(|(is_lost, _)| !is_lost) {
                         let until_offset = from; // What was read is told below.
                         let news = Delivery::news(partition.clone(), until_offset, None);
                         going_on.fold(&as_read(news, *read_at, came), epoch.tick);
@@ -198,13 +198,12 @@ impl Replay {
 }
 
 /// Events cut where what is said of their offsets changes.
-fn runs<Said: PartialEq>(events: &EventBatch, said_of: impl Fn(i64) -> Said) -> Vec<(Said, EventBatch)> {
+fn runs<Said: PartialEq + Copy>(events: &EventBatch, said_of: impl Fn(i64) -> Said) -> Vec<(Said, EventBatch)> {
     let offsets = events.integers(EventColumn::Offset).values();
-    let mut from = 0;
-    let parts = offsets.chunk_by(|one, next| said_of(*one) == said_of(*next)).map(|same| {
-        let part = (said_of(same[0]), events.slice(from, same.len()));
-        from += same.len();
-        part
+    let said: Vec<(usize, Said)> = offsets.iter().map(|offset| said_of(*offset)).enumerate().collect();
+    let parts = said.chunk_by(|one, next| one.1 == next.1).map(|same| {
+        let (from, said) = same[0];
+        (said, events.slice(from, same.len()))
     });
     parts.collect()
 }

@@ -217,8 +217,7 @@ fn taken(replay: &Replay, stored: Vec<StoredEvents>) -> Vec<StoredEvents> {
 /// What each epoch took of each partition.
 async fn history(replay: &Replay, service: &QueryService, events: &[StoredEvents]) -> Result<History> {
     let mut history = History::new();
-    let epoch_of = |id: &PartitionId, offset| replay.epoch_of(id, offset).filter(|_| !replay.is_lost(id, offset));
-    for (place, newest) in service.newest_of_epochs(epoch_of).await? {
+    for (place, newest) in service.newest_of_epochs(|id, offset| replay.folded_in(id, offset)).await? {
         history.entry(place).or_default().newest = Some(newest);
     }
     for StoredEvents { epoch, partition, retry, read_at, events } in events {

@@ -36,7 +36,7 @@ use crate::commands::run::Tables;
 use crate::in_force::InForce;
 use crate::maintenance;
 use crate::pipeline::{INPUTS_MAX, LOOK_EVERY, Stored};
-use crate::restore::Restorer;
+use crate::restore::{Restorer, patiently};
 use crate::retries;
 use crate::shutdown::Shutdown;
 
@@ -54,10 +54,6 @@ const REQUEST_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// After how many such looks that is told.
 const REQUEST_LOOKS_UNTOLD: u32 = 5;
-
-/// How often storage that is away is asked again for the state of a shard, and for how long.
-const AWAY_WAIT: Duration = Duration::from_secs(2);
-const AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// What shards are kept with.
 pub struct Settings {
@@ -302,32 +298,9 @@ impl Work {
     /// Opens the shard from the lake, and tries again for as long as storage may be away; `None` when it was stopped, or
     /// others were at work on it.
     fn open_patiently(&self) -> Result<Option<Opened>> {
-        let began = std::time::Instant::now();
-        let mut is_told = false;
-        while !self.stop.is_requested() {
-            match self.open() {
-                Err(error) if retries::is_unavailable(&error) && began.elapsed() < AWAY_MAX => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        let (shard, seconds) = (self.shard.number(), AWAY_MAX.as_secs());
-                        eprintln!(
-                            "warning: shard {shard} cannot be opened: {error:#}; trying again for {seconds} seconds"
-                        );
-                        self.live.lake_is_away(true);
-                    }
-                    self.live.lake_is_tried_again();
-                    self.rest(AWAY_WAIT);
-                }
-                Err(error) => {
-                    self.bear(error)?;
-                    return Ok(None);
-                }
-                opened => {
-                    self.live.lake_is_away(false);
-                    return opened;
-                }
-            }
-        }
-        Ok(None)
+        let failure = format!("shard {} cannot be opened", self.shard.number());
+        let opened = patiently(&self.live, &failure, || self.open(), || self.stop.is_requested());
+        opened.map(Option::flatten).or_else(|error| self.bear(error).map(|()| None))
     }
 
     fn rest(&self, wait: Duration) {

@@ -35,7 +35,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
 use crate::in_force::InForce;
-use crate::restore::{Restorer, patiently};
+use crate::restore::{Restorer, UNREAD, patiently};
 use crate::retries::Retries;
 use crate::shutdown::Shutdown;
 
@@ -194,7 +194,7 @@ impl Work {
             drop(former);
             // Only a start needs storage that is there.
             let is_to_end = || self.shutdown.is_requested();
-            match patiently(&self.live, || self.open(), is_to_end)? {
+            match patiently(&self.live, UNREAD, || self.open(), is_to_end)? {
                 Some(next) => opened = next,
                 None => return Ok(progress),
             }

@@ -31,6 +31,9 @@ use crate::retries;
 const AWAY_WAIT: Duration = Duration::from_secs(2);
 const AWAY_MAX: Duration = Duration::from_secs(10 * 60);
 
+/// What is told of a step that reads what is stored.
+pub const UNREAD: &str = "what is stored cannot be read";
+
 /// See the head of this module.
 pub struct Restorer {
     lake: Lake,
@@ -38,6 +41,7 @@ pub struct Restorer {
     runtime: Handle,
     live: Arc<Live>,
     recorded: Vec<RecordedEpoch>,
+    losses: Losses,
     /// What is stored, once that was looked at.
     stored: OnceCell<Whole>,
 }
@@ -59,7 +63,8 @@ impl Restorer {
         live: Arc<Live>,
         recorded: Vec<RecordedEpoch>,
     ) -> Restorer {
-        Restorer { lake, worker, runtime, live, recorded, stored: OnceCell::new() }
+        let losses = Losses::of(&recorded);
+        Restorer { lake, worker, runtime, live, recorded, losses, stored: OnceCell::new() }
     }
 
     /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
@@ -89,7 +94,7 @@ impl Restorer {
                 continue;
             }
             let read = || self.stored(tables).and_then(|whole| self.of_epoch(recorded, &lost, tables, &whole));
-            let Some(deliveries) = patiently(&self.live, read, &is_to_end)? else { return Ok(false) };
+            let Some(deliveries) = patiently(&self.live, UNREAD, read, &is_to_end)? else { return Ok(false) };
             next = *until;
             for delivery in deliveries {
                 if is_to_end() || !hand_over(delivery) {
@@ -128,8 +133,7 @@ impl Restorer {
         whole: &Whole,
     ) -> Result<Vec<Delivery>> {
         let (epoch, partition) = (recorded.epoch, &lost.partition);
-        let losses = Losses::of(&self.recorded);
-        let mut records = tables.epochs(self.worker.shard, &[recorded], &losses).with_context(|| {
+        let mut records = tables.epochs(self.worker.shard, &[recorded], &self.losses).with_context(|| {
             format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
         })?;
         let deliveries = deliveries_of(recorded, partition, &mut records).into_iter();
@@ -150,11 +154,17 @@ impl Restorer {
     }
 }
 
-/// Repeats a step as long as storage is away, and says so once and in `live`; `None` when it was to end meanwhile.
+/// Repeats a step as long as storage is away, and says so once, as this `failure`, and in `live`; `None` when it was to end
+/// meanwhile.
 ///
 /// # Errors
 /// Those of the step; that storage is away when that lasts.
-pub fn patiently<T>(live: &Live, step: impl Fn() -> Result<T>, is_to_end: impl Fn() -> bool) -> Result<Option<T>> {
+pub fn patiently<T>(
+    live: &Live,
+    failure: &str,
+    step: impl Fn() -> Result<T>,
+    is_to_end: impl Fn() -> bool,
+) -> Result<Option<T>> {
     let began = Moment::now();
     let mut is_told = false;
     while !is_to_end() {
@@ -162,7 +172,7 @@ pub fn patiently<T>(live: &Live, step: impl Fn() -> Result<T>, is_to_end: impl F
             Err(error) if retries::is_unavailable(&error) && began.elapsed() < AWAY_MAX => {
                 if !std::mem::replace(&mut is_told, true) {
                     let seconds = AWAY_MAX.as_secs();
-                    eprintln!("warning: what is stored cannot be read: {error:#}; trying again for {seconds} seconds");
+                    eprintln!("warning: {failure}: {error:#}; trying again for {seconds} seconds");
                     live.lake_is_away(true);
                 }
                 live.lake_is_tried_again();

@@ -81,8 +81,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         access.scheme(),
         listener.local_addr()?
     );
-    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
-    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
     if !make_topics(&kafka, Some(shards), runtime.handle(), &shutdown)? {
         return Ok(ExitCode::SUCCESS);
     }

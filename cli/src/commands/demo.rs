@@ -94,8 +94,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let end = end_of(arguments.month);
     let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
-    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
-    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
     let settings = Settings {
         kafka,
         worker: worker_settings(end),

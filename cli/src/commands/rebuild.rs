@@ -51,12 +51,7 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
     let into = runtime.block_on(from.open_anew(&arguments.into)).context("the tables cannot be made anew there")?;
     runtime.block_on(copy(&from, &into))?;
     let service = runtime.block_on(QueryService::open(from.clone(), Limits::default(), threads.questions()))?;
-    let tables = Tables {
-        lake: from.clone(),
-        service: Arc::new(service),
-        waiting: runtime.clone(),
-        questions: threads.questions(),
-    };
+    let tables = Tables { lake: from.clone(), service: Arc::new(service), waiting: runtime.clone() };
     let (mut count, mut made, mut last) = (0, 0, 0);
     for name in &groups {
         let (group, number, shards) = of_lane_group(name);

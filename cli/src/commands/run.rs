@@ -237,8 +237,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
-    let (waiting, questions) = (runtime.handle().clone(), threads.questions());
-    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting, questions };
+    let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
     let until_caught_up = arguments.until_caught_up;
     let definitions = in_force.clone();
     let deferred_wait_max = arguments.keeping.apply_late_after;
@@ -284,8 +283,6 @@ pub struct Tables {
     pub service: Arc<QueryService>,
     /// Where to wait.
     pub waiting: Handle,
-    /// Where questions compute.
-    pub questions: Handle,
 }
 
 impl Stored for Tables {
@@ -298,7 +295,7 @@ impl Stored for Tables {
     }
 
     fn events(&self, before: HashMap<PartitionId, i64>, take: &mut dyn FnMut(&EventBatch)) -> Result<()> {
-        let service = self.service_without_limits()?;
+        let service = self.without_limits()?;
         let which = StoredEvents::Before(before);
         for day in self.waiting.block_on(service.event_days())? {
             for events in self.waiting.block_on(service.events_of(&day, &which))? {
@@ -317,7 +314,7 @@ impl Stored for Tables {
 
     fn epochs(&self, shard: Shard, epochs: &[&RecordedEpoch], losses: &Losses) -> Result<StoredEpochs> {
         let Some((first, last)) = epochs.first().zip(epochs.last()) else { return Ok(StoredEpochs::new()) };
-        let service = self.service_without_limits()?;
+        let service = self.without_limits()?;
         self.waiting.block_on(async {
             match shard.is_whole() {
                 // The rows of a group that is alone tell their epochs.
@@ -330,12 +327,8 @@ impl Stored for Tables {
 
 impl Tables {
     /// For questions whose answer is an epoch, or all of history.
-    ///
-    /// # Errors
-    /// When the tables cannot be read.
-    pub fn service_without_limits(&self) -> Result<QueryService> {
+    fn without_limits(&self) -> Result<QueryService> {
         let limits = Limits { rows_max: usize::MAX, time_max: Duration::from_hours(24), ..Limits::default() };
-        let opening = QueryService::open(self.lake.clone(), limits, self.questions.clone());
-        Ok(self.waiting.block_on(opening)?)
+        Ok(self.waiting.block_on(self.service.with_limits(limits))?)
     }
 }

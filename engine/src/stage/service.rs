@@ -456,26 +456,23 @@ impl ServiceStage {
     ) {
         for service in services {
             let before = facts.attainment.len();
-            self.close_service(portfolio, service, step, forecasts, facts, derived);
+            self.close_counted(portfolio, service, step, forecasts, facts);
+            self.close_observed(portfolio, service, step, forecasts, facts, derived);
             sort_attainment(&mut facts.attainment[before..]);
         }
     }
 
-    fn close_service(
+    /// States what was counted of a service.
+    fn close_counted(
         &mut self,
         portfolio: &Portfolio,
         service: ServiceIndex,
         step: &Step,
         forecasts: &mut Forecasts,
         facts: &mut Facts,
-        derived: &mut Vec<Derived>,
     ) {
         let plan = portfolio.service(service);
         let entry = &mut self.services[service.0 as usize];
-        let changed_from = entry.history.changed_from(step.watermark);
-        let due = |objectives: &[ObjectiveIndex], states: &[ObjectiveState]| {
-            objectives.iter().any(|index| states[index.0 as usize].is_due(step, portfolio.grace()))
-        };
         let counted = [&plan.ticket_objectives, &plan.change_objectives, &plan.event_objectives];
         for &index in counted.into_iter().flatten() {
             let (state, before) = versions(portfolio, &mut self.objectives, index);
@@ -498,9 +495,25 @@ impl ServiceStage {
                 }
             }
         }
+    }
+
+    /// States what a service was, and what follows from it.
+    fn close_observed(
+        &mut self,
+        portfolio: &Portfolio,
+        service: ServiceIndex,
+        step: &Step,
+        forecasts: &mut Forecasts,
+        facts: &mut Facts,
+        derived: &mut Vec<Derived>,
+    ) {
+        let plan = portfolio.service(service);
+        let entry = &mut self.services[service.0 as usize];
+        let changed_from = entry.history.changed_from(step.watermark);
+        let is_due = |index: &ObjectiveIndex| self.objectives[index.0 as usize].is_due(step, portfolio.grace());
         // Who follows it must know of a check that fell silent as soon as it is read itself.
         let moves = !plan.followers.is_empty() && entry.history.moves_by(&plan.rule, step.watermark);
-        if !(step.publish || changed_from.is_some() || moves || due(&plan.state_objectives, &self.objectives)) {
+        if !(step.publish || changed_from.is_some() || moves || plan.state_objectives.iter().any(is_due)) {
             return;
         }
         entry.history.settle(&plan.rule);
@@ -549,8 +562,12 @@ impl ServiceStage {
         for &index in &plan.state_objectives {
             let plan = portfolio.objective(index);
             let (state, before) = versions(portfolio, &mut self.objectives, index);
-            let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
-            facts.spending.push((index, spending));
+            // What is said of one never depends on whether another is due, or who follows the service: it may be computed
+            // anew without these (R26).
+            if step.publish || state.is_due(step, portfolio.grace()) {
+                let spending = state.publish(plan, portfolio.grace(), step, &mut known, &before, facts);
+                facts.spending.push((index, spending));
+            }
         }
         entry.states = states;
     }

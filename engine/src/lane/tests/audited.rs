@@ -57,6 +57,29 @@ fn rows(
     rows
 }
 
+#[test]
+fn r26_a_result_is_written_whatever_else_is_measured_of_its_service() {
+    // `mail` is out from 0:00 on. When the watermark passes 146:00, which publishes nothing, a change of it is known that
+    // matters to agreement `maintained` alone.
+    let definitions = crate::portfolio::tests::definitions_of(DEFINITIONS);
+    let behind = services_behind(std::iter::once(&definitions), "mail");
+    let part = part_of(&definitions, "ola", &behind);
+    let happenings = [
+        [Happening::Ticket(0, 5, Action::Opened), Happening::Score(290, 0), Happening::Score(290, 0)],
+        [
+            Happening::Change(2, 3, Said::Approved),
+            Happening::Change(0, 3, Said::Planned(20, 21)),
+            Happening::Score(292, 0),
+        ],
+        [Happening::Score(292, 0), Happening::Score(292, 0), Happening::Score(292, 0)],
+    ];
+    let numbered: Vec<_> = happenings.into_iter().flatten().enumerate().collect();
+    let steps: Vec<_> = numbered.chunks(3).collect();
+    let written = rows(&part, ("ola", "mail"), &steps, Some(&behind));
+    assert!(!written.is_empty());
+    assert_eq!(rows(&definitions, ("ola", "mail"), &steps, None), written);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
