@@ -37,7 +37,7 @@ use crate::shards::{stored_by_all, whole_until};
 use crate::worker::{Worker, WorkerSettings};
 
 /// What was stored of the records that one epoch took of one partition, in the order of their offsets.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StoredRecords {
     /// The events that counted, and when they were read.
     pub events: Vec<(Instant, EventBatch)>,
@@ -228,17 +228,19 @@ fn rest(runtime: &Handle, worker: Worker) -> Result<(), AggregateError> {
 
 /// What an epoch took, as a source would deliver it.
 fn deliveries(recorded: &RecordedEpoch, records: &mut StoredEpochs) -> Vec<Delivery> {
-    let of_partition = |partition| deliveries_of(recorded, partition, records);
+    let of_partition = |partition: &PartitionId| {
+        let stored = records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
+        deliveries_of(recorded, partition, stored)
+    };
     recorded.ranges.keys().flat_map(of_partition).collect()
 }
 
 /// What an epoch took of one partition, as a source would deliver it; it is taken out of what is stored.
-pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, records: &mut StoredEpochs) -> Vec<Delivery> {
+pub fn deliveries_of(recorded: &RecordedEpoch, partition: &PartitionId, stored: StoredRecords) -> Vec<Delivery> {
     let Some(&(from, until, _)) = recorded.ranges.get(partition).filter(|(from, until, _)| from < until) else {
         return Vec::new();
     };
-    let StoredRecords { events, mut dead_letters, requests } =
-        records.remove(&(recorded.epoch, partition.clone())).unwrap_or_default();
+    let StoredRecords { events, mut dead_letters, requests } = stored;
     if partition.is_retries() {
         return requests;
     }

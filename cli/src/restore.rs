@@ -5,20 +5,23 @@
 //!   Kafka: lost 40..90 ──▶ Restorer ──▶ what the epochs up to the crash took of 40..70, as stored
 //!                              └──────▶ lost 70..90
 //! ```
-//! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them. Copies are not
+//! Recorded epochs are made again from what is stored of them, as `plimsoll rebuild` makes all of them, and read with those
+//! that follow, as far as there is memory for more than one. Copies are not
 //! stored, and have no part in any result. An epoch that the crash interrupted may lack dead letters, so its range is told
 //! to be lost besides, with the events that are there, unless there is something at each of its offsets. So it is with one
 //! of a shard when a sibling, which stores a part of what it read, was not as far.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use anyhow::{Context, Result};
 use plimsoll_aggregate::collector::{Losses, RecordedEpoch};
-use plimsoll_aggregate::rebuild::deliveries_of;
+use plimsoll_aggregate::rebuild::{StoredEpochs, deliveries_of};
 use plimsoll_aggregate::shards::{stored_by_all, whole_until};
+use plimsoll_aggregate::worker::EPOCH_ROWS_MAX;
 use plimsoll_aggregate::{AggregateError, Live, WorkerSettings};
 use plimsoll_lake::Lake;
 use plimsoll_schemas::delivery::{Delivery, PartitionId};
@@ -44,6 +47,14 @@ pub struct Restorer {
     losses: Losses,
     /// What is stored, once that was looked at.
     stored: OnceCell<Whole>,
+    read: RefCell<Read>,
+}
+
+/// What was read last: that of recorded epochs which follow each other, by their places.
+#[derive(Debug, Default)]
+struct Read {
+    places: Range<usize>,
+    records: StoredEpochs,
 }
 
 /// Of which epochs all is stored.
@@ -64,7 +75,8 @@ impl Restorer {
         recorded: Vec<RecordedEpoch>,
     ) -> Restorer {
         let losses = Losses::of(&recorded);
-        Restorer { lake, worker, runtime, live, recorded, losses, stored: OnceCell::new() }
+        let (stored, read) = Default::default();
+        Restorer { lake, worker, runtime, live, recorded, losses, stored, read }
     }
 
     /// What recorded epochs read of these topics, an epoch at a time, as if Kafka had deleted it.
@@ -88,12 +100,12 @@ impl Restorer {
         hand_over: impl Fn(Delivery) -> bool,
     ) -> Result<bool> {
         let mut next = lost.from_offset;
-        for recorded in &self.recorded {
+        for (place, recorded) in self.recorded.iter().enumerate() {
             let Some((from, until, _)) = recorded.ranges.get(&lost.partition) else { continue };
             if *until <= next || *from >= lost.until_offset {
                 continue;
             }
-            let read = || self.stored(tables).and_then(|whole| self.of_epoch(recorded, &lost, tables, &whole));
+            let read = || self.stored(tables).and_then(|whole| self.of_epoch(place, &lost, tables, &whole));
             let Some(deliveries) = patiently(&self.live, UNREAD, read, &is_to_end)? else { return Ok(false) };
             next = *until;
             for delivery in deliveries {
@@ -112,6 +124,8 @@ impl Restorer {
             return Ok(whole.clone());
         }
         tables.check()?;
+        let group = self.worker.lane_group();
+        eprintln!("{group}: what its last epochs read is deleted elsewhere, and is taken from the tables");
         let WorkerSettings { group, shard, .. } = &self.worker;
         let whole = self.runtime.block_on(async {
             let by_all = match shard.is_whole() {
@@ -124,19 +138,45 @@ impl Restorer {
         Ok(self.stored.get_or_init(|| whole).clone())
     }
 
+    /// Reads what is stored of the epoch at a place, and of those behind it that together have no more records than one
+    /// epoch may have, unless that was done.
+    fn read(&self, place: usize, tables: &(impl Stored + ?Sized)) -> Result<()> {
+        if self.read.borrow().places.contains(&place) {
+            return Ok(());
+        }
+        let mut records_left = EPOCH_ROWS_MAX as i64;
+        let fits = |recorded: &&RecordedEpoch| {
+            let taken = recorded.ranges.values().map(|(from, until, _)| until.saturating_sub(*from));
+            records_left = taken.fold(records_left, i64::saturating_sub);
+            records_left >= 0
+        };
+        let count = self.recorded[place..].iter().take_while(fits).count().max(1);
+        let epochs: Vec<&RecordedEpoch> = self.recorded[place..place + count].iter().collect();
+        // Only one of them is kept.
+        self.read.take();
+        let records = tables.epochs(self.worker.shard, &epochs, &self.losses).with_context(|| {
+            let epoch = epochs[0].epoch;
+            format!(
+                "what epoch {epoch} and those after it read is deleted elsewhere, and cannot be read from the tables"
+            )
+        })?;
+        self.read.replace(Read { places: place..place + count, records });
+        Ok(())
+    }
+
     /// What is stored of what an epoch took of a loss: Kafka has what lies behind.
     fn of_epoch(
         &self,
-        recorded: &RecordedEpoch,
+        place: usize,
         lost: &Delivery,
         tables: &(impl Stored + ?Sized),
         whole: &Whole,
     ) -> Result<Vec<Delivery>> {
-        let (epoch, partition) = (recorded.epoch, &lost.partition);
-        let mut records = tables.epochs(self.worker.shard, &[recorded], &self.losses).with_context(|| {
-            format!("what epoch {epoch} read is neither in kafka any more nor can it be read from the tables")
-        })?;
-        let deliveries = deliveries_of(recorded, partition, &mut records).into_iter();
+        self.read(place, tables)?;
+        let (recorded, partition) = (&self.recorded[place], &lost.partition);
+        let epoch = recorded.epoch;
+        let records = self.read.borrow().records.get(&(epoch, partition.clone())).cloned().unwrap_or_default();
+        let deliveries = deliveries_of(recorded, partition, records).into_iter();
         let mut deliveries: Vec<Delivery> = deliveries
             .map(|delivery| delivery.split_at(lost.until_offset).0)
             .filter(|delivery| delivery.from_offset < delivery.until_offset)
@@ -189,10 +229,7 @@ pub fn patiently<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
-
     use object_store::memory::InMemory;
-    use plimsoll_aggregate::rebuild::StoredEpochs;
     use plimsoll_aggregate::worker::REMEMBERED;
     use plimsoll_engine::shards::Shard;
     use plimsoll_schemas::Instant;
@@ -225,7 +262,11 @@ mod tests {
     }
 
     /// A dead letter at the first offset of each epoch stands for what is stored of it; `None` where nothing can be read.
-    struct Letters(Option<()>);
+    struct Letters {
+        is_whole: bool,
+        /// How often it was read, and how many epochs.
+        reads: RefCell<Vec<usize>>,
+    }
 
     impl Stored for Letters {
         fn newest(&self) -> Vec<AttainmentRow> {
@@ -241,7 +282,8 @@ mod tests {
         }
 
         fn epochs(&self, _: Shard, epochs: &[&RecordedEpoch], _: &Losses) -> Result<StoredEpochs> {
-            self.0.context("damaged")?;
+            self.reads.borrow_mut().push(epochs.len());
+            anyhow::ensure!(self.is_whole, "damaged");
             Ok(epochs.iter().flat_map(|recorded| stored(recorded.epoch, recorded.ranges[&id()].0)).collect())
         }
     }
@@ -281,6 +323,7 @@ mod tests {
                 Restorer::new(lake.clone(), worker(shard), Handle::current(), Arc::default(), recorded.clone());
             Restorer { stored: OnceCell::from(Whole { until_epoch: 7, by_all }), ..restorer }
         };
+        let letters = Letters { is_whole: true, reads: RefCell::default() };
         // From, until, dead letters, and whether it is told to be lost.
         let restored_by = |restorer: &Restorer, from, until| -> Vec<(i64, i64, usize, bool)> {
             let told = RefCell::new(Vec::new());
@@ -290,7 +333,7 @@ mod tests {
                 true
             };
             let lost = Delivery::lost(id(), from, until);
-            let is_done = restorer.restore(lost, &Letters(Some(())), || false, hand_over).expect("it is stored");
+            let is_done = restorer.restore(lost, &letters, || false, hand_over).expect("it is stored");
             assert!(is_done);
             told.into_inner()
         };
@@ -302,11 +345,16 @@ mod tests {
         assert_eq!(restored(25, 35), [(20, 30, 1, false), (30, 35, 1, true)]);
         assert_eq!(restored(30, 31), [(30, 31, 1, false)], "it is there");
         assert_eq!(restored(41, 50), [(41, 50, 0, true)]);
+        assert_eq!(*letters.reads.borrow(), [5], "all of them were read at once, for all that was lost");
         // A sibling has stored its part before 20 and is no farther.
         let of_two = restorer(Some(HashMap::from([(id(), 20)])));
         assert_eq!(restored_by(&of_two, 10, 30), [(10, 20, 1, false), (20, 30, 1, true)]);
-        let failed = of_one.restore(Delivery::lost(id(), 10, 15), &Letters(None), || false, |_| true);
+        let damaged = Letters { is_whole: false, reads: RefCell::default() };
+        let failed = restorer(None).restore(Delivery::lost(id(), 20, 25), &damaged, || false, |_| true);
         let told = format!("{:#}", failed.expect_err("it cannot be read"));
-        assert!(told.starts_with("what epoch 5 read is neither in kafka") && told.ends_with("damaged"), "{told}");
+        assert!(
+            told.starts_with("what epoch 6 and those after it read is deleted") && told.ends_with("damaged"),
+            "{told}"
+        );
     }
 }

@@ -36,7 +36,7 @@ impl Shutdown {
                 }
             };
             heard().await;
-            eprintln!("finishing the epoch; once more stops at once");
+            eprintln!("ending what is under way; once more stops at once");
             told.request();
             heard().await;
             eprintln!("stopped at once; the next start goes on from the last committed epoch");

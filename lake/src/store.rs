@@ -219,7 +219,9 @@ impl Disk {
 
 /// The error for a place where no lake is.
 pub(crate) fn no_lake(location: &str) -> LakeError {
-    LakeError::Invalid(format!("there is no lake at {location}; check the path, or let `plimsoll run` create one"))
+    LakeError::Invalid(format!(
+        "there is no lake at {location}; check the path, or let `plimsoll run` or `plimsoll aggregate` make one"
+    ))
 }
 
 pub(crate) fn local_folder(location: &str) -> Result<PathBuf, LakeError> {

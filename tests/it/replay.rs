@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use object_store::memory::InMemory;
 use plimsoll_aggregate::collector::RecordedEpoch;
 use plimsoll_aggregate::definitions::touching_the_past;
-use plimsoll_aggregate::rebuild::{StoredEpochs, StoredRecords, deliveries_of};
+use plimsoll_aggregate::rebuild::{StoredRecords, deliveries_of};
 use plimsoll_aggregate::worker::REMEMBERED;
 use plimsoll_aggregate::{Input, Live, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
@@ -125,8 +125,7 @@ fn r25_what_an_epoch_took_comes_back_in_its_order_though_it_is_stored_in_parts()
         ..EpochRow::default()
     };
     let recorded = RecordedEpoch::from_rows(vec![row]).pop_front().expect("an epoch");
-    let mut records = StoredEpochs::from([((7, id(0)), stored)]);
-    let told = deliveries_of(&recorded, &id(0), &mut records).into_iter().map(|part| {
+    let told = deliveries_of(&recorded, &id(0), stored).into_iter().map(|part| {
         let letters: Vec<i64> = part.dead_letters.iter().map(|letter| letter.offset).collect();
         (part.from_offset, part.until_offset, letters, part.read_at)
     });
