@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -13,11 +14,14 @@ use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{More, Patience, Problem, QueryService, Readiness, guard, openapi, router, serve};
+use plimsoll_query::{More, Patience, Problem, QueryError, QueryService, Readiness, guard, openapi, router, serve};
 use plimsoll_schemas::Instant;
 use serde_json::{Map, json};
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
+use crate::commands::instant;
 use crate::doors::access::Access;
 use crate::doors::definitions::Accepts;
 use crate::in_force::InForce;
@@ -25,9 +29,13 @@ use crate::shutdown::Shutdown;
 
 pub mod access;
 mod audit;
+mod backtest;
 pub mod definitions;
 pub mod gate;
 pub mod postgres;
+
+/// How long one may wait for another to end what takes long.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The media type of the Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -64,13 +72,52 @@ pub async fn open<Text: Future<Output = String> + Send>(
     serve_those_who_may(listener, doors, access, shutdown).await;
 }
 
-/// The doors of a process that keeps tables: to the definitions that are in force, and to the state that workers keep.
+/// The doors of a process that keeps tables, over which there is a service: to the definitions that are in force, and to the
+/// state that workers keep.
 pub fn of_keepers(
     in_force: Arc<InForce>,
+    service: Arc<QueryService>,
     accepts: Accepts,
     lives: impl Fn() -> Vec<Arc<Live>> + Send + Sync + 'static,
 ) -> More {
-    gate::door(in_force.clone(), lives).and(definitions::door(in_force, accepts))
+    let backtests = backtest::door(in_force.clone(), service);
+    gate::door(in_force.clone(), lives).and(backtests).and(definitions::door(in_force, accepts))
+}
+
+/// Lets one after the other do what takes long.
+struct Turns {
+    what: &'static str,
+    turn: Semaphore,
+}
+
+impl Turns {
+    fn of(what: &'static str) -> Turns {
+        Turns { what, turn: Semaphore::new(1) }
+    }
+
+    /// Waits for its turn.
+    async fn take(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        match timeout(TURN_WAIT_MAX, self.turn.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => {
+                let detail = format!("another {} is under way; ask again when it has ended", self.what);
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail))
+            }
+        }
+    }
+}
+
+/// An instant that a parameter tells.
+fn time(name: &str, text: &str) -> Result<Instant, Problem> {
+    instant(text).map_err(|expected| invalid(format!("found {name} {text:?}, {expected}")))
+}
+
+/// What is told of an error: a question's own kind, or that it is ours.
+fn failed(error: anyhow::Error) -> Problem {
+    match error.downcast::<QueryError>() {
+        Ok(error) => error.into(),
+        Err(error) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", format!("{error:#}")),
+    }
 }
 
 /// Refuses a body that is called something else.

@@ -9,6 +9,7 @@
 //! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
 
 mod auditing;
+mod backtesting;
 mod commands;
 mod definitions;
 mod demo;

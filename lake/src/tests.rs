@@ -112,6 +112,7 @@ fn attainment(epoch: i64) -> RecordBatch {
         segment_end: Instant(10),
         finality: "final".into(),
         verdict: "breached".into(),
+        verdict_before: Some("met".into()),
         target: "at least 99.9 %".into(),
         target_ratio: Some(Decimal(Share(999_000_000))),
         target_us: None,

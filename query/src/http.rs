@@ -27,8 +27,9 @@ use crate::session::QueryService;
 pub use guard::{Asker, guard};
 pub use serve::{Patience, serve};
 
-use doors::{DOORS, Door};
+use doors::{DOORS, Door, STREAM};
 use page::Page;
+use stream::Lookout;
 use wish::{CURSOR, KNOWN_AT, Wish, instant, once};
 
 mod doors;
@@ -36,6 +37,7 @@ mod guard;
 pub mod openapi;
 mod page;
 mod serve;
+mod stream;
 mod trend;
 mod wish;
 
@@ -80,7 +82,13 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> R
             ),
         );
     }
+    let lookout = Arc::new(Lookout::new());
+    let stream =
+        move |state: State<Arc<QueryService>>, asker: Asker, stopping, headers: HeaderMap, parameters: Parameters| {
+            stream::stream(lookout.clone(), state, asker, stopping, headers, parameters)
+        };
     router
+        .route(STREAM.path, get(stream))
         .route("/v1/sql", post(sql))
         .route(openapi::PATH, get(move |State(service)| described(service, paths.clone())))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -249,10 +257,12 @@ fn index() -> String {
     for door in DOORS {
         text.push_str(&format!("GET  {}?{}=\n", door.path, door.parameters().join("=&")));
     }
+    text.push_str(&format!("GET  {}?{}=\n", STREAM.path, STREAM.filters.join("=&")));
     text.push_str(
         "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
          GET  /v1/audit?agreement=&service=&objective=&window=&agreement_version=&revision=&epoch=&known_at=\n\
-         POST /v1/change-gate     a planned change as JSON, where tables are kept\n\
+         POST /v1/backtest?from=&as_of=&known_at=     the draft of an agreement as YAML, where tables are kept\n\
+         POST /v1/change-gate     a planned change as JSON, likewise\n\
          GET, POST, DELETE /v1/definitions?file=     likewise\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
     );
     text
@@ -293,8 +303,8 @@ impl From<QueryError> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    fn json(self) -> Value {
         let mut problem = json!({
             "type": format!("urn:plimsoll:problem:{}", self.kind),
             "title": self.status.canonical_reason(),
@@ -305,6 +315,12 @@ impl IntoResponse for Problem {
             let (name, value) = *more;
             problem[name] = value;
         }
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(problem)).into_response()
+        problem
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], Json(self.json())).into_response()
     }
 }

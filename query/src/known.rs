@@ -157,7 +157,7 @@ fn until(epoch: &Expr, last: &[i64]) -> Expr {
 }
 
 /// Whether an epoch is of one of so many shards, which number theirs in turn from 1 on.
-fn of_shard(epoch: Expr, shard: i64, shards: i64) -> Expr {
+pub(crate) fn of_shard(epoch: Expr, shard: i64, shards: i64) -> Expr {
     ((epoch - lit(1_i64)) % lit(shards)).eq(lit(shard))
 }
 

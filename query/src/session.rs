@@ -26,7 +26,7 @@ use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
-use plimsoll_lake::Lake;
+use plimsoll_lake::{Lake, of_lane_group};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::guard::words_of;
 use plimsoll_schemas::table::Table;
@@ -226,6 +226,20 @@ impl QueryService {
     /// The lake.
     pub fn lake(&self) -> &Lake {
         &self.lake
+    }
+
+    /// The last epoch of each shard whose results are in the tables; 0 of one that has none.
+    ///
+    /// # Errors
+    /// `Unavailable` when the lake cannot be read.
+    pub(crate) async fn last_epochs(&self) -> Result<Vec<i64>, QueryError> {
+        let mut last = vec![0; count(&self.lake, &self.shards).await? as usize];
+        for group in self.lake.groups().await? {
+            let epoch = self.lake.last_epoch(Table::Attainment, &group).await?;
+            let place = last.get_mut(of_lane_group(&group).1 as usize);
+            place.into_iter().zip(epoch).for_each(|(place, epoch)| *place = epoch);
+        }
+        Ok(last)
     }
 
     /// The same service for somebody who may see these rows only.

@@ -10,6 +10,7 @@ mod kpi;
 mod limits;
 mod pages;
 mod statements;
+mod stream;
 mod tokens;
 mod visible;
 

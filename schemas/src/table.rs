@@ -151,7 +151,7 @@ impl Table {
     pub fn words(self, column: &str) -> Option<&'static [&'static str]> {
         match (self, column) {
             (Table::Clocks, "verdict") => Some(&["running", "met", "breached", "cancelled", "moved"]),
-            (_, "verdict") => Some(&["met", "at_risk", "breached", "no_data", "insufficient_data"]),
+            (_, "verdict" | "verdict_before") => Some(&["met", "at_risk", "breached", "no_data", "insufficient_data"]),
             (_, "supporting_type") => Some(&["ola", "uc"]),
             (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
             (_, "outcome") => Some(&["event", "duplicate"]),
@@ -297,6 +297,7 @@ mod tests {
             segment_end: Instant(10),
             finality: "final".into(),
             verdict: "breached".into(),
+            verdict_before: Some("met".into()),
             target: "at least 99.9 %".into(),
             target_ratio: Some(Decimal(Share(999_000_000))),
             target_us: None,

@@ -7,7 +7,7 @@ use crate::recovery::{World, wait_for_answer};
 use crate::support::{Running, get, output, request};
 
 /// Two services, each with 99 % of a day and of thirty days, and a customer.
-fn definitions() -> String {
+pub fn definitions() -> String {
     let services = ["web", "mail"].map(|id| {
         format!(
             "---
@@ -43,7 +43,7 @@ spec:
 }
 
 /// Both services were down for 40 minutes two days ago.
-fn send(broker: &Broker) {
+pub fn send(broker: &Broker) {
     let noon = (chrono::Utc::now().date_naive() - chrono::Days::new(2)).and_hms_opt(12, 0, 0).expect("noon").and_utc();
     let records = ["web", "mail"].into_iter().flat_map(|service| {
         [(-40 * 24 * 60, "OK"), (0, "KO"), (40, "OK")].map(|(minutes, word)| {
@@ -55,7 +55,7 @@ fn send(broker: &Broker) {
 }
 
 /// How many agreements have an outage in their thirty days.
-const SPENT: &str = "SELECT count(DISTINCT agreement) FROM attainment WHERE objective = 'month' AND bad_us > 0";
+pub const SPENT: &str = "SELECT count(DISTINCT agreement) FROM attainment WHERE objective = 'month' AND bad_us > 0";
 
 /// Tomorrow at this hour.
 fn tomorrow(hour: u32) -> String {
@@ -69,7 +69,8 @@ fn post(address: &str, token: &str, accept: &str, more: &str) -> String {
     request(address, "POST /v1/change-gate", &headers, &body)
 }
 
-fn rows(answer: &str) -> &str {
+/// The rows of an answer.
+pub fn rows(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("a body").1
 }
 

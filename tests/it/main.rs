@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod backpressure;
+mod backtest;
 mod calendar;
 mod command_line;
 mod end_to_end;

@@ -156,7 +156,7 @@ impl Drop for Running {
 }
 
 /// The columns that say when and how often something was said, not what: they depend on how the input was cut.
-const BOOKKEEPING: [&str; 5] = ["revision", "read_at", "recorded_at", "epoch", "retracted"];
+const BOOKKEEPING: [&str; 6] = ["verdict_before", "revision", "read_at", "recorded_at", "epoch", "retracted"];
 
 /// A CSV's rows without the bookkeeping, as a set: each row with how often it stands there. The elapsed time of a clock
 /// that has not stopped is left out too: it says how much had passed when the row was written.

@@ -18,7 +18,7 @@ use crate::tables::{Row, Tables, counted, dead_letters, files, place, rows, stor
 use crate::world::{Change, FINAL, Meaning, World};
 
 /// The columns that say when and how often something was said, not what: they depend on how the input was cut.
-const BOOKKEEPING: [&str; 6] = ["revision", "read_at", "recorded_at", "epoch", "retracted", "retry"];
+const BOOKKEEPING: [&str; 7] = ["verdict_before", "revision", "read_at", "recorded_at", "epoch", "retracted", "retry"];
 
 /// What a run left behind, read once.
 pub struct Found {

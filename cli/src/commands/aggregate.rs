@@ -101,7 +101,10 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         upkeep: (maintain_every, keep_files),
     };
     let keeper = Keeper::new(settings, kept);
-    let more = doors::of_keepers(in_force.clone(), arguments.accepting.at(arguments.listen), move || asked.lives());
+    let more =
+        doors::of_keepers(in_force.clone(), service.clone(), arguments.accepting.at(arguments.listen), move || {
+            asked.lives()
+        });
     let scraped = keeper.clone();
     let metrics = move || {
         let kept = scraped.metrics(chrono::Utc::now().into());

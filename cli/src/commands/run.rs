@@ -258,7 +258,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     in_force.watch(shutdown.clone())?;
     let asked = live.clone();
     let more =
-        doors::of_keepers(in_force.clone(), arguments.accepting.at(arguments.listen), move || vec![asked.clone()]);
+        doors::of_keepers(in_force.clone(), service.clone(), arguments.accepting.at(arguments.listen), move || {
+            vec![asked.clone()]
+        });
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
         std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))

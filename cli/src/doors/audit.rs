@@ -9,26 +9,18 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use plimsoll_query::{
-    Asker, Format, Limits, More, Problem, QueryError, QueryService, accepted_format, content_type, openapi,
-};
-use plimsoll_schemas::Instant;
+use plimsoll_query::{Asker, Format, Limits, More, Problem, QueryService, accepted_format, content_type, openapi};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::auditing::{NotOne, Question, audit};
-use crate::commands::instant;
-use crate::doors::invalid;
+use crate::doors::{Turns, failed, invalid, time};
 
 const PATH: &str = "/v1/audit";
 
 /// Says whether the result follows from what is stored.
 const OUTCOME: &str = "plimsoll-audit";
-
-/// How long an audit may wait for the one before it.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long each of its questions to the tables may take.
 const TIME_MAX: Duration = Duration::from_secs(300);
@@ -49,13 +41,13 @@ struct Parameters {
 
 struct Door {
     service: Arc<QueryService>,
-    /// One audit at a time: it makes epochs again, which may be all of them.
-    turn: Semaphore,
+    /// An audit makes epochs again, which may be all of them.
+    turns: Turns,
 }
 
 /// The door to the results of a service.
 pub fn door(service: Arc<QueryService>) -> More {
-    let door = Arc::new(Door { service, turn: Semaphore::new(1) });
+    let door = Arc::new(Door { service, turns: Turns::of("audit") });
     let doors = Router::new().route(PATH, get(ask)).method_not_allowed_fallback(|| async {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed is GET")
     });
@@ -79,7 +71,7 @@ async fn ask(
     // It computes for long, which keeps none of those waiting who only pass answers on.
     let threads = Handle::current();
     let audited = tokio::task::spawn_blocking(move || threads.block_on(door.audit(&question, format))).await;
-    let (is_confirmed, text) = audited.map_err(|_| internal("the audit ended unexpectedly".to_owned()))??;
+    let (is_confirmed, text) = audited.map_err(|error| failed(error.into()))??;
     let outcome = if is_confirmed { "confirmed" } else { "different" };
     let told = [(header::CONTENT_TYPE.as_str(), content_type(format)), (OUTCOME, outcome.to_owned())];
     Ok((told, text).into_response())
@@ -87,9 +79,6 @@ async fn ask(
 
 impl Parameters {
     fn question(self) -> Result<Question, Problem> {
-        let time = |name: &str, text: &str| -> Result<Instant, Problem> {
-            instant(text).map_err(|expected| invalid(format!("found {name} {text:?}, {expected}")))
-        };
         Ok(Question {
             window: time("window", &self.window)?,
             known_at: self.known_at.map(|text| time("known_at", &text)).transpose()?,
@@ -105,17 +94,13 @@ impl Parameters {
 
 impl Door {
     async fn audit(&self, question: &Question, format: Format) -> Result<(bool, Vec<u8>), Problem> {
-        let turn = tokio::time::timeout(TURN_WAIT_MAX, self.turn.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
-            let detail = "another audit is under way; ask again when it has ended";
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail));
-        };
+        let _turn = self.turns.take().await?;
         // All that was ever stored of a service may be one answer.
         let limits = Limits { rows_max: usize::MAX, time_max: TIME_MAX, ..Limits::default() };
         let service = self.service.with_limits(limits).await?;
         let audited = audit(question, &service).await.map_err(problem)?;
         let mut text = Vec::new();
-        audited.write(&mut text, format).map_err(|error| internal(format!("it cannot be written: {error:#}")))?;
+        audited.write(&mut text, format).map_err(failed)?;
         Ok((audited.is_confirmed(), text))
     }
 }
@@ -126,14 +111,7 @@ fn problem(error: anyhow::Error) -> Problem {
         let kind = if not_one.found.is_empty() { "not_found" } else { "invalid" };
         return Problem::new(status, kind, not_one.to_string());
     }
-    match error.downcast::<QueryError>() {
-        Ok(error) => error.into(),
-        Err(error) => internal(format!("{error:#}")),
-    }
-}
-
-fn internal(detail: String) -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    failed(error)
 }
 
 fn described() -> Value {

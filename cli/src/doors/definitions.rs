@@ -26,17 +26,18 @@ use plimsoll_query::{More, Problem, openapi};
 use plimsoll_schemas::definition::Problem as Wrong;
 use serde_json::{Map, Value, json};
 
+use crate::definitions::counted;
 use crate::doors::{check_media_type, invalid};
 use crate::in_force::{InForce, Put};
 
 /// The longest file that is taken: ten thousand agreements with some hundred lines each.
-const FILE_BYTES_MAX: usize = 64 << 20;
+pub(super) const FILE_BYTES_MAX: usize = 64 << 20;
 
 /// The longest name of a file.
 const NAME_BYTES_MAX: usize = 128;
 
 /// What a body may be called.
-const MEDIA_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/calendar"];
+pub(super) const MEDIA_TYPES: [&str; 4] = ["application/yaml", "application/x-yaml", "text/yaml", "text/calendar"];
 
 /// From whom changes are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,11 +152,16 @@ async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let name = file_name(parameters)?;
-    check_media_type(&headers, &MEDIA_TYPES)?;
-    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
-    let text = String::from_utf8(body.into())
-        .map_err(|error| invalid(format!("{name} is not UTF-8 ({error}); save it in that encoding")))?;
+    let text = text_of(&headers, body, &name)?;
     change(in_force, name, Some(text)).await
+}
+
+/// The text of a body that becomes a file.
+pub(super) fn text_of(headers: &HeaderMap, body: Result<Bytes, BytesRejection>, name: &str) -> Result<String, Problem> {
+    check_media_type(headers, &MEDIA_TYPES)?;
+    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
+    String::from_utf8(body.into())
+        .map_err(|error| invalid(format!("{name} is not UTF-8 ({error}); save it in that encoding")))
 }
 
 async fn remove(
@@ -174,16 +180,15 @@ async fn change(in_force: Arc<InForce>, name: String, text: Option<String>) -> R
     let changing = tokio::task::spawn_blocking(move || in_force.put(&name, text.as_deref())).await;
     match changing.map_err(|error| anyhow::anyhow!("the change was aborted: {error}")).flatten() {
         Ok(Put::Taken(changed)) => Ok(Json(json!({ "changed": changed })).into_response()),
-        Ok(Put::Refused(problems)) => {
-            let detail = match problems.len() {
-                1 => "1 problem; nothing was changed".to_owned(),
-                count => format!("{count} problems; nothing was changed"),
-            };
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "definitions", detail);
-            Err(problem.with("problems", written(&problems)))
-        }
+        Ok(Put::Refused(problems)) => Err(refused(&problems, "nothing was changed")),
         Err(error) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", format!("{error:#}"))),
     }
+}
+
+/// What is told of definitions that have problems, and what was not done therefore.
+pub(super) fn refused(problems: &[Wrong], undone: &str) -> Problem {
+    let detail = format!("{}; {undone}", counted(problems.len(), "problem"));
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "definitions", detail).with("problems", written(problems))
 }
 
 /// The file that a request is about: a plain name with an ending by which the folder knows definitions.

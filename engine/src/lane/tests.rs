@@ -425,6 +425,7 @@ fn current(all: &[Facts]) -> Vec<String> {
             let place = format!("{} {} {}", row.agreement, row.agreement_version, row.service);
             let key = format!("attainment {place} {} {}", row.objective, row.window_start);
             let told = plimsoll_schemas::table::AttainmentRow {
+                verdict_before: None,
                 revision: 0,
                 epoch: 0,
                 recorded_at: Instant(0),

@@ -365,7 +365,7 @@ impl ObjectiveState {
             if before.last {
                 facts.corrections.push(self.correction(plan, &before, &now, step));
             }
-            facts.attainment.push(row(plan, &now, None, step));
+            facts.attainment.push(row(plan, &now, Some(&before), None, step));
             self.written.insert(start, now);
         }
     }
@@ -625,7 +625,7 @@ impl ObjectiveState {
         if let Some(entry) = breach {
             facts.breaches.push(breach_row(plan, Subject::Window(now.window.start), None, entry, step));
         }
-        facts.attainment.push(row(plan, &now, found.told, step));
+        facts.attainment.push(row(plan, &now, before, found.told, step));
         self.written.insert(now.window.start, now);
         self.told = (now.window.start, found.told);
     }
@@ -716,7 +716,13 @@ fn finality(last: bool) -> Name {
     WORDS[usize::from(last)].clone()
 }
 
-fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> AttainmentRow {
+fn row(
+    plan: &ObjectivePlan,
+    now: &Written,
+    before: Option<&Written>,
+    told: Option<Told>,
+    step: &Step,
+) -> AttainmentRow {
     let (target_share, target_us, target_count) = plan.target_columns();
     let Written { window, segment, measured, judged, .. } = now;
     let (value_ratio, value_us, value_count) = match judged.value {
@@ -743,6 +749,7 @@ fn row(plan: &ObjectivePlan, now: &Written, told: Option<Told>, step: &Step) -> 
         segment_end: segment.end,
         finality: finality(now.last),
         verdict: judged.verdict.name(),
+        verdict_before: before.filter(|before| !before.retracted).map(|before| before.judged.verdict.name()),
         target: plan.labels.target.clone(),
         target_ratio: target_share.map(Decimal),
         target_us,

@@ -49,23 +49,33 @@ const OF_PROMISES: Door = Door {
     shape: Ok,
 };
 
+/// What the doors on results filter by.
+const OF_RESULTS: &[&str] = &[
+    "agreement",
+    "agreement_type",
+    "customer",
+    "offering",
+    "service",
+    "objective",
+    "signal",
+    "window_kind",
+    "verdict",
+    "finality",
+];
+
+/// What the door on results that are not over filters by.
+const OF_UNDECIDED: &[&str] = OF_RESULTS.split_at(OF_RESULTS.len() - 1).0;
+
+/// Changes of verdict as they come, one by one: `stream` serves it.
+pub(super) const STREAM: Door =
+    Door { path: "/v1/stream", view: "attainment", filters: OF_RESULTS, time: None, order: &[], shape: Ok };
+
 /// All of them.
 pub(super) const DOORS: &[Door] = &[
     Door {
         path: "/v1/attainment",
         view: "attainment",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "window_kind",
-            "finality",
-            "verdict",
-        ],
+        filters: OF_RESULTS,
         time: Some("window_start"),
         order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
         shape: Ok,
@@ -73,17 +83,7 @@ pub(super) const DOORS: &[Door] = &[
     Door {
         path: "/v1/forecast",
         view: "attainment",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "window_kind",
-            "verdict",
-        ],
+        filters: OF_UNDECIDED,
         time: Some("window_start"),
         order: &["-breach_probability_ratio", "window_start", "agreement", "agreement_version", "service", "objective"],
         shape: forecast,

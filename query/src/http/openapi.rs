@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::dictionary::Meaning;
 use crate::error::QueryError;
 use crate::format::Format;
-use crate::http::doors::{DOORS, Door};
+use crate::http::doors::{DOORS, Door, STREAM};
 use crate::http::wish::{CURSOR, KNOWN_AT, LIMIT_DEFAULT, LIMIT_MAX, VALUES_MAX};
 use crate::session::{CURRENT, QueryService};
 
@@ -26,6 +26,7 @@ pub(super) async fn describe(service: &QueryService, mut paths: Map<String, Valu
         paths.insert(path, json!({"get": operation(door, &name, &fields)}));
         schemas.insert(name, row(door, &fields));
     }
+    paths.insert(STREAM.path.to_owned(), json!({"get": stream()}));
     paths.insert("/v1/sql".to_owned(), json!({"post": sql()}));
     paths.insert(PATH.to_owned(), json!({"get": plain("this description", "application/json")}));
     for (path, what) in [
@@ -152,6 +153,23 @@ pub fn content(json: Value) -> Value {
         ((*media_type).to_owned(), schema)
     };
     Value::Object(Format::ALL.iter().map(of).collect())
+}
+
+fn stream() -> Value {
+    let mut parameters: Vec<Value> = STREAM.filters.iter().map(|name| parameter(&STREAM, name, &[])).collect();
+    let what = "the id of the last event that came: it goes on behind it; without it, with what comes next";
+    parameters
+        .push(json!({"name": "Last-Event-ID", "in": "header", "description": what, "schema": {"type": "string"}}));
+    let events = json!({"text/event-stream": {"schema": {"type": "string"}}});
+    json!({
+        "operationId": "stream",
+        "summary": "Each change of a verdict as it is committed, for a minute",
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "events: verdict with a row, position with an id, problem at an end", "content": events},
+            "default": {"$ref": PROBLEM},
+        },
+    })
 }
 
 fn sql() -> Value {

@@ -8,7 +8,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::connections::attend_all;
+use crate::http::stream::Stopping;
 use crate::tls::Tls;
 
 /// How long clients are waited for.
@@ -56,6 +57,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let shutdown = shutdown.boxed().shared();
+    let router = router.layer(Extension(Stopping(shutdown.clone())));
     attend_all(listener, usize::MAX, patience.stop_max, shutdown.clone(), |stream| {
         let (tls, router, patience, shutdown) = (tls.clone(), router.clone(), patience.clone(), shutdown.clone());
         async move {

@@ -76,10 +76,14 @@ impl Wish {
         Ok(Wish { conditions, fields, order, cursor, limit, known_at })
     }
 
+    /// The rows that the filters leave.
+    pub(super) fn filter(&self, view: DataFrame) -> Result<DataFrame, DataFusionError> {
+        self.conditions.iter().cloned().try_fold(view, DataFrame::filter)
+    }
+
     /// The rows of a page and one more, if there is one: the columns to show, and then those by which they are ordered.
     pub(super) fn rows(&self, door: &Door, view: DataFrame) -> Result<DataFrame, DataFusionError> {
-        let rows = self.conditions.iter().cloned().try_fold(view, DataFrame::filter)?;
-        let rows = (door.shape)(rows)?;
+        let rows = (door.shape)(self.filter(view)?)?;
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
         let asked = self.fields.iter().map(|name| ("fields", name));
         for (parameter, name) in asked.chain(self.order.iter().map(|order| ("sort", &order.column))) {

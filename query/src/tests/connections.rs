@@ -101,6 +101,18 @@ async fn answers_on_their_way_are_given_time_when_the_server_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_streams_with_their_position() {
+    let server = Server::start(PATIENT).await;
+    let mut streaming = server.send("GET /v1/stream HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    streaming.read_exact(&mut [0; 15]).await.expect("the answer begins");
+    let stopping = tokio::spawn(server.stop());
+    let answer = read_to_the_end(&mut streaming).await;
+    assert_eq!(answer.matches("event: position").count(), 2, "{answer}");
+    assert!(answer.ends_with("0\r\n\r\n"), "a whole answer: {answer}");
+    assert!(stopping.await.expect("it stops") < LONG / 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_for_no_client() {
     let server = Server::start(Patience { stop_max: SHORT, ..PATIENT }).await;
     // Clients that say nothing, half a head, a head without its body, and one that does not read its answer.

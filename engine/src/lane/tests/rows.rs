@@ -129,6 +129,7 @@ fn ratio(billionths: i64) -> Option<Decimal> {
 fn calm() -> AttainmentRow {
     AttainmentRow {
         verdict: "met".into(),
+        verdict_before: Some("met".into()),
         target: "at most 2".into(),
         target_count: Some(2),
         value_count: Some(1),
@@ -146,6 +147,8 @@ fn calm() -> AttainmentRow {
 fn liked() -> AttainmentRow {
     AttainmentRow {
         verdict: "breached".into(),
+        // One of two scores was good at noon already.
+        verdict_before: Some("at_risk".into()),
         target: "at least 80 %".into(),
         target_ratio: ratio(800_000_000),
         value_ratio: ratio(500_000_000),
@@ -162,6 +165,7 @@ fn liked() -> AttainmentRow {
 fn fix() -> AttainmentRow {
     AttainmentRow {
         verdict: "breached".into(),
+        verdict_before: Some("no_data".into()),
         target: "at least 50 %".into(),
         target_ratio: ratio(500_000_000),
         value_ratio: ratio(0),
@@ -177,6 +181,7 @@ fn fix() -> AttainmentRow {
 fn down() -> AttainmentRow {
     AttainmentRow {
         verdict: "met".into(),
+        verdict_before: Some("met".into()),
         target: "at most 3h".into(),
         target_us: Some(3 * HOUR),
         value_us: Some(2 * HOUR),
@@ -197,6 +202,7 @@ fn down() -> AttainmentRow {
 fn up() -> AttainmentRow {
     AttainmentRow {
         verdict: "breached".into(),
+        verdict_before: Some("met".into()),
         target: "at least 90 %".into(),
         target_ratio: ratio(900_000_000),
         // 20.5 h of 24 h.
@@ -228,6 +234,7 @@ fn r22_results_of_a_day_that_is_over() {
     let expected = AttainmentRow {
         finality: "provisional".into(),
         verdict: "met".into(),
+        verdict_before: None,
         value_ratio: ratio(846_153_846),
         attainment_ratio: ratio(846_153_846),
         good_us: 660 * MINUTE,
@@ -600,7 +607,8 @@ fn r22_late_events_correct_all_that_follows_from_them() {
     group.fold(&delivery(&late, first_day().len() as i64, true), Instant(OVER));
     let facts = group.close(3, Instant(OVER), true);
     // 150 minutes of 3 h leave 30; the `shop` was bad for 240 minutes of 144.
-    let again = |row| AttainmentRow { revision: 2, epoch: 3, ..row };
+    let again =
+        |row: AttainmentRow| AttainmentRow { verdict_before: Some(row.verdict.clone()), revision: 2, epoch: 3, ..row };
     let down = AttainmentRow {
         value_us: Some(150 * MINUTE),
         attainment_ratio: ratio(895_833_333),
