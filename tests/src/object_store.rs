@@ -1,6 +1,7 @@
 //! A real S3-compatible server for as long as a value lives: its own process, a free port, a temporary folder, one bucket.
 //!
-//! It is moto, which `tests/fetch-object-store.sh` brings. Where it is absent, tests that need it are skipped with one
+//! It is moto, which `tests/fetch-object-store.sh` brings, with conditional puts made one step
+//! (`tests/object-store/serve.py`). Where it is absent, tests that need it are skipped with one
 //! line; where `CI=true` they fail instead. Where `PLIMSOLL_VERSITYGW` names the program versitygw, it is that one.
 
 use std::fs::{self, File};
@@ -59,7 +60,7 @@ impl ObjectStore {
             eprintln!("skipped: {absent}");
             return Ok(None);
         }
-        ObjectStore::start(&folder.join("venv/bin/moto_server"), false).map(Some)
+        ObjectStore::start(&folder.join("venv/bin/python"), false).map(Some)
     }
 
     fn start(program: &Path, is_versitygw: bool) -> Result<ObjectStore> {
@@ -74,6 +75,7 @@ impl ObjectStore {
             command.env("ROOT_ACCESS_KEY", KEY).env("ROOT_SECRET_KEY", SECRET);
             command.args(["--port", &address, "posix"]).arg(buckets);
         } else {
+            command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/object-store/serve.py"));
             command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
