@@ -2,9 +2,8 @@
 
 use plimsoll_tests::broker::Broker;
 
-use crate::access::token;
-use crate::gate::{SPENT, definitions, rows, send};
-use crate::recovery::{World, wait_for_answer};
+use crate::gate::{Asked, SPENT, rows, send};
+use crate::recovery::wait_for_answer;
 use crate::support::{get, output, request};
 
 /// 95 % of a day: 72 minutes may be bad, and 40 are. Of the 99 % that are in force it is 14.
@@ -24,13 +23,8 @@ spec:
 #[test]
 fn r31_a_back_test_over_http_says_what_the_command_says() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
-    broker.create_topic("checks", 1).expect("topic");
-    let world = World::new(&definitions());
+    let Asked { world, _running, address, all, some } = Asked::start(&broker);
     let (folder, lake) = (world.definitions(), world.lake("lake"));
-    let ((all, all_line), (some, some_line)) = (token(&["all"]), token(&["some", "--customer", "acme"]));
-    let users = world.lake("users");
-    std::fs::write(&users, all_line + &some_line).expect("a file");
-    let (_running, address) = world.run(&broker.bootstrap(), "lake", &["--users", &users.to_string_lossy()]);
     let post = |token: &str, parameters: &str, accept: &str, body: &str| {
         let headers = format!("application/yaml\r\nAuthorization: Bearer {token}\r\nAccept: {accept}");
         request(&address, &format!("POST /v1/backtest{parameters}"), &headers, body)

@@ -7,7 +7,7 @@ use crate::recovery::{World, wait_for_answer};
 use crate::support::{Running, get, output, request};
 
 /// Two services, each with 99 % of a day and of thirty days, and a customer.
-pub fn definitions() -> String {
+fn definitions() -> String {
     let services = ["web", "mail"].map(|id| {
         format!(
             "---
@@ -54,6 +54,27 @@ pub fn send(broker: &Broker) {
     broker.produce("checks", 0, records).expect("records");
 }
 
+/// What `run` keeps of the topic, with tokens of one who sees all of it and of one who sees some.
+pub struct Asked {
+    pub world: World,
+    pub _running: Running,
+    pub address: String,
+    pub all: String,
+    pub some: String,
+}
+
+impl Asked {
+    pub fn start(broker: &Broker) -> Asked {
+        broker.create_topic("checks", 1).expect("topic");
+        let world = World::new(&definitions());
+        let ((all, all_line), (some, some_line)) = (token(&["all"]), token(&["some", "--customer", "acme"]));
+        let users = world.lake("users");
+        std::fs::write(&users, all_line + &some_line).expect("a file");
+        let (_running, address) = world.run(&broker.bootstrap(), "lake", &["--users", &users.to_string_lossy()]);
+        Asked { world, _running, address, all, some }
+    }
+}
+
 /// How many agreements have an outage in their thirty days.
 pub const SPENT: &str = "SELECT count(DISTINCT agreement) FROM attainment WHERE objective = 'month' AND bad_us > 0";
 
@@ -77,13 +98,8 @@ pub fn rows(answer: &str) -> &str {
 #[test]
 fn r30_the_gate_over_http_says_what_the_command_says() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
-    broker.create_topic("checks", 1).expect("topic");
-    let world = World::new(&definitions());
+    let Asked { world, _running, address, all, some } = Asked::start(&broker);
     let (folder, lake) = (world.definitions(), world.lake("lake"));
-    let ((all, all_line), (some, some_line)) = (token(&["all"]), token(&["some", "--customer", "acme"]));
-    let users = world.lake("users");
-    std::fs::write(&users, all_line + &some_line).expect("a file");
-    let (_running, address) = world.run(&broker.bootstrap(), "lake", &["--users", &users.to_string_lossy()]);
     send(&broker);
     wait_for_answer(&lake, "SELECT count(*) FROM events", "6");
     wait_for_answer(&lake, SPENT, "2");

@@ -66,6 +66,9 @@ const OF_RESULTS: &[&str] = &[
 /// What the door on results that are not over filters by.
 const OF_UNDECIDED: &[&str] = OF_RESULTS.split_at(OF_RESULTS.len() - 1).0;
 
+/// What a door filters by whose rows have no verdict of their own.
+const OF_UNJUDGED: &[&str] = OF_RESULTS.split_at(OF_RESULTS.len() - 2).0;
+
 /// Changes of verdict as they come, one by one: `stream` serves it.
 pub(super) const STREAM: Door =
     Door { path: "/v1/stream", view: "attainment", filters: OF_RESULTS, time: None, order: &[], shape: Ok };
@@ -109,16 +112,7 @@ pub(super) const DOORS: &[Door] = &[
     Door {
         path: "/v1/watermelons",
         view: "watermelons",
-        filters: &[
-            "agreement",
-            "agreement_type",
-            "customer",
-            "offering",
-            "service",
-            "objective",
-            "signal",
-            "window_kind",
-        ],
+        filters: OF_UNJUDGED,
         time: Some("window_start"),
         order: &["-window_start", "agreement", "agreement_version", "service", "objective"],
         shape: Ok,
