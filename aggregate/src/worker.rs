@@ -3,8 +3,9 @@
 //! Its steps neither wait nor write: `take` an input, `replay` a recorded epoch, `cut` a new one, `rest`. What a step
 //! orders to be written it returns, and a `Committer` carries orders out one after the other. `run` is the loop over the
 //! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
-//! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed and the writer is free: under
-//! load epochs grow, which is cheaper for each record; at rest they are small and quick. An epoch that read nothing and
+//! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed since the last and the writer is
+//! free: under load epochs grow, which is cheaper for each record; at rest they are small and quick, and who comes after a
+//! rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch that read nothing and
 //! found out nothing is not written, unless it is the last and such steps moved the state: what is saved in the end is the
 //! state after the epochs that are recorded, and nothing besides.
 
@@ -70,6 +71,9 @@ pub const REMEMBERED: Duration = Duration::from_secs(800 * 86_400);
 
 /// How often a worker that makes recorded epochs again looks whether another one records new ones.
 const FENCE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many steps there are in an `epoch_interval` while none of them is recorded.
+const IDLE_STEPS: u32 = 4;
 
 /// How long the worker waits for input before it looks at the clock.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -285,7 +289,8 @@ impl Worker {
         mut on_progress: impl FnMut(&Progress),
     ) -> Result<Progress, AggregateError> {
         let mut writer = Writer::start(self.committer().patient(Patience::new(is_stopping)), runtime.clone())?;
-        let mut cut_at = Moment::now() + self.settings.epoch_interval;
+        let interval = self.settings.epoch_interval;
+        let (mut cut_at, mut recorded_at) = (Moment::now() + interval, Moment::now());
         let mut looked_at = Moment::now();
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
@@ -308,12 +313,16 @@ impl Worker {
             }
             let full = self.is_full();
             self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
-            let due = Moment::now() >= cut_at && writer.is_idle();
+            let is_first = self.collector.rows() > 0 && recorded_at.elapsed() >= interval;
+            let due = (Moment::now() >= cut_at || is_first) && writer.is_idle();
             if self.is_replayed() && !self.is_former() && (full || due || finished) {
-                if let Some(order) = self.cut(finished)? {
+                let order = self.cut(finished)?;
+                // While nothing is recorded, a step costs next to nothing, and what time alone brings is said soon.
+                cut_at = Moment::now() + if order.is_some() { interval } else { interval / IDLE_STEPS };
+                if let Some(order) = order {
+                    recorded_at = Moment::now();
                     writer.order(order)?;
                 }
-                cut_at = Moment::now() + self.settings.epoch_interval;
             }
             if let Some(progress) = writer.progress()? {
                 on_progress(&progress);

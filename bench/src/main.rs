@@ -8,6 +8,7 @@ mod measure;
 mod pipeline;
 mod raw_limit;
 mod roles;
+mod warnings;
 mod workload;
 mod year;
 
@@ -58,12 +59,16 @@ struct Arguments {
 enum Other {
     /// Live through a year at compressed time, without a broker
     Year(year::Arguments),
+    /// Time what happens until its alert is in Alertmanager
+    Warnings(warnings::Arguments),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Other::Year(arguments)) = &arguments.other {
-        return year::measure(arguments);
+    match &arguments.other {
+        Some(Other::Year(arguments)) => return year::measure(arguments),
+        Some(Other::Warnings(arguments)) => return warnings::measure(arguments),
+        None => {}
     }
     let workload = Workload {
         events_count: arguments.events,

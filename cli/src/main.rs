@@ -20,6 +20,7 @@ mod in_force;
 mod judging;
 mod keeper;
 mod maintenance;
+mod notifying;
 mod pipeline;
 mod restore;
 mod retries;
@@ -85,6 +86,8 @@ enum Command {
     Aggregate(commands::aggregate::Arguments),
     /// Answer over HTTP and Postgres' wire from tables that another process keeps
     Query(commands::query::Arguments),
+    /// Tell people of warnings and breaches in tables that another process keeps: Alertmanager, webhooks, a Kafka topic
+    Notify(commands::notify::Arguments),
     /// Ask the tables one question in SQL
     Sql(commands::sql::Arguments),
     /// Merge small files of tables and remove old ones, as `run` does by itself
@@ -114,6 +117,7 @@ fn main() -> ExitCode {
         Command::Ingest(arguments) => with_threads(|threads| commands::ingest::run(arguments, threads)),
         Command::Aggregate(arguments) => with_threads(|threads| commands::aggregate::run(arguments, threads)),
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
+        Command::Notify(arguments) => with_threads(|threads| commands::notify::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
         Command::Password(arguments) => commands::password::run(&arguments),

@@ -29,6 +29,9 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How long what was read may take to reach the exchange at the end.
 const FLUSH_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How often a partition that is read to its end proves that again: each proof is a message of the exchange.
+const PROVE_EVERY: Duration = Duration::from_secs(1);
+
 /// How often it is looked how far the tables are, for partitions that this member takes over from another.
 const STARTS_LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -205,6 +208,6 @@ pub fn open(
 ) -> Result<(KafkaSource, ExchangeWriter)> {
     let writer = ExchangeWriter::new(settings)?;
     let offsets = offsets.into_iter().chain(beginnings).collect();
-    let settings = KafkaSettings { identifies: true, ..settings.clone() };
+    let settings = KafkaSettings { identifies: true, caught_up_interval: PROVE_EVERY, ..settings.clone() };
     Ok((kafka::start(settings, sources, offsets, topic_ids)?, writer))
 }

@@ -12,6 +12,7 @@
 //! LAKE/_plimsoll/snapshots/GROUP/EPOCH.zst
 //! LAKE/_plimsoll/definitions/DIGEST.zst
 //! LAKE/_plimsoll/retries/NUMBER.zst
+//! LAKE/_plimsoll/told/RECEIVER.zst                      what a receiver of warnings was told
 //! LAKE/_plimsoll/claim.json                             who keeps it
 //! LAKE/_plimsoll/shards/NUMBER.json                     what is measured where, if several groups keep it
 //! ```
@@ -19,8 +20,8 @@
 //! (`order` sorts their rows, `statistics` describes them); `log` reads what was committed and `files` hands it out;
 //! `snapshot` keeps state and `definitions` what it was made under; `lost` tells whether a table has lost anything;
 //! `shards` is who keeps a lake; `maintain` does the upkeep, `compact` the merging of small files and `vacuum` the removal
-//! of what nobody needs; `inspect` finds what is damaged; `table` is what a table looks like, `store` where it lies,
-//! `bucket` what is particular to a lake in one and `requests` how they end.
+//! of what nobody needs; `told` is what people were told; `inspect` finds what is damaged; `table` is what a table looks
+//! like, `store` where it lies, `bucket` what is particular to a lake in one and `requests` how they end.
 
 mod anew;
 mod append;
@@ -44,6 +45,7 @@ mod snapshot;
 mod statistics;
 mod store;
 mod table;
+mod told;
 mod vacuum;
 
 use std::sync::Arc;
@@ -191,6 +193,11 @@ impl Lake {
     /// fault of the server, `throttled`. One that was tried again counts again. None for a local folder.
     pub fn request_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.store.requests.iter().flat_map(|requests| requests.outcomes())
+    }
+
+    /// Whether it lies in a bucket, where each look is a request.
+    pub fn is_in_a_bucket(&self) -> bool {
+        self.0.store.requests.is_some()
     }
 
     /// The store whose root is the lake; paths of `ActiveFile` are relative to it.

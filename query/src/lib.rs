@@ -15,10 +15,11 @@
 //! `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column
 //! means (`replaced` puts it into Postgres' catalog); `lossy` makes bytes readable in them; `provider` reads one
 //! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
-//! tables; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and `postgres` are the
+//! tables, and `alerts` what people are told; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and `postgres` are the
 //! doors, to which `connections` are made, over `tls` where that is asked.
 
 mod ahead;
+mod alerts;
 mod audit;
 mod availability;
 mod barrier;
@@ -53,6 +54,7 @@ mod tests;
 
 pub use datafusion::execution::SendableRecordBatchStream;
 
+pub use crate::alerts::{AlertPlace, AlertRows};
 pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
 pub use crate::events::Stored;

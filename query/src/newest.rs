@@ -36,7 +36,7 @@ impl QueryService {
         self.rows(DUE_NEXT).await
     }
 
-    async fn rows<Row: TableRow>(&self, statement: &'static str) -> Result<Vec<Row>, QueryError> {
+    pub(crate) async fn rows<Row: TableRow>(&self, statement: &str) -> Result<Vec<Row>, QueryError> {
         collect(self.own(statement).await?).await
     }
 }

@@ -228,14 +228,14 @@ impl QueryService {
         &self.lake
     }
 
-    /// The last epoch of each shard whose results are in the tables; 0 of one that has none.
+    /// The last epoch of each shard whose rows are in a table; 0 of one that has none.
     ///
     /// # Errors
     /// `Unavailable` when the lake cannot be read.
-    pub(crate) async fn last_epochs(&self) -> Result<Vec<i64>, QueryError> {
+    pub(crate) async fn last_epochs(&self, table: Table) -> Result<Vec<i64>, QueryError> {
         let mut last = vec![0; count(&self.lake, &self.shards).await? as usize];
         for group in self.lake.groups().await? {
-            let epoch = self.lake.last_epoch(Table::Attainment, &group).await?;
+            let epoch = self.lake.last_epoch(table, &group).await?;
             let place = last.get_mut(of_lane_group(&group).1 as usize);
             place.into_iter().zip(epoch).for_each(|(place, epoch)| *place = epoch);
         }
@@ -264,7 +264,7 @@ impl QueryService {
     }
 
     /// Answers a statement of the service itself, which waits for no other question than such.
-    pub(crate) async fn own(&self, statement: &'static str) -> Result<SendableRecordBatchStream, QueryError> {
+    pub(crate) async fn own(&self, statement: &str) -> Result<SendableRecordBatchStream, QueryError> {
         self.statement(&self.own_desk, statement).await
     }
 

@@ -17,6 +17,7 @@ mod kafka_tls;
 mod kills;
 mod known;
 mod losses;
+mod notify;
 mod object_storage;
 mod open_tables;
 mod openapi;

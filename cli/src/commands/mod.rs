@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod judge;
 pub mod kpi;
 pub mod maintain;
+pub mod notify;
 pub mod password;
 pub mod query;
 pub mod rebuild;

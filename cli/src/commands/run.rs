@@ -35,7 +35,7 @@ use crate::in_force::{InForce, fits_the_past};
 use crate::pipeline::{Pipeline, Settings, Stored};
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
-use crate::{definitions, doors, maintenance};
+use crate::{definitions, doors, maintenance, notifying};
 
 /// Consume, keep the tables, answer.
 #[derive(clap::Args)]
@@ -62,6 +62,8 @@ pub struct Arguments {
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
     accepting: Accepting,
+    #[command(flatten)]
+    notifying: notifying::Arguments,
     /// End as soon as every partition has been read to its end
     #[arg(long)]
     until_caught_up: bool,
@@ -236,6 +238,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let access = arguments.access.read()?;
     let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
+    let address = format!("{}://{}", access.scheme(), listener.local_addr()?);
+    let notifier = arguments.notifying.receivers(&kafka, Some(address))?;
+    let numbers = notifier.numbers();
     let worker = arguments.keeping.worker(&arguments.group);
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
     let until_caught_up = arguments.until_caught_up;
@@ -243,7 +248,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let deferred_wait_max = arguments.keeping.apply_late_after;
     let stored = Box::new(stored);
     let settings = Settings { kafka, worker, definitions, lake, stored, until_caught_up, deferred_wait_max };
-    let tables = settings.lake.clone();
+    let (tables, told) = (settings.lake.clone(), settings.lake.clone());
     let Keeping { maintain_every, keep_files, .. } = arguments.keeping;
     runtime.spawn(maintenance::keep_small(tables.clone(), maintain_every, keep_files, shutdown.clone()));
     let pipeline = Pipeline::start(settings, live.clone(), shutdown.clone(), runtime.handle())?;
@@ -263,15 +268,18 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         });
     let metrics = move || {
         let pipeline = doors::pipeline_metrics(&live, &source.metrics(), chrono::Utc::now().into());
-        std::future::ready(pipeline + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
+        let more = [doors::definitions_metrics(&in_force), doors::lake_metrics(&tables), numbers.metrics()];
+        std::future::ready(pipeline + &more.concat())
     };
     let readiness = Arc::new(|| Ok(()));
+    let notifying = runtime.spawn(notifier.tell(service.clone(), told, shutdown.clone()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;
     runtime.block_on(postgres)?;
+    runtime.block_on(notifying)?;
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)

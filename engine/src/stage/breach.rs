@@ -16,6 +16,7 @@ use crate::Name;
 use crate::budget::BurnPair;
 use crate::ledger::Entry;
 use crate::portfolio::ObjectivePlan;
+use crate::window::Window;
 
 /// A promise that is missed, or may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +44,8 @@ impl Warning {
 /// What a promise was about.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
-    /// The window with this start.
-    Window(Instant),
+    /// This window.
+    Window(Window),
     /// This run of this ticket's clock.
     Clock(&'a Name, u32),
 }
@@ -57,8 +58,8 @@ pub fn breach_row(
     entry: Entry<Breach>,
     step: &Step,
 ) -> BreachRow {
-    let (scope, ticket, cycle, window_start) = match subject {
-        Subject::Window(start) => ("objective", None, None, Some(start)),
+    let (scope, ticket, cycle, window) = match subject {
+        Subject::Window(window) => ("objective", None, None, Some(window)),
         Subject::Clock(ticket, cycle) => ("ticket", Some(ticket.to_string()), Some(cycle as i32), None),
     };
     let said = if warning.is_some() { "warning" } else { "breach" };
@@ -79,13 +80,15 @@ pub fn breach_row(
         signal: plan.objective.indicator.signal.as_str().to_owned(),
         ticket,
         cycle,
-        window_start,
+        window_start: window.map(|window| window.start),
+        window_end: window.map(|window| window.end),
         at: entry.row.at,
         detail: entry.row.detail,
         retracts: entry.retracted.then(|| said.to_owned()),
         threshold_ratio: threshold.map(Decimal),
         span_us: pair.map(|pair| pair.long.0),
         severity: pair.map(|pair| pair.severity.as_str().to_owned()),
+        ended_at: None,
         revision: entry.revision,
         recorded_at: step.tick,
         epoch: step.epoch,

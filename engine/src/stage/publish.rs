@@ -355,11 +355,11 @@ impl ObjectiveState {
         for (start, before) in wrong {
             let now = Written { revision: before.revision + i32::from(before.last), retracted: true, ..before };
             for writing in self.warnings.restate_within(of_window(start), Vec::new()) {
-                let (start, warning) = writing.key;
-                facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
+                let (_, warning) = writing.key;
+                facts.breaches.push(breach_row(plan, Subject::Window(now.window), Some(warning), writing.entry, step));
             }
             if let Some(entry) = self.breaches.put(start, None) {
-                facts.breaches.push(breach_row(plan, Subject::Window(start), None, entry, step));
+                facts.breaches.push(breach_row(plan, Subject::Window(now.window), None, entry, step));
             }
             self.attributions.restate(plan, start, None, &[], step, facts);
             if before.last {
@@ -571,11 +571,11 @@ impl ObjectiveState {
     /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
     fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
         let Some(warnings) = &found.warnings else { return };
-        let start = found.now.window.start;
-        let now = warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
-        for writing in self.warnings.restate_within(of_window(start), now) {
-            let (start, warning) = writing.key;
-            facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
+        let window = found.now.window;
+        let now = warnings.iter().map(|(warning, said)| ((window.start, *warning), said.clone())).collect();
+        for writing in self.warnings.restate_within(of_window(window.start), now) {
+            let (_, warning) = writing.key;
+            facts.breaches.push(breach_row(plan, Subject::Window(window), Some(warning), writing.entry, step));
         }
     }
 
@@ -623,7 +623,7 @@ impl ObjectiveState {
         let is_said = !now.over && self.is_stated_by(plan) && before.map(of_breach) == Some(of_breach(&now));
         let breach = if is_said { None } else { self.breaches.put(now.window.start, now.breach(plan)) };
         if let Some(entry) = breach {
-            facts.breaches.push(breach_row(plan, Subject::Window(now.window.start), None, entry, step));
+            facts.breaches.push(breach_row(plan, Subject::Window(now.window), None, entry, step));
         }
         facts.attainment.push(row(plan, &now, before, found.told, step));
         self.written.insert(now.window.start, now);

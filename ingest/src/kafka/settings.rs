@@ -16,7 +16,7 @@ pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 
 /// How often an idle partition at its end proves again that it is complete, unless settings say otherwise: the
 /// watermark, and so a breach without an event, is about this late.
-pub const CAUGHT_UP_INTERVAL: Duration = Duration::from_secs(1);
+pub const CAUGHT_UP_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How a consumer is set up.
 #[derive(Clone)]

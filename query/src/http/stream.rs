@@ -22,6 +22,7 @@ use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{DataFrame, col};
 use futures::future::{BoxFuture, Shared, select};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use plimsoll_schemas::table::Table;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant as Moment, sleep};
 
@@ -73,7 +74,7 @@ impl Lookout {
         if let Some((_, position)) = last.as_ref().filter(|(looked, _)| looked.elapsed() < LOOK_EVERY) {
             return Ok(position.clone());
         }
-        let position = service.last_epochs().await?;
+        let position = service.last_epochs(Table::Attainment).await?;
         *last = Some((Moment::now(), position.clone()));
         Ok(position)
     }

@@ -352,12 +352,14 @@ fn of_shop(share: Option<i64>, at: i64, detail: &str, (recorded_at, epoch): (i64
         ticket: None,
         cycle: None,
         window_start: Some(Instant(0)),
+        window_end: Some(Instant(24 * HOUR)),
         at: Instant(at),
         detail: detail.to_owned(),
         retracts: None,
         threshold_ratio: share.map(|percent| Decimal(Share(percent * Share::WHOLE / 100))),
         span_us: None,
         severity: None,
+        ended_at: None,
         revision: 0,
         recorded_at: Instant(recorded_at),
         epoch,
@@ -376,6 +378,7 @@ fn of_ticket(share: Option<i64>, at: i64, detail: &str) -> BreachRow {
         ticket: Some("T1".to_owned()),
         cycle: Some(0),
         window_start: None,
+        window_end: None,
         ..of_shop(share, at, detail, (OVER, 2))
     }
 }
@@ -423,6 +426,7 @@ fn r18_r28_breaches_and_warnings_of_objectives_and_of_a_ticket() {
         ticket: None,
         cycle: None,
         window_start: Some(Instant(0)),
+        window_end: Some(Instant(24 * HOUR)),
         ..of_ticket(None, 24 * HOUR, "promised at least 50 %, attained 0 %")
     };
     let expected = vec![
