@@ -5,11 +5,9 @@
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use plimsoll_schemas::definition::{Target, WindowKind};
-use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -22,12 +20,17 @@ use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
 use crate::attribution::{Evidence, Spent, attribute, attribute_counts};
-use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, headroom};
+use crate::budget::{Allowed, CountedCourse, Course, Recent, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
 use crate::verdict::{Judged, Level, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
-use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
+use crate::window::{Window, uncut_stretch, window_containing, windows_from};
+
+mod correction;
+mod warnings;
+
+use warnings::{in_time_of, of_window, used, warnings};
 
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -396,7 +399,7 @@ impl ObjectiveState {
         };
         let warnings = self.may_warn_anew(plan, window, (&measured, &judged), touched).then(|| {
             let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
-            warnings(plan, &course, window, measured.agreed)
+            warnings(plan, &course, window, (measured.agreed, over.then_some(segment.end)))
         });
         let found = judging.written(measured, judged, breached_at, over);
         let mut told = None;
@@ -508,77 +511,6 @@ impl ObjectiveState {
         }
     }
 
-    /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
-    /// from it until `now`. `None` when there is nothing to be said or taken back.
-    fn burning(
-        &self,
-        plan: &ObjectivePlan,
-        course: &CountedCourse<'_>,
-        window: Window,
-        from: Instant,
-        now: Instant,
-    ) -> Option<Vec<(Warning, Breach)>> {
-        let said = self.warnings.within(of_window(window.start));
-        let mut said = said.filter(|((_, warning), _)| matches!(warning, Warning::Burning(..))).peekable();
-        if !plan.objective.burn_rate_warnings && said.peek().is_none() {
-            return None;
-        }
-        let pairs = burn_pairs(plan, course.agreed());
-        let stands = |((_, warning), _): &(&(Instant, Warning), &Breach)| matches!(warning, Warning::Burning(pair, at) if *at <= from && course.covers(*at) && pairs.contains(pair));
-        let stands = said.filter(stands).map(|((_, warning), said)| (*warning, said.clone()));
-        let new = pairs.iter().flat_map(|pair| {
-            let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
-            course.burning(pair, from, now).into_iter().map(said)
-        });
-        Some(stands.chain(new.filter(in_time_of(plan, window))).collect())
-    }
-
-    /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,
-    /// or something changed before one that was. What is used never falls and what is allowed never rises as a
-    /// segment goes on, so a look at what is left tells; only burning comes and goes.
-    fn may_warn_anew(
-        &self,
-        plan: &ObjectivePlan,
-        window: Window,
-        (measured, judged): (&Measured, &Judged),
-        touched: Option<Instant>,
-    ) -> bool {
-        let is_as_stated = touched.is_none() && self.is_stated_by(plan) && !plan.objective.burn_rate_warnings;
-        let looked_at =
-            |judged: &Judged, measured: &Measured| (judged.budget_left_share, judged.verdict, measured.unknown);
-        let used_as_stated =
-            |before: &Written| looked_at(&before.judged, &before.measured) == looked_at(judged, measured);
-        // Nothing more is used than when warnings were last looked at, nothing more is unknown, and what was too little to
-        // warn then (R4) is so still.
-        if is_as_stated && !self.warned_since && self.written.get(window.start).is_some_and(used_as_stated) {
-            return false;
-        }
-        let mut said_until = Instant(i64::MIN);
-        let mut unsaid = plan.objective.warn_at.iter();
-        let mut next = unsaid.next();
-        for ((_, warning), said) in self.warnings.within(of_window(window.start)) {
-            said_until = said_until.max(said.at);
-            if next.is_some_and(|share| *warning == Warning::Used(*share)) {
-                next = unsaid.next();
-            }
-        }
-        let left = judged.budget_left_share.map_or(i64::MAX, |left| left.0);
-        let is_next_used_up = next.is_some_and(|share| left <= Share::WHOLE - share.0);
-        let is_changed = touched.is_some_and(|from| from <= said_until) || !self.is_stated_by(plan);
-        plan.objective.burn_rate_warnings || is_next_used_up || is_changed
-    }
-
-    /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
-    fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
-        let Some(warnings) = &found.warnings else { return };
-        let start = found.now.window.start;
-        let now = warnings.iter().map(|(warning, said)| ((start, *warning), said.clone())).collect();
-        for writing in self.warnings.restate_within(of_window(start), now) {
-            let (start, warning) = writing.key;
-            facts.breaches.push(breach_row(plan, Subject::Window(start), Some(warning), writing.entry, step));
-        }
-    }
-
     /// Whether rows told the same of the definition. One that tells of another promise, or of another kind of window, is
     /// another result whatever its numbers are.
     fn is_shown_so(&self, plan: &ObjectivePlan) -> bool {
@@ -645,41 +577,6 @@ fn beginning(plan: &ObjectivePlan) -> (Instant, Window, Instant) {
     (in_force.start, first, end)
 }
 
-/// The keys of all warnings of the window with this start.
-fn of_window(start: Instant) -> Range<(Instant, Warning)> {
-    (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST)
-}
-
-/// By which pairs the objective warns, in a segment with so much agreed time.
-fn burn_pairs(plan: &ObjectivePlan, agreed: Micros) -> Vec<BurnPair> {
-    if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() }
-}
-
-/// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
-/// it was the newest, for the ones before it warned of the rest.
-fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: Micros) -> Vec<(Warning, Breach)> {
-    let pairs = burn_pairs(plan, agreed);
-    let burning = pairs.iter().flat_map(|pair| {
-        let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
-        course.burning(pair).into_iter().map(said)
-    });
-    used(plan, |share| course.used_up(share)).chain(burning).filter(in_time_of(plan, window)).collect()
-}
-
-/// The shares of what the target allows that are used up, each from the instant that `used_up` tells (R28).
-fn used(plan: &ObjectivePlan, used_up: impl Fn(Share) -> Option<Instant>) -> impl Iterator<Item = (Warning, Breach)> {
-    plan.objective.warn_at.iter().filter_map(move |&share| {
-        let detail = format!("promised {}, {share} of what that allows is used", plan.objective.target);
-        Some((Warning::Used(share), Breach { at: used_up(share)?, detail }))
-    })
-}
-
-/// Whether a warning is of the time in which its window was the newest.
-fn in_time_of(plan: &ObjectivePlan, window: Window) -> impl Fn(&(Warning, Breach)) -> bool {
-    let newest_from = newest_from(plan.window_kind(), plan.agreement.time_zone, window);
-    move |(_, said)| said.at >= newest_from
-}
-
 impl Judging {
     /// The result as it is to be written. That time passes is no change, nor is that something was counted at all; where the
     /// result depends on it, the result changes.
@@ -705,6 +602,7 @@ impl Written {
         };
         Some(Breach {
             at: self.breached_at.unwrap_or(self.segment.end),
+            ended_at: None,
             detail: format!("promised {}, {measured}", plan.objective.target),
         })
     }
@@ -783,6 +681,5 @@ fn row(
     }
 }
 
-mod correction;
 #[cfg(test)]
 pub mod tests;

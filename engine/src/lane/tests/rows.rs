@@ -358,6 +358,7 @@ fn of_shop(share: Option<i64>, at: i64, detail: &str, (recorded_at, epoch): (i64
         threshold_ratio: share.map(|percent| Decimal(Share(percent * Share::WHOLE / 100))),
         span_us: None,
         severity: None,
+        ended_at: None,
         revision: 0,
         recorded_at: Instant(recorded_at),
         epoch,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use plimsoll_schemas::ratio::Share;
+
 use super::*;
 use crate::portfolio::Portfolio;
 use crate::portfolio::tests::portfolio_of;
