@@ -348,6 +348,11 @@ impl<'a> Course<'a> {
         self.reached(share, |leg, sums, reached| self.covered(leg, sums).not_negative(reached))
     }
 
+    /// The same whether enough was known to warn or not.
+    pub fn spent(&self, share: Share) -> Option<Instant> {
+        self.reached(share, |_, _, used_up| Some(used_up))
+    }
+
     /// The first instant within what `holds` leaves of the places at which a share of the budget is used up.
     fn reached(&self, share: Share, holds: impl Fn(&Leg, &Sums, (i64, i64)) -> Option<(i64, i64)>) -> Option<Instant> {
         let mut outages = Outages::default();
@@ -471,7 +476,7 @@ impl<'a> Course<'a> {
             target => allowed_share(target) * (i128::from(self.agreed.0) - sums.removed),
         } - sums.bad;
         if left <= 0 {
-            return self.reached(Share(Share::WHOLE), |_, _, used_up| Some(used_up));
+            return self.spent(Share(Share::WHOLE));
         }
         if bad == 0 {
             return None;

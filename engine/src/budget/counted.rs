@@ -387,6 +387,22 @@ impl<'a> CountedCourse<'a> {
         found
     }
 
+    /// The first end of a minute after `now` from which, if nothing more is counted, the budget may burn too fast because
+    /// something bad enters the spans, or burn so no longer by these pairs, or with which their segment is over.
+    pub fn may_differ_at(&self, pairs: &[BurnPair], now: Instant) -> Option<Instant> {
+        let entering = |start| self.calendar.due(start, Micros(1)).map(minute_after);
+        let next = |change: &dyn Fn(Instant) -> Option<Instant>| {
+            let place = self.sums.partition_point(|(start, _)| change(*start).is_some_and(|end| end <= now));
+            (place, self.sums.get(place).and_then(|(start, _)| change(*start)))
+        };
+        let (place, enters_at) = next(&entering);
+        let is_bad = self.all.0 > self.before(place).0;
+        let leaves_at = pairs.iter().flat_map(|pair| [pair.short, pair.long]);
+        let leaves_at = leaves_at.filter_map(|span| next(&|start| self.left_from(span, start)).1);
+        let ends_at = leaves_at.chain(enters_at).chain([self.segment.end]).min().filter(|_| !pairs.is_empty());
+        ends_at.or(enters_at.filter(|_| is_bad))
+    }
+
     /// Adds the ends of minutes after `from` and until `now` at which `change`, which rises with the start, says that
     /// something comes or goes.
     fn changes(

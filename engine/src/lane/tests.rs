@@ -273,6 +273,7 @@ mod reading;
 mod redefined;
 mod reference;
 mod remembered;
+mod replayed;
 mod rows;
 mod sharded;
 mod steps;

@@ -27,9 +27,11 @@ use crate::timeline::Timeline;
 use crate::verdict::{Judged, Level, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
 use crate::window::{Window, uncut_stretch, window_containing, windows_from};
 
+mod ahead;
 mod correction;
 mod warnings;
 
+use ahead::{look_at, look_at_counts};
 use warnings::{in_time_of, of_window, used, warnings};
 
 /// What is remembered of one objective.
@@ -57,6 +59,8 @@ pub struct ObjectiveState {
     attributions: Attributions,
     /// Results of windows that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
+    /// When it is to be looked at though nothing arrives.
+    look_at: Option<Instant>,
     /// The end of the earliest segment that is not final.
     next_end: Instant,
     /// The instant from which `newest` is the newest of its windows.
@@ -116,6 +120,8 @@ struct Found {
     spending: Option<Spending>,
     /// What it may come to; `None` when it is over, when that is not forecast, and when the result is not written.
     told: Option<Told>,
+    /// When there may be something to be said of it next, though nothing arrives.
+    look_at: Option<Instant>,
     /// Who spent how much of the budget of a breach, where the agreement rests on others.
     spent: Vec<Spent>,
 }
@@ -135,6 +141,7 @@ impl ObjectiveState {
             warned_since: false,
             attributions: Attributions::default(),
             touched_from: None,
+            look_at: None,
             next_end: end,
             next_start: start,
             newest: first,
@@ -260,6 +267,7 @@ impl ObjectiveState {
     /// True when something has to be looked at even though the step does not publish.
     pub fn is_due(&self, step: &Step, grace: Micros) -> bool {
         self.touched_from.is_some_and(|from| from < step.watermark)
+            || self.look_at.is_some_and(|at| at <= step.watermark)
             || (self.next_end.0 != i64::MAX && self.next_end + grace <= step.watermark)
     }
 
@@ -301,7 +309,7 @@ impl ObjectiveState {
         // Which windows are stated matters where others are to be taken back.
         let (is_restated, mut stated) = (!self.is_stated_by(plan), BTreeSet::new());
         let from = self.stated_until(plan.agreement.in_force, step);
-        let touched = self.touched_from;
+        let (touched, look_at) = (self.touched_from, self.look_at.take());
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         let first = (from < step.watermark).then(|| self.window_at(plan, from));
         for window in windows_from(plan.window_kind(), plan.agreement.time_zone, first, step.watermark) {
@@ -320,6 +328,7 @@ impl ObjectiveState {
             }
             self.write(plan, &found, step, facts);
             spending = found.spending;
+            self.look_at = found.look_at.into_iter().chain(self.look_at).min();
             if is_restated {
                 stated.insert(window.start);
             }
@@ -334,6 +343,7 @@ impl ObjectiveState {
         }
         self.recent.as_deref_mut().into_iter().for_each(|recent| recent.looked(step.watermark));
         self.warned_since &= !step.publish;
+        facts.rescheduled |= self.look_at != look_at;
         if let Feed::State(policy) = plan.feed() {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
@@ -401,6 +411,8 @@ impl ObjectiveState {
             let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
             warnings(plan, &course, window, (measured.agreed, over.then_some(segment.end)))
         });
+        let look_at =
+            if over { None } else { look_at(plan, &policy, reading, (&judging, judged.verdict), warnings.as_deref()) };
         let found = judging.written(measured, judged, breached_at, over);
         let mut told = None;
         if over {
@@ -417,7 +429,7 @@ impl ObjectiveState {
             }
             None => Vec::new(),
         };
-        Found { now: found, warnings, spending, told, spent }
+        Found { now: found, warnings, spending, told, look_at, spent }
     }
 
     fn find_counted(
@@ -446,7 +458,7 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (mut warnings, mut spending, mut told) = (None, None, None);
+        let (mut warnings, mut spending, mut told, mut look_at) = (None, None, None, None);
         if let Some(allowed) = Allowed::of(&plan.objective) {
             let earlier = before.iter().filter_map(|version| version.recent.as_deref());
             let versions = self.recent.as_deref().into_iter().chain(earlier.clone());
@@ -464,6 +476,7 @@ impl ObjectiveState {
             let (bad, total) = (in_a_column(total_count - good_count), in_a_column(total_count));
             spending = is_spent.then(|| course.spending(now, bad, total));
             if !over {
+                look_at = look_at_counts(plan, &course, warnings.as_deref(), now);
                 let versions = self.recent.as_deref().into_iter();
                 let versions = versions.chain(before.iter().filter_map(|version| version.recent.as_deref()));
                 let sight = Sight { segment, now, measured: &measured, judged: &judged };
@@ -487,7 +500,7 @@ impl ObjectiveState {
             None => Vec::new(),
         };
         let now = judging.written(measured, judged, breached_at, over);
-        Found { now, warnings, spending, told, spent }
+        Found { now, warnings, spending, told, look_at, spent }
     }
 
     /// How what must not exceed a number stood in a segment, as far as is known; `None` where none is promised.

@@ -26,6 +26,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
     portfolio_of(&text)
 }
 
+mod ahead;
 mod forgets;
 mod looks;
 mod warns;
