@@ -5,9 +5,10 @@
 //! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
 //! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed since the last and the writer is
 //! free: under load epochs grow, which is cheaper for each record; at rest they are small and quick, and who comes after a
-//! rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch that read nothing and
-//! found out nothing is not written, unless it is the last and such steps moved the state: what is saved in the end is the
-//! state after the epochs that are recorded, and nothing besides.
+//! rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch
+//! that read nothing and found out nothing, not even when something is to be looked at next, is not written, unless it is the
+//! last and such steps moved the state: what is saved in the end is the state after the epochs that are recorded, and
+//! nothing besides.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -519,7 +520,8 @@ impl Worker {
             self.live.speak_for(self.settings.lane_group());
         }
         let is_asked_for = is_live && std::mem::take(&mut self.is_contested);
-        let is_idle = is_live && !read_any && !facts.has_rows() && self.untold.is_none() && !is_asked_for;
+        let is_told = facts.has_rows() || facts.rescheduled;
+        let is_idle = is_live && !read_any && !is_told && self.untold.is_none() && !is_asked_for;
         self.is_ahead |= is_idle && (!deliveries.is_empty() || self.told_watermark() != watermark);
         let is_saved = kind == Kind::Last && (self.is_ahead || self.recounted);
         if is_idle && !is_saved {

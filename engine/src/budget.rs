@@ -155,6 +155,32 @@ pub fn headroom(judged: &Judged, rest: Micros) -> Option<Micros> {
     judged.budget_left.map(|left| left.clamp(Micros::ZERO, rest))
 }
 
+/// A time in which a budget burns too fast by a pair (R27).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Burning {
+    /// The first instant at which it does.
+    pub at: Instant,
+    /// The first instant after it at which it is known to do so no longer; `None` when it did until the last that was looked
+    /// at.
+    pub ended_at: Option<Instant>,
+    /// For people, how fast it burns at first.
+    pub detail: String,
+}
+
+impl Burning {
+    /// Says of the newest that it ended, unless it had before.
+    fn cease(all: &mut [Burning], ended_at: Option<Instant>) {
+        if let Some(newest) = all.last_mut() {
+            newest.ended_at = newest.ended_at.or(ended_at);
+        }
+    }
+
+    /// Whether the newest goes on.
+    fn goes_on(all: &[Burning]) -> bool {
+        all.last().is_some_and(|newest| newest.ended_at.is_none())
+    }
+}
+
 /// How a budget is being spent at an instant (R27).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spending {
@@ -322,6 +348,11 @@ impl<'a> Course<'a> {
         self.reached(share, |leg, sums, reached| self.covered(leg, sums).not_negative(reached))
     }
 
+    /// The same whether enough was known to warn or not.
+    pub fn spent(&self, share: Share) -> Option<Instant> {
+        self.reached(share, |_, _, used_up| Some(used_up))
+    }
+
     /// The first instant within what `holds` leaves of the places at which a share of the budget is used up.
     fn reached(&self, share: Share, holds: impl Fn(&Leg, &Sums, (i64, i64)) -> Option<(i64, i64)>) -> Option<Instant> {
         let mut outages = Outages::default();
@@ -445,7 +476,7 @@ impl<'a> Course<'a> {
             target => allowed_share(target) * (i128::from(self.agreed.0) - sums.removed),
         } - sums.bad;
         if left <= 0 {
-            return self.reached(Share(Share::WHOLE), |_, _, used_up| Some(used_up));
+            return self.spent(Share(Share::WHOLE));
         }
         if bad == 0 {
             return None;
@@ -460,14 +491,13 @@ impl<'a> Course<'a> {
         self.legs.last().map_or(0, |leg| leg.end)
     }
 
-    /// The instants from which the budget burns too fast by a pair, and for people how fast it burns then. While too
-    /// little is known nothing starts to burn, and nothing ceases to (R4).
-    pub fn burning(&self, pair: &BurnPair) -> Vec<(Instant, String)> {
-        let mut found = Vec::new();
+    /// The times in which the budget burns too fast by a pair. While too little is known nothing starts to burn, and nothing
+    /// ceases to (R4).
+    pub fn burning(&self, pair: &BurnPair) -> Vec<Burning> {
+        let mut found: Vec<Burning> = Vec::new();
         if self.allowance() == 0 {
             return found;
         }
-        let mut is_burning = false;
         for (from, until) in self.pieces(pair) {
             let range = (0, until - from);
             let line = |value: &dyn Fn(i64) -> i128| {
@@ -482,14 +512,19 @@ impl<'a> Course<'a> {
                 line(&|place| self.within(span, place).0 - 1).not_negative(range)
             });
             let Some((first, last)) = both else {
-                is_burning = false;
+                Burning::cease(&mut found, self.at(from + known.0));
                 continue;
             };
-            is_burning &= first == known.0;
-            if !is_burning {
-                found.extend(self.at(from + first).zip(self.describe(pair, from + first)));
+            if first > known.0 {
+                Burning::cease(&mut found, self.at(from + known.0));
             }
-            is_burning = last == known.1;
+            if !Burning::goes_on(&found) {
+                let begins = self.at(from + first).zip(self.describe(pair, from + first));
+                found.extend(begins.map(|(at, detail)| Burning { at, ended_at: None, detail }));
+            }
+            if last < known.1 {
+                Burning::cease(&mut found, self.at(from + last + 1));
+            }
         }
         found
     }

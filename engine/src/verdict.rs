@@ -156,8 +156,8 @@ fn too_little_known(objective: &Objective, counted: i128, measured: &Measured) -
 }
 
 /// From which share of its budget on an open segment is at risk: the highest at which it warns (R28).
-fn risk_share(objective: &Objective) -> i128 {
-    objective.warn_at.last().map_or(WHOLE, |share| share.0.into())
+pub(crate) fn risk_share(objective: &Objective) -> Share {
+    objective.warn_at.last().copied().unwrap_or(Share(Share::WHOLE))
 }
 
 fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, over: bool) -> Judged {
@@ -165,7 +165,7 @@ fn judge_time(objective: &Objective, policy: &StatePolicy, measured: &Measured, 
     let allowance = allowance(objective, measured.agreed - removed);
     let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if bad > allowance {
         Verdict::Breached
-    } else if !over && bad > 0 && bad * WHOLE >= allowance * risk_share(objective) {
+    } else if !over && bad > 0 && bad * WHOLE >= allowance * i128::from(risk_share(objective).0) {
         Verdict::AtRisk
     } else {
         Verdict::Met
@@ -213,7 +213,8 @@ fn judge_outages(objective: &Objective, policy: &StatePolicy, measured: &Measure
     };
     let verdict = too_little_known(objective, good + bad, measured).unwrap_or(if value > limit {
         Verdict::Breached
-    } else if !over && value > 0 && i128::from(value) * WHOLE >= i128::from(limit) * risk_share(objective) {
+    } else if !over && value > 0 && i128::from(value) * WHOLE >= i128::from(limit) * i128::from(risk_share(objective).0)
+    {
         Verdict::AtRisk
     } else {
         Verdict::Met

@@ -116,7 +116,7 @@ spec:
   rests_on: [inside]
   exclusions: {maintenance: {at_most: 3h}}
   objectives:
-    - {id: uptime, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: month}, credits: [{below: 99 %, credit: 10 %}]}
+    - {id: uptime, indicator: {signal: availability}, target: {at_least: 99 %}, window: {calendar: month}, burn_rate_warnings: true, credits: [{below: 99 %, credit: 10 %}]}
     - {id: by-day, indicator: {signal: availability, calendar: office, unknown: hold}, target: {at_least: 95 %}, window: {calendar: day}}
     - {id: rolling, indicator: {signal: availability, unknown: bad}, target: {at_least: 90 %}, window: {rolling: 1d}}
     - {id: scores, indicator: {signal: satisfaction}, target: {at_least: 60 %}, window: {calendar: week}}
@@ -132,7 +132,7 @@ spec:
   objectives:
     - {id: resolution, indicator: {signal: resolution_time, within: 4h, calendar: office}, target: {at_least: 80 %}, window: {calendar: week}}
     - {id: good, indicator: {signal: good_ratio, kind: monitoring}, target: {at_least: 90 %}, window: {calendar: day}}
-    - {id: fast, indicator: {signal: latency, within: 250ms}, target: {at_least: 50 %}, window: {calendar: week}}
+    - {id: fast, indicator: {signal: latency, within: 250ms}, target: {at_least: 50 %}, window: {calendar: week}, burn_rate_warnings: true}
     - {id: changes, indicator: {signal: change_success}, target: {at_least: 90 %}, window: {calendar: week}}
 ";
 

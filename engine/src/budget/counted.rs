@@ -23,7 +23,7 @@ use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
 
-use super::{Burn, BurnPair, PRESENT, SPANS, Spending};
+use super::{Burn, BurnPair, Burning, PRESENT, SPANS, Spending};
 use crate::calendar::Calendar;
 use crate::verdict::{WHOLE, in_a_column};
 use crate::window::Window;
@@ -279,9 +279,9 @@ impl<'a> CountedCourse<'a> {
         self.agreed
     }
 
-    /// Whether a warning at an instant is of this segment.
-    pub fn covers(&self, at: Instant) -> bool {
-        self.segment.contains(at)
+    /// The end of the segment when it is over at `now`.
+    pub fn over_at(&self, now: Instant) -> Option<Instant> {
+        (self.segment.end <= now).then_some(self.segment.end)
     }
 
     /// What was counted before a place among the sums.
@@ -343,11 +343,23 @@ impl<'a> CountedCourse<'a> {
         is_enough && self.burns(pair, pair.long, long) && self.burns(pair, pair.short, short)
     }
 
-    /// The minutes after `from` and until `now` from whose ends on the budget burns too fast by a pair, and for people how
-    /// fast it burns then.
-    pub fn burning(&self, pair: &BurnPair, from: Instant, now: Instant) -> Vec<(Instant, String)> {
+    /// The times until `now` in which the budget burns too fast by a pair, each from the end of a minute to that of another.
+    /// Of those that were said, in order, what was found until `from` stands.
+    pub fn burning(
+        &self,
+        pair: &BurnPair,
+        said: impl Iterator<Item = Burning>,
+        from: Instant,
+        now: Instant,
+    ) -> Vec<Burning> {
+        let stands = |said: &Burning| said.at <= from && self.segment.contains(said.at);
+        let as_stands = |said: Burning| Burning { ended_at: said.ended_at.filter(|ended| *ended <= from), ..said };
+        let mut found: Vec<Burning> = said.filter(stands).map(as_stands).collect();
         let from = floor(from.max(self.segment.start), Micros::MINUTE);
         let now = now.min(self.segment.end - Micros(1));
+        if from > now {
+            return found;
+        }
         let mut ends: Vec<Instant> = Vec::new();
         let entering = |start| self.calendar.due(start, Micros(1)).map(minute_after);
         self.changes(entering, from, now, &mut ends);
@@ -357,16 +369,38 @@ impl<'a> CountedCourse<'a> {
         ends.sort_unstable();
         ends.dedup();
         let mut was_burning = self.is_burning(pair, from);
-        let mut found = Vec::new();
+        if !was_burning {
+            // What is older than the minutes that are kept may have come since.
+            Burning::cease(&mut found, Some(from));
+        }
         for end in ends {
             let is_burning = self.is_burning(pair, end);
             if is_burning && !was_burning {
                 let rates = self.burn_at(pair.long, end).zip(self.burn_at(pair.short, end));
-                found.extend(rates.map(|(long, short)| (end, pair.describe(long, short))));
+                let begins = |(long, short)| Burning { at: end, ended_at: None, detail: pair.describe(long, short) };
+                found.extend(rates.map(begins));
+            } else if !is_burning {
+                Burning::cease(&mut found, Some(end));
             }
             was_burning = is_burning;
         }
         found
+    }
+
+    /// The first end of a minute after `now` from which, if nothing more is counted, the budget may burn too fast because
+    /// something bad enters the spans, or burn so no longer by these pairs, or with which their segment is over.
+    pub fn may_differ_at(&self, pairs: &[BurnPair], now: Instant) -> Option<Instant> {
+        let entering = |start| self.calendar.due(start, Micros(1)).map(minute_after);
+        let next = |change: &dyn Fn(Instant) -> Option<Instant>| {
+            let place = self.sums.partition_point(|(start, _)| change(*start).is_some_and(|end| end <= now));
+            (place, self.sums.get(place).and_then(|(start, _)| change(*start)))
+        };
+        let (place, enters_at) = next(&entering);
+        let is_bad = self.all.0 > self.before(place).0;
+        let leaves_at = pairs.iter().flat_map(|pair| [pair.short, pair.long]);
+        let leaves_at = leaves_at.filter_map(|span| next(&|start| self.left_from(span, start)).1);
+        let ends_at = leaves_at.chain(enters_at).chain([self.segment.end]).min().filter(|_| !pairs.is_empty());
+        ends_at.or(enters_at.filter(|_| is_bad))
     }
 
     /// Adds the ends of minutes after `from` and until `now` at which `change`, which rises with the start, says that

@@ -297,7 +297,69 @@ fn r27_when_the_budget_is_spent_at_the_present_burn() {
 fn burning(pair: usize, min_coverage: &str, until: &[(State, i64)]) -> Vec<(i64, String)> {
     let mut found = Vec::new();
     month(min_coverage, until, |course| found = course.burning(&BurnPair::of(Micros(30 * DAY))[pair]));
-    found.into_iter().map(|(at, detail)| (at.0, detail)).collect()
+    found.into_iter().map(|burning| (burning.at.0, burning.detail)).collect()
+}
+
+/// The instants in microseconds after noon of the eleventh day from and until which it does.
+fn spans_of_burning(pair: usize, min_coverage: &str, until: &[(State, i64)]) -> Vec<(i64, Option<i64>)> {
+    let mut found = Vec::new();
+    month(min_coverage, until, |course| found = course.burning(&BurnPair::of(Micros(30 * DAY))[pair]));
+    let since = |at: Instant| at.0 - NOON;
+    found.iter().map(|burning| (since(burning.at), burning.ended_at.map(since))).collect()
+}
+
+const NOON: i64 = 10 * DAY + 12 * HOUR;
+
+#[test]
+fn r27_a_budget_burns_no_longer_when_either_span_says_so() {
+    use State::{Down, Unknown, Up};
+    let second = Micros::SECOND.0;
+    // Down for two minutes from noon on: of the 5 minutes 4.32 s are too much, which are in them until 12:07 less so much.
+    // The microsecond after that is the first with less.
+    let course = |end: i64| [(Up, NOON), (Down, NOON + 2 * MINUTE), (Up, NOON + end)];
+    let ended_at = 7 * MINUTE - 4_320_000 + 1;
+    assert_eq!(spans_of_burning(0, "90 %", &course(2 * HOUR)), [(51_840_000, Some(ended_at))]);
+    // Neither sooner nor later is more known.
+    assert_eq!(spans_of_burning(0, "90 %", &course(ended_at)), [(51_840_000, Some(ended_at))]);
+    assert_eq!(spans_of_burning(0, "90 %", &course(ended_at - 1)), [(51_840_000, None)]);
+    // 50 s from 11:00 on leave the hour from 12:00 on. Down from 12:00:04 until 12:00:56: the hour has 46 s at 12:00:04 and
+    // at 12:00:50, and 51.84 s at 12:00:55.84. The 5 minutes have 4.32 s until 12:05:51.68.
+    let course = [
+        (Up, NOON - HOUR),
+        (Down, NOON - HOUR + 50 * second),
+        (Up, NOON + 4 * second),
+        (Down, NOON + 56 * second),
+        (Up, NOON + 2 * HOUR),
+    ];
+    let ended_at = 5 * MINUTE + 51_680_000 + 1;
+    assert_eq!(spans_of_burning(0, "90 %", &course), [(55_840_000, Some(ended_at))]);
+    // Down again from 12:59 on for 3.84 s: the 5 minutes never have 4.32 s. For 20 s: they do, and it is the hour that says
+    // so first. It has 72 s, of which 52 s leave it from 13:00:04 on: 20.16 s later there are 51.84 s left.
+    let course = |length: i64| {
+        let again = [(Up, NOON + 59 * MINUTE), (Down, NOON + 59 * MINUTE + length), (Up, NOON + 2 * HOUR)];
+        [&course[..4], &again[..]].concat()
+    };
+    assert_eq!(spans_of_burning(0, "90 %", &course(3_840_000)).len(), 1);
+    let twice = [(55_840_000, Some(ended_at)), (59 * MINUTE + 4_320_000, Some(HOUR + 24_160_000 + 1))];
+    assert_eq!(spans_of_burning(0, "90 %", &course(20 * second)), twice);
+    // Where nothing is measured in the 5 minutes, nothing bad is: the outage leaves them at 12:07.
+    let course = [(Up, NOON), (Down, NOON + 2 * MINUTE), (Unknown, NOON + HOUR)];
+    assert_eq!(spans_of_burning(0, "0 %", &course), [(51_840_000, Some(7 * MINUTE))]);
+}
+
+#[test]
+fn r4_while_too_little_is_known_nothing_is_known_to_burn_no_longer() {
+    use State::{Down, Unknown, Up};
+    let ends = |until: &[(State, i64)]| {
+        let found = spans_of_burning(0, "50 %", until);
+        found.into_iter().map(|(_, ended_at)| ended_at.map(|ended_at| ended_at + NOON)).collect::<Vec<_>>()
+    };
+    // By 0:04 as much is unknown as is known. Up from 2:00 on, half is known again at 3:56: 118 of 236 minutes. Then it is
+    // known that it burns no longer.
+    let course = |end: i64| [(Down, 2 * MINUTE), (Unknown, 2 * HOUR), (Up, end)];
+    assert_eq!(ends(&course(3 * HOUR)), [None]);
+    assert_eq!(ends(&course(4 * HOUR)), [Some(236 * MINUTE)]);
+    assert_eq!(ends(&course(4 * HOUR)[..2]), [None]);
 }
 
 #[test]
@@ -404,7 +466,12 @@ fn r27_spans_and_budgets_are_of_agreed_time() {
     let said = course.burning(&pairs[0]);
     // Of the 5 minutes 142.56 s are 47.52 %.
     let detail = "burn rate 3.96 over 1h and 47.52 over 5m, 3.96 is too fast".to_owned();
-    assert_eq!(said, [(at("2026-03-09T08:01:22.56Z"), detail)]);
+    assert_eq!(said, [Burning { at: at("2026-03-09T08:01:22.56Z"), ended_at: None, detail }]);
+    // Up from 8:10 on: the five minutes of agreed time have 3.96 % of 300 s, 11.88 s, until 8:14:48.12.
+    let states = [&states[..], &[stretch(until, at("2026-03-09T12:00:00Z"), State::Up)]].concat();
+    let course = course_of(&promise, &POLICY, &states, &calendar, segment, at("2026-03-09T12:00:00Z"));
+    let ended_at = course.burning(&pairs[0])[0].ended_at;
+    assert_eq!(ended_at, Some(at("2026-03-09T08:14:48.120001Z")));
 }
 
 #[test]

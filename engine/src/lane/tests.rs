@@ -273,6 +273,7 @@ mod reading;
 mod redefined;
 mod reference;
 mod remembered;
+mod replayed;
 mod rows;
 mod sharded;
 mod steps;
@@ -466,7 +467,8 @@ fn current(all: &[Facts]) -> Vec<String> {
             let warned = (row.threshold_ratio, row.span_us, row.span_us.map(|_| row.at));
             rows.insert(
                 format!("{said} {place} {} {about:?} {warned:?}", row.objective),
-                (row.event != "retraction").then(|| format!("{} {} {:?}", row.at, row.detail, row.severity)),
+                (row.event != "retraction")
+                    .then(|| format!("{} {} {:?} {:?}", row.at, row.detail, row.severity, row.ended_at)),
             );
         }
         for row in &facts.outages {

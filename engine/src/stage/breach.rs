@@ -4,7 +4,8 @@
 //! The first breach of a promise has revision 0. When its instant or its detail changes, a row with the next revision
 //! says so; when it turns out not to be missed, a retraction does. So the newest row of each promise is what holds.
 //! It is the same with warnings, each of which is told apart by what it warns of. A warning follows from what
-//! happened until its instant alone, so it stands whatever happens later; only a late event takes it back.
+//! happened until its instant alone, so it stands whatever happens later; only a late event takes it back. When a budget
+//! burns too fast no longer, the next revision of its warning says since when.
 
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::ratio::Share;
@@ -23,6 +24,8 @@ use crate::window::Window;
 pub struct Breach {
     /// The instant at which it was missed, or from which the warning holds.
     pub at: Instant,
+    /// Of a warning of the burn rate, when the budget burnt so fast no longer; `None` while it does, and of all else.
+    pub ended_at: Option<Instant>,
     /// What was promised and what was measured. It depends on the facts alone, not on when it is said.
     pub detail: String,
 }
@@ -88,7 +91,7 @@ pub fn breach_row(
         threshold_ratio: threshold.map(Decimal),
         span_us: pair.map(|pair| pair.long.0),
         severity: pair.map(|pair| pair.severity.as_str().to_owned()),
-        ended_at: None,
+        ended_at: entry.row.ended_at,
         revision: entry.revision,
         recorded_at: step.tick,
         epoch: step.epoch,

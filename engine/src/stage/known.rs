@@ -21,7 +21,7 @@ use crate::portfolio::ObjectivePlan;
 use crate::state::exclusion::ApprovedWindows;
 use crate::state::followed::Followed;
 use crate::state::service::Segment;
-use crate::verdict::{Judged, Measured, Stretch, breached_at, judge, measure_states, stretches};
+use crate::verdict::{Judged, Measured, Stretch, breached_at, judge, measure_states, stretches, weights};
 use crate::window::Window;
 
 /// What is known of a service that its objectives are measured by.
@@ -46,6 +46,8 @@ type Measure = (StatePolicy, usize, Window, Vec<Window>);
 #[derive(Debug)]
 pub struct Reading {
     stretches: Vec<Stretch>,
+    /// Those that follow until the segment's end if the present state goes on.
+    ahead: Vec<Stretch>,
     /// What the stretches amount to.
     pub measured: Measured,
     /// What was asked of it, by the digest of the promise.
@@ -85,7 +87,12 @@ impl<'a> Known<'a> {
                 let stretches = stretches(self.states, &place.key().3, policy, segment, now);
                 let agreed = plan.calendar.elapsed(segment.start, segment.end);
                 let measured = measure_states(&stretches, policy, &plan.calendar, agreed);
-                place.insert(Reading { stretches, measured, answers: Vec::new(), pasts: [None, None] })
+                let is_good = |present: &Stretch| measured.is_all_good(policy) && weights(policy, present.below).1 == 0;
+                let present = stretches.last().filter(|present| now < segment.end && !is_good(present));
+                let ahead = present.map_or(Vec::new(), |present| {
+                    going_on(self.states, &place.key().3, policy, (present, Window { start: now, ..segment }))
+                });
+                place.insert(Reading { stretches, ahead, measured, answers: Vec::new(), pasts: [None, None] })
             }
         };
         (reading, self.forecasts)
@@ -96,6 +103,11 @@ impl Reading {
     /// The stretches of the segment up to now.
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
+    }
+
+    /// Those that follow until its end if the present state goes on, where something was bad.
+    pub fn ahead(&self) -> &[Stretch] {
+        &self.ahead
     }
 
     /// The verdict; `over` says that all of the segment has passed, which is the same at every call.
@@ -152,6 +164,21 @@ impl Reading {
         answered(&mut self.answers, plan)?.told = Some((earlier.digest(), told));
         told
     }
+}
+
+/// The stretches of the rest of a segment if the present state goes on.
+fn going_on(
+    states: &[Segment],
+    excluded: &[Window],
+    policy: &StatePolicy,
+    (present, rest): (&Stretch, Window),
+) -> Vec<Stretch> {
+    let Some(last) = states.last() else { return Vec::new() };
+    let state = |state, start, end| Segment { state, start, end, causes: Vec::new() };
+    // What is unknown may be held as what was known before.
+    let held = state(present.below, rest.start - Micros(1), rest.start);
+    let states = [held, state(last.state, rest.start, rest.end)];
+    stretches(&states, excluded, policy, rest, rest.end)
 }
 
 /// The answers for an objective that was judged.

@@ -78,6 +78,9 @@ pub struct Facts {
     /// Of each objective over states, or over counted things of which some may be bad, that was looked at; `None` where its
     /// newest window has no budget to be spent.
     pub spending: Vec<(ObjectiveIndex, Option<Spending>)>,
+    /// Whether an objective is to be looked at at another instant than before. Such a step is to be recorded whatever it has
+    /// to say, so that whoever makes the recorded ones again looks when this one does.
+    pub rescheduled: bool,
 }
 
 impl Facts {
@@ -95,6 +98,7 @@ impl Facts {
             attributions,
             corrections,
             spending: _,
+            rescheduled: _,
         } = self;
         let lengths = [transitions.len(), outages.len(), clocks.len(), measures.len(), attainment.len()];
         let others = [credits.len(), watermelons.len(), breaches.len(), attributions.len(), corrections.len()];

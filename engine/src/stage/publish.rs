@@ -5,11 +5,9 @@
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use plimsoll_schemas::definition::{Target, WindowKind};
-use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, Decimal};
 use plimsoll_schemas::{Instant, Micros};
 use serde::{Deserialize, Serialize};
@@ -22,12 +20,19 @@ use super::tally::Tally;
 use super::{Contribution, Facts, Step};
 use crate::Name;
 use crate::attribution::{Evidence, Spent, attribute, attribute_counts};
-use crate::budget::{Allowed, BurnPair, CountedCourse, Course, Recent, Spending, headroom};
+use crate::budget::{Allowed, CountedCourse, Course, Recent, Spending, headroom};
 use crate::ledger::Ledger;
 use crate::portfolio::{Feed, ObjectivePlan};
 use crate::timeline::Timeline;
 use crate::verdict::{Judged, Level, Levels, Measured, Value, Verdict, in_a_column, judge, undecided_outage};
-use crate::window::{Window, newest_from, uncut_stretch, window_containing, windows_from};
+use crate::window::{Window, uncut_stretch, window_containing, windows_from};
+
+mod ahead;
+mod correction;
+mod warnings;
+
+use ahead::{look_at, look_at_counts};
+use warnings::{in_time_of, of_window, used, warnings};
 
 /// What is remembered of one objective.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +59,8 @@ pub struct ObjectiveState {
     attributions: Attributions,
     /// Results of windows that reach beyond this instant may differ from what was written.
     touched_from: Option<Instant>,
+    /// When it is to be looked at though nothing arrives.
+    look_at: Option<Instant>,
     /// The end of the earliest segment that is not final.
     next_end: Instant,
     /// The instant from which `newest` is the newest of its windows.
@@ -113,6 +120,8 @@ struct Found {
     spending: Option<Spending>,
     /// What it may come to; `None` when it is over, when that is not forecast, and when the result is not written.
     told: Option<Told>,
+    /// When there may be something to be said of it next, though nothing arrives.
+    look_at: Option<Instant>,
     /// Who spent how much of the budget of a breach, where the agreement rests on others.
     spent: Vec<Spent>,
 }
@@ -132,6 +141,7 @@ impl ObjectiveState {
             warned_since: false,
             attributions: Attributions::default(),
             touched_from: None,
+            look_at: None,
             next_end: end,
             next_start: start,
             newest: first,
@@ -257,6 +267,7 @@ impl ObjectiveState {
     /// True when something has to be looked at even though the step does not publish.
     pub fn is_due(&self, step: &Step, grace: Micros) -> bool {
         self.touched_from.is_some_and(|from| from < step.watermark)
+            || self.look_at.is_some_and(|at| at <= step.watermark)
             || (self.next_end.0 != i64::MAX && self.next_end + grace <= step.watermark)
     }
 
@@ -298,7 +309,7 @@ impl ObjectiveState {
         // Which windows are stated matters where others are to be taken back.
         let (is_restated, mut stated) = (!self.is_stated_by(plan), BTreeSet::new());
         let from = self.stated_until(plan.agreement.in_force, step);
-        let touched = self.touched_from;
+        let (touched, look_at) = (self.touched_from, self.look_at.take());
         self.touched_from = self.touched_from.filter(|touched| *touched >= step.watermark);
         let first = (from < step.watermark).then(|| self.window_at(plan, from));
         for window in windows_from(plan.window_kind(), plan.agreement.time_zone, first, step.watermark) {
@@ -317,6 +328,7 @@ impl ObjectiveState {
             }
             self.write(plan, &found, step, facts);
             spending = found.spending;
+            self.look_at = found.look_at.into_iter().chain(self.look_at).min();
             if is_restated {
                 stated.insert(window.start);
             }
@@ -331,6 +343,7 @@ impl ObjectiveState {
         }
         self.recent.as_deref_mut().into_iter().for_each(|recent| recent.looked(step.watermark));
         self.warned_since &= !step.publish;
+        facts.rescheduled |= self.look_at != look_at;
         if let Feed::State(policy) = plan.feed() {
             // Whether it counts decides itself after windows that may be final by then.
             undecided_outage(known.states, &policy).into_iter().for_each(|from| self.touch(from));
@@ -396,8 +409,10 @@ impl ObjectiveState {
         };
         let warnings = self.may_warn_anew(plan, window, (&measured, &judged), touched).then(|| {
             let course = Course::new(&plan.objective, &policy, reading.stretches(), &plan.calendar, segment);
-            warnings(plan, &course, window, measured.agreed)
+            warnings(plan, &course, window, (measured.agreed, over.then_some(segment.end)))
         });
+        let look_at =
+            if over { None } else { look_at(plan, &policy, reading, (&judging, judged.verdict), warnings.as_deref()) };
         let found = judging.written(measured, judged, breached_at, over);
         let mut told = None;
         if over {
@@ -414,7 +429,7 @@ impl ObjectiveState {
             }
             None => Vec::new(),
         };
-        Found { now: found, warnings, spending, told, spent }
+        Found { now: found, warnings, spending, told, look_at, spent }
     }
 
     fn find_counted(
@@ -443,7 +458,7 @@ impl ObjectiveState {
         let over = segment.end <= now;
         let judged = judge(&plan.objective, &measured, over);
         let mut breached_at = (judged.verdict == Verdict::Breached).then_some(segment.end);
-        let (mut warnings, mut spending, mut told) = (None, None, None);
+        let (mut warnings, mut spending, mut told, mut look_at) = (None, None, None, None);
         if let Some(allowed) = Allowed::of(&plan.objective) {
             let earlier = before.iter().filter_map(|version| version.recent.as_deref());
             let versions = self.recent.as_deref().into_iter().chain(earlier.clone());
@@ -461,6 +476,7 @@ impl ObjectiveState {
             let (bad, total) = (in_a_column(total_count - good_count), in_a_column(total_count));
             spending = is_spent.then(|| course.spending(now, bad, total));
             if !over {
+                look_at = look_at_counts(plan, &course, warnings.as_deref(), now);
                 let versions = self.recent.as_deref().into_iter();
                 let versions = versions.chain(before.iter().filter_map(|version| version.recent.as_deref()));
                 let sight = Sight { segment, now, measured: &measured, judged: &judged };
@@ -484,7 +500,7 @@ impl ObjectiveState {
             None => Vec::new(),
         };
         let now = judging.written(measured, judged, breached_at, over);
-        Found { now, warnings, spending, told, spent }
+        Found { now, warnings, spending, told, look_at, spent }
     }
 
     /// How what must not exceed a number stood in a segment, as far as is known; `None` where none is promised.
@@ -505,77 +521,6 @@ impl ObjectiveState {
         let after: Vec<Instant> = self.bad.range(at + Micros(1)..window.end).map(|(at, _)| *at).collect();
         for at in after {
             self.bad.remove(&at);
-        }
-    }
-
-    /// The warnings that a budget of counts burns too fast: those that were said up to an instant, and what there is to say
-    /// from it until `now`. `None` when there is nothing to be said or taken back.
-    fn burning(
-        &self,
-        plan: &ObjectivePlan,
-        course: &CountedCourse<'_>,
-        window: Window,
-        from: Instant,
-        now: Instant,
-    ) -> Option<Vec<(Warning, Breach)>> {
-        let said = self.warnings.within(of_window(window.start));
-        let mut said = said.filter(|((_, warning), _)| matches!(warning, Warning::Burning(..))).peekable();
-        if !plan.objective.burn_rate_warnings && said.peek().is_none() {
-            return None;
-        }
-        let pairs = burn_pairs(plan, course.agreed());
-        let stands = |((_, warning), _): &(&(Instant, Warning), &Breach)| matches!(warning, Warning::Burning(pair, at) if *at <= from && course.covers(*at) && pairs.contains(pair));
-        let stands = said.filter(stands).map(|((_, warning), said)| (*warning, said.clone()));
-        let new = pairs.iter().flat_map(|pair| {
-            let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
-            course.burning(pair, from, now).into_iter().map(said)
-        });
-        Some(stands.chain(new.filter(in_time_of(plan, window))).collect())
-    }
-
-    /// Whether the warnings of a window may differ from those that were said: a share that was not said is used up,
-    /// or something changed before one that was. What is used never falls and what is allowed never rises as a
-    /// segment goes on, so a look at what is left tells; only burning comes and goes.
-    fn may_warn_anew(
-        &self,
-        plan: &ObjectivePlan,
-        window: Window,
-        (measured, judged): (&Measured, &Judged),
-        touched: Option<Instant>,
-    ) -> bool {
-        let is_as_stated = touched.is_none() && self.is_stated_by(plan) && !plan.objective.burn_rate_warnings;
-        let looked_at =
-            |judged: &Judged, measured: &Measured| (judged.budget_left_share, judged.verdict, measured.unknown);
-        let used_as_stated =
-            |before: &Written| looked_at(&before.judged, &before.measured) == looked_at(judged, measured);
-        // Nothing more is used than when warnings were last looked at, nothing more is unknown, and what was too little to
-        // warn then (R4) is so still.
-        if is_as_stated && !self.warned_since && self.written.get(window.start).is_some_and(used_as_stated) {
-            return false;
-        }
-        let mut said_until = Instant(i64::MIN);
-        let mut unsaid = plan.objective.warn_at.iter();
-        let mut next = unsaid.next();
-        for ((_, warning), said) in self.warnings.within(of_window(window.start)) {
-            said_until = said_until.max(said.at);
-            if next.is_some_and(|share| *warning == Warning::Used(*share)) {
-                next = unsaid.next();
-            }
-        }
-        let left = judged.budget_left_share.map_or(i64::MAX, |left| left.0);
-        let is_next_used_up = next.is_some_and(|share| left <= Share::WHOLE - share.0);
-        let is_changed = touched.is_some_and(|from| from <= said_until) || !self.is_stated_by(plan);
-        plan.objective.burn_rate_warnings || is_next_used_up || is_changed
-    }
-
-    /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.
-    fn warn(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
-        let Some(warnings) = &found.warnings else { return };
-        let window = found.now.window;
-        let now = warnings.iter().map(|(warning, said)| ((window.start, *warning), said.clone())).collect();
-        for writing in self.warnings.restate_within(of_window(window.start), now) {
-            let (_, warning) = writing.key;
-            facts.breaches.push(breach_row(plan, Subject::Window(window), Some(warning), writing.entry, step));
         }
     }
 
@@ -645,41 +590,6 @@ fn beginning(plan: &ObjectivePlan) -> (Instant, Window, Instant) {
     (in_force.start, first, end)
 }
 
-/// The keys of all warnings of the window with this start.
-fn of_window(start: Instant) -> Range<(Instant, Warning)> {
-    (start, Warning::FIRST)..(start + Micros(1), Warning::FIRST)
-}
-
-/// By which pairs the objective warns, in a segment with so much agreed time.
-fn burn_pairs(plan: &ObjectivePlan, agreed: Micros) -> Vec<BurnPair> {
-    if plan.objective.burn_rate_warnings { BurnPair::of(agreed) } else { Vec::new() }
-}
-
-/// What there is to warn of in a window (R27, R28). Rolling windows overlap: each warns only of what happened while
-/// it was the newest, for the ones before it warned of the rest.
-fn warnings(plan: &ObjectivePlan, course: &Course<'_>, window: Window, agreed: Micros) -> Vec<(Warning, Breach)> {
-    let pairs = burn_pairs(plan, agreed);
-    let burning = pairs.iter().flat_map(|pair| {
-        let said = |(at, detail)| (Warning::Burning(*pair, at), Breach { at, detail });
-        course.burning(pair).into_iter().map(said)
-    });
-    used(plan, |share| course.used_up(share)).chain(burning).filter(in_time_of(plan, window)).collect()
-}
-
-/// The shares of what the target allows that are used up, each from the instant that `used_up` tells (R28).
-fn used(plan: &ObjectivePlan, used_up: impl Fn(Share) -> Option<Instant>) -> impl Iterator<Item = (Warning, Breach)> {
-    plan.objective.warn_at.iter().filter_map(move |&share| {
-        let detail = format!("promised {}, {share} of what that allows is used", plan.objective.target);
-        Some((Warning::Used(share), Breach { at: used_up(share)?, detail }))
-    })
-}
-
-/// Whether a warning is of the time in which its window was the newest.
-fn in_time_of(plan: &ObjectivePlan, window: Window) -> impl Fn(&(Warning, Breach)) -> bool {
-    let newest_from = newest_from(plan.window_kind(), plan.agreement.time_zone, window);
-    move |(_, said)| said.at >= newest_from
-}
-
 impl Judging {
     /// The result as it is to be written. That time passes is no change, nor is that something was counted at all; where the
     /// result depends on it, the result changes.
@@ -705,6 +615,7 @@ impl Written {
         };
         Some(Breach {
             at: self.breached_at.unwrap_or(self.segment.end),
+            ended_at: None,
             detail: format!("promised {}, {measured}", plan.objective.target),
         })
     }
@@ -783,6 +694,5 @@ fn row(
     }
 }
 
-mod correction;
 #[cfg(test)]
 pub mod tests;

@@ -338,7 +338,8 @@ impl Found {
                 self.changes.push(at);
             } else {
                 let key = ((plan.key.clone(), clock.cycle), Warning::Used(share));
-                self.warnings.push((key, Breach { at, detail: format!("{share} of {} used", clock.target) }));
+                self.warnings
+                    .push((key, Breach { at, ended_at: None, detail: format!("{share} of {} used", clock.target) }));
             }
         }
     }
@@ -525,7 +526,7 @@ fn breach(clock: &ClockResult, at: Instant) -> Breach {
         // It grows by itself, and how much it is when a breach is said would be chance.
         None => "not stopped".to_owned(),
     };
-    Breach { at, detail: format!("allowed {}, {used}", clock.target) }
+    Breach { at, ended_at: None, detail: format!("allowed {}, {used}", clock.target) }
 }
 
 #[cfg(test)]

@@ -44,7 +44,9 @@ pub(super) fn judge_counts(objective: &Objective, measured: &Measured, over: boo
         None if objective.met_when_empty => Verdict::Met,
         None => Verdict::NoData,
         Some(_) if measured.total_count < objective.min_sample.into() => Verdict::InsufficientData,
-        Some(standing) if standing.kept && !over && is_for_good && standing.is_used_up(risk_share(objective)) => {
+        Some(standing)
+            if standing.kept && !over && is_for_good && standing.is_used_up(risk_share(objective).0.into()) =>
+        {
             Verdict::AtRisk
         }
         Some(standing) if standing.kept => Verdict::Met,

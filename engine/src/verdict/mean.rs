@@ -43,7 +43,7 @@ pub(super) fn judge_mean(objective: &Objective, policy: &StatePolicy, measured: 
         (true, _) => Verdict::AtRisk,
         (false, _) if wanted > best => Verdict::Breached,
         // Rounded to microseconds first: what warns needs no more, and billionths of billionths would overflow.
-        (false, 1..) if !over && wanted >= best / WHOLE * risk_share(objective) => Verdict::AtRisk,
+        (false, 1..) if !over && wanted >= best / WHOLE * i128::from(risk_share(objective).0) => Verdict::AtRisk,
         (false, _) => Verdict::Met,
     });
     Judged {

@@ -45,13 +45,16 @@ fn course<'a>(promise: &Objective, recent: &Recent, calendar: &'a Calendar, segm
 
 const MONTH: Window = Window { start: Instant(0), end: Instant(30 * DAY) };
 
-/// When a month of all hours burns by the pair at this place, in minutes after the first thing's day, and what is said.
+/// When a month of all hours burns by the pair at this place, and what is said.
 fn burning(promise: &Objective, pair: usize, things: &[Thing]) -> Vec<(i64, String)> {
+    times_of_burning(promise, pair, things).into_iter().map(|burning| (burning.at.0, burning.detail)).collect()
+}
+
+fn times_of_burning(promise: &Objective, pair: usize, things: &[Thing]) -> Vec<Burning> {
     let calendar = Calendar::always();
     let recent = recent(&calendar, things);
     let pair = BurnPair::of(Micros(30 * DAY))[pair];
-    let found = course(promise, &recent, &calendar, MONTH).burning(&pair, Instant(0), Instant(29 * DAY));
-    found.into_iter().map(|(at, detail)| (at.0, detail)).collect()
+    course(promise, &recent, &calendar, MONTH).burning(&pair, std::iter::empty(), Instant(0), Instant(29 * DAY))
 }
 
 /// The day of the worked example: 50,000 good things on the 1st, and on the 9th at 11:30, 12:00:20 and 12:02:40.
@@ -119,19 +122,22 @@ fn r27_the_rate_is_compared_by_integers() {
 fn r27_each_time_that_counts_burn_is_a_warning_of_its_own() {
     let promise = at_least("90 %");
     let start = 10 * DAY;
-    let minutes = |things: &[Thing]| {
-        // 5 % of 30 days in 6 h: a rate of 6, 60 %.
-        let found = burning(&promise, 1, things);
-        found.into_iter().map(|(at, _)| (at - start) / MINUTE).collect::<Vec<_>>()
+    let minutes = |pair, things: &[Thing]| {
+        let minute = |at: Instant| (at.0 - start) / MINUTE;
+        let found = times_of_burning(&promise, pair, things);
+        found.iter().map(|burning| (minute(burning.at), burning.ended_at.map(minute))).collect::<Vec<_>>()
     };
-    // Bad ones are in the half hour until 0:30; the next ones come at 0:40, when it has ceased, or at 0:29, when not.
-    assert_eq!(minutes(&[(start, 9, 10), (start + 40 * MINUTE, 9, 10)]), [1, 41]);
-    assert_eq!(minutes(&[(start, 9, 10), (start + 29 * MINUTE, 9, 10)]), [1]);
-    // Good ones leave the six hours: from 6:01 on 9 of 11 are bad, not 9 of 41, and the half hour has bad ones still.
-    assert_eq!(minutes(&[(start, 0, 30), (start + 345 * MINUTE, 9, 11)]), [361]);
-    // They leave a day as the quarter of an hour did in which they were: 9 of 41 are less than 30 %, 9 of 11 more.
-    let of_a_day = burning(&promise, 2, &[(start, 0, 30), (start + 1_410 * MINUTE, 9, 11)]);
-    assert_eq!(of_a_day.iter().map(|(at, _)| (at - start) / MINUTE).collect::<Vec<_>>(), [1_455]);
+    // 5 % of 30 days in 6 h: a rate of 6, 60 %. Bad ones are in the half hour until 0:30; the next ones come at 0:40, when
+    // it has ceased, or at 0:29, when not: those are in it until 0:59.
+    assert_eq!(minutes(1, &[(start, 9, 10), (start + 40 * MINUTE, 9, 10)]), [(1, Some(31)), (41, Some(71))]);
+    assert_eq!(minutes(1, &[(start, 9, 10), (start + 29 * MINUTE, 9, 10)]), [(1, Some(60))]);
+    // With the minute 0:10 there are 18 of 31 bad, 58 %.
+    assert_eq!(minutes(1, &[(start, 18, 20), (start + 10 * MINUTE, 0, 11)]), [(1, Some(11))]);
+    // Good ones leave the six hours: from 6:01 on 9 of 11 are bad, not 9 of 41, and the half hour has bad ones until 6:15.
+    assert_eq!(minutes(1, &[(start, 0, 30), (start + 345 * MINUTE, 9, 11)]), [(361, Some(376))]);
+    // They leave a day as the quarter of an hour did in which they were: 9 of 41 are less than 30 %, 9 of 11 more. Two hours
+    // begin with a minute: those at 23:30 are in them until 25:30.
+    assert_eq!(minutes(2, &[(start, 0, 30), (start + 1_410 * MINUTE, 9, 11)]), [(1_455, Some(1_531))]);
 }
 
 #[test]
@@ -226,9 +232,15 @@ fn weekdays(office: bool, minute: u32) -> Calendar {
 /// Monday, 2026-03-02.
 const MONDAY: i64 = 1_772_409_600_000_000;
 
-/// The same from the definition: the ends of agreed minutes at which a pair burns and did not at the one before, by summing
-/// up all things at each.
-fn naive(promise: &Objective, pair: &BurnPair, calendar: &Calendar, things: &[Thing], segment: Window) -> Vec<i64> {
+/// The same from the definition: the ends of agreed minutes at which a pair burns and did not at the one before, and those
+/// at which it ceased to, by summing up all things at each.
+fn naive(
+    promise: &Objective,
+    pair: &BurnPair,
+    calendar: &Calendar,
+    things: &[Thing],
+    segment: Window,
+) -> Vec<(i64, Option<i64>)> {
     let agreed = calendar.elapsed(segment.start, segment.end).0 as f64;
     let allowed = match Allowed::of(promise).expect("a budget") {
         Allowed::Share(share) => share as f64 / 1e9,
@@ -248,7 +260,7 @@ fn naive(promise: &Objective, pair: &BurnPair, calendar: &Calendar, things: &[Th
         })
     };
     let mut was = false;
-    let mut found = Vec::new();
+    let mut found: Vec<(i64, Option<i64>)> = Vec::new();
     for minute in segment.start.0 / MINUTE..segment.end.0 / MINUTE {
         let end = minute * MINUTE;
         if !calendar.is_agreed(Instant(end - 1)) {
@@ -266,7 +278,9 @@ fn naive(promise: &Objective, pair: &BurnPair, calendar: &Calendar, things: &[Th
         };
         let is = sums(pair.long, end).0 >= 2 && burns(pair.long) && burns(pair.short);
         if is && !was {
-            found.push(end);
+            found.push((end, None));
+        } else if let Some((_, ended_at)) = found.last_mut().filter(|_| was && !is) {
+            *ended_at = Some(end);
         }
         was = is;
     }
@@ -300,8 +314,9 @@ proptest! {
         let course = course(&promise, &recent, &calendar, segment);
         // Also pairs that so short a segment would leave out.
         for pair in BurnPair::of(Micros(30 * DAY)) {
-            let found: Vec<i64> = course.burning(&pair, segment.start, segment.end).iter().map(|(at, _)| at.0).collect();
-            prop_assert_eq!(&found, &naive(&promise, &pair, &calendar, &things, segment), "{:?}", pair);
+            let found = course.burning(&pair, std::iter::empty(), segment.start, segment.end);
+            let found = found.iter().map(|burning| (burning.at.0, burning.ended_at.map(|ended_at| ended_at.0)));
+            prop_assert_eq!(&found.collect::<Vec<_>>(), &naive(&promise, &pair, &calendar, &things, segment), "{:?}", pair);
         }
     }
 
@@ -316,7 +331,8 @@ proptest! {
         let promise = at_least("90 %");
         let at_once = recent(&calendar, &things);
         for pair in &BurnPair::of(Micros(30 * DAY)) {
-            let expected = course(&promise, &at_once, &calendar, segment).burning(pair, Instant(0), segment.end);
+            let expected = course(&promise, &at_once, &calendar, segment);
+            let expected = expected.burning(pair, std::iter::empty(), Instant(0), segment.end);
             // In the order in which they come; after each few it is looked for burning up to the newest of them.
             let (mut part_by_part, mut said, mut newest) = (Recent::default(), Vec::new(), Instant(0));
             let parts = things.chunks(cut).map(Some).chain([None]);
@@ -328,8 +344,8 @@ proptest! {
                 }
                 let now = if part.is_some() { newest } else { segment.end };
                 let from = part_by_part.unsure_from(&calendar, touched);
-                said.retain(|(at, _): &(Instant, String)| *at <= from);
-                said.extend(course(&promise, &part_by_part, &calendar, segment).burning(pair, from, now));
+                let course = course(&promise, &part_by_part, &calendar, segment);
+                said = course.burning(pair, said.into_iter(), from, now);
                 part_by_part.looked(now);
             }
             prop_assert_eq!(&said, &expected);
@@ -435,11 +451,17 @@ fn r27_a_segment_burns_within_itself_and_spends_nothing_of_nothing() {
     let promise = at_least("99 %");
     let course = course(&promise, &counts, &always, segment);
     assert_eq!(course.agreed(), Micros(30 * DAY));
-    let edges = [DAY - 1, DAY, 31 * DAY - 1, 31 * DAY];
-    assert_eq!(edges.map(|at| course.covers(Instant(at))), [false, true, true, false]);
+    let ends = [31 * DAY - 1, 31 * DAY].map(|now| course.over_at(Instant(now)));
+    assert_eq!(ends, [None, Some(segment.end)]);
     // It burns with the minute that ends as the segment does, and that is the next one's.
     let pair = &BurnPair::of(Micros(30 * DAY))[0];
-    assert_eq!(course.burning(pair, segment.start, segment.end + Micros(HOUR)), []);
+    let nothing = || std::iter::empty();
+    assert_eq!(course.burning(pair, nothing(), segment.start, segment.end + Micros(HOUR)), []);
+    // Of what was said only what lies in the segment stands; what burns until its end is not ended by what comes then.
+    let said = |at: i64| Burning { at: Instant(at), ended_at: None, detail: String::new() };
+    let edges = [DAY - 1, DAY, 31 * DAY - 1, 31 * DAY].map(said).into_iter();
+    let stood = course.burning(pair, edges, segment.end + Micros(HOUR), segment.end + Micros(HOUR));
+    assert_eq!(stood, [DAY, 31 * DAY - 1].map(said));
     assert_eq!(course.spending(Instant(2 * DAY), 0, 0).spent_at, None);
     assert_eq!(course.spending(Instant(2 * DAY), 1, 1).spent_at, Some(Instant(2 * DAY)));
 }

@@ -173,6 +173,24 @@ impl Minutes {
         }
         Ok(())
     }
+
+    /// Whether what begins to hold with each of these warnings holds until it is said to have ended, and then no longer.
+    fn ends_at(&self, promise: Promise, warnings: &[&&BreachRow], holds: impl Fn(i64) -> bool) -> Result<(), String> {
+        for row in warnings {
+            let now = self.count() * MINUTE;
+            let start = Minutes::place(promise, row.at);
+            let end = row.ended_at.map(|ended_at| Minutes::place(promise, ended_at));
+            let is_right_end = end.map_or(holds(now), |end| !holds(end) && holds(end - 1));
+            let mut between = (start / MINUTE + 1..=end.unwrap_or(now) / MINUTE).map(|minute| minute * MINUTE);
+            if !is_right_end || end.is_some_and(|end| end <= start) {
+                return Err(format!("what begins at {start} us does not end at {end:?}"));
+            }
+            if let Some(place) = between.find(|place| Some(*place) != end && !holds(*place)) {
+                return Err(format!("what begins at {start} us ended before {place} us"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether the warnings of a promise are those that the minutes give.
@@ -203,6 +221,9 @@ fn warnings_agree(promise: Promise, minutes: &Minutes, warnings: &[&BreachRow]) 
         }
         minutes
             .begins_at(&places, |place| minutes.is_burning(promise, pair, place))
+            .map_err(|error| format!("{pair:?}: {error}"))?;
+        minutes
+            .ends_at(promise, &of_pair, |place| minutes.is_burning(promise, pair, place))
             .map_err(|error| format!("{pair:?}: {error}"))?;
         let factor = part * WHOLE / whole;
         let is_told = |row: &&&BreachRow| {

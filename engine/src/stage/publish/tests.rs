@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use plimsoll_schemas::ratio::Share;
+
 use super::*;
 use crate::portfolio::Portfolio;
 use crate::portfolio::tests::portfolio_of;
@@ -24,6 +26,7 @@ pub fn portfolio(signal: &str, grace_seconds: i64) -> Portfolio {
     portfolio_of(&text)
 }
 
+mod ahead;
 mod forgets;
 mod looks;
 mod warns;

@@ -2,11 +2,11 @@
 
 use super::*;
 
-const MINUTE: i64 = 60_000_000;
+pub const MINUTE: i64 = 60_000_000;
 const HOUR: i64 = 60 * MINUTE;
 
 /// One objective of `web` from this day of January 1970 on, without grace.
-fn world(objective: &str, from: u32, window: &str) -> Portfolio {
+pub fn world(objective: &str, from: u32, window: &str) -> Portfolio {
     portfolio_of(&format!(
         "{{apiVersion: plimsoll/v1, kind: Service, metadata: {{id: web}}}}\n---\n\
          {{apiVersion: plimsoll/v1, kind: Source, metadata: {{id: plain}}, spec: {{topics: [t], lateness: 0s}}}}\n---\n\
@@ -23,7 +23,16 @@ fn close(
     (minute, publish): (i64, bool),
     states: &[(i64, State)],
 ) -> Vec<String> {
-    let now = minute * MINUTE;
+    told(&close_at(state, portfolio, (minute * MINUTE, publish), states))
+}
+
+/// The same at an instant.
+pub fn close_at(
+    state: &mut ObjectiveState,
+    portfolio: &Portfolio,
+    (now, publish): (i64, bool),
+    states: &[(i64, State)],
+) -> Facts {
     let end = |place: usize| states.get(place + 1).map_or(now, |(minute, _)| (minute * MINUTE).min(now));
     let segments = states.iter().enumerate().map(|(place, (minute, state))| Segment {
         start: Instant(minute * MINUTE),
@@ -36,23 +45,24 @@ fn close(
     let mut known = Known::new(&segments, NO_MAINTENANCE, &mut forecasts);
     let step = step(1, now, publish);
     state.publish(&portfolio.objectives()[0], portfolio.grace(), &step, &mut known, &[], &mut facts);
-    warned(&facts)
+    facts
 }
 
-fn warned(facts: &Facts) -> Vec<String> {
+pub fn told(facts: &Facts) -> Vec<String> {
     let row = |row: &plimsoll_schemas::table::BreachRow| {
         let what = row.threshold_ratio.map(|share| format!(" {}", share.0)).unwrap_or_default();
         let span = row.span_us.map(|span| format!(" over {}h", span / HOUR)).unwrap_or_default();
-        format!("{}{what}{span} at {} min r{}", row.event, row.at.0 / MINUTE, row.revision)
+        let until = row.ended_at.map(|ended_at| format!(" until {} s", ended_at.0 / 1_000_000)).unwrap_or_default();
+        format!("{}{what}{span} at {} min{until} r{}", row.event, row.at.0 / MINUTE, row.revision)
     };
     facts.breaches.iter().map(row).collect()
 }
 
-const UP: State = State::Up;
-const DOWN: State = State::Down;
+pub const UP: State = State::Up;
+pub const DOWN: State = State::Down;
 
 /// 144 minutes of a day may be down.
-const DAILY: &str = "indicator: {signal: availability}, target: {at_least: 90 %}";
+pub const DAILY: &str = "indicator: {signal: availability}, target: {at_least: 90 %}";
 
 #[test]
 fn r28_what_is_used_up_while_nothing_arrives_is_said_once() {
