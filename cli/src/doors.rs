@@ -1,4 +1,5 @@
-//! The doors of a process: the query service's over HTTP and Postgres' wire, and `/metrics` of everything that runs in it.
+//! The doors of a process: the query service's over HTTP, Postgres' wire and Arrow Flight SQL, and `/metrics` of everything
+//! that runs in it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub mod access;
 mod audit;
 mod backtest;
 pub mod definitions;
+pub mod flight;
 pub mod gate;
 pub mod postgres;
 

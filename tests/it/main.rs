@@ -8,6 +8,7 @@ mod calendar;
 mod command_line;
 mod end_to_end;
 mod faults;
+mod flight;
 mod gate;
 mod guide;
 mod house;

@@ -49,6 +49,8 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    flight: doors::flight::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
 }
 
@@ -72,6 +74,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+    let flight = runtime.block_on(arguments.flight.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     println!(
@@ -111,10 +114,12 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
+    let flight = runtime.spawn(doors::flight::open(flight, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;
+    runtime.block_on(flight)?;
     done?;
     println!("all shards that were kept here are saved");
     Ok(ExitCode::SUCCESS)

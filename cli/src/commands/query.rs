@@ -15,7 +15,7 @@ use crate::doors;
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 
-/// Answer over HTTP and Postgres' wire.
+/// Answer over HTTP, Postgres' wire and Flight SQL.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder with the tables, or s3://BUCKET/PREFIX
@@ -31,6 +31,8 @@ pub struct Arguments {
     access: doors::access::Arguments,
     #[command(flatten)]
     postgres: doors::postgres::Arguments,
+    #[command(flatten)]
+    flight: doors::flight::Arguments,
 }
 
 /// Serves until it is told to end.
@@ -44,6 +46,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let listener = doors::listen(arguments.listen).await?;
         let access = arguments.access.read()?;
         let postgres = arguments.postgres.door(access.clone()).await?;
+        let flight = arguments.flight.door(access.clone()).await?;
         println!("answering on {}://{}", access.scheme(), listener.local_addr()?);
         let asked = service.clone();
         let metrics = move || {
@@ -52,8 +55,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
             async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
         };
         let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
+        let flight = doors::flight::open(flight, service.clone(), shutdown.clone());
         let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, More::default(), access, shutdown);
-        tokio::join!(http, postgres);
+        tokio::join!(http, postgres, flight);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -61,6 +61,8 @@ pub struct Arguments {
     #[command(flatten)]
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
+    flight: doors::flight::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
     /// End as soon as every partition has been read to its end
     #[arg(long)]
@@ -235,6 +237,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let access = arguments.access.read()?;
     let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
+    let flight = runtime.block_on(arguments.flight.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
@@ -267,11 +270,13 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     };
     let readiness = Arc::new(|| Ok(()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
+    let flight = runtime.spawn(doors::flight::open(flight, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;
     runtime.block_on(postgres)?;
+    runtime.block_on(flight)?;
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)
