@@ -8,6 +8,7 @@ mod measure;
 mod pipeline;
 mod raw_limit;
 mod roles;
+mod scrape;
 mod workload;
 mod year;
 
@@ -58,12 +59,16 @@ struct Arguments {
 enum Other {
     /// Live through a year at compressed time, without a broker
     Year(year::Arguments),
+    /// Write what Prometheus scrapes of many objectives, without a broker
+    Scrape(scrape::Arguments),
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Other::Year(arguments)) = &arguments.other {
-        return year::measure(arguments);
+    match &arguments.other {
+        Some(Other::Year(arguments)) => return year::measure(arguments),
+        Some(Other::Scrape(arguments)) => return scrape::measure(arguments),
+        None => {}
     }
     let workload = Workload {
         events_count: arguments.events,

@@ -89,6 +89,8 @@ enum Command {
     Sql(commands::sql::Arguments),
     /// Merge small files of tables and remove old ones, as `run` does by itself
     Maintain(commands::maintain::Arguments),
+    /// Write recording and alerting rules for Prometheus from definitions
+    Rules(commands::rules::Arguments),
     /// Write the line of a Postgres client, whose password comes from standard input, for the file that --users names
     Password(commands::password::Arguments),
     /// Draw a token for HTTP, and write the line of its user, for the file that --users names
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Query(arguments) => with_threads(|threads| commands::query::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
+        Command::Rules(arguments) => commands::rules::run(&arguments),
         Command::Password(arguments) => commands::password::run(&arguments),
         Command::Token(arguments) => commands::token::run(&arguments),
     };

@@ -49,6 +49,8 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
 }
 
@@ -99,6 +101,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         runtime: runtime.handle().clone(),
         deferred_wait_max,
         upkeep: (maintain_every, keep_files),
+        shown: arguments.metrics.shown(),
     };
     let keeper = Keeper::new(settings, kept);
     let more =

@@ -104,6 +104,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         until_caught_up: true,
         deferred_wait_max: Duration::MAX,
     };
+    let tables = settings.lake.clone();
     let upkeep =
         maintenance::keep_small(settings.lake.clone(), maintenance::MAINTAIN_EVERY, KEPT_MAX, shutdown.clone());
     runtime.spawn(upkeep);
@@ -111,7 +112,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let live = pipeline.live.clone();
     let door = runtime.block_on(postgres_door())?;
     let postgres = door.address()?;
-    let answering = runtime.spawn(answer(listener, door, service.clone(), &pipeline, end, shutdown.clone()));
+    let answering = runtime.spawn(answer(listener, door, service.clone(), (&pipeline, tables), end, shutdown.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));
@@ -146,12 +147,15 @@ fn answer(
     listener: TcpListener,
     door: Door,
     service: Arc<QueryService>,
-    pipeline: &Pipeline,
+    (pipeline, tables): (&Pipeline, Lake),
     end: Instant,
     shutdown: Shutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let metrics = move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), end));
+    let metrics = move || {
+        let told = doors::pipeline_metrics(&live, &source.metrics(), end);
+        std::future::ready(told + &doors::lake_metrics(&tables))
+    };
     let (readiness, none, access) = (Arc::new(|| Ok(())), More::default(), Access::default());
     let postgres = postgres::open(Some(door), service.clone(), shutdown.clone());
     let http = doors::open(listener, service, readiness, metrics, none, access, shutdown);

@@ -16,6 +16,7 @@ pub mod maintain;
 pub mod password;
 pub mod query;
 pub mod rebuild;
+pub mod rules;
 pub mod run;
 pub mod sql;
 pub mod token;

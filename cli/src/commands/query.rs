@@ -30,6 +30,8 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     postgres: doors::postgres::Arguments,
 }
 
@@ -45,11 +47,12 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let access = arguments.access.read()?;
         let postgres = arguments.postgres.door(access.clone()).await?;
         println!("answering on {}://{}", access.scheme(), listener.local_addr()?);
-        let asked = service.clone();
+        let (asked, shown) = (service.clone(), arguments.metrics.shown());
         let metrics = move || {
             let service = asked.clone();
             let now = Instant::from(chrono::Utc::now());
-            async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
+            let now = known_at.map_or(now, |known_at| known_at.min(now));
+            async move { doors::table_metrics(&service, shown, now).await }
         };
         let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
         let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, More::default(), access, shutdown);

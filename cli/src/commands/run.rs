@@ -59,6 +59,8 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
     accepting: Accepting,
@@ -221,7 +223,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let live = Arc::new(Live::default());
+    let live = Arc::new(Live::showing(arguments.metrics.shown()));
     let in_force = InForce::of_folder(&arguments.definitions)?;
     let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
