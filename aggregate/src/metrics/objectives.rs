@@ -79,7 +79,7 @@ fn results(text: &mut String, objectives: &[&LiveObjective]) {
 fn spending(text: &mut String, objectives: &[&LiveObjective]) {
     let name = "plimsoll_objective_error_budget_burn_rate";
     family(text, name, "gauge", "How many times faster than the target allows the budget was spent over a span.");
-    let spans = SPANS.map(|span| format!(",span=\"{span}\"} "));
+    let spans = SPANS.map(|span| format!(",span=\"{span}\"}} "));
     for objective in objectives {
         let rates = objective.spending.iter().flat_map(|spending| spending.burn_rates);
         for (span, rate) in spans.iter().zip(rates) {
