@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetches the clients that the tests ask through, once: psycopg, SQLAlchemy, Polars and Schemathesis, from PyPI into a virtual
-# environment (about 450 MB on the disk), and the JDBC driver of Postgres, from Maven Central.
+# Fetches the clients that the tests ask through, once: psycopg, SQLAlchemy, Polars, Schemathesis and ADBC's driver of
+# Flight SQL, from PyPI into a virtual environment (about 670 MB on the disk), and the JDBC drivers of Postgres and Flight SQL, from
+# Maven Central.
 # It goes to $PLIMSOLL_CLIENTS_DIR, or to target/clients. A second call finds it there and does nothing.
 set -eu
 
@@ -34,7 +35,7 @@ python3 -m venv "$folder/venv"
     exit 1
 }
 mvn -q -B -Dstyle.color=never -f "$here/clients/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$folder/jars" >&2 || {
-    echo "fetch-clients: maven could not fetch the driver (see above); is Maven Central or a mirror of it reachable?" >&2
+    echo "fetch-clients: maven could not fetch the drivers (see above); is Maven Central or a mirror of it reachable?" >&2
     exit 1
 }
 echo "$wanted" >"$folder/complete"

@@ -9,14 +9,15 @@
 //!           cuts live epochs by size and time,                               encodes, commits,
 //!           recorded ones exactly as recorded                                reports progress
 //! ```
-//! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`,
-//! `questions`, `live`, `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are made
-//! anew.
+//! Modules in reading order: `input`, `collector`, `definitions`, `shards`, `worker`, `writer`, `patience`, `questions`,
+//! `live`, `levels`, `shown`, `metrics`; `replay` makes recorded epochs again for an audit, `rebuild` for tables that are
+//! made anew.
 
 pub mod collector;
 pub mod definitions;
 pub mod error;
 pub mod input;
+pub mod levels;
 pub mod live;
 pub mod metrics;
 mod patience;
@@ -24,6 +25,7 @@ pub mod questions;
 pub mod rebuild;
 pub mod replay;
 pub mod shards;
+pub mod shown;
 pub mod worker;
 mod writer;
 
@@ -31,5 +33,6 @@ pub use error::AggregateError;
 pub use input::Input;
 pub use live::Live;
 pub use patience::Patience;
+pub use shown::Shown;
 pub use worker::{Progress, Worker, WorkerSettings};
 pub use writer::{Committer, ORDERS_MAX, Order};

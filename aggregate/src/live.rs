@@ -1,13 +1,14 @@
 //! The live numbers: the newest result of every objective, what falls due next, and the pipeline's own counts.
 //!
 //! The worker writes after each epoch, `/metrics` and progress displays read. One lock guards everything: it is held
-//! for microseconds a few times a second, and a reader never sees half an epoch.
+//! for microseconds a few times a second, and a reader never sees half an epoch. A scrape holds it while it writes: some
+//! twenty milliseconds for a hundred thousand time series.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_engine::budget::Spending;
+use plimsoll_engine::budget::{BurnPair, Spending};
 use plimsoll_engine::lane::{Folded, LaneGroup};
 use plimsoll_engine::past::{Known, TouchesThePast};
 use plimsoll_engine::portfolio::ObjectiveKey;
@@ -19,8 +20,9 @@ use plimsoll_schemas::ratio::Share;
 use plimsoll_schemas::table::{AttainmentRow, ClockRow};
 use plimsoll_schemas::{Instant, Micros};
 
-use crate::metrics::push_label;
+use crate::levels::Levels;
 use crate::questions::Questions;
+use crate::shown::Shown;
 use crate::worker::Progress;
 
 /// Of how many running clocks the nearest due instants are shown: more tell an on-call person nothing, and each is a
@@ -33,10 +35,15 @@ pub struct Live {
     state: Mutex<State>,
     /// What is asked of the worker's state.
     pub questions: Questions,
+    /// Which objectives a scrape sees.
+    pub shown: Shown,
 }
 
 /// Agreement, its version, service and objective, as rows of tables carry them.
 type ObjectiveName = (Arc<str>, i32, Arc<str>, Arc<str>);
+
+/// The same of all versions.
+type VersionKey = (Arc<str>, Arc<str>, Arc<str>);
 
 /// What is behind the lock.
 #[derive(Debug, Default)]
@@ -44,11 +51,13 @@ pub struct State {
     /// In the order of the portfolio.
     pub objectives: Vec<LiveObjective>,
     places: HashMap<ObjectiveName, usize>,
+    /// The last that was added of each agreement, service and objective, whatever the version.
+    versions: HashMap<VersionKey, usize>,
     /// The versions that the worker knew when it was opened.
     known: Known,
     /// The lane group of which the worker knows all that is recorded.
     group: Option<String>,
-    /// The nearest due instant of each objective that has a running clock: place of the objective, instant.
+    /// The nearest due instant of each objective that has a running clock, of its versions together: place, instant.
     pub due: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
     pub pipeline: Pipeline,
@@ -63,6 +72,38 @@ pub struct LiveObjective {
     pub newest: Option<LiveResult>,
     /// How the budget of that window is being spent, which tables do not tell.
     pub spending: Option<Spending>,
+    /// The agreement's version.
+    pub version: i32,
+    /// The place of the same objective of a version that was added before.
+    pub earlier: Option<usize>,
+    /// At which levels it warns; `None` where no definitions are at hand.
+    pub levels: Option<Levels>,
+    /// By which pairs of spans it warns in its newest window.
+    pub pairs: Vec<BurnPair>,
+}
+
+impl LiveObjective {
+    /// An objective of which nothing is known but its labels.
+    pub fn new(labels: String) -> LiveObjective {
+        LiveObjective {
+            labels,
+            newest: None,
+            spending: None,
+            version: 1,
+            earlier: None,
+            levels: None,
+            pairs: Vec::new(),
+        }
+    }
+
+    /// Takes the result of its newest window.
+    pub fn show(&mut self, result: LiveResult) {
+        let (start, end) = result.segment;
+        if self.newest.as_ref().is_none_or(|newest| newest.segment != result.segment) {
+            self.pairs = self.levels.as_ref().map_or_else(Vec::new, |levels| levels.pairs(start, end));
+        }
+        self.newest = Some(result);
+    }
 }
 
 /// The result of an objective's newest window.
@@ -70,6 +111,8 @@ pub struct LiveObjective {
 pub struct LiveResult {
     /// The start of the window.
     pub window_start: Instant,
+    /// The part of it in which the version is in force: start and end.
+    pub segment: (Instant, Instant),
     /// The verdict.
     pub verdict: Arc<str>,
     /// The good share; `None` when nothing was measured.
@@ -84,6 +127,23 @@ pub struct LiveResult {
     pub breach_probability: Option<Share>,
     /// When the error budget is expected to be spent.
     pub exhaustion_at: Option<Instant>,
+}
+
+impl LiveResult {
+    /// A verdict of a window of which nothing was measured.
+    pub fn new(window_start: Instant, verdict: Arc<str>) -> LiveResult {
+        LiveResult {
+            window_start,
+            segment: (window_start, window_start),
+            verdict,
+            attainment: None,
+            budget_left_share: None,
+            budget_left: None,
+            headroom: None,
+            breach_probability: None,
+            exhaustion_at: None,
+        }
+    }
 }
 
 /// What became of a partition's records since the start of the process. When nothing is on its way, `read` is the sum of all
@@ -142,6 +202,11 @@ pub struct Pipeline {
 }
 
 impl Live {
+    /// Knows nothing yet, and will show so much of it.
+    pub fn showing(shown: Shown) -> Live {
+        Live { shown, ..Live::default() }
+    }
+
     /// What is known now. A panic elsewhere does not hide it.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -169,11 +234,11 @@ impl Live {
 
     /// What the tables say, for a process that keeps none of them: the newest result of each objective, and its running
     /// clocks.
-    pub fn of_tables(newest: &[AttainmentRow], running: &[ClockRow]) -> Live {
-        let live = Live::default();
+    pub fn of_tables(newest: &[AttainmentRow], running: &[ClockRow], shown: Shown) -> Live {
+        let live = Live::showing(shown);
         let mut state = live.state();
         for row in newest {
-            let labels = labels([
+            let labels = shown.labels.write([
                 &row.agreement,
                 &row.agreement_type,
                 row.customer.as_deref().unwrap_or_default(),
@@ -182,7 +247,7 @@ impl Live {
                 &row.service,
                 &row.window_kind,
             ]);
-            state.add(objective_of(row), labels);
+            state.add(objective_of(row), labels, None);
             state.take(row);
         }
         let due = running.iter().filter_map(|clock| {
@@ -215,6 +280,7 @@ impl Live {
         let mut state = self.state();
         state.objectives.clear();
         state.places.clear();
+        state.versions.clear();
         state.group = None;
         state.known = Known { agreements: group.known_versions(), ..Known::of(definitions) };
         let watermark = group.watermarks().watermark();
@@ -222,7 +288,7 @@ impl Live {
             state.pipeline.watermark = Some(watermark);
         }
         for plan in group.portfolio().objectives() {
-            let labels = labels([
+            let labels = self.shown.labels.write([
                 &plan.key.agreement,
                 plan.agreement.agreement_type.as_str(),
                 plan.agreement.customer.as_deref().unwrap_or_default(),
@@ -231,7 +297,7 @@ impl Live {
                 &plan.key.service,
                 plan.objective.window.as_str(),
             ]);
-            state.add(objective_named(&plan.key), labels);
+            state.add(objective_named(&plan.key), labels, Some(Levels::of(plan)));
         }
     }
 
@@ -357,20 +423,29 @@ impl Live {
 }
 
 impl State {
-    fn add(&mut self, objective: ObjectiveName, labels: String) {
-        self.places.insert(objective, self.objectives.len());
-        self.objectives.push(LiveObjective { labels, newest: None, spending: None });
+    fn add(&mut self, objective: ObjectiveName, labels: String, levels: Option<Levels>) {
+        let (place, version) = (self.objectives.len(), objective.1);
+        let whatever_version = (objective.0.clone(), objective.2.clone(), objective.3.clone());
+        let earlier = self.versions.insert(whatever_version, place);
+        self.places.insert(objective, place);
+        self.objectives.push(LiveObjective { version, earlier, levels, ..LiveObjective::new(labels) });
+    }
+
+    /// The last version of an objective that was added: clocks of two versions are one time series.
+    fn last_version(&self, (agreement, _, service, objective): &ObjectiveName) -> Option<usize> {
+        self.versions.get(&(agreement.clone(), service.clone(), objective.clone())).copied()
     }
 
     /// Keeps the nearest due instant of each objective.
     fn fall_due(&mut self, due: impl Iterator<Item = (ObjectiveName, Instant)>) {
-        let mut nearest: BTreeMap<usize, Instant> = BTreeMap::new();
+        // By the last version, the version whose clock is due first, and when.
+        let mut nearest: BTreeMap<usize, (Instant, usize)> = BTreeMap::new();
         for (objective, at) in due {
-            if let Some(&place) = self.places.get(&objective) {
-                nearest.entry(place).and_modify(|known| *known = at.min(*known)).or_insert(at);
+            if let Some((&place, last)) = self.places.get(&objective).zip(self.last_version(&objective)) {
+                nearest.entry(last).and_modify(|known| *known = (at, place).min(*known)).or_insert((at, place));
             }
         }
-        self.due = nearest.into_iter().collect();
+        self.due = nearest.into_values().map(|(at, place)| (place, at)).collect();
     }
 
     fn take(&mut self, row: &AttainmentRow) {
@@ -384,10 +459,12 @@ impl State {
         // The window before it may stand, but of an earlier version; that one has results of its own.
         if row.retracted {
             objective.newest = None;
+            objective.pairs.clear();
             return;
         }
-        objective.newest = Some(LiveResult {
+        objective.show(LiveResult {
             window_start: row.window_start,
+            segment: (row.segment_start, row.segment_end),
             verdict: row.verdict.clone(),
             attainment: row.attainment_ratio.map(|decimal| decimal.0),
             budget_left_share: row.budget_left_ratio.map(|decimal| decimal.0),
@@ -405,19 +482,6 @@ fn objective_named(key: &ObjectiveKey) -> ObjectiveName {
 
 fn objective_of(row: &AttainmentRow) -> ObjectiveName {
     (row.agreement.clone(), row.agreement_version, row.service.clone(), row.objective.clone())
-}
-
-/// The labels of an objective in the Prometheus text format, from their values in the order of their names.
-fn labels(values: [&str; 7]) -> String {
-    const NAMES: [&str; 7] = ["agreement", "agreement_type", "customer", "objective", "offering", "service", "window"];
-    let mut text = String::new();
-    for (name, value) in NAMES.into_iter().zip(values) {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        push_label(&mut text, name, value);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,114 +1,21 @@
-//! The live numbers in the Prometheus text format, version 0.0.4. An objective's labels are escaped and joined once,
-//! when the portfolio is laid out; a scrape only appends them and a number.
+//! The live numbers in the Prometheus text format, version 0.0.4: `objectives` those of promises, and here the pipeline's.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use plimsoll_engine::budget::SPANS;
 use plimsoll_schemas::Instant;
-use plimsoll_schemas::ratio::Share;
 
-use crate::live::{Live, LiveObjective, Pipeline, State};
+use crate::live::{Live, Pipeline, State};
+
+mod objectives;
+
+pub use objectives::objectives;
 
 /// Everything that the worker knows, as a scrape at `now` sees it.
 pub fn render(live: &Live, now: Instant) -> String {
     let mut text = objectives(live, now);
     pipeline(&mut text, &live.state(), now);
     text
-}
-
-/// What is known of the objectives alone, as a scrape at `now` sees it.
-pub fn objectives(live: &Live, now: Instant) -> String {
-    let state = &live.state();
-    let mut buffer = String::with_capacity(512 * (state.objectives.len() + 16));
-    let text = &mut buffer;
-    family(
-        text,
-        "plimsoll_objective_attainment_ratio",
-        "gauge",
-        "Good share of what was measured in the newest window.",
-    );
-    shares(text, "plimsoll_objective_attainment_ratio", state, |objective| objective.newest.as_ref()?.attainment);
-    let budget = "plimsoll_objective_error_budget_remaining_ratio";
-    family(text, budget, "gauge", "Share of the error budget left in the newest window; negative when overspent.");
-    shares(text, budget, state, |objective| objective.newest.as_ref()?.budget_left_share);
-    let budget = "plimsoll_objective_error_budget_remaining_seconds";
-    family(text, budget, "gauge", "Bad agreed time left in the newest window; negative when overspent.");
-    times(text, budget, state, |objective| Some(objective.newest.as_ref()?.budget_left?.0));
-    let headroom = "plimsoll_objective_headroom_seconds";
-    family(text, headroom, "gauge", "How long an outage could last that starts now, in agreed time.");
-    times(text, headroom, state, |objective| Some(objective.newest.as_ref()?.headroom?.0));
-    spending(text, state);
-    let probability = "plimsoll_objective_breach_probability_ratio";
-    family(text, probability, "gauge", "Forecast: how likely the newest window ends breached.");
-    shares(text, probability, state, |objective| objective.newest.as_ref()?.breach_probability);
-    let expected = "plimsoll_objective_error_budget_expected_exhaustion_timestamp_seconds";
-    family(text, expected, "gauge", "Forecast: when the error budget of the newest window is expected to be spent.");
-    times(text, expected, state, |objective| Some(objective.newest.as_ref()?.exhaustion_at?.0));
-    family(text, "plimsoll_objective_verdict", "gauge", "1 for the verdict of the newest window.");
-    for objective in &state.objectives {
-        if let Some(newest) = &objective.newest {
-            let _ =
-                writeln!(text, "plimsoll_objective_verdict{{{},verdict=\"{}\"}} 1", objective.labels, newest.verdict);
-        }
-    }
-    let due = "plimsoll_ticket_seconds_to_due";
-    family(
-        text,
-        due,
-        "gauge",
-        "Seconds until the nearest running clock of the objective is due; negative when overdue.",
-    );
-    for &(place, at) in &state.due {
-        if let Some(objective) = state.objectives.get(place) {
-            let _ = writeln!(text, "{due}{{{}}} {}", objective.labels, seconds((at - now).0));
-        }
-    }
-    buffer
-}
-
-/// How budgets are being spent.
-fn spending(text: &mut String, state: &State) {
-    let rate = "plimsoll_objective_error_budget_burn_rate";
-    family(text, rate, "gauge", "How many times faster than the target allows the budget was spent over a span.");
-    let spans = SPANS.map(|span| span.to_string());
-    for objective in &state.objectives {
-        let rates = objective.spending.iter().flat_map(|spending| spending.burn_rates);
-        for (span, rate_over) in spans.iter().zip(rates) {
-            if let Some(burn) = rate_over {
-                let _ = writeln!(text, "{rate}{{{},span=\"{span}\"}} {}", objective.labels, decimal(burn));
-            }
-        }
-    }
-    let left = "plimsoll_objective_error_budget_remaining_count";
-    family(text, left, "gauge", "Bad things left of what is allowed of those counted so far; negative when overspent.");
-    shares(text, left, state, |objective| Some(objective.spending?.counts_left?.left));
-    let headroom = "plimsoll_objective_headroom_count";
-    family(text, headroom, "gauge", "How many things could come now, all of them bad, and the promise still be kept.");
-    for objective in &state.objectives {
-        if let Some(count) = objective.spending.and_then(|spending| spending.counts_left?.headroom) {
-            let _ = writeln!(text, "{headroom}{{{}}} {count}", objective.labels);
-        }
-    }
-    let spent_at = "plimsoll_objective_error_budget_exhaustion_timestamp_seconds";
-    family(text, spent_at, "gauge", "When the budget is spent if it goes on as over the last hour, or was.");
-    times(text, spent_at, state, |objective| Some(objective.spending?.spent_at?.0));
-}
-
-fn times(text: &mut String, name: &str, state: &State, micros: impl Fn(&LiveObjective) -> Option<i64>) {
-    for objective in &state.objectives {
-        if let Some(micros) = micros(objective) {
-            let _ = writeln!(text, "{name}{{{}}} {}", objective.labels, seconds(micros));
-        }
-    }
-}
-
-fn shares(text: &mut String, name: &str, state: &State, share: impl Fn(&LiveObjective) -> Option<Share>) {
-    for objective in &state.objectives {
-        if let Some(share) = share(objective) {
-            let _ = writeln!(text, "{name}{{{}}} {}", objective.labels, decimal(share));
-        }
-    }
 }
 
 fn pipeline(text: &mut String, state: &State, now: Instant) {
@@ -258,64 +165,14 @@ pub fn push_label(text: &mut String, name: &str, value: &str) {
 
 /// Microseconds as seconds, exactly.
 fn seconds(micros: i64) -> String {
-    let sign = if micros < 0 { "-" } else { "" };
-    format!("{sign}{}.{:06}", micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000)
-}
-
-fn decimal(share: Share) -> String {
-    let sign = if share.0 < 0 { "-" } else { "" };
-    format!("{sign}{}.{:09}", share.0.unsigned_abs() / 1_000_000_000, share.0.unsigned_abs() % 1_000_000_000)
+    let mut text = String::new();
+    objectives::push_decimal(&mut text, micros, 6);
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::LiveResult;
-    use plimsoll_engine::budget::{CountsLeft, Spending};
-    use plimsoll_schemas::Micros;
-
-    #[test]
-    fn r27_budgets_are_shown_as_they_are_spent() {
-        let live = Live::default();
-        let result = LiveResult {
-            window_start: Instant(0),
-            verdict: "met".into(),
-            attainment: None,
-            budget_left_share: None,
-            budget_left: Some(Micros(-1_500_000)),
-            headroom: Some(Micros(0)),
-            breach_probability: Some(Share(62_500_000)),
-            exhaustion_at: Some(Instant(1_772_323_200_000_000)),
-        };
-        let mut burn_rates = [None; SPANS.len()];
-        burn_rates[..2].copy_from_slice(&[Some(Share(14_400_000_000)), Some(Share(0))]);
-        let spending = Spending { burn_rates, spent_at: Some(Instant(1_772_323_200_000_001)), counts_left: None };
-        let counts_left = Some(CountsLeft { left: Share(-1_250_000_000), headroom: Some(0) });
-        let counted = Spending { burn_rates: [None; SPANS.len()], spent_at: None, counts_left };
-        live.state().objectives = vec![
-            LiveObjective { labels: "objective=\"a\"".to_owned(), newest: Some(result), spending: Some(spending) },
-            LiveObjective { labels: "objective=\"b\"".to_owned(), newest: None, spending: None },
-            LiveObjective { labels: "objective=\"c\"".to_owned(), newest: None, spending: Some(counted) },
-        ];
-        let text = objectives(&live, Instant(0));
-        let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-        assert_eq!(
-            samples,
-            [
-                "plimsoll_objective_error_budget_remaining_seconds{objective=\"a\"} -1.500000",
-                "plimsoll_objective_headroom_seconds{objective=\"a\"} 0.000000",
-                "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"5m\"} 14.400000000",
-                "plimsoll_objective_error_budget_burn_rate{objective=\"a\",span=\"30m\"} 0.000000000",
-                "plimsoll_objective_error_budget_remaining_count{objective=\"c\"} -1.250000000",
-                "plimsoll_objective_headroom_count{objective=\"c\"} 0",
-                "plimsoll_objective_error_budget_exhaustion_timestamp_seconds{objective=\"a\"} 1772323200.000001",
-                "plimsoll_objective_breach_probability_ratio{objective=\"a\"} 0.062500000",
-                "plimsoll_objective_error_budget_expected_exhaustion_timestamp_seconds{objective=\"a\"} \
-                 1772323200.000000",
-                "plimsoll_objective_verdict{objective=\"a\",verdict=\"met\"} 1",
-            ]
-        );
-    }
 
     #[test]
     fn families_of_several_are_told_once_and_samples_say_whose_they_are() {
@@ -331,10 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_escaped_and_numbers_exact() {
+    fn labels_are_escaped() {
         let mut text = String::new();
         labelled(&mut text, "x_total", &[("a", "quote \" slash \\ line\nend")], 3);
         assert_eq!(text, "x_total{a=\"quote \\\" slash \\\\ line\\nend\"} 3\n");
-        assert_eq!((seconds(-1_500_000), decimal(Share(-1))), ("-1.500000".to_owned(), "-0.000000001".to_owned()));
     }
 }

@@ -3,11 +3,11 @@
 //! Its steps neither wait nor write: `take` an input, `replay` a recorded epoch, `cut` a new one, `rest`. What a step
 //! orders to be written it returns, and a `Committer` carries orders out one after the other. `run` is the loop over the
 //! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
-//! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed since the last and the writer is
-//! free: under load epochs grow, which is cheaper for each record; at rest they are small and quick, and who comes after a
-//! rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch
-//! that read nothing and found out nothing, not even when something is to be looked at next, is not written, unless it is the
-//! last and such steps moved the state: what is saved in the end is the state after the epochs that are recorded, and
+//! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed since the last and the writer
+//! is free: under load epochs grow, which is cheaper for each record; at rest they are small and quick, and who comes after
+//! a rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch
+//! that read nothing and found out nothing, not even when something is to be looked at next, is not written, unless it is
+//! the last and such steps moved the state: what is saved in the end is the state after the epochs that are recorded, and
 //! nothing besides.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -8,6 +8,7 @@ mod measure;
 mod pipeline;
 mod raw_limit;
 mod roles;
+mod scrape;
 mod warnings;
 mod workload;
 mod year;
@@ -59,6 +60,8 @@ struct Arguments {
 enum Other {
     /// Live through a year at compressed time, without a broker
     Year(year::Arguments),
+    /// Write what Prometheus scrapes of many objectives, without a broker
+    Scrape(scrape::Arguments),
     /// Time what happens until its alert is in Alertmanager
     Warnings(warnings::Arguments),
 }
@@ -67,6 +70,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match &arguments.other {
         Some(Other::Year(arguments)) => return year::measure(arguments),
+        Some(Other::Scrape(arguments)) => return scrape::measure(arguments),
         Some(Other::Warnings(arguments)) => return warnings::measure(arguments),
         None => {}
     }

@@ -1,9 +1,9 @@
 //! How long it takes from what happens to the alert in Alertmanager's own answers: through a real broker, the program itself
 //! with its tables on a disk, and a real Alertmanager.
 //!
-//! Four kinds of cases come in turn, each of a service of its own: a ticket, or an outage, of which the event says that a share
-//! was used up before, timed from when the event was given to Kafka; and one of which a share is used up some seconds later, while
-//! nothing happens, timed from that instant.
+//! Four kinds of cases come in turn, each of a service of its own: a ticket, or an outage, of which the event says that a
+//! share was used up before, timed from when the event was given to Kafka; and one of which a share is used up some
+//! seconds later, while nothing happens, timed from that instant.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -135,7 +135,7 @@ fn case(broker: &Broker, alertmanager: &Alertmanager, kind: Kind, number: u32) -
         "action": "opened", "outage": !kind.is_clock()});
     let began = Instant::now();
     broker.produce(TOPIC, 0, [event.to_string()])?;
-    let name = if kind.is_clock() { "PlimsollTicketTimeUsed" } else { "PlimsollBudgetUsed" };
+    let name = if kind.is_clock() { "PlimsollTicketNearDue" } else { "PlimsollErrorBudgetUsed" };
     let filter = format!("filter=service%3D%22{service}%22&filter=alertname%3D%22{name}%22");
     loop {
         let alerts = alertmanager.alerts_of(&filter)?;

@@ -1,4 +1,5 @@
-//! The doors of a process: the query service's over HTTP and Postgres' wire, and `/metrics` of everything that runs in it.
+//! The doors of a process: the query service's over HTTP, Postgres' wire and Arrow Flight SQL, and `/metrics` of everything
+//! that runs in it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,12 +12,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use plimsoll_aggregate::metrics::{family, labelled, objectives, render};
 use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
-use plimsoll_aggregate::{Live, ORDERS_MAX};
+use plimsoll_aggregate::{Live, ORDERS_MAX, Shown};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{More, Patience, Problem, QueryError, QueryService, Readiness, guard, openapi, router, serve};
+use plimsoll_query::{More, Patience, Problem, QueryError, QueryService, Readiness, guard, router, serve};
 use plimsoll_schemas::Instant;
-use serde_json::{Map, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -31,14 +31,13 @@ pub mod access;
 mod audit;
 mod backtest;
 pub mod definitions;
+pub mod flight;
 pub mod gate;
 pub mod postgres;
+pub mod scrape;
 
 /// How long one may wait for another to end what takes long.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
-
-/// The media type of the Prometheus text format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Takes the address, or says who else may have it.
 ///
@@ -62,12 +61,11 @@ pub async fn open<Text: Future<Output = String> + Send>(
     shutdown: Shutdown,
 ) {
     let (counted, audited) = (service.clone(), audit::door(service.clone()));
-    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics().await + &counted.metrics()) };
-    let scraped = openapi::plain("numbers for Prometheus", METRICS_TYPE);
-    let scraping = More {
-        doors: Router::new().route("/metrics", get(scrape)),
-        paths: Map::from_iter([("/metrics".to_owned(), json!({"get": scraped}))]),
-    };
+    let scraping = scrape::door(move || {
+        let counted = counted.clone();
+        let told = metrics();
+        async move { told.await + &counted.metrics() }
+    });
     let doors = router(service, readiness, scraping.and(audited).and(more));
     serve_those_who_may(listener, doors, access, shutdown).await;
 }
@@ -142,8 +140,8 @@ pub async fn open_metrics(
     access: Access,
     shutdown: Shutdown,
 ) {
-    let scrape = move || async move { ([(CONTENT_TYPE, METRICS_TYPE)], metrics()) };
-    let router = Router::new().route("/metrics", get(scrape)).route("/healthz", get(async || "ok\n"));
+    let scraping = scrape::door(move || std::future::ready(metrics())).doors;
+    let router = scraping.route("/healthz", get(async || "ok\n"));
     serve_those_who_may(listener, router, access, shutdown).await;
 }
 
@@ -161,10 +159,10 @@ async fn serve_those_who_may(listener: TcpListener, doors: Router, access: Acces
 
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not
 /// there, and the service counts an error.
-pub async fn table_metrics(service: &QueryService, now: Instant) -> String {
+pub async fn table_metrics(service: &QueryService, shown: Shown, now: Instant) -> String {
     let (newest, running) = (service.newest_attainment().await, service.clocks_due_next().await);
     match (newest, running) {
-        (Ok(newest), Ok(running)) => objectives(&Live::of_tables(&newest, &running), now),
+        (Ok(newest), Ok(running)) => objectives(&Live::of_tables(&newest, &running, shown), now),
         _ => String::new(),
     }
 }

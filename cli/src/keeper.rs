@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use plimsoll_aggregate::metrics::{family, labelled, render, together};
 use plimsoll_aggregate::shards::not_stored;
-use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Worker, WorkerSettings};
+use plimsoll_aggregate::{AggregateError, Input, Live, Progress, Shown, Worker, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::exchange::{ExchangeReader, Heard, shards_topic};
 use plimsoll_ingest::kafka::KafkaSettings;
@@ -75,6 +75,8 @@ pub struct Settings {
     pub deferred_wait_max: Duration,
     /// How often small files are merged, and how long they stay after that: by whoever keeps the first shard.
     pub upkeep: (Duration, Duration),
+    /// Which objectives of each shard a scrape sees.
+    pub shown: Shown,
 }
 
 /// Keeps the shards that the group gives to this process.
@@ -171,7 +173,8 @@ impl Keeper {
     fn start(&self, number: u32) -> Result<()> {
         let shards = self.settings.shards;
         let Some(shard) = Shard::new(number, shards) else { bail!("there is no shard {number} of {shards}") };
-        let (stop, live, exchange) = (Shutdown::default(), Arc::new(Live::default()), Arc::default());
+        let (stop, live, exchange) =
+            (Shutdown::default(), Arc::new(Live::showing(self.settings.shown)), Arc::default());
         if shard.is_first() {
             let Settings { lake, upkeep: (every, kept), runtime, .. } = &*self.settings;
             runtime.spawn(maintenance::keep_small(lake.clone(), *every, *kept, stop.clone()));

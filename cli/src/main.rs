@@ -5,8 +5,9 @@
 //! wrong, one line that says what and what to do. Modules in reading order: `commands` has one file a command;
 //! `definitions` reads the folder; `in_force` has the definitions in force, which may change; `judging` judges
 //! without a server; `gating` is the change gate; `pipeline` wires source, worker and lake, `roles` and `keeper` do
-//! so in several processes; `maintenance` keeps tables small; `doors` serves HTTP, `/metrics` and the Postgres wire;
-//! `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the generated month.
+//! so in several processes; `maintenance` keeps tables small; `doors` serves HTTP, `/metrics`, the Postgres
+//! wire and Flight SQL; `shutdown` is how everything ends; `threads` keeps what computes from what waits; `demo` is the
+//! generated month.
 
 mod auditing;
 mod backtesting;
@@ -78,13 +79,13 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     /// Make the tables of a damaged lake anew in another one, from its stored events
     Rebuild(commands::rebuild::Arguments),
-    /// Consume from Kafka, keep the tables, answer over HTTP and Postgres' wire: all roles in one process
+    /// Consume from Kafka, keep the tables, answer over HTTP, Postgres' wire and Flight SQL: all roles in one process
     Run(commands::run::Arguments),
     /// Consume from Kafka and pass on what was read to the processes that aggregate
     Ingest(commands::ingest::Arguments),
     /// Keep shards of the tables, from what other processes ingest
     Aggregate(commands::aggregate::Arguments),
-    /// Answer over HTTP and Postgres' wire from tables that another process keeps
+    /// Answer over HTTP, Postgres' wire and Flight SQL from tables that another process keeps
     Query(commands::query::Arguments),
     /// Tell people of warnings and breaches in tables that another process keeps: Alertmanager, webhooks, a Kafka topic
     Notify(commands::notify::Arguments),
@@ -92,9 +93,11 @@ enum Command {
     Sql(commands::sql::Arguments),
     /// Merge small files of tables and remove old ones, as `run` does by itself
     Maintain(commands::maintain::Arguments),
-    /// Write the line of a Postgres client, whose password comes from standard input, for the file that --users names
+    /// Write recording and alerting rules for Prometheus from definitions
+    Rules(commands::rules::Arguments),
+    /// Write the line of a user whose password comes from standard input, for the file that --users names
     Password(commands::password::Arguments),
-    /// Draw a token for HTTP, and write the line of its user, for the file that --users names
+    /// Draw a token for HTTP and Flight SQL, and write the line of its user, for the file that --users names
     Token(commands::token::Arguments),
 }
 
@@ -120,6 +123,7 @@ fn main() -> ExitCode {
         Command::Notify(arguments) => with_threads(|threads| commands::notify::run(arguments, threads)),
         Command::Sql(arguments) => with_threads(|threads| commands::sql::run(&arguments, threads)),
         Command::Maintain(arguments) => with_threads(|threads| commands::maintain::run(&arguments, threads)),
+        Command::Rules(arguments) => commands::rules::run(&arguments),
         Command::Password(arguments) => commands::password::run(&arguments),
         Command::Token(arguments) => commands::token::run(&arguments),
     };

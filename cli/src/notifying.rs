@@ -1,5 +1,5 @@
-//! Receivers are told of warnings and breaches: one task each, which looks at the tables, tells what differs from what it told,
-//! and keeps that in the lake.
+//! Receivers are told of warnings and breaches: one task each, which looks at the tables, tells what differs from what it
+//! told, and keeps that in the lake.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

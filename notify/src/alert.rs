@@ -60,20 +60,21 @@ impl Level {
     /// The name of the alert.
     fn name(self, is_ticket: bool) -> &'static str {
         match (self, is_ticket) {
-            (Level::Used(_), true) => "PlimsollTicketTimeUsed",
-            (Level::Used(_), false) => "PlimsollBudgetUsed",
-            (Level::Burning(_), _) => "PlimsollBudgetBurning",
-            (Level::Breached, true) => "PlimsollTicketBreached",
+            (Level::Used(_), true) => "PlimsollTicketNearDue",
+            (Level::Used(_), false) => "PlimsollErrorBudgetUsed",
+            (Level::Burning(_), _) => "PlimsollErrorBudgetBurn",
+            (Level::Breached, true) => "PlimsollTicketOverdue",
             (Level::Breached, false) => "PlimsollObjectiveBreached",
         }
     }
 }
 
-/// How urgent a row is: `page` or `ticket`, as the row says; a breach is to page, a share that is used up is not.
+/// How urgent a row is: `page` or `ticket`, as the row says; a ticket that is overdue is to page, what else is missed or
+/// used up is not.
 pub fn severity(row: &BreachRow) -> &str {
     match (Level::of(row), &row.severity) {
         (_, Some(severity)) => severity,
-        (Level::Breached, None) => "page",
+        (Level::Breached, None) if row.ticket.is_some() => "page",
         _ => "ticket",
     }
 }

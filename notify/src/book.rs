@@ -1,19 +1,19 @@
 //! What stands by the tables, what one receiver was told, and how the two differ.
 //!
-//! A **warning** stands until its window is over, its ticket's clock has stopped, its budget burns too fast no longer, or it is
-//! taken back. So does a **breach**. Of what stands of one subject only the worst is told: a breach for all, otherwise the
-//! highest share that is used up, and the shortest span that burns.
+//! A **warning** stands until its window is over, its ticket's clock has stopped, its budget burns too fast no longer, or
+//! it is taken back. So does a **breach**. Of what stands of one subject only the worst is told: a breach for all,
+//! otherwise the highest share that is used up, and the shortest span that burns.
 //!
-//! | | is told |
-//! |---|---|
-//! | what stands | once, as `firing` |
-//! | what stood and was told | once, as `resolved` when it is over, as `retracted` when it was taken back, as `superseded` when worse stands |
-//! | a warning that was over before it could be told | not at all: there is nothing to be warned of any more |
-//! | a breach that was over before it could be told | all the same, for an hour, if it was over for no more than a day when it became known |
+//! - What stands is told once, as `firing`.
+//! - What stood and was told is told once more: as `resolved` when it is over, as `retracted` when it was taken back, as
+//!   `superseded` when worse stands.
+//! - A warning that was over before it could be told is not: there is nothing to be warned of any more.
+//! - A breach that was over before it could be told is told all the same, for an hour, if it was over for no more than a
+//!   day when it became known.
 //!
-//! **No flapping**: a budget burns no longer once it has not done so for five minutes. When it begins again before, nothing is
-//! told. A breach that was told is remembered for 100 days, so that it is not told again when its row is written again, and
-//! is told as `retracted` if it is taken back after all.
+//! **No flapping**: a budget burns no longer once it has not done so for five minutes. When it begins again before,
+//! nothing is told. A breach that was told is remembered for 100 days, so that it is not told again when its row is
+//! written again, and is told as `retracted` if it is taken back after all.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,8 @@ pub const LATE_MAX: Micros = Micros::DAY;
 /// How long a breach that was told is remembered.
 pub const REMEMBERED: Micros = Micros(100 * Micros::DAY.0);
 
-/// For how long it is remembered that a clock stopped: rows of an epoch are in `clocks` a moment before they are in `breaches`.
+/// For how long it is remembered that a clock stopped: rows of an epoch are in `clocks` a moment before they are in
+/// `breaches`.
 const STOPS_KEPT: Micros = Micros(10 * Micros::MINUTE.0);
 
 /// A row that stands, or did.

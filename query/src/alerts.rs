@@ -1,7 +1,7 @@
 //! What is to be told to people: rows of `breaches`, and the clocks that stopped, as they come into the tables.
 //!
-//! A place is the last epoch of each shard up to which both tables were read. An epoch is in `clocks` a moment before it is in
-//! `breaches`, so each has a place of its own.
+//! A place is the last epoch of each shard up to which both tables were read. An epoch is in `clocks` a moment before it
+//! is in `breaches`, so each has a place of its own.
 
 use plimsoll_schemas::table::{BreachRow, ClockRow, Table};
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,8 @@ pub struct AlertRows {
     pub place: AlertPlace,
 }
 
-/// What stands: promises that are or may be missed in a window that is not over, or by a clock that runs. It is one question,
-/// so clocks and breaches are of one moment.
+/// What stands: promises that are or may be missed in a window that is not over, or by a clock that runs. It is one
+/// question, so clocks and breaches are of one moment.
 const STANDING: &str = "SELECT * FROM (SELECT * FROM warnings UNION ALL SELECT * FROM breaches) AS told
 WHERE window_end > now() OR EXISTS (
     SELECT 1 FROM clocks WHERE clocks.agreement = told.agreement AND clocks.agreement_version = told.agreement_version

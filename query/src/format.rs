@@ -229,7 +229,7 @@ fn csv(header: bool) -> CsvBuilder {
 }
 
 /// The schema with plain strings for views, which clients older than Arrow 1.4 of the format cannot read.
-fn plain_schema(schema: &Schema) -> SchemaRef {
+pub(crate) fn plain_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| match field.data_type() {
         DataType::Utf8View => field.as_ref().clone().with_data_type(DataType::Utf8),
         DataType::BinaryView => field.as_ref().clone().with_data_type(DataType::Binary),
@@ -238,7 +238,11 @@ fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
-fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+/// The same of rows.
+///
+/// # Errors
+/// When the schema is not theirs.
+pub(crate) fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?;
     RecordBatch::try_new(schema.clone(), columns)

@@ -3,7 +3,8 @@
 //! ```text
 //! HTTP request ── http ────┐
 //! Postgres wire ─ postgres ┼── session (limits, read-only) ── views ── provider ── files of the newest version
-//! `plimsoll sql` ──────────┘        └── format ── table, JSON, lines of JSON, CSV, Arrow stream
+//! Flight SQL ──── flight ──┤      │
+//! `plimsoll sql` ──────────┘      └── format ── table, JSON, lines of JSON, CSV, Arrow stream
 //! ```
 //! Everything here reads. A statement that would change something is refused before it is planned any further, and the
 //! session knows no store but the lake's, so no statement reaches another file.
@@ -15,8 +16,8 @@
 //! `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column
 //! means (`replaced` puts it into Postgres' catalog); `lossy` makes bytes readable in them; `provider` reads one
 //! table of the lake; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
-//! tables, and `alerts` what people are told; `events` gives history as the engine takes it; `audit` what an audit asks; `http` and `postgres` are the
-//! doors, to which `connections` are made, over `tls` where that is asked.
+//! tables, and `alerts` what people are told; `events` gives history as the engine takes it; `audit` what an audit asks;
+//! `http`, `postgres` and `flight` are the doors, to which `connections` are made, over `tls` where that is asked.
 
 mod ahead;
 mod alerts;
@@ -29,6 +30,7 @@ mod defined;
 mod dictionary;
 mod error;
 mod events;
+mod flight;
 mod format;
 mod functions;
 mod http;
@@ -58,6 +60,7 @@ pub use crate::alerts::{AlertPlace, AlertRows};
 pub use crate::audit::{Asked, StoredEvents};
 pub use crate::error::QueryError;
 pub use crate::events::Stored;
+pub use crate::flight::serve_flight;
 pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{
     Asker, More, Patience, Problem, Readiness, accepted_format, content_type, guard, openapi, router, serve,

@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
-use datafusion::common::TableReference;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use datafusion::common::{ParamValues, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -68,7 +69,7 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.satu
 
 /// Length of a statement at most, in bytes. Parser and planner recurse along chains such as `1+1+1+...`, about 7 kB of
 /// stack for each two bytes; `STACK_BYTES` holds the longest.
-const STATEMENT_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
 /// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are
 /// made row by row by the table function `generate_series`, which stays.
@@ -273,9 +274,7 @@ impl QueryService {
         let (context, statement) = (self.context.clone(), statement.to_owned());
         self.answer(desk, async move {
             let state = context.state();
-            let dialect = state.config_options().sql_parser.dialect;
-            let statement = state.sql_to_statement(&statement, &dialect).map_err(more_than_one)?;
-            let plan = question(&state, statement).await?;
+            let plan = question(&state, parsed(&state, &statement)?).await?;
             Ok(context.execute_logical_plan(plan).await?)
         })
         .await
@@ -308,6 +307,48 @@ impl QueryService {
     pub(crate) async fn plan(&self, statement: Statement) -> Result<LogicalPlan, QueryError> {
         let context = self.context.clone();
         self.compute(async move { question(&context.state(), statement).await }).await
+    }
+
+    /// Plans a statement that is text, with the values of its parameters, where it has any; and says what columns the answer
+    /// has, as far as that is known while there are no values.
+    ///
+    /// # Errors
+    /// Those of `sql`.
+    pub(crate) async fn plan_text(
+        &self,
+        statement: String,
+        values: Option<ParamValues>,
+    ) -> Result<(LogicalPlan, SchemaRef), QueryError> {
+        QueryService::check_length(&statement)?;
+        let context = self.context.clone();
+        self.compute(async move {
+            let state = context.state();
+            let plan = question(&state, parsed(&state, &statement)?).await?;
+            let plan = match values {
+                Some(values) => plan.replace_params_with_values(&values)?,
+                None => plan,
+            };
+            // Types of columns may follow from one another, which is found out behind the plan.
+            let columns = state.optimize(&plan).as_ref().unwrap_or(&plan).schema().inner().clone();
+            Ok((plan, columns))
+        })
+        .await
+    }
+
+    /// The tables of a schema by their names.
+    ///
+    /// # Errors
+    /// `Internal` when a table is gone that there was, which is a defect.
+    pub(crate) async fn tables(&self, schema: &str) -> Result<Vec<(String, Arc<dyn TableProvider>)>, QueryError> {
+        let provider = self.context.catalog(CATALOG).and_then(|catalog| catalog.schema(schema));
+        let provider = provider.ok_or_else(|| QueryError::Internal(format!("there is no schema {schema}")))?;
+        let (mut names, mut tables) = (provider.table_names(), Vec::new());
+        names.sort();
+        for name in names {
+            let table = provider.table(&name).await?;
+            tables.extend(table.map(|table| (name, table)));
+        }
+        Ok(tables)
     }
 
     /// Answers a question that was planned before.
@@ -435,6 +476,12 @@ impl QueryService {
         });
         Ok(answer.build())
     }
+}
+
+/// The one statement that a text is.
+fn parsed(state: &SessionState, text: &str) -> Result<Statement, QueryError> {
+    let dialect = state.config_options().sql_parser.dialect;
+    state.sql_to_statement(text, &dialect).map_err(more_than_one)
 }
 
 /// The plan of a statement that is a question, and not too large.

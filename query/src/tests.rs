@@ -2,6 +2,7 @@
 
 mod connections;
 mod doors;
+mod flight;
 mod formats;
 mod functions;
 mod hostile;

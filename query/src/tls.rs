@@ -9,10 +9,13 @@ use pgwire::tokio::tokio_rustls::rustls::crypto::ring::default_provider;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+/// What HTTP/2 is called where protocols are agreed on (RFC 7301).
+const HTTP2: &[u8] = b"h2";
+
 /// What a client is shown that speaks TLS.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: Arc<ServerConfig>,
 }
 
 impl Tls {
@@ -34,10 +37,17 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(chain, private)
             .map_err(|error| wrong(key, &error))?;
-        Ok(Tls { acceptor: Arc::new(config).into() })
+        Ok(Tls { config: Arc::new(config) })
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone()
+        self.config.clone().into()
+    }
+
+    /// The same for HTTP/2, of which a client has to speak in the handshake (RFC 9113, section 3.2).
+    pub(crate) fn http2_acceptor(&self) -> TlsAcceptor {
+        let mut config = ServerConfig::clone(&self.config);
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+        Arc::new(config).into()
     }
 }

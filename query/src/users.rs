@@ -1,8 +1,8 @@
 //! Who may ask, for what, and what of it they see.
 //!
-//! A file has one user a line, as an object of JSON: a password for the Postgres wire, kept as SCRAM-SHA-256 needs it
-//! (RFC 5802), or a token for HTTP, kept as its SHA-256. A token is drawn, not chosen, so nobody finds it by trying, and a
-//! plain hash of it is enough.
+//! A file has one user a line, as an object of JSON: a password for the Postgres wire and Flight SQL, kept as
+//! SCRAM-SHA-256 needs it (RFC 5802), or a token for HTTP and Flight SQL, kept as its SHA-256. A token is drawn, not
+//! chosen, so nobody finds it by trying, and a plain hash of it is enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -37,7 +37,8 @@ pub(crate) const ITERATIONS: usize = 4_096;
 /// Bytes of a salt.
 const SALT_BYTES: usize = 16;
 
-/// Requests a second that a user may make over HTTP, and as many at once, where the file does not say.
+/// Requests a second that a user may make over HTTP, and calls over Flight SQL, and as many at once, where the file does not
+/// say.
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 
 /// What a user may ask for.
@@ -130,6 +131,11 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// Who it is.
+    pub(crate) fn name(&self) -> &str {
+        &self.line.name
+    }
+
     /// Takes one of the requests that it may make.
     ///
     /// # Errors
@@ -224,8 +230,7 @@ impl Users {
     /// # Errors
     /// When there is no name, or what is granted cannot be.
     pub fn with_token(name: &str, grant: Grant) -> Result<(String, String), String> {
-        let drawn = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
-        let token = format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(drawn));
+        let token = drawn_token();
         let kept = format!("{TOKEN_METHOD}${}", STANDARD.encode(Sha256::digest(&token)));
         Ok((token, line(name, None, Some(kept), grant)?))
     }
@@ -242,14 +247,41 @@ impl Users {
         self.known().get(name).cloned()
     }
 
+    /// Who has a name and this password; it takes as long whether anybody has the name or not.
+    pub(crate) fn of_password(&self, name: &str, password: &str) -> Option<Arc<User>> {
+        let user = self.reader(name);
+        let kept = self.salted(name, user.as_deref());
+        let asked = gen_salted_password(password, &kept.salt, ITERATIONS);
+        user.filter(|_| bool::from(kept.password.ct_eq(&asked)))
+    }
+
+    /// What is known by now of one who logged in by a password; nothing, if that may ask no more, or has another password.
+    pub(crate) fn still(&self, user: &User) -> Option<Arc<User>> {
+        self.reader(user.name()).filter(|now| now.line.password == user.line.password)
+    }
+
     /// The password of a name; of one that is nobody's, a password that nobody has, and a salt that is always the same.
     pub(crate) fn password_of(&self, name: &str) -> Salted {
-        let user = self.of_name(name).filter(|user| user.scopes.contains(&Scope::Read));
+        self.salted(name, self.reader(name).as_deref())
+    }
+
+    /// Who has a name, if that is one who may read.
+    fn reader(&self, name: &str) -> Option<Arc<User>> {
+        self.of_name(name).filter(|user| user.scopes.contains(&Scope::Read))
+    }
+
+    fn salted(&self, name: &str, user: Option<&User>) -> Salted {
         user.and_then(|user| user.password.clone()).unwrap_or_else(|| Salted {
             salt: gen_salted_password(name, &self.salt, 1)[..SALT_BYTES].to_vec(),
             password: [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat(),
         })
     }
+}
+
+/// A new token, of 244 random bits.
+pub(crate) fn drawn_token() -> String {
+    let drawn = [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
+    format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(drawn))
 }
 
 /// The users of a file, by their names.

@@ -226,9 +226,9 @@ fn what_happens_is_told_as_alerts_by_webhook_and_by_topic_until_it_is_over() {
     // 59 minutes and 45 seconds of the hour are used: 90 % are, and it is due in 15 seconds.
     let opened = Utc::now() - TimeDelta::seconds(3_585);
     broker.produce("events", 0, ticket("T1", "opened", opened)).expect("a record");
-    wait_until("a warning", || firing(&alertmanager).contains("PlimsollTicketTimeUsed web 90 %"));
-    wait_until("a breach", || firing(&alertmanager).contains("PlimsollTicketBreached web"));
-    let both = BTreeSet::from(["PlimsollObjectiveBreached web", "PlimsollTicketBreached web"].map(str::to_owned));
+    wait_until("a warning", || firing(&alertmanager).contains("PlimsollTicketNearDue web 90 %"));
+    wait_until("a breach", || firing(&alertmanager).contains("PlimsollTicketOverdue web"));
+    let both = BTreeSet::from(["PlimsollObjectiveBreached web", "PlimsollTicketOverdue web"].map(str::to_owned));
     wait_until("the end of the warning", || firing(&alertmanager) == both);
     let alerts: Value = serde_json::from_str(&alertmanager.alerts().expect("an answer")).expect("JSON");
     let alert = alerts.as_array().expect("alerts").iter().find(|alert| alert["labels"]["ticket"] == "T1");
@@ -248,9 +248,9 @@ fn what_happens_is_told_as_alerts_by_webhook_and_by_topic_until_it_is_over() {
     wait_until("the end", || firing(&alertmanager) == rest);
     let expected = [
         "firing PlimsollObjectiveBreached web",
-        "firing PlimsollTicketTimeUsed web T1 90 %",
-        "firing PlimsollTicketBreached web T1",
-        "resolved PlimsollTicketBreached web T1",
+        "firing PlimsollTicketNearDue web T1 90 %",
+        "firing PlimsollTicketOverdue web T1",
+        "resolved PlimsollTicketOverdue web T1",
     ];
     wait_until("the webhook's message", || hook.told().len() == expected.len());
     assert_eq!(hook.told(), expected);
@@ -294,7 +294,7 @@ fn a_receiver_is_told_at_least_once_and_again_only_under_the_same_id() {
     *hook.refusals.lock().expect("not poisoned") = 2;
     let told = notify(&lake, &path);
     wait_until("what was refused", || hook.got().len() == 3);
-    assert_eq!(hook.told()[0], "firing PlimsollTicketBreached web T1");
+    assert_eq!(hook.told()[0], "firing PlimsollTicketOverdue web T1");
     let ids: BTreeSet<String> = hook.got().iter().map(|sent| sent.header("webhook-id").to_owned()).collect();
     assert_eq!(ids.len(), 1, "it is one message, sent three times");
     assert!(hook.got().iter().all(|sent| sent.header("webhook-signature").starts_with("v1,")));
@@ -306,7 +306,7 @@ fn a_receiver_is_told_at_least_once_and_again_only_under_the_same_id() {
     let (mut running, _) = world.run(&bootstrap, "lake", &["--receivers", &path]);
     broker.produce("events", 0, ticket("T1", "resolved", Utc::now())).expect("a record");
     wait_until("the end", || hook.got().len() == 4);
-    assert_eq!(hook.told()[3], "resolved PlimsollTicketBreached web T1");
+    assert_eq!(hook.told()[3], "resolved PlimsollTicketOverdue web T1");
     running.signal("KILL");
     running.end();
     assert_eq!(hook.got().len(), 4);

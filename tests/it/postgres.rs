@@ -4,10 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::flight::over_tls;
 use crate::support::{Running, output, plimsoll, request};
 
 /// The question that every door is asked.
-const QUESTION: &str = "SELECT verdict, count(*) AS windows, sum(good_us) AS good_us FROM attainment GROUP BY verdict \
+pub const QUESTION: &str = "SELECT verdict, count(*) AS windows, sum(good_us) AS good_us FROM attainment GROUP BY verdict \
                         ORDER BY verdict";
 
 /// Where the clients are; `None`, after one line that says so, where they are not and `CI` is not `true`.
@@ -31,6 +32,7 @@ pub struct Doors {
     folder: tempfile::TempDir,
     pub running: Running,
     pub postgres: u16,
+    pub flight: u16,
     pub http: String,
     /// Ana's over HTTP.
     pub token: String,
@@ -62,28 +64,38 @@ impl Doors {
         std::fs::write(&users, [ana, guest, ana_over_http].concat()).expect("a file");
         let (lake, users) = (demo.join("lake").to_string_lossy().into_owned(), users.to_string_lossy().into_owned());
         let mut arguments: Vec<String> =
-            ["query", "--listen", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--lake", &lake, "--users", &users]
+            ["query", "--listen", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0"]
+                .into_iter()
+                .chain(["--lake", &lake, "--users", &users])
                 .map(str::to_owned)
-                .into();
+                .collect();
         arguments.extend(more(folder.path()));
         let running = Running::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         let postgres = running.wait_for("answering on postgres://127.0.0.1:");
         let postgres = postgres.rsplit(':').next().and_then(|end| end.split('/').next()).expect("a port");
+        let flight = running.wait_for("answering on grpc");
+        let flight = flight.rsplit(':').next().expect("a port").parse().expect("a port");
         let http = running.wait_for("answering on http");
         let http = http.rsplit("://").next().expect("an address").to_owned();
-        Doors { postgres: postgres.parse().expect("a port"), folder, running, http, token }
+        Doors { postgres: postgres.parse().expect("a port"), flight, folder, running, http, token }
     }
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    fn lake(&self) -> String {
+    /// What the question has to come to, as CSV.
+    pub fn expected(&self) -> String {
+        output(&["sql", "--lake", &self.lake(), "--format", "csv", QUESTION])
+    }
+
+    pub fn lake(&self) -> String {
         self.folder.path().join("demo/lake").to_string_lossy().into_owned()
     }
 }
 
-fn told(done: &Output) -> String {
+/// What a program has said.
+pub fn told(done: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     text(&done.stdout) + &text(&done.stderr)
 }
@@ -93,7 +105,7 @@ fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
     let Some(python) = clients() else { return };
     let doors = Doors::open(|_| Vec::new());
     let sql = |question: &str| output(&["sql", "--lake", &doors.lake(), "--format", "csv", question]);
-    let expected = sql(QUESTION);
+    let expected = doors.expected();
     let headers = format!("text/plain\r\nAccept: text/csv\r\nAuthorization: Bearer {}", doors.token);
     let over_http = request(&doors.http, "POST /v1/sql", &headers, QUESTION);
     assert!(expected.lines().all(|line| over_http.contains(line)), "{over_http}");
@@ -106,8 +118,8 @@ fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
     assert_eq!(told(&done).matches(": as expected").count(), 6, "{}", told(&done));
 }
 
-/// The answer to the question of `tests/clients/Jdbc.java`, as it prints it.
-const MET: &str = "SELECT agreement, objective, window_start, good_us, attainment_ratio FROM attainment \
+/// The question of `tests/clients/Jdbc.java` and `FlightJdbc.java`, as they print its answer.
+pub const MET: &str = "SELECT agreement, objective, window_start, good_us, attainment_ratio FROM attainment \
     WHERE verdict = 'met' AND window_start >= '2026-10-01' AND good_us > 0 ORDER BY 1, 2, service, 3 LIMIT 3";
 
 #[test]
@@ -221,6 +233,7 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
     }
     assert!(psql("disable", "SELECT 1").contains("(1 row)"), "TLS is offered, not asked for");
     over_https_alone(&doors);
+    over_tls(&doors);
     sees_one_customer(&doors);
 }
 

@@ -49,6 +49,10 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    flight: doors::flight::Arguments,
+    #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
 }
 
@@ -72,6 +76,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let listener = runtime.block_on(doors::listen(arguments.listen))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+    let flight = runtime.block_on(arguments.flight.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);
     println!(
@@ -99,6 +104,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         runtime: runtime.handle().clone(),
         deferred_wait_max,
         upkeep: (maintain_every, keep_files),
+        shown: arguments.metrics.shown(),
     };
     let keeper = Keeper::new(settings, kept);
     let more =
@@ -111,10 +117,12 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         std::future::ready(kept + &doors::definitions_metrics(&in_force) + &doors::lake_metrics(&tables))
     };
     let readiness = Arc::new(|| Ok(()));
+    let flight = runtime.spawn(doors::flight::open(flight, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = keeper.run(&shutdown);
     shutdown.request();
     runtime.block_on(answering)?;
+    runtime.block_on(flight)?;
     done?;
     println!("all shards that were kept here are saved");
     Ok(ExitCode::SUCCESS)

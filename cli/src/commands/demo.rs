@@ -26,6 +26,7 @@ use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
 use crate::doors::access::Access;
+use crate::doors::flight;
 use crate::doors::postgres::{self, Door};
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
@@ -48,6 +49,8 @@ pub struct Arguments {
     /// Where to listen for HTTP
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7373")]
     listen: SocketAddr,
+    #[command(flatten)]
+    flight: flight::Arguments,
     /// End after the summary instead of staying up
     #[arg(long)]
     once: bool,
@@ -104,6 +107,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         until_caught_up: true,
         deferred_wait_max: Duration::MAX,
     };
+    let tables = settings.lake.clone();
     let upkeep =
         maintenance::keep_small(settings.lake.clone(), maintenance::MAINTAIN_EVERY, KEPT_MAX, shutdown.clone());
     runtime.spawn(upkeep);
@@ -111,7 +115,9 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let live = pipeline.live.clone();
     let door = runtime.block_on(postgres_door())?;
     let postgres = door.address()?;
-    let answering = runtime.spawn(answer(listener, door, service.clone(), &pipeline, end, shutdown.clone()));
+    let flight = runtime.block_on(arguments.flight.door(Access::default()))?;
+    let answering =
+        runtime.spawn(answer(listener, door, flight, service.clone(), (&pipeline, tables), end, shutdown.clone()));
     while !pipeline.is_finished() {
         std::thread::sleep(Duration::from_millis(50));
         told.tell(&progress(&live.pipeline(), broker.records));
@@ -141,21 +147,26 @@ async fn postgres_door() -> Result<Door> {
     Door::at((Ipv4Addr::LOCALHOST, 0).into(), Arc::new(users), None).await
 }
 
-/// Answers over HTTP and Postgres' wire until the shutdown.
+/// Answers over HTTP, Postgres' wire and, where it is asked for, Arrow Flight SQL until the shutdown.
 fn answer(
     listener: TcpListener,
     door: Door,
+    flight: Option<flight::Door>,
     service: Arc<QueryService>,
-    pipeline: &Pipeline,
+    (pipeline, tables): (&Pipeline, Lake),
     end: Instant,
     shutdown: Shutdown,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (live, source) = (pipeline.live.clone(), pipeline.source());
-    let metrics = move || std::future::ready(doors::pipeline_metrics(&live, &source.metrics(), end));
+    let metrics = move || {
+        let told = doors::pipeline_metrics(&live, &source.metrics(), end);
+        std::future::ready(told + &doors::lake_metrics(&tables))
+    };
     let (readiness, none, access) = (Arc::new(|| Ok(())), More::default(), Access::default());
     let postgres = postgres::open(Some(door), service.clone(), shutdown.clone());
+    let flight = flight::open(flight, service.clone(), shutdown.clone());
     let http = doors::open(listener, service, readiness, metrics, none, access, shutdown);
-    async move { _ = tokio::join!(http, postgres) }
+    async move { _ = tokio::join!(http, postgres, flight) }
 }
 
 /// Makes the month up and writes its definitions.

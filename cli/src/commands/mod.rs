@@ -17,6 +17,7 @@ pub mod notify;
 pub mod password;
 pub mod query;
 pub mod rebuild;
+pub mod rules;
 pub mod run;
 pub mod sql;
 pub mod token;

@@ -15,7 +15,7 @@ use crate::doors;
 use crate::shutdown::Shutdown;
 use crate::threads::Threads;
 
-/// Answer over HTTP and Postgres' wire.
+/// Answer over HTTP, Postgres' wire and Flight SQL.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The folder with the tables, or s3://BUCKET/PREFIX
@@ -30,7 +30,11 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     postgres: doors::postgres::Arguments,
+    #[command(flatten)]
+    flight: doors::flight::Arguments,
 }
 
 /// Serves until it is told to end.
@@ -44,16 +48,19 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let listener = doors::listen(arguments.listen).await?;
         let access = arguments.access.read()?;
         let postgres = arguments.postgres.door(access.clone()).await?;
+        let flight = arguments.flight.door(access.clone()).await?;
         println!("answering on {}://{}", access.scheme(), listener.local_addr()?);
-        let asked = service.clone();
+        let (asked, shown) = (service.clone(), arguments.metrics.shown());
         let metrics = move || {
             let service = asked.clone();
             let now = Instant::from(chrono::Utc::now());
-            async move { doors::table_metrics(&service, known_at.map_or(now, |known_at| known_at.min(now))).await }
+            let now = known_at.map_or(now, |known_at| known_at.min(now));
+            async move { doors::table_metrics(&service, shown, now).await }
         };
         let postgres = doors::postgres::open(postgres, service.clone(), shutdown.clone());
+        let flight = doors::flight::open(flight, service.clone(), shutdown.clone());
         let http = doors::open(listener, service, Arc::new(|| Ok(())), metrics, More::default(), access, shutdown);
-        tokio::join!(http, postgres);
+        tokio::join!(http, postgres, flight);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -59,7 +59,11 @@ pub struct Arguments {
     #[command(flatten)]
     access: doors::access::Arguments,
     #[command(flatten)]
+    metrics: doors::scrape::Arguments,
+    #[command(flatten)]
     postgres: doors::postgres::Arguments,
+    #[command(flatten)]
+    flight: doors::flight::Arguments,
     #[command(flatten)]
     accepting: Accepting,
     #[command(flatten)]
@@ -223,7 +227,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 /// Runs until it is told to end.
 pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
-    let live = Arc::new(Live::default());
+    let live = Arc::new(Live::showing(arguments.metrics.shown()));
     let in_force = InForce::of_folder(&arguments.definitions)?;
     let topics = in_force.now().1.topics().count();
     let runtime = &threads.waiting;
@@ -237,6 +241,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let access = arguments.access.read()?;
     let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
+    let flight = runtime.block_on(arguments.flight.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let address = format!("{}://{}", access.scheme(), listener.local_addr()?);
     let notifier = arguments.notifying.receivers(&kafka, Some(address))?;
@@ -274,12 +279,14 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let readiness = Arc::new(|| Ok(()));
     let notifying = runtime.spawn(notifier.tell(service.clone(), told, shutdown.clone()));
     let postgres = runtime.spawn(doors::postgres::open(postgres, service.clone(), shutdown.clone()));
+    let flight = runtime.spawn(doors::flight::open(flight, service.clone(), shutdown.clone()));
     let answering = runtime.spawn(doors::open(listener, service, readiness, metrics, more, access, shutdown.clone()));
     let done = pipeline.join();
     shutdown.request();
     runtime.block_on(answering)?;
     runtime.block_on(postgres)?;
     runtime.block_on(notifying)?;
+    runtime.block_on(flight)?;
     let progress = done?;
     println!("committed epoch {}; the next start goes on from there", progress.epoch);
     Ok(ExitCode::SUCCESS)

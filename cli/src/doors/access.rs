@@ -20,7 +20,8 @@ pub struct Arguments {
     /// Who may ask: a line each, as `plimsoll password` and `plimsoll token` write it. Default: whoever reaches the address
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
-    /// The certificate, and those that lead to its authority, PEM: HTTP is HTTPS then, and Postgres clients may ask for TLS
+    /// The certificate, and those that lead to its authority, PEM: HTTP is HTTPS then, Flight SQL speaks TLS, and Postgres
+    /// clients may ask for it
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
     /// The key of the certificate: PEM

@@ -235,6 +235,7 @@ proptest! {
                 together.breaches.extend(part.breaches);
                 together.attributions.extend(part.attributions);
                 together.corrections.extend(part.corrections);
+                together.rescheduled |= part.rescheduled;
             }
             together.sort();
             prop_assert_eq!(&together, &expected);
