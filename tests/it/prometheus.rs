@@ -91,7 +91,7 @@ impl Watched {
     }
 
     /// Waits until a question has an answer.
-    fn wait_for(&self, question: &str) {
+    pub fn wait_for(&self, question: &str) {
         let deadline = Instant::now() + PATIENCE;
         while std::net::TcpStream::connect(&self.address).is_err() || self.query(question).is_empty() {
             assert!(Instant::now() < deadline, "prometheus knows no {question}");
