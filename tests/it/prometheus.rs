@@ -68,7 +68,7 @@ impl Watched {
         let postgres = line.split_whitespace().nth(1).expect("an address").to_owned();
         std::fs::write(path("rules.yaml"), output(&["rules", "-d", &path("demo/definitions")])).expect("a file");
         let config = format!(
-            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yaml]\nscrape_configs:\n\
+            "global: {{scrape_interval: 5s, scrape_timeout: 5s, evaluation_interval: 1s}}\nrule_files: [rules.yaml]\nscrape_configs:\n\
              - job_name: plimsoll\n  static_configs: [{{targets: [\"{http}\"]}}]\n"
         );
         std::fs::write(path("prometheus.yaml"), config).expect("a file");
@@ -205,7 +205,9 @@ fn prometheus_takes_what_is_told_in_each_format_and_the_rules_have_no_errors() {
     assert_eq!(metadata["data"]["plimsoll_events"][0]["type"], "counter", "{metadata}");
     let unit = watched.ask("/api/v1/metadata?metric=plimsoll_watermark_delay_seconds");
     assert_eq!(unit["data"]["plimsoll_watermark_delay_seconds"][0]["unit"], "seconds", "{unit}");
-    let told = watched.query("count({__name__=~\"plimsoll_.*\"})");
+    let told = "count({__name__=~\"plimsoll_.*\"})";
+    watched.wait_for(told);
+    let told = watched.query(told);
     assert!(told[0]["value"][1].as_str().and_then(|count| count.parse::<usize>().ok()) > Some(1_000), "{told:?}");
 
     let rules = watched.ask("/api/v1/rules");
@@ -216,6 +218,7 @@ fn prometheus_takes_what_is_told_in_each_format_and_the_rules_have_no_errors() {
         assert_eq!((&rule["health"], &rule["lastError"]), (&"ok".into(), &Value::Null), "{rule}");
     }
     // The month of the demo has breached promises, and nothing is wrong with the demo itself.
+    watched.wait_for("ALERTS{alertstate=\"firing\",alertname=\"PlimsollObjectiveBreached\"}");
     let firing = watched.query("count by (alertname) (ALERTS{alertstate=\"firing\"})");
     let firing: Vec<_> = firing.iter().map(|series| series["metric"]["alertname"].as_str().expect("a name")).collect();
     assert!(firing.contains(&"PlimsollObjectiveBreached"), "{firing:?}");
