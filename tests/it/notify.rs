@@ -223,8 +223,8 @@ fn what_happens_is_told_as_alerts_by_webhook_and_by_topic_until_it_is_over() {
     broker.produce("events", 0, outage("web", "opened", now - TimeDelta::minutes(10))).expect("a record");
     wait_until("the outage", || firing(&alertmanager).contains("PlimsollObjectiveBreached web"));
 
-    // 59 minutes and 45 seconds of the hour are used: 90 % are, and it is due in 15 seconds.
-    let opened = Utc::now() - TimeDelta::seconds(3_585);
+    // 59 minutes and a half of the hour are used: 90 % are, and it is due in 30 seconds.
+    let opened = Utc::now() - TimeDelta::seconds(3_570);
     broker.produce("events", 0, ticket("T1", "opened", opened)).expect("a record");
     wait_until("a warning", || firing(&alertmanager).contains("PlimsollTicketNearDue web 90 %"));
     wait_until("a breach", || firing(&alertmanager).contains("PlimsollTicketOverdue web"));
