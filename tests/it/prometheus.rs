@@ -84,16 +84,29 @@ impl Watched {
             .spawn()
             .expect("prometheus starts");
         let watched = Watched { _demo: demo, http, postgres, prometheus, address, _folder: folder };
+        watched.wait_until_ready();
         // A rate needs two scrapes, and a rule that is recorded comes after it.
         watched.wait_for("topic:plimsoll_events:rate5m");
         watched.wait_for("verdict:plimsoll_objectives:count");
         watched
     }
 
+    /// Waits until it answers at all: it listens before it does.
+    fn wait_until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_ready = || {
+            std::net::TcpStream::connect(&self.address).is_ok() && get(&self.address, "/-/ready").contains(" 200 OK")
+        };
+        while !is_ready() {
+            assert!(Instant::now() < deadline, "prometheus is not ready");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Waits until a question has an answer.
     pub fn wait_for(&self, question: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while std::net::TcpStream::connect(&self.address).is_err() || self.query(question).is_empty() {
+        while self.query(question).is_empty() {
             assert!(Instant::now() < deadline, "prometheus knows no {question}");
             std::thread::sleep(Duration::from_millis(200));
         }
