@@ -15,7 +15,7 @@ use plimsoll_aggregate::worker::{EPOCH_BYTES_MAX, EPOCH_ROWS_MAX};
 use plimsoll_aggregate::{Live, ORDERS_MAX, Shown};
 use plimsoll_ingest::kafka::{KafkaMetrics, QUEUE_BYTES_MAX};
 use plimsoll_lake::Lake;
-use plimsoll_query::{More, Patience, Problem, QueryError, QueryService, Readiness, guard, router, serve};
+use plimsoll_query::{More, Patience, Problem, QueryError, QueryService, Readiness, Tls, Users, guard, router, serve};
 use plimsoll_schemas::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -39,14 +39,46 @@ pub mod scrape;
 /// How long one may wait for another to end what takes long.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Takes the address, or says who else may have it.
+/// Takes the address that an option gives, or says who else may have it.
 ///
 /// # Errors
 /// When the port is taken, or the address is not of this machine.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+pub async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; give a free one with --listen, e.g. --listen 127.0.0.1:0")
+        format!("cannot listen on {address}; give a free one with {option}, e.g. {option} 127.0.0.1:0")
     })
+}
+
+/// A door for those who do not come over HTTP, that is about to open.
+pub struct Door {
+    listener: TcpListener,
+    users: Option<Arc<Users>>,
+    tls: Option<Tls>,
+}
+
+impl Door {
+    /// Takes the address that an option gives, and warns of what others can read on its way.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    async fn at(address: SocketAddr, option: &str, what: &str, access: Access) -> Result<Door> {
+        let Access { users, tls, .. } = access;
+        let listener = listen(address, option).await?;
+        if tls.is_none() && !address.ip().is_loopback() {
+            eprintln!(
+                "warning: {what} on {address} can be read by others on their way; give --tls-certificate and --tls-key"
+            );
+        }
+        Ok(Door { listener, users, tls })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.listener.local_addr()?)
+    }
 }
 
 /// Serves those who may ask until the shutdown. `metrics` gives what else than the query service's own counts

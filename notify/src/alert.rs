@@ -87,11 +87,6 @@ pub fn cause(row: &BreachRow) -> String {
     }
 }
 
-/// An instant in RFC 3339, UTC.
-pub fn rfc3339(at: Instant) -> String {
-    at.to_string()
-}
-
 /// Who it is: the same for as long as it is the same alert.
 pub fn labels(row: &BreachRow) -> BTreeMap<&'static str, String> {
     let level = Level::of(row);
@@ -109,10 +104,10 @@ pub fn labels(row: &BreachRow) -> BTreeMap<&'static str, String> {
     labels.extend(row.customer.clone().map(|customer| ("customer", customer)));
     labels.extend(row.ticket.clone().map(|ticket| ("ticket", ticket)));
     labels.extend(row.cycle.map(|cycle| ("cycle", cycle.to_string())));
-    labels.extend(row.window_start.map(|start| ("window_start", rfc3339(start))));
+    labels.extend(row.window_start.map(|start| ("window_start", start.to_string())));
     match level {
         Level::Used(_) => labels.extend(row.threshold_ratio.map(|share| ("used", share.0.to_string()))),
-        Level::Burning(span) => labels.extend([("span", span_of(span))]),
+        Level::Burning(span) => labels.extend([("span", Micros(span).to_string())]),
         Level::Breached => {}
     }
     labels
@@ -123,7 +118,7 @@ pub fn summary(row: &BreachRow) -> String {
     let of = format!("{} of {} for {}", row.objective, row.service, row.agreement);
     let about = match (&row.ticket, row.window_start) {
         (Some(ticket), _) => format!("ticket {ticket}: {of}"),
-        (None, Some(start)) => format!("{of}, window from {}", rfc3339(start)),
+        (None, Some(start)) => format!("{of}, window from {start}"),
         (None, None) => of,
     };
     let share = row.threshold_ratio.map(|share| share.0.to_string()).unwrap_or_default();
@@ -131,21 +126,14 @@ pub fn summary(row: &BreachRow) -> String {
         Level::Breached => format!("Missed: {about}"),
         Level::Used(_) if row.ticket.is_some() => format!("{share} of the time is used: {about}"),
         Level::Used(_) => format!("{share} of what is allowed is used: {about}"),
-        Level::Burning(span) => format!("The error budget burns too fast over {}: {about}", span_of(span)),
+        Level::Burning(span) => format!("The error budget burns too fast over {}: {about}", Micros(span)),
     }
-}
-
-/// A span as Prometheus writes it: `5m`, `1h`, `3d`.
-fn span_of(micros: i64) -> String {
-    let units = [("d", Micros::DAY.0), ("h", Micros::HOUR.0), ("m", Micros::MINUTE.0), ("s", 1_000_000)];
-    let fits = units.into_iter().find(|(_, unit)| micros % unit == 0 && micros >= *unit);
-    fits.map_or_else(|| format!("{micros}us"), |(name, unit)| format!("{}{name}", micros / unit))
 }
 
 /// Where the facts behind a row are to be seen, below the address of a Plimsoll that answers over HTTP.
 pub fn evidence(row: &BreachRow, base: &str) -> Option<String> {
     let mut parameters = vec![("agreement", &row.agreement), ("service", &row.service), ("objective", &row.objective)];
-    let window = row.window_start.map(rfc3339);
+    let window = row.window_start.map(|start| start.to_string());
     let path = match (&row.ticket, &window) {
         (Some(ticket), _) => {
             parameters.push(("ticket", ticket));

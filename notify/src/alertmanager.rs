@@ -7,7 +7,7 @@ use plimsoll_schemas::{Instant, Micros};
 use reqwest::Url;
 use serde_json::{Value, json};
 
-use crate::alert::{evidence, labels, rfc3339, summary};
+use crate::alert::{evidence, labels, summary};
 use crate::book::Change;
 use crate::receiver::{Http, NotifyError};
 
@@ -48,8 +48,8 @@ fn alert(row: &BreachRow, ends_at: Instant, base: Option<&str>) -> Value {
     json!({
         "labels": labels(row),
         "annotations": annotations,
-        "startsAt": rfc3339(starts_at),
-        "endsAt": rfc3339(ends_at),
+        "startsAt": starts_at.to_string(),
+        "endsAt": ends_at.to_string(),
         "generatorURL": link.unwrap_or_default(),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::alert::{cause, evidence, labels, rfc3339, summary};
+use crate::alert::{cause, evidence, labels, summary};
 use crate::book::{Change, Status};
 
 /// A message, and what says whether it is the same one.
@@ -55,9 +55,9 @@ fn alert(change: &Change, base: Option<&str>) -> Value {
     let mut alert: Map<String, Value> =
         labels(row).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
     alert.insert("status".to_owned(), change.status.as_str().into());
-    alert.insert("starts_at".to_owned(), rfc3339(row.at).into());
-    alert.insert("ended_at".to_owned(), change.ended_at.map(rfc3339).into());
-    alert.insert("window_end".to_owned(), row.window_end.map(rfc3339).into());
+    alert.insert("starts_at".to_owned(), row.at.to_string().into());
+    alert.insert("ended_at".to_owned(), change.ended_at.map(|at| at.to_string()).into());
+    alert.insert("window_end".to_owned(), row.window_end.map(|at| at.to_string()).into());
     alert.insert("summary".to_owned(), summary(row).into());
     alert.insert("detail".to_owned(), row.detail.clone().into());
     alert.insert("evidence".to_owned(), base.and_then(|base| evidence(row, base)).into());

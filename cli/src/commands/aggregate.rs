@@ -73,7 +73,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = in_force.that_fit(fits_shards(&lake, runtime.handle()))?;
     let fits = fits_the_past(&lake, runtime.handle(), move || workers.lives());
     let in_force = Arc::new(in_force.that_fit(fits)?);
-    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let flight = runtime.block_on(arguments.flight.door(access.clone()))?;

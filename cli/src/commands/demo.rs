@@ -26,8 +26,7 @@ use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
 use crate::doors::access::Access;
-use crate::doors::flight;
-use crate::doors::postgres::{self, Door};
+use crate::doors::{Door, flight, postgres};
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
@@ -73,7 +72,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let started = Moment::now();
     let runtime = &threads.waiting;
     let shutdown = Shutdown::on_signals(runtime.handle())?;
-    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let address = listener.local_addr()?;
 
     let (generator, found) = prepare(&arguments)?;
@@ -144,14 +143,14 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
 async fn postgres_door() -> Result<Door> {
     let line = Users::with_password(USER, USER, Grant::default()).map_err(|wrong| anyhow!(wrong))?;
     let users = Users::parse(&line).map_err(|wrong| anyhow!(wrong))?;
-    Door::at((Ipv4Addr::LOCALHOST, 0).into(), Arc::new(users), None).await
+    postgres::door_at((Ipv4Addr::LOCALHOST, 0).into(), Access::of(users)).await
 }
 
 /// Answers over HTTP, Postgres' wire and, where it is asked for, Arrow Flight SQL until the shutdown.
 fn answer(
     listener: TcpListener,
     door: Door,
-    flight: Option<flight::Door>,
+    flight: Option<Door>,
     service: Arc<QueryService>,
     (pipeline, tables): (&Pipeline, Lake),
     end: Instant,

@@ -58,7 +58,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     starts(&lake, &arguments.group, &mut began, runtime)?;
     let in_force = in_force.that_fit(fits_shards(&lake, runtime))?;
     let in_force = Arc::new(in_force.that_fit(fits_the_past(&lake, runtime, Vec::new))?);
-    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let access = arguments.access.read()?;
     println!(

@@ -44,7 +44,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         }
         let lake = Lake::open_existing(&arguments.lake).await?;
         let service = Arc::new(QueryService::open(lake.clone(), Limits::default(), threads.questions()).await?);
-        let listener = doors::listen(arguments.listen).await?;
+        let listener = doors::listen(arguments.listen, "--listen").await?;
         let access = arguments.access.read()?;
         println!(
             "telling {}, answering on {}://{}",

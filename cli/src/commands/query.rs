@@ -45,7 +45,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
         let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
         let known_at = arguments.known_at;
         let service = Arc::new(service.known_at(known_at));
-        let listener = doors::listen(arguments.listen).await?;
+        let listener = doors::listen(arguments.listen, "--listen").await?;
         let access = arguments.access.read()?;
         let postgres = arguments.postgres.door(access.clone()).await?;
         let flight = arguments.flight.door(access.clone()).await?;

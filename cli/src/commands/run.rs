@@ -236,7 +236,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let worker = live.clone();
     let fits = fits_the_past(&lake, runtime.handle(), move || vec![worker.clone()]);
     let in_force = Arc::new(in_force.that_fit(fits)?);
-    let listener = runtime.block_on(doors::listen(arguments.listen))?;
+    let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let service =
         Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
     let access = arguments.access.read()?;

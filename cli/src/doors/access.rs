@@ -61,6 +61,11 @@ impl Arguments {
 }
 
 impl Access {
+    /// That of users of whom no file tells, without TLS.
+    pub fn of(users: Users) -> Access {
+        Access { users: Some(Arc::new(users)), ..Access::default() }
+    }
+
     /// Keeps to what the file says, for as long as it is waited for.
     pub async fn keep_up(&self) {
         let (Some(users), Some((path, text))) = (&self.users, &self.file) else { return std::future::pending().await };

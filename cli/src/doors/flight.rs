@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use plimsoll_query::{Patience, QueryService, Tls, Users, serve_flight};
-use tokio::net::TcpListener;
+use anyhow::Result;
+use plimsoll_query::{Patience, QueryService, serve_flight};
 
+use crate::doors::Door;
 use crate::doors::access::Access;
 use crate::shutdown::Shutdown;
 
@@ -19,13 +19,6 @@ pub struct Arguments {
     flight: Option<SocketAddr>,
 }
 
-/// A door that is about to open.
-pub struct Door {
-    listener: TcpListener,
-    users: Option<Arc<Users>>,
-    tls: Option<Tls>,
-}
-
 impl Arguments {
     /// Takes the address for those who may ask; `None` when there is to be no such door.
     ///
@@ -33,36 +26,10 @@ impl Arguments {
     /// When the port is taken.
     pub async fn door(&self, access: Access) -> Result<Option<Door>> {
         let Some(address) = self.flight else { return Ok(None) };
-        let door = Door::at(address, access).await?;
-        if door.tls.is_none() && !address.ip().is_loopback() {
-            eprintln!(
-                "warning: passwords and answers on {address} can be read by others on their way; give --tls-certificate and --tls-key"
-            );
-        }
+        let door = Door::at(address, "--flight", "passwords and answers", access).await?;
         let scheme = if door.tls.is_some() { "grpc+tls" } else { "grpc" };
         println!("answering on {scheme}://{}", door.address()?);
         Ok(Some(door))
-    }
-}
-
-impl Door {
-    /// Takes the address.
-    ///
-    /// # Errors
-    /// When the port is taken.
-    pub async fn at(address: SocketAddr, Access { users, tls, .. }: Access) -> Result<Door> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; give a free one with --flight, e.g. --flight 127.0.0.1:0")
-        })?;
-        Ok(Door { listener, users, tls })
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
     }
 }
 

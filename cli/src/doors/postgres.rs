@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use plimsoll_query::{Patience, QueryService, Tls, Users, serve_postgres};
-use tokio::net::TcpListener;
+use anyhow::Result;
+use plimsoll_query::{Patience, QueryService, serve_postgres};
 
+use crate::doors::Door;
 use crate::doors::access::Access;
 use crate::shutdown::Shutdown;
 
@@ -19,55 +19,31 @@ pub struct Arguments {
     postgres: Option<SocketAddr>,
 }
 
-/// A door that is about to open.
-pub struct Door {
-    listener: TcpListener,
-    users: Arc<Users>,
-    tls: Option<Tls>,
-}
-
 impl Arguments {
     /// Takes the address for those who may ask; `None` when there is to be no such door.
     ///
     /// # Errors
     /// When the port is taken.
-    pub async fn door(&self, Access { users, tls, .. }: Access) -> Result<Option<Door>> {
-        let (Some(address), Some(users)) = (self.postgres, users) else { return Ok(None) };
-        let door = Door::at(address, users, tls).await?;
-        if door.tls.is_none() && !address.ip().is_loopback() {
-            eprintln!(
-                "warning: answers on {address} can be read by others on their way; give --tls-certificate and --tls-key"
-            );
-        }
+    pub async fn door(&self, access: Access) -> Result<Option<Door>> {
+        let Some(address) = self.postgres else { return Ok(None) };
+        let door = door_at(address, access).await?;
         println!("answering on postgres://{}/plimsoll", door.address()?);
         Ok(Some(door))
     }
 }
 
-impl Door {
-    /// Takes the address.
-    ///
-    /// # Errors
-    /// When the port is taken.
-    pub async fn at(address: SocketAddr, users: Arc<Users>, tls: Option<Tls>) -> Result<Door> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; give a free one with --postgres, e.g. --postgres 127.0.0.1:0")
-        })?;
-        Ok(Door { listener, users, tls })
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn address(&self) -> Result<SocketAddr> {
-        Ok(self.listener.local_addr()?)
-    }
+/// Takes an address for those who may ask.
+///
+/// # Errors
+/// When the port is taken.
+pub async fn door_at(address: SocketAddr, access: Access) -> Result<Door> {
+    Door::at(address, "--postgres", "answers", access).await
 }
 
 /// Answers Postgres clients until the shutdown, where there is a door for them.
 pub async fn open(door: Option<Door>, service: Arc<QueryService>, shutdown: Shutdown) {
-    if let Some(Door { listener, users, tls }) = door {
+    // Without users there is nobody who may come in; clap does not let it get so far.
+    if let Some(Door { listener, users: Some(users), tls }) = door {
         let ends = async move { shutdown.requested().await };
         serve_postgres(listener, service, users, tls, Patience::default(), ends).await;
     }
