@@ -5,7 +5,8 @@
 //! steps, on a thread of its own, which waits for input, for the next tick or for the stop, while the writer's threads
 //! carry out. An epoch is cut when enough records wait, or when `epoch_interval` has passed since the last and the writer
 //! is free: under load epochs grow, which is cheaper for each record; at rest they are small and quick, and who comes after
-//! a rest does not wait. While nothing is recorded there are four steps in that time, for what time alone brings. An epoch
+//! a rest does not wait. While no record waits there are four steps in that time, for what time alone brings, and up to
+//! eight where something is heard, such as that all was read; but behind one that is recorded none for all of it. An epoch
 //! that read nothing and found out nothing, not even when something is to be looked at next, is not written, unless it is
 //! the last and such steps moved the state: what is saved in the end is the state after the epochs that are recorded, and
 //! nothing besides.
@@ -73,8 +74,11 @@ pub const REMEMBERED: Duration = Duration::from_secs(800 * 86_400);
 /// How often a worker that makes recorded epochs again looks whether another one records new ones.
 const FENCE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many steps there are in an `epoch_interval` while none of them is recorded.
+/// How many steps there are in an `epoch_interval` while no record waits: they cost next to nothing, are recorded only where
+/// they bring something about, and what time alone brings is said soon. And how many at most where something was heard,
+/// such as that partitions are read to their end, by which the watermark goes on.
 const IDLE_STEPS: u32 = 4;
+const HEARD_STEPS: u32 = 8;
 
 /// How long the worker waits for input before it looks at the clock.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -291,12 +295,13 @@ impl Worker {
     ) -> Result<Progress, AggregateError> {
         let mut writer = Writer::start(self.committer().patient(Patience::new(is_stopping)), runtime.clone())?;
         let interval = self.settings.epoch_interval;
-        let (mut cut_at, mut recorded_at) = (Moment::now() + interval, Moment::now());
-        let mut looked_at = Moment::now();
+        let (mut stepped_at, mut recorded_at, mut has_heard) = (Moment::now(), Moment::now(), false);
+        let (mut looked_at, mut rests_until) = (Moment::now(), Moment::now());
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
                 Ok(input) => {
                     self.take(input);
+                    has_heard = true;
                     false
                 }
                 Err(RecvTimeoutError::Timeout) => false,
@@ -314,14 +319,18 @@ impl Worker {
             }
             let full = self.is_full();
             self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
-            let is_first = self.collector.rows() > 0 && recorded_at.elapsed() >= interval;
-            let due = (Moment::now() >= cut_at || is_first) && writer.is_idle();
+            let is_at_rest = self.collector.rows() == 0;
+            let is_time = match (is_at_rest, if has_heard { HEARD_STEPS } else { IDLE_STEPS }) {
+                (true, steps) => Moment::now() >= rests_until && stepped_at.elapsed() >= interval / steps,
+                (false, _) => recorded_at.elapsed() >= interval,
+            };
+            let due = is_time && writer.is_idle();
             if self.is_replayed() && !self.is_former() && (full || due || finished) {
                 let order = self.cut(finished)?;
-                // While nothing is recorded, a step costs next to nothing, and what time alone brings is said soon.
-                cut_at = Moment::now() + if order.is_some() { interval } else { interval / IDLE_STEPS };
+                (stepped_at, has_heard) = (Moment::now(), false);
                 if let Some(order) = order {
                     recorded_at = Moment::now();
+                    rests_until = recorded_at + if is_at_rest { interval } else { Duration::ZERO };
                     writer.order(order)?;
                 }
             }
