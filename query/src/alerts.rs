@@ -3,11 +3,15 @@
 //! A place is the last epoch of each shard up to which both tables were read. An epoch is in `clocks` a moment before it
 //! is in `breaches`, so each has a place of its own.
 
-use plimsoll_schemas::table::{BreachRow, ClockRow, Table};
+use datafusion::common::TableReference;
+use datafusion::prelude::col;
+use plimsoll_schemas::table::{BreachRow, ClockRow, Table, TableRow};
 use serde::{Deserialize, Serialize};
 
 use crate::error::QueryError;
-use crate::session::QueryService;
+use crate::known::between;
+use crate::newest::collect;
+use crate::session::{HISTORY, QueryService};
 
 /// Up to where tables were read: of each shard the last epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,55 +68,22 @@ impl QueryService {
                          _plimsoll/told, and what stands is told anew";
             return Err(QueryError::Invalid(wrong.to_owned()));
         }
-        let behind = |table: Table, told: &[i64], until: &[i64]| {
-            let are_new = are_new(told, until)?;
-            let name = table.name();
-            Some(format!("SELECT * FROM history.{name} WHERE {are_new} ORDER BY epoch, revision"))
-        };
-        let (mut breaches, mut clocks) = (Vec::new(), Vec::new());
-        if let Some(statement) = behind(Table::Breaches, &told.breaches, &place.breaches) {
-            breaches = self.rows(&statement).await?;
-        }
-        if let Some(statement) = behind(Table::Clocks, &told.clocks, &place.clocks) {
-            clocks = self.rows(&statement).await?;
-        }
+        let breaches = self.behind(Table::Breaches, &told.breaches, &place.breaches).await?;
+        let clocks = self.behind(Table::Clocks, &told.clocks, &place.clocks).await?;
         Ok(Some(AlertRows { breaches, clocks, place }))
+    }
+
+    /// The rows of a table between two places.
+    async fn behind<Row: TableRow>(&self, table: Table, told: &[i64], until: &[i64]) -> Result<Vec<Row>, QueryError> {
+        let Some(are_new) = between(told, until) else { return Ok(Vec::new()) };
+        let order = ["epoch", "revision"].map(|name| col(name).sort(true, false)).to_vec();
+        let rows = TableReference::partial(HISTORY, table.name());
+        collect(self.own_view(rows, move |rows| rows.filter(are_new)?.sort(order)).await?).await
     }
 
     async fn alert_place(&self) -> Result<AlertPlace, QueryError> {
         // What of `clocks` belongs to a row of `breaches` is there before it.
         let breaches = self.last_epochs(Table::Breaches).await?;
         Ok(AlertPlace { breaches, clocks: self.last_epochs(Table::Clocks).await? })
-    }
-}
-
-/// The condition of rows between two places; `None` when there are none. A shard of which nothing was read begins with its
-/// first epoch.
-fn are_new(told: &[i64], until: &[i64]) -> Option<String> {
-    let shards = until.len();
-    let told = told.iter().copied().chain(std::iter::repeat(0));
-    let of_shards = told.zip(until).enumerate().filter(|(_, (told, until))| told < until);
-    let of_shards = of_shards.map(|(shard, (told, until))| {
-        let are_new = format!("epoch > {told} AND epoch <= {until}");
-        if shards == 1 { are_new } else { format!("({are_new} AND (epoch - 1) % {shards} = {shard})") }
-    });
-    let of_shards: Vec<String> = of_shards.collect();
-    (!of_shards.is_empty()).then(|| of_shards.join(" OR "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_shard_has_its_place() {
-        assert_eq!(are_new(&[7], &[7]), None);
-        assert_eq!(are_new(&[3], &[7]).as_deref(), Some("epoch > 3 AND epoch <= 7"));
-        // Of a lake that nobody kept before, the place is empty.
-        assert_eq!(are_new(&[], &[7]).as_deref(), Some("epoch > 0 AND epoch <= 7"));
-        let two =
-            "(epoch > 3 AND epoch <= 7 AND (epoch - 1) % 2 = 0) OR (epoch > 8 AND epoch <= 10 AND (epoch - 1) % 2 = 1)";
-        assert_eq!(are_new(&[3, 8], &[7, 10]).as_deref(), Some(two));
-        assert_eq!(are_new(&[3, 10], &[3, 10]), None);
     }
 }

@@ -26,7 +26,7 @@ use crate::error::QueryError;
 const INSTANT: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
 
 /// How an answer is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// An aligned table for people. It needs the whole answer before its first line.
     Table,

@@ -28,12 +28,14 @@ pub use guard::{Asker, guard};
 pub use serve::{Patience, serve};
 
 use doors::{DOORS, Door, STREAM};
+use kept::{Answer, Asked, KeptAnswers};
 use page::Page;
 use stream::Lookout;
 use wish::{CURSOR, KNOWN_AT, Wish, instant, once};
 
 mod doors;
 mod guard;
+mod kept;
 pub mod openapi;
 mod page;
 mod serve;
@@ -68,7 +70,9 @@ impl More {
 pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> Router {
     let mut router = Router::new();
     let More { doors: others, paths } = more;
+    let kept = Arc::new(KeptAnswers::new());
     for door in DOORS {
+        let kept = kept.clone();
         router = router.route(
             door.path,
             get(
@@ -77,7 +81,8 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> R
                       headers: HeaderMap,
                       parameters: Parameters| async move {
                     let service = asker.sees(&service);
-                    look_through(door, &service, &headers, parameters).await.unwrap_or_else(IntoResponse::into_response)
+                    let answer = look_through(door, &service, &kept, &headers, parameters).await;
+                    answer.unwrap_or_else(IntoResponse::into_response)
                 },
             ),
         );
@@ -109,12 +114,30 @@ type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 async fn look_through(
     door: &'static Door,
     service: &QueryService,
+    kept: &KeptAnswers,
     headers: &HeaderMap,
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
     let wish = Arc::new(Wish::read(door, &parameters)?);
+    let asked = Asked::now(service, (door, &wish, format), &parameters).await?;
+    let found = async { Ok(Arc::new(find(door, service, wish, format, &parameters).await?)) };
+    let answer = match &asked {
+        Some(asked) => kept.get(asked, found).await?,
+        None => found.await?,
+    };
+    Ok(answer.respond(is_known(headers, &answer.tag)))
+}
+
+/// Finds the answer of a GET door.
+async fn find(
+    door: &'static Door,
+    service: &QueryService,
+    wish: Arc<Wish>,
+    format: Format,
+    parameters: &[(String, String)],
+) -> Result<Answer, Problem> {
     let service = &service.known_at(wish.known_at);
     let asked = wish.clone();
     let answer = service.view(door.view, move |view| asked.rows(door, view)).await?;
@@ -123,7 +146,7 @@ async fn look_through(
         Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::iter([Ok(rows)])));
     let body: Vec<Bytes> = service.write(rows, format).try_collect().await?;
     let body = Bytes::from(body.concat());
-    let mut told = HeaderMap::new();
+    let mut headers = HeaderMap::new();
     let tag = format!("\"{:032x}\"", xxh3_128(&body));
     for (name, value) in [
         (header::CONTENT_TYPE, content_type(format)),
@@ -131,16 +154,13 @@ async fn look_through(
         (header::CACHE_CONTROL, "private, no-cache".to_owned()),
         (header::VARY, "Accept, Authorization".to_owned()),
     ] {
-        told.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+        headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
     }
     if let Some(next) = next {
-        let link = format!("<{}>; rel=\"next\"", next_page(door, &parameters, &next));
-        told.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
+        let link = format!("<{}>; rel=\"next\"", next_page(door, parameters, &next));
+        headers.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
     }
-    if is_known(headers, &tag) {
-        return Ok((StatusCode::NOT_MODIFIED, told).into_response());
-    }
-    Ok((told, body).into_response())
+    Ok(Answer { headers, tag, body })
 }
 
 /// Whether the client has the answer of this tag already (RFC 9110, 13.1.2).

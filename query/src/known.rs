@@ -83,6 +83,8 @@ pub(crate) async fn resolve(
     visible: Option<Arc<Visible>>,
     cut: Cut,
 ) -> Result<DataFrame, DataFusionError> {
+    let is_cut = cut.known_at.is_some() || cut.last_epoch.is_some();
+    let question = if is_cut { defined_by_history(question)? } else { question };
     let question = match &visible {
         Some(visible) => restrict(question, visible)?,
         None => question,
@@ -146,6 +148,19 @@ pub(crate) async fn resolve(
     Ok(DataFrame::new(state, plan))
 }
 
+/// The same question, in which current rows are found among all that there are: which they were earlier is not kept.
+fn defined_by_history(question: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let (state, plan) = question.into_parts();
+    let defined = |node: LogicalPlan| match (&node, table(&node).and_then(|table| table.current)) {
+        (LogicalPlan::TableScan(scan), Some(current)) => {
+            let rows = LogicalPlanBuilder::from(current.definition.clone()).alias(scan.table_name.clone())?;
+            Ok(Transformed::yes(rows.build()?))
+        }
+        _ => Ok(Transformed::no(node)),
+    };
+    Ok(DataFrame::new(state, plan.transform_up_with_subqueries(defined)?.data))
+}
+
 /// Whether an epoch is at most the last one of its shard.
 fn until(epoch: &Expr, last: &[i64]) -> Expr {
     let shards = last.len() as i64;
@@ -159,6 +174,19 @@ fn until(epoch: &Expr, last: &[i64]) -> Expr {
 /// Whether an epoch is of one of so many shards, which number theirs in turn from 1 on.
 pub(crate) fn of_shard(epoch: Expr, shard: i64, shards: i64) -> Expr {
     ((epoch - lit(1_i64)) % lit(shards)).eq(lit(shard))
+}
+
+/// Whether an epoch lies between two places, which are the last epochs of each shard; `None` where nothing does. A shard of
+/// which nothing was read begins with its first epoch.
+pub(crate) fn between(told: &[i64], until: &[i64]) -> Option<Expr> {
+    let shards = until.len() as i64;
+    let told = told.iter().copied().chain(std::iter::repeat(0));
+    let of_shards = told.zip(until).zip(0..).filter(|((told, until), _)| told < until);
+    let of_shards = of_shards.map(|((told, until), shard)| {
+        let is_new = col("epoch").gt(lit(told)).and(col("epoch").lt_eq(lit(*until)));
+        if shards == 1 { is_new } else { of_shard(col("epoch"), shard, shards).and(is_new) }
+    });
+    of_shards.reduce(Expr::or)
 }
 
 /// The last of these epochs with a tick of at most an instant; 0, which no epoch has, when there is none.
@@ -227,5 +255,25 @@ pub(crate) fn instant(value: &ScalarValue) -> Option<Instant> {
     match value.cast_to(&timestamp_type()).ok()? {
         ScalarValue::TimestampMicrosecond(Some(micros), _) if value.data_type().is_temporal() => Some(Instant(micros)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_its_place() {
+        let between = |told: &[i64], until: &[i64]| between(told, until).map(|expr| expr.to_string());
+        assert_eq!(between(&[7], &[7]), None);
+        let seven = "epoch > Int64(3) AND epoch <= Int64(7)";
+        assert_eq!(between(&[3], &[7]).as_deref(), Some(seven));
+        // Of a lake that nobody kept before, the place is empty.
+        assert_eq!(between(&[], &[7]), Some(seven.replace('3', "0")));
+        let of = |shard: i64| format!("(epoch - Int64(1)) % Int64(2) = Int64({shard}) AND ");
+        let two = format!("{}{seven} OR {}epoch > Int64(8) AND epoch <= Int64(10)", of(0), of(1));
+        assert_eq!(between(&[3, 8], &[7, 10]), Some(two));
+        // Where one shard has nothing new, nothing is asked of it.
+        assert_eq!(between(&[3, 10], &[7, 10]), Some(of(0) + seven));
     }
 }

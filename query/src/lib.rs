@@ -25,6 +25,7 @@ mod audit;
 mod availability;
 mod barrier;
 mod connections;
+mod current;
 mod dead_letters;
 mod defined;
 mod dictionary;

@@ -7,33 +7,40 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_array::types::Date32Type;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, DFSchema, ScalarValue, Statistics};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, ColumnStatistics, DFSchema, ScalarValue, Statistics, TableReference};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use plimsoll_lake::{ActiveFile, Lake};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use plimsoll_lake::{ActiveFile, Lake, TableFiles};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
 
 use crate::barrier;
+use crate::current::{Choice, CurrentRows};
 use crate::error::QueryError;
+use crate::session::HISTORY;
 
 /// Name of the partition column of tables that are partitioned by day.
 const DATE: &str = "date";
@@ -54,6 +61,8 @@ pub(crate) struct LakeTable {
     pub(crate) known_at: Option<Instant>,
     /// Which of its rows may be seen; `None` for all.
     pub(crate) only: Option<Expr>,
+    /// What is kept of which rows are current, where it is asked for these alone.
+    pub(crate) current: Option<Arc<CurrentRows>>,
 }
 
 impl LakeTable {
@@ -65,7 +74,34 @@ impl LakeTable {
         };
         let schema =
             TableSchema::builder(query_schema(&table.schema())).with_table_partition_cols(partition_columns).build();
-        LakeTable { lake, store, table, schema, known_at: None, only: None }
+        LakeTable { lake, store, table, schema, known_at: None, only: None, current: None }
+    }
+
+    /// A plan that reads the rows of the table that a choice shows, but for a column. Which rows those are is kept of as
+    /// many keys.
+    ///
+    /// # Errors
+    /// When the choice does not fit the table, which is a defect of its view.
+    pub(crate) async fn current(
+        self,
+        context: &SessionContext,
+        (choice, hidden): (Choice, Option<&str>),
+        keys_max: usize,
+    ) -> Result<LogicalPlan> {
+        let current = CurrentRows::new(context, self.table, &self.schema(), choice, keys_max).await?;
+        let current = Arc::new(current);
+        let name = TableReference::partial(HISTORY, self.table.name());
+        let table = LakeTable { current: Some(current), ..self };
+        let rows = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?;
+        let shown: Vec<usize> = rows
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .filter(|(_, field)| Some(field.name().as_str()) != hidden)
+            .map(|(place, _)| place)
+            .collect();
+        rows.select(shown)?.build()
     }
 
     /// Which one it is.
@@ -117,6 +153,15 @@ impl LakeTable {
     }
 }
 
+/// A filter on columns of whatever table has them.
+fn unqualified(filter: Expr) -> Result<Expr> {
+    let unqualified = |expr| match expr {
+        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
+        other => Ok(Transformed::no(other)),
+    };
+    Ok(filter.transform(unqualified)?.data)
+}
+
 /// A file as the scan wants it: where it is, and its partition value.
 fn partitioned_file(file: &ActiveFile) -> PartitionedFile {
     let values = file.date.map(|date| ScalarValue::Date32(Some(Date32Type::from_naive_date(date))));
@@ -157,19 +202,44 @@ impl TableProvider for LakeTable {
         if let Some(only) = &self.only {
             return self.scan_only(only, session, projection, filters).await;
         }
-        let active = self.lake.files(self.table).await.map_err(QueryError::from)?;
-        let files = FileGroup::new(self.prune(session, filters, &active.files));
+        // Counting all rows needs no file to be opened, if each says how many it has. With filters it is an estimate.
+        let (files, rows) = match &self.current {
+            None => {
+                let active = self.files().await?;
+                let rows: Option<u64> = active.files.iter().map(|file| file.rows).sum();
+                (self.prune(session, filters, &active.files), rows.and_then(|rows| usize::try_from(rows).ok()))
+            }
+            Some(current) => match current.now(self, session).await? {
+                None => return self.scan_definition(&current.definition, session, projection, filters).await,
+                Some(now) => {
+                    let mut files = self.prune(session, filters, &now.files.files);
+                    files.retain_mut(|file| now.narrow(file));
+                    (files, Some(now.count()))
+                }
+            },
+        };
         if files.is_empty() {
             let columns: Vec<_> = projection.cloned().unwrap_or_else(|| (0..self.schema().fields().len()).collect());
             return Ok(Arc::new(EmptyExec::new(Arc::new(self.schema().project(&columns)?))));
         }
-        // Counting all rows needs no file to be opened, if each says how many it has. With filters it is an estimate.
-        let rows: Option<u64> = active.files.iter().map(|file| file.rows).sum();
-        let rows = rows.and_then(|rows| usize::try_from(rows).ok());
         let rows_known = if filters.is_empty() { Precision::Exact } else { Precision::Inexact };
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = rows.map_or(Precision::Absent, rows_known);
+        let groups = FileGroup::new(files).split_files(session.config().target_partitions());
+        let scan = self.scan_files(session, groups)?.with_statistics(statistics);
+        let scan = scan.with_projection_indices(projection.cloned())?.with_limit(limit).build();
+        Ok(DataSourceExec::from_data_source(scan))
+    }
+}
 
+impl LakeTable {
+    /// Its files at the newest version.
+    pub(crate) async fn files(&self) -> Result<Arc<TableFiles>> {
+        Ok(self.lake.files(self.table).await.map_err(QueryError::from)?)
+    }
+
+    /// A scan of groups of its files.
+    fn scan_files(&self, session: &dyn Session, groups: Vec<FileGroup>) -> Result<FileScanConfigBuilder> {
         // Files never change, so their footers are kept from one question to the next.
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
@@ -182,17 +252,39 @@ impl TableProvider for LakeTable {
             .with_table_parquet_options(options)
             .with_metadata_size_hint(FOOTER_BYTES)
             .with_parquet_file_reader_factory(Arc::new(reader));
-        let scan = FileScanConfigBuilder::new(self.store.clone(), Arc::new(source))
-            .with_file_groups(files.split_files(session.config().target_partitions()))
-            .with_statistics(statistics)
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(scan))
+        Ok(FileScanConfigBuilder::new(self.store.clone(), Arc::new(source)).with_file_groups(groups))
     }
-}
 
-impl LakeTable {
+    /// Columns of one of its files, row by row as they stand.
+    pub(crate) async fn columns_of(
+        &self,
+        session: &dyn Session,
+        file: &ActiveFile,
+        columns: &[usize],
+    ) -> Result<Vec<RecordBatch>> {
+        let scan = self.scan_files(session, vec![FileGroup::new(vec![partitioned_file(file)])])?;
+        let scan = scan.with_projection_indices(Some(columns.to_vec()))?.build();
+        DataSourceExec::from_data_source(scan).execute(0, session.task_ctx())?.try_collect().await
+    }
+
+    /// Scans the current rows where there are too many to be kept.
+    async fn scan_definition(
+        &self,
+        definition: &LogicalPlan,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut rows = LogicalPlanBuilder::from(definition.clone());
+        if let Some(filter) = conjunction(filters.iter().cloned()) {
+            rows = rows.filter(unqualified(filter)?)?;
+        }
+        if let Some(projection) = projection {
+            rows = rows.select(projection.iter().copied())?;
+        }
+        session.create_physical_plan(&rows.build()?).await
+    }
+
     /// Scans the rows that may be seen, in front of which there is a barrier.
     async fn scan_only(
         &self,

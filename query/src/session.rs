@@ -13,6 +13,7 @@ use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use datafusion::common::{ParamValues, TableReference};
+use datafusion::datasource::ViewTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -105,6 +106,8 @@ pub struct Limits {
     pub rows_max: usize,
     /// Questions answered at the same time; others wait, which counts as their time.
     pub concurrent_max: usize,
+    /// Keys of a table of which it is kept which row is current. Those of a table with more are found for each question.
+    pub kept_keys_max: usize,
 }
 
 impl Default for Limits {
@@ -117,6 +120,8 @@ impl Default for Limits {
             time_max: Duration::from_secs(60),
             rows_max: 1_000_000,
             concurrent_max: 16,
+            // Of 40 bytes each, where an eighth of the places is free: 172 MB.
+            kept_keys_max: (1 << 22) / 8 * 7,
         }
     }
 }
@@ -193,9 +198,16 @@ impl QueryService {
         context.register_udf(lossy_text());
         functions().into_iter().for_each(|function| context.register_udf(function));
         for view in VIEWS {
-            let plan = context.sql(&view.sql()).await.map_err(defect)?;
-            known::register(&context, view.name, plan.logical_plan().clone());
-            context.register_table(TableReference::bare(view.name), plan.into_view()).map_err(defect)?;
+            let plan = context.sql(&view.sql()).await.map_err(defect)?.into_parts().1;
+            known::register(&context, view.name, plan.clone());
+            let plan = match view.choice() {
+                Some(choice) => {
+                    let table = LakeTable::new(lake.clone(), store.clone(), view.table);
+                    table.current(&context, (choice, view.hidden()), limits.kept_keys_max).await.map_err(defect)?
+                }
+                None => plan,
+            };
+            context.register_table(view.name, Arc::new(ViewTable::new(plan, None))).map_err(defect)?;
         }
         defined::register(&context).map_err(defect)?;
         availability::register(&context).await.map_err(defect)?;
@@ -241,6 +253,11 @@ impl QueryService {
             place.into_iter().zip(epoch).for_each(|(place, epoch)| *place = epoch);
         }
         Ok(last)
+    }
+
+    /// Whose rows are seen; `None` for all.
+    pub(crate) fn rows_seen(&self) -> Option<Arc<RowFilter>> {
+        self.rows.clone()
     }
 
     /// The same service for somebody who may see these rows only.
@@ -404,8 +421,26 @@ impl QueryService {
         name: &'static str,
         question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
     ) -> Result<SendableRecordBatchStream, QueryError> {
+        self.view_at(&self.desk, name.into(), question).await
+    }
+
+    /// The same for the service itself, as `own`.
+    pub(crate) async fn own_view(
+        &self,
+        name: TableReference,
+        question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        self.view_at(&self.own_desk, name, question).await
+    }
+
+    async fn view_at(
+        &self,
+        desk: &Desk,
+        name: TableReference,
+        question: impl FnOnce(DataFrame) -> Result<DataFrame, DataFusionError> + Send + 'static,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
         let context = self.context.clone();
-        self.answer(&self.desk, async move { Ok(question(context.table(name).await?)?) }).await
+        self.answer(desk, async move { Ok(question(context.table(name).await?)?) }).await
     }
 
     /// Writes an answer in a format.

@@ -22,8 +22,9 @@ use datafusion::sql::sqlparser::ast::{
 use crate::availability;
 use crate::error::QueryError;
 
-/// Relations of a statement at most: planning a thousand of them takes seconds, and people join a dozen.
-const RELATIONS_MAX: u64 = 128;
+/// Relations of a statement at most: planning grows with their cube and takes seconds for a hundred, and people join a
+/// dozen.
+const RELATIONS_MAX: u64 = 64;
 /// Expressions at most: with so many, planning takes seconds.
 const EXPRESSIONS_MAX: u64 = 20_000;
 

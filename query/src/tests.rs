@@ -1,11 +1,13 @@
 //! Questions to a small lake with revisions and retractions, whose answers were worked out by hand beside its rows.
 
 mod connections;
+mod current;
 mod doors;
 mod flight;
 mod formats;
 mod functions;
 mod hostile;
+mod kept;
 mod known;
 mod kpi;
 mod limits;

@@ -6,6 +6,7 @@
 use plimsoll_schemas::table::Table;
 
 use crate::availability;
+use crate::current::Choice;
 use crate::defined::DEFINED;
 use crate::known::SUFFIX;
 
@@ -27,48 +28,70 @@ const fn of(table: Table, rows: Rows) -> View {
 
 /// The rows of a view.
 enum Rows {
-    /// Of the rows with one key (the keys stand at the row types of the contracts), the current one: it has the greatest
-    /// (revision, epoch). When that row is retracted, the key has none.
-    Current(&'static [&'static str]),
-    /// Of the rows with one key the one that was recorded last.
-    Latest(&'static [&'static str]),
-    /// Of what is told of promises those of this event: of each the newest word, unless that takes it back.
-    Told(&'static str),
+    /// Of the rows with one key the one that is chosen. Whether it is retracted is no column where it never is.
+    Chosen(Choice),
     /// Those of a query.
     Of(&'static str),
     /// All.
     All,
 }
 
+/// Of the rows with one key (the keys stand at the row types of the contracts), the current one: it has the greatest
+/// (revision, epoch). When that row is retracted, the key has none.
+const fn current(key: &'static [&'static str]) -> Rows {
+    Rows::Chosen(Choice { key, order: "revision", shown: Some(NOT_RETRACTED) })
+}
+
+/// Of the rows with one key the one that was recorded last.
+const fn latest(key: &'static [&'static str]) -> Rows {
+    Rows::Chosen(Choice { key, order: "recorded_at", shown: None })
+}
+
+/// Of what is told of promises those of one event: of each the newest word, unless that takes it back.
+const fn told(is_of_event: &'static str) -> Rows {
+    let key = &[
+        "CASE WHEN retracts IS NULL THEN event ELSE retracts END",
+        "scope",
+        "agreement",
+        "agreement_version",
+        "service",
+        "objective",
+        "ticket",
+        "cycle",
+        "window_start",
+        "threshold_ratio",
+        "span_us",
+        "CASE WHEN span_us IS NOT NULL THEN at END",
+    ];
+    Rows::Chosen(Choice { key, order: "revision", shown: Some(is_of_event) })
+}
+
+const NOT_RETRACTED: &str = "NOT retracted";
+
 impl View {
     /// The query that it stands for.
     pub(crate) fn sql(&self) -> String {
-        let name = self.table.name();
-        let first = |key: &[&str], order: &str, but: &str, and: &str| {
-            format!(
-                "SELECT * EXCEPT ({but}) FROM (
-                     SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {order} DESC, epoch DESC) AS place
-                     FROM history.{name})
-                 WHERE place <= 1{and}",
-                key.join(", ")
-            )
-        };
         match self.rows {
-            Rows::Current(key) => first(key, "revision", "place, retracted", " AND NOT retracted"),
-            Rows::Latest(key) => first(key, "recorded_at", "place", ""),
-            Rows::Told(event) => format!(
-                "SELECT * EXCEPT (place) FROM (
-                     SELECT *, row_number() OVER (
-                         PARTITION BY coalesce(retracts, event), scope, agreement, agreement_version, service, objective,
-                             ticket, cycle, window_start, threshold_ratio, span_us,
-                             CASE WHEN span_us IS NOT NULL THEN at END
-                         ORDER BY revision DESC, epoch DESC) AS place
-                     FROM history.{name})
-                 WHERE event = '{event}' AND place <= 1"
-            ),
+            Rows::Chosen(choice) => {
+                let chosen = choice.sql(self.table);
+                self.hidden().map_or(chosen.clone(), |hidden| format!("SELECT * EXCEPT ({hidden}) FROM ({chosen})"))
+            }
             Rows::Of(sql) => sql.to_owned(),
-            Rows::All => format!("SELECT * FROM history.{name}"),
+            Rows::All => format!("SELECT * FROM history.{}", self.table.name()),
         }
+    }
+
+    /// What it chooses of rows with one key, where that is all that it does.
+    pub(crate) fn choice(&self) -> Option<Choice> {
+        match self.rows {
+            Rows::Chosen(choice) => Some(choice),
+            _ => None,
+        }
+    }
+
+    /// The column of the table that it does not have.
+    pub(crate) fn hidden(&self) -> Option<&'static str> {
+        self.choice().filter(|choice| choice.shown == Some(NOT_RETRACTED)).map(|_| "retracted")
     }
 }
 
@@ -82,7 +105,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
 /// Every view, in the order in which a reader meets them.
 pub(crate) const VIEWS: &[View] = &[
     // Results: the newest revision of each judged window, unless a retroactive version took the window away.
-    of(Table::Attainment, Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
+    of(Table::Attainment, current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
     // All that was ever said of them.
     View {
         name: "attainment_history",
@@ -91,15 +114,15 @@ pub(crate) const VIEWS: &[View] = &[
         rows: Rows::All,
     },
     // Credits are revised as the results that they follow from, and taken back with them.
-    of(Table::Credits, Rows::Current(&["agreement", "agreement_version", "service", "window_start", "window_end"])),
+    of(Table::Credits, current(&["agreement", "agreement_version", "service", "window_start", "window_end"])),
     // Watermelons that still are.
-    of(Table::Watermelons, Rows::Current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
+    of(Table::Watermelons, current(&["agreement", "agreement_version", "service", "objective", "window_start"])),
     // Clocks of tickets: the newest state of each run of each clock.
-    of(Table::Clocks, Rows::Current(&["agreement", "agreement_version", "service", "objective", "ticket", "cycle"])),
+    of(Table::Clocks, current(&["agreement", "agreement_version", "service", "objective", "ticket", "cycle"])),
     // Outages that still stand; one that lasts has no end yet.
-    of(Table::Outages, Rows::Current(&["service", "started_at"])),
+    of(Table::Outages, current(&["service", "started_at"])),
     // Changes of state that still stand.
-    of(Table::Transitions, Rows::Current(&["service", "at"])),
+    of(Table::Transitions, current(&["service", "at"])),
     // Measures are signed parts: the rows of one bucket add up.
     of(
         Table::Measures,
@@ -115,18 +138,18 @@ pub(crate) const VIEWS: &[View] = &[
         ),
     ),
     // Promises that are missed: of each the newest word, unless that takes it back.
-    of(Table::Breaches, Rows::Told("breach")),
+    of(Table::Breaches, told("event = 'breach'")),
     // Warnings that were given, likewise. Each time that a budget burns too fast is a warning of its own.
     View {
         name: "warnings",
         table: Table::Breaches,
         comment: Some("one warning that a promise may be missed (R28)"),
-        rows: Rows::Told("warning"),
+        rows: told("event = 'warning'"),
     },
     // Who spent the budget of a breach: the newest word on each, unless that takes it back.
     of(
         Table::Attributions,
-        Rows::Current(&[
+        current(&[
             "agreement",
             "agreement_version",
             "service",
@@ -166,10 +189,10 @@ pub(crate) const VIEWS: &[View] = &[
         name: "objectives",
         table: Table::Agreements,
         comment: Some("one objective of one version of an agreement, per service it covers"),
-        rows: Rows::Latest(&["agreement", "agreement_version", "service", "objective"]),
+        rows: latest(&["agreement", "agreement_version", "service", "objective"]),
     },
-    of(Table::Calendars, Rows::Latest(&["calendar", "calendar_version"])),
-    of(Table::Services, Rows::Latest(&["service"])),
+    of(Table::Calendars, latest(&["calendar", "calendar_version"])),
+    of(Table::Services, latest(&["service"])),
     // Accepted events, records set aside and epochs never change.
     of(Table::Events, Rows::All),
     // What became of each record that was set aside: the newest word, and the payload also as text, whatever its bytes are.

@@ -27,7 +27,7 @@ use crate::known;
 use crate::session::HISTORY;
 
 /// Whose rows somebody may see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct RowFilter {
     /// Customers, with all their agreements.
     pub(crate) customers: BTreeSet<String>,

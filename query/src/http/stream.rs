@@ -18,7 +18,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::lit;
 use datafusion::prelude::{DataFrame, col};
 use futures::future::{BoxFuture, Shared, select};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
@@ -31,7 +31,7 @@ use crate::format::{Format, encode_batch};
 use crate::http::doors::STREAM;
 use crate::http::wish::Wish;
 use crate::http::{Asker, Parameters, Problem};
-use crate::known::of_shard;
+use crate::known::between;
 use crate::session::QueryService;
 
 /// How often the tables are looked at, however many streams there are.
@@ -217,12 +217,7 @@ impl Watch {
 
 /// The rows of results between two positions that have another verdict than those before them, or none before.
 fn changes(rows: DataFrame, told: &[i64], until: &[i64]) -> Result<DataFrame, DataFusionError> {
-    let shards = told.len() as i64;
-    let of_shards = told.iter().zip(until).zip(0..).map(|((told, until), shard)| {
-        let is_new = col("epoch").gt(lit(*told)).and(col("epoch").lt_eq(lit(*until)));
-        if shards == 1 { is_new } else { of_shard(col("epoch"), shard, shards).and(is_new) }
-    });
-    let are_new = of_shards.reduce(Expr::or).unwrap_or(lit(false));
+    let are_new = between(told, until).unwrap_or(lit(false));
     let before = col("verdict_before");
     let are_changes = before.clone().is_null().or(before.not_eq(col("verdict"))).or(col("retracted"));
     let order = ["epoch", "agreement", "agreement_version", "service", "objective", "window_start"];

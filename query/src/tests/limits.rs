@@ -127,7 +127,7 @@ fn what_is_refused_says_what_is_too_much_and_what_to_do() {
     let joined = "SELECT a.v FROM $ a, $ b";
     assert_eq!(
         refused(&chain(7, "SELECT 1 AS v", joined, "SELECT count(*) FROM $")),
-        "the statement reads 383 tables once common tables and queries within expressions are written out, allowed are 128; \
+        "the statement reads 383 tables once common tables and queries within expressions are written out, allowed are 64; \
          name them less often, or ask in parts"
     );
     assert!(refused(&chain(100, "SELECT 1 AS v", joined, "SELECT 1 FROM $")).contains("reads endlessly many tables"));
