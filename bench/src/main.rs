@@ -7,6 +7,7 @@
 mod measure;
 mod pipeline;
 mod raw_limit;
+mod readers;
 mod roles;
 mod scrape;
 mod warnings;
@@ -62,6 +63,8 @@ enum Other {
     Year(year::Arguments),
     /// Write what Prometheus scrapes of many objectives, without a broker
     Scrape(scrape::Arguments),
+    /// Ask from many sides while the program reads a backlog
+    Readers(readers::Arguments),
     /// Time what happens until its alert is in Alertmanager
     Warnings(warnings::Arguments),
 }
@@ -71,6 +74,7 @@ fn main() -> Result<()> {
     match &arguments.other {
         Some(Other::Year(arguments)) => return year::measure(arguments),
         Some(Other::Scrape(arguments)) => return scrape::measure(arguments),
+        Some(Other::Readers(arguments)) => return readers::measure(arguments),
         Some(Other::Warnings(arguments)) => return warnings::measure(arguments),
         None => {}
     }
