@@ -14,8 +14,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, ColumnStatistics, DFSchema, ScalarValue, Statistics, TableReference};
+use datafusion::common::{ColumnStatistics, DFSchema, ScalarValue, Statistics, TableReference};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -153,15 +152,6 @@ impl LakeTable {
     }
 }
 
-/// A filter on columns of whatever table has them.
-fn unqualified(filter: Expr) -> Result<Expr> {
-    let unqualified = |expr| match expr {
-        Expr::Column(column) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))),
-        other => Ok(Transformed::no(other)),
-    };
-    Ok(filter.transform(unqualified)?.data)
-}
-
 /// A file as the scan wants it: where it is, and its partition value.
 fn partitioned_file(file: &ActiveFile) -> PartitionedFile {
     let values = file.date.map(|date| ScalarValue::Date32(Some(Date32Type::from_naive_date(date))));
@@ -210,7 +200,7 @@ impl TableProvider for LakeTable {
                 (self.prune(session, filters, &active.files), rows.and_then(|rows| usize::try_from(rows).ok()))
             }
             Some(current) => match current.now(self, session).await? {
-                None => return self.scan_definition(&current.definition, session, projection, filters).await,
+                None => return self.scan_definition(&current.definition, session, projection).await,
                 Some(now) => {
                     let mut files = self.prune(session, filters, &now.files.files);
                     files.retain_mut(|file| now.narrow(file));
@@ -267,18 +257,15 @@ impl LakeTable {
         DataSourceExec::from_data_source(scan).execute(0, session.task_ctx())?.try_collect().await
     }
 
-    /// Scans the current rows where there are too many to be kept.
+    /// Scans the current rows where there are too many to be kept. No filter is put here, in front of what may be seen: an
+    /// error of one tells of the row.
     async fn scan_definition(
         &self,
         definition: &LogicalPlan,
         session: &dyn Session,
         projection: Option<&Vec<usize>>,
-        filters: &[Expr],
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut rows = LogicalPlanBuilder::from(definition.clone());
-        if let Some(filter) = conjunction(filters.iter().cloned()) {
-            rows = rows.filter(unqualified(filter)?)?;
-        }
         if let Some(projection) = projection {
             rows = rows.select(projection.iter().copied())?;
         }
