@@ -79,6 +79,8 @@ const FENCE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// such as that partitions are read to their end, by which the watermark goes on.
 const IDLE_STEPS: u32 = 4;
 const HEARD_STEPS: u32 = 8;
+/// How many of these are recorded in an `epoch_interval` at most; they do not make records wait.
+const RESTS: u32 = 2;
 
 /// How long the worker waits for input before it looks at the clock.
 const WAIT_MAX: Duration = Duration::from_millis(50);
@@ -296,7 +298,7 @@ impl Worker {
         let mut writer = Writer::start(self.committer().patient(Patience::new(is_stopping)), runtime.clone())?;
         let interval = self.settings.epoch_interval;
         let (mut stepped_at, mut recorded_at, mut has_heard) = (Moment::now(), Moment::now(), false);
-        let (mut looked_at, mut rests_until) = (Moment::now(), Moment::now());
+        let (mut looked_at, mut rested_at) = (Moment::now(), Moment::now());
         loop {
             let finished = match inputs.recv_timeout(WAIT_MAX) {
                 Ok(input) => {
@@ -320,17 +322,18 @@ impl Worker {
             let full = self.is_full();
             self.live.wait_for_epochs(self.collector.rows(), self.collector.bytes(), writer.in_flight());
             let is_at_rest = self.collector.rows() == 0;
-            let is_time = match (is_at_rest, if has_heard { HEARD_STEPS } else { IDLE_STEPS }) {
-                (true, steps) => Moment::now() >= rests_until && stepped_at.elapsed() >= interval / steps,
-                (false, _) => recorded_at.elapsed() >= interval,
+            let steps = if has_heard { HEARD_STEPS } else { IDLE_STEPS };
+            let is_time = if is_at_rest {
+                rested_at.elapsed() >= interval / RESTS && stepped_at.elapsed() >= interval / steps
+            } else {
+                recorded_at.elapsed() >= interval
             };
             let due = is_time && writer.is_idle();
             if self.is_replayed() && !self.is_former() && (full || due || finished) {
                 let order = self.cut(finished)?;
                 (stepped_at, has_heard) = (Moment::now(), false);
                 if let Some(order) = order {
-                    recorded_at = Moment::now();
-                    rests_until = recorded_at + if is_at_rest { interval } else { Duration::ZERO };
+                    *(if is_at_rest { &mut rested_at } else { &mut recorded_at }) = stepped_at;
                     writer.order(order)?;
                 }
             }

@@ -138,13 +138,13 @@ async fn reader(address: String, number: u32, of: ReadersOf, told: Arc<Told>) ->
     // Who waited too long for an answer makes up for it, so that nothing that stood still is left out of the rate.
     beat.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for turn in 0.. {
-        beat.tick().await;
+        // What waits behind a slow answer has waited since its beat.
+        let asked = beat.tick().await;
         if told.is_over.load(Ordering::SeqCst) {
             break;
         }
         let agreement = (number + turn * 7) % of.agreements;
         let url = format!("{address}/v1/attainment?agreement=a{agreement}&from=2026-03-01&until=2026-04-01");
-        let asked = Instant::now();
         let answer = client.get(&url).send().await.with_context(|| format!("cannot ask {url}"))?;
         let status = answer.status();
         let body = answer.text().await?;

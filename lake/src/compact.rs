@@ -7,9 +7,9 @@
 //!       300000 | 9000 | 70 | 13
 //! ```
 //! In: the active files of a table, by date and lane group. Out: one commit for each run of small files that is due, which
-//! takes them away and adds one with the same rows, and says that no data changed. Rows keep the table's order: by service
-//! and time where it is partitioned, where the files of a run are read side by side; by epoch elsewhere, where they are read
-//! one after the other. Either way a run is read and written batch by batch, however long its texts are.
+//! takes them away and adds one with the same rows, and says that no data changed. Rows keep the table's order: where it is
+//! sorted, the files of a run are read side by side; elsewhere it is that of epochs, and they are read one after the other.
+//! Either way a run is read and written batch by batch, however long its texts are.
 //!
 //! Appends go on meanwhile and are not looked at. When a file is gone by the time of the commit, another has merged it, or
 //! a program has deleted rows: then this is given up, and what was written is litter for `vacuum`. Whoever reads the files
@@ -190,7 +190,7 @@ fn runs(mut files: Vec<&Arc<ActiveFile>>, least: usize) -> Vec<Vec<Arc<ActiveFil
 fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> Result<Option<EncodedFile>, LakeError> {
     let files = inputs.iter().map(|(path, bytes)| Input::open(table, path, bytes));
     let Some(files) = files.collect::<Result<Option<Vec<Input>>, _>>()? else { return Ok(None) };
-    if date.is_none() {
+    let Some(text) = table.sorted_by() else {
         let mut broken = None;
         let rows = files.iter().map(|file| file.rows).sum();
         let batches = files.into_iter().flat_map(|file| file.reader.map(move |batch| (file.path, batch)));
@@ -201,25 +201,22 @@ fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> 
                 None
             }
         });
-        let file = encode_file(table, None, rows, batches)?;
+        let file = encode_file(table, date, rows, batches)?;
         return broken.map_or(Ok(Some(file)), Err);
-    }
-    match (date, table.partition_time()) {
-        (Some(date), Some(time)) => side_by_side(table, time, date, files),
-        _ => Ok(None),
-    }
+    };
+    side_by_side(table, text, date, files)
 }
 
-/// The rows of files of a day, in the table's order; none when they are not such as we write.
+/// The rows of files, of a day where the table has days, in the table's order; none when they are not such as we write.
 fn side_by_side(
     table: Table,
-    time: &'static str,
-    date: NaiveDate,
+    text: &'static str,
+    date: Option<NaiveDate>,
     files: Vec<Input<'_>>,
 ) -> Result<Option<EncodedFile>, LakeError> {
     let rows = files.iter().map(|file| file.rows).sum();
     let readers = files.into_iter().map(|file| (file.path.to_owned(), file.reader));
-    let mut merge = Merge::new(table.schema(), time, date, readers);
+    let mut merge = Merge::new(table, text, date, readers);
     let mut stopped = None;
     let batches = std::iter::from_fn(|| match merge.next_rows() {
         Ok(rows) => rows.map(Ok),
@@ -228,10 +225,10 @@ fn side_by_side(
             None
         }
     });
-    let file = encode_file(table, Some(date), rows, batches)?;
+    let file = encode_file(table, date, rows, batches)?;
     match stopped {
         None => Ok(Some(file)),
-        // A file whose rows are of other days than it says is not ours to put right.
+        // A file whose rows are in another order, or of other days than it says, is not ours to put right.
         Some(Stop::NotOurs) => Ok(None),
         Some(Stop::Unreadable(path, error)) => Err(unreadable(&path, &error)),
         Some(Stop::Failed(error)) => {
@@ -268,7 +265,7 @@ impl Input<'_> {
         let rows = usize::try_from(typed.metadata().file_metadata().num_rows()).unwrap_or(0);
         let at_once = match table {
             Table::DeadLetters => PAYLOAD_BATCH_ROWS,
-            _ if table.partition_time().is_some() => SIDE_BY_SIDE_ROWS,
+            _ if table.sorted_by().is_some() => SIDE_BY_SIDE_ROWS,
             _ => BATCH_ROWS,
         };
         let reader = typed.with_batch_size(at_once).build().map_err(|error| unreadable(path, &error))?;

@@ -24,6 +24,9 @@ use crate::statistics::delta_statistics;
 /// columns compress.
 pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
+/// Rows of a page of tables of which one agreement's rows are looked for.
+const PAGE_ROWS: usize = 2 * 1024;
+
 /// zstd's fastest level: encoding shares its cores with the stream, and sorted columns compress well as they are.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -72,9 +75,8 @@ impl EncodedTable {
 }
 
 impl Lake {
-    /// Encodes rows of a table. A partitioned table's rows are split by date and sorted by (service, time); those of
-    /// any other keep their order. It takes its time (about a microsecond a row) and does no I/O: call it on a thread
-    /// that may compute.
+    /// Encodes rows of a table, which are split by date where it is partitioned, and put into its order. It takes its time
+    /// (about a microsecond a row) and does no I/O: call it on a thread that may compute.
     ///
     /// # Errors
     /// `Invalid` when a batch has other columns than the table, or a null where none may be; `Internal` when Parquet
@@ -85,17 +87,17 @@ impl Lake {
         if batches.is_empty() {
             return Ok(EncodedTable { table, files: Vec::new() });
         }
-        let files = match table.partition_time() {
+        let files = match table.sorted_by() {
             None => {
                 let rows = batches.iter().map(RecordBatch::num_rows).sum();
                 vec![encode_file(table, None, rows, batches.into_iter().map(Ok))?]
             }
-            Some(time) => {
+            Some(text) => {
                 let not_encoded = |error: ArrowError| not_encoded(table, &error);
-                let rows = Rows::new(&table.schema(), time, &batches).map_err(not_encoded)?;
+                let rows = Rows::new(table, text, &batches).map_err(not_encoded)?;
                 let by_date = rows.by_date().map_err(not_encoded)?.into_iter().map(|(date, places)| {
                     let batches = places.chunks(ROW_GROUP_ROWS).map(|places| rows.take(places));
-                    encode_file(table, Some(date), places.len(), batches)
+                    encode_file(table, date, places.len(), batches)
                 });
                 by_date.collect::<Result<_, _>>()?
             }
@@ -165,6 +167,7 @@ fn properties(table: Table, rows: usize) -> Result<WriterProperties, ParquetErro
                     .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
             }
         }
+        Table::Attainment | Table::Clocks => properties = properties.set_data_page_row_count_limit(PAGE_ROWS),
         // Nobody looks for a payload by its bytes; and each may be long.
         Table::DeadLetters => {
             properties = properties

@@ -1,9 +1,10 @@
-//! Rows of a partitioned table, split by UTC date and sorted by (service, time) within a date.
+//! Rows in the order of their table: split by UTC date where it is partitioned, and sorted by a text and the time.
 //!
-//! In: batches as they came, with a dictionary column `service` and the table's partition time. Out: for each date the
-//! rows' places in order, and the rows themselves, a row group at a time. Rows of equal service and time keep the order
-//! in which they came. The work per row is a counting sort by service, one by date and, where a service's rows of a
-//! date are not in order of time yet, a sort of those; strings are compared once per dictionary value, never per row.
+//! In: batches as they came, and the table, which names the text (`Table::sorted_by`) and the time (`partition_time`), if
+//! there is one. Out: for each date, or once, the rows' places in order, and the rows themselves, a row group at a time.
+//! Rows that are alike in both keep the order in which they came. The work per row is a counting sort by text, one by date
+//! and, where rows of a text and date are not in order of time yet, a sort of those; strings are compared once per
+//! dictionary value, and per row only where a table has none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,25 +12,27 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::interleave::interleave;
 use chrono::NaiveDate;
+use plimsoll_schemas::table::Table;
 
 /// Microseconds in a UTC day.
 pub(crate) const DAY_US: i64 = 86_400_000_000;
 
-/// The column by which rows are sorted before time.
-pub(crate) const SERVICE: &str = "service";
-
 /// A row: the batch it is in, and its place there.
 pub(crate) type Place = (usize, usize);
+
+/// Rows of a date, or of a table without dates, in order.
+pub(crate) type OfDate = (Option<NaiveDate>, Vec<Place>);
 
 /// Batches of one schema whose dictionaries were made one, so that rows of all of them can be put in any order.
 pub(crate) struct Rows {
     schema: SchemaRef,
     columns: Vec<Column>,
-    time: usize,
-    service: usize,
+    rows: Vec<usize>,
+    text: usize,
+    time: Option<usize>,
 }
 
 enum Column {
@@ -42,46 +45,51 @@ enum Column {
 }
 
 impl Rows {
-    /// Takes batches of a partitioned table's schema.
+    /// Takes batches in a table's schema, which is sorted by this text.
     ///
     /// # Errors
-    /// When there is no column `service` that is a dictionary or no column `time_column` of microseconds.
-    pub(crate) fn new(schema: &Schema, time_column: &str, batches: &[RecordBatch]) -> Result<Rows, ArrowError> {
-        let (time, service) = (schema.index_of(time_column)?, schema.index_of(SERVICE)?);
-        if !matches!(schema.field(time).data_type(), DataType::Timestamp(arrow_schema::TimeUnit::Microsecond, _))
-            || !matches!(schema.field(service).data_type(), DataType::Dictionary(..))
-        {
-            return Err(ArrowError::SchemaError(format!("{time_column} is no time, or {SERVICE} is no dictionary")));
+    /// When the text is none, or the time no microseconds.
+    pub(crate) fn new(table: Table, text: &str, batches: &[RecordBatch]) -> Result<Rows, ArrowError> {
+        let schema = table.schema();
+        let time_column = table.partition_time();
+        let (text, time) = (schema.index_of(text)?, time_column.map(|time| schema.index_of(time)).transpose()?);
+        let is_text = matches!(schema.field(text).data_type(), DataType::Dictionary(..) | DataType::Utf8);
+        let is_time =
+            |index: usize| matches!(schema.field(index).data_type(), DataType::Timestamp(TimeUnit::Microsecond, _));
+        if !is_text || !time.is_none_or(is_time) {
+            return Err(ArrowError::SchemaError(format!("{} cannot be sorted", table.name())));
         }
         let columns = (0..schema.fields().len()).map(|index| Column::new(schema.field(index), index, batches));
         let columns = columns.collect::<Result<_, _>>()?;
-        Ok(Rows { schema: unified(schema), columns, time, service })
+        let rows = batches.iter().map(RecordBatch::num_rows).collect();
+        Ok(Rows { schema: unified(&schema), columns, rows, text, time })
     }
 
-    /// The places of all rows, in order, by date.
+    /// The places of all rows, in order; by date, where the table has a time.
     ///
     /// # Errors
     /// When a time lies beyond the calendar (year 262,000).
-    pub(crate) fn by_date(&self) -> Result<Vec<(NaiveDate, Vec<Place>)>, ArrowError> {
-        let Column::Plain(times) = &self.columns[self.time] else { return Ok(Vec::new()) };
+    pub(crate) fn by_date(&self) -> Result<Vec<OfDate>, ArrowError> {
+        let (text_count, texts) = self.numbered_texts();
+        let text = |&(batch, row): &Place| texts[batch][row] as usize;
+        let places = (0..).zip(&self.rows).flat_map(|(batch, rows)| (0..*rows).map(move |row| (batch, row)));
+        let places = stable_sort_by_number(places.collect(), text_count, text);
+        let Some(time) = self.time else { return Ok(vec![(None, places)]) };
+
+        let Column::Plain(times) = &self.columns[time] else { return Ok(Vec::new()) };
         let times: Vec<&[i64]> =
             times.iter().map(|times| &times.as_primitive::<TimestampMicrosecondType>().values()[..]).collect();
         let (days, day_numbers) = numbered_days(&times);
-        let (service_count, services) = self.numbered_services(&times);
-        let service = |&(batch, row): &Place| services[batch][row] as usize;
         let day = |&(batch, row): &Place| day_numbers[batch][row] as usize;
         let time = |&(batch, row): &Place| times[batch][row];
-
-        let places = (0..).zip(&times).flat_map(|(batch, times)| (0..times.len()).map(move |row| (batch, row)));
-        let places = stable_sort_by_number(places.collect(), service_count, service);
         let mut places = stable_sort_by_number(places, days.len(), day);
-        for run in places.chunk_by_mut(|one, other| day(one) == day(other) && service(one) == service(other)) {
+        for run in places.chunk_by_mut(|one, other| day(one) == day(other) && text(one) == text(other)) {
             if !run.is_sorted_by_key(time) {
                 run.sort_by_key(time);
             }
         }
         let by_day = places.chunk_by(|one, other| day(one) == day(other));
-        days.iter().zip(by_day).map(|(day, places)| Ok((date(*day)?, places.to_vec()))).collect()
+        days.iter().zip(by_day).map(|(day, places)| Ok((Some(date(*day)?), places.to_vec()))).collect()
     }
 
     /// The rows at these places.
@@ -97,14 +105,15 @@ impl Rows {
         RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_, _>>()?)
     }
 
-    /// How many services there are, and each row's as a number that sorts like its name, none first.
-    fn numbered_services(&self, times: &[&[i64]]) -> (usize, Vec<Vec<u32>>) {
-        match &self.columns[self.service] {
+    /// How many texts there are, and each row's as a number that sorts like it, none first.
+    fn numbered_texts(&self) -> (usize, Vec<Vec<u32>>) {
+        match &self.columns[self.text] {
             Column::Dictionary { values, keys } => {
                 let number = |key: &Option<i32>| key.map_or(0, |key| key.unsigned_abs() + 1);
                 (values.len() + 1, keys.iter().map(|keys| keys.iter().map(number).collect()).collect())
             }
-            _ => (1, times.iter().map(|times| vec![0; times.len()]).collect()),
+            Column::Plain(texts) => numbered(texts),
+            Column::Null => (1, self.rows.iter().map(|rows| vec![0; *rows]).collect()),
         }
     }
 }
@@ -121,6 +130,20 @@ impl Column {
             _ => Ok(Column::Plain(arrays)),
         }
     }
+}
+
+/// How many texts there are, and each row's as a number that sorts like it, none first.
+fn numbered(texts: &[ArrayRef]) -> (usize, Vec<Vec<u32>>) {
+    let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
+    for texts in texts {
+        ranks.extend(texts.as_string::<i32>().iter().flatten().map(|text| (text, 0)));
+    }
+    for (rank, slot) in (1..).zip(ranks.values_mut()) {
+        *slot = rank;
+    }
+    let number = |text: Option<&str>| text.and_then(|text| ranks.get(text).copied()).unwrap_or(0);
+    let numbered = texts.iter().map(|texts| texts.as_string::<i32>().iter().map(number).collect());
+    (ranks.len() + 1, numbered.collect())
 }
 
 /// Makes the dictionaries of several arrays one. Its values are sorted, so a key also says where its string sorts.

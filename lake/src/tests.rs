@@ -10,7 +10,7 @@ use arrow_array::{
     new_null_array,
 };
 use plimsoll_schemas::event::EventBatch;
-use plimsoll_schemas::table::{AttainmentRow, Decimal, EpochRow, ServiceRow, Table, to_batch};
+use plimsoll_schemas::table::{AttainmentRow, Decimal, EpochRow, ServiceRow, Table, from_batch, to_batch};
 use plimsoll_schemas::{Instant, ratio::Share};
 use tempfile::TempDir;
 

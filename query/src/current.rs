@@ -3,7 +3,8 @@
 //! Tables only grow: a result that is said anew is one more row, and what is current is found among all of them. To sort
 //! them for each question would take as long as there is history. Here a table is read once, and after that the files that
 //! are new: of each key it is kept which row of which file is the newest, and of each file which rows those are. A scan
-//! is told to read these alone, so filters, statistics and the choice of columns work as on any table.
+//! is told to read these alone, so filters, statistics and the choice of columns work as on any table. Of stretches of rows
+//! it is kept, too, between which values their keys lie, so a question about a few keys opens the files that have them.
 //!
 //! ```text
 //!   files            rows of a key k, by (order, epoch)         kept
@@ -15,12 +16,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_buffer::BooleanBufferBuilder;
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::row::{RowConverter, SortField};
@@ -33,12 +34,15 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
 use plimsoll_lake::TableFiles;
 use plimsoll_schemas::table::Table;
 use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::chunks::{Chunks, ChunksBuilder};
 use crate::error::QueryError;
 use crate::provider::LakeTable;
 
@@ -91,8 +95,11 @@ pub(crate) struct Current {
 #[derive(Clone, Debug)]
 struct Rows {
     count: usize,
-    /// Which they are; `None` when it has no others.
-    which: Option<RowSelection>,
+    /// Which they are.
+    shown: BooleanBuffer,
+    /// The same, for who reads all of them.
+    selection: Arc<OnceLock<RowSelection>>,
+    chunks: Arc<Chunks>,
 }
 
 impl Current {
@@ -101,13 +108,34 @@ impl Current {
         self.rows.values().map(|rows| rows.count).sum()
     }
 
-    /// Lets a scan of a file read these rows of it alone; false when it has none.
-    pub(crate) fn narrow(&self, file: &mut PartitionedFile) -> bool {
-        let Some(rows) = self.rows.get(file.object_meta.location.as_ref()) else { return false };
-        if let Some(which) = &rows.which {
-            file.extensions.insert(ParquetRowSelection::new(which.clone()));
+    /// Lets a scan of a file read these rows of it alone, and of them only chunks that may have rows of interest. Says how
+    /// many rows that are.
+    pub(crate) fn narrow(&self, file: &mut PartitionedFile, interest: Option<&PruningPredicate>) -> usize {
+        let Some(rows) = self.rows.get(file.object_meta.location.as_ref()) else { return 0 };
+        // A filter that makes no sense here is an error later, where all rows are at hand; here it keeps every chunk.
+        let chunks = interest.and_then(|interest| interest.prune(&*rows.chunks).ok());
+        match chunks.filter(|chunks| chunks.contains(&false)) {
+            None => {
+                if rows.count < rows.shown.len() {
+                    let all = rows.selection.get_or_init(|| RowSelection::from(rows.shown.clone()));
+                    file.extensions.insert(ParquetRowSelection::new(all.clone()));
+                }
+                rows.count
+            }
+            Some(chunks) => {
+                let mut some = BooleanBufferBuilder::new(rows.shown.len());
+                for (chunk, is_kept) in rows.chunks.rows().zip(chunks) {
+                    match is_kept {
+                        true => some.append_buffer(&rows.shown.slice(chunk.start, chunk.len())),
+                        false => some.append_n(chunk.len(), false),
+                    }
+                }
+                let some = some.finish();
+                let count = some.count_set_bits();
+                file.extensions.insert(ParquetRowSelection::new(RowSelection::from(some)));
+                count
+            }
         }
-        true
     }
 }
 
@@ -152,11 +180,13 @@ impl CurrentRows {
                     continue;
                 }
                 // Whoever asks may go away while a file is read, so what it has is taken at once when all is there.
-                let mut rows = Vec::new();
-                for batch in table.columns_of(session, file, &self.reader.columns).await? {
+                let (mut rows, mut chunks) = (Vec::new(), ChunksBuilder::default());
+                let mut batches = table.columns_of(session, file, &self.reader.columns)?;
+                while let Some(batch) = batches.try_next().await? {
                     self.reader.read(&batch, &mut rows)?;
+                    chunks.push(&batch)?;
                 }
-                kept.take(&file.path, &rows, self.keys_max)?;
+                kept.take(&file.path, (&rows, chunks.finish()?), self.keys_max)?;
             }
             if kept.is_full {
                 *kept = Kept { is_full: true, ..Kept::default() };
@@ -176,7 +206,7 @@ impl CurrentRows {
 /// What is kept of a table.
 #[derive(Debug, Default)]
 struct Kept {
-    newest: HashMap<u128, Place, BuildHasherDefault<AsItIs>>,
+    newest: HashMap<Key, Place, BuildHasherDefault<AsItIs>>,
     files: HashMap<u32, FileRows>,
     numbers: HashMap<String, u32>,
     next_number: u32,
@@ -185,6 +215,10 @@ struct Kept {
     /// Whether there are too many keys.
     is_full: bool,
 }
+
+/// A hash of a key; in halves, for which a map needs no gap between key and place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key(u64, u64);
 
 /// Where the newest row of a key is.
 #[derive(Clone, Copy, Debug)]
@@ -204,13 +238,14 @@ struct FileRows {
     shown_count: usize,
     /// How many are the newest of their key.
     newest_count: usize,
-    /// Of what changed since it is made again.
-    which: std::sync::OnceLock<Option<RowSelection>>,
+    chunks: Arc<Chunks>,
+    /// What was said of it last, until it changes.
+    told: OnceLock<Rows>,
 }
 
 /// What is to be known of a row.
 struct KeyRow {
-    key: u128,
+    key: Key,
     order: i64,
     epoch: i64,
     is_shown: bool,
@@ -221,40 +256,42 @@ impl FileRows {
         if self.shown_count == 0 {
             return None;
         }
-        let which = self.which.get_or_init(|| {
-            let is_all = self.shown_count == self.shown.len();
-            (!is_all).then(|| RowSelection::from(self.shown.finish_cloned()))
+        let told = self.told.get_or_init(|| Rows {
+            count: self.shown_count,
+            shown: self.shown.finish_cloned(),
+            selection: Arc::default(),
+            chunks: self.chunks.clone(),
         });
-        Some(Rows { count: self.shown_count, which: which.clone() })
+        Some(told.clone())
     }
 
     fn add(&mut self, row: usize, is_shown: bool) {
         self.newest_count += 1;
         self.shown_count += usize::from(is_shown);
         self.shown.set_bit(row, is_shown);
-        self.which.take();
+        self.told.take();
     }
 
     fn remove(&mut self, row: usize) {
         self.newest_count -= 1;
         self.shown_count -= usize::from(self.shown.get_bit(row));
         self.shown.set_bit(row, false);
-        self.which.take();
+        self.told.take();
     }
 }
 
 impl Kept {
     /// Takes the rows of a file.
-    fn take(&mut self, path: &str, rows: &[KeyRow], keys_max: usize) -> Result<()> {
+    fn take(&mut self, path: &str, (rows, chunks): (&[KeyRow], Chunks), keys_max: usize) -> Result<()> {
         let count = u32::try_from(rows.len()).map_err(|_| QueryError::Internal(format!("{path} has too many rows")))?;
         let number = self.next_number;
         self.next_number += 1;
         let mut shown = BooleanBufferBuilder::new(rows.len());
         shown.append_n(rows.len(), false);
-        let file =
-            FileRows { path: path.to_owned(), shown, shown_count: 0, newest_count: 0, which: Default::default() };
+        let (path, chunks) = (path.to_owned(), Arc::new(chunks));
+        self.numbers.insert(path.clone(), number);
+        let file = FileRows { path, shown, shown_count: 0, newest_count: 0, chunks, told: OnceLock::new() };
         self.files.insert(number, file);
-        self.numbers.insert(path.to_owned(), number);
         for (row, place) in rows.iter().zip(0..count) {
             let found = Place { order: row.order, epoch: row.epoch, file: number, row: place };
             let before = self.newest.get(&row.key).copied();
@@ -262,16 +299,16 @@ impl Kept {
             if before.is_some_and(|before| (before.order, before.epoch) > (found.order, found.epoch)) {
                 continue;
             }
+            if before.is_none() && self.newest.len() >= keys_max {
+                self.is_full = true;
+                return Ok(());
+            }
             if let Some(before) = before
                 && let Some(file) = self.files.get_mut(&before.file)
             {
                 file.remove(before.row as usize);
             }
             self.newest.insert(row.key, found);
-            if self.newest.len() > keys_max {
-                self.is_full = true;
-                return Ok(());
-            }
             self.files.get_mut(&number).into_iter().for_each(|file| file.add(place as usize, row.is_shown));
         }
         Ok(())
@@ -342,7 +379,8 @@ impl KeyReader {
         for (row, key) in keys.iter().enumerate() {
             let is_shown = shown.is_none_or(|shown| shown.is_valid(row) && shown.value(row));
             let (order, epoch) = (order.value(row), epoch.value(row));
-            rows.push(KeyRow { key: xxh3_128(key.as_ref()), order, epoch, is_shown });
+            let hash = xxh3_128(key.as_ref());
+            rows.push(KeyRow { key: Key(hash as u64, (hash >> 64) as u64), order, epoch, is_shown });
         }
         Ok(())
     }
@@ -361,7 +399,7 @@ impl Hasher for AsItIs {
         self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
     }
 
-    fn write_u128(&mut self, hash: u128) {
-        self.0 = hash as u64;
+    fn write_u64(&mut self, hash: u64) {
+        self.0 ^= hash;
     }
 }

@@ -121,12 +121,15 @@ async fn look_through(
     let format = accepted_format(headers)?;
     let Query(parameters) = parameters.map_err(|error| QueryError::Invalid(error.body_text()))?;
     let wish = Arc::new(Wish::read(door, &parameters)?);
-    let asked = Asked::now(service, (door, &wish, format), &parameters).await?;
-    let found = async { Ok(Arc::new(find(door, service, wish, format, &parameters).await?)) };
-    let answer = match &asked {
-        Some(asked) => kept.get(asked, found).await?,
-        None => found.await?,
-    };
+    let answer = service.in_time(async {
+        let asked = Asked::now(service, (door, &wish, format), &parameters).await?;
+        let found = async { Ok(Arc::new(find(door, service, wish, format, &parameters).await?)) };
+        match &asked {
+            Some(asked) => kept.get(asked, found).await,
+            None => found.await,
+        }
+    });
+    let answer = answer.await?;
     Ok(answer.respond(is_known(headers, &answer.tag)))
 }
 
@@ -141,7 +144,7 @@ async fn find(
     let service = &service.known_at(wish.known_at);
     let asked = wish.clone();
     let answer = service.view(door.view, move |view| asked.rows(door, view)).await?;
-    let Page { rows, next } = Page::take(answer, wish.order(), wish.limit).await?;
+    let Page { rows, next } = Page::take(answer, (wish.order(), wish.shown()), wish.limit).await?;
     let rows: SendableRecordBatchStream =
         Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::iter([Ok(rows)])));
     let body: Vec<Bytes> = service.write(rows, format).try_collect().await?;

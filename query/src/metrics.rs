@@ -26,6 +26,18 @@ impl Counters {
         Running { counters: self.clone(), started: Instant::now() }
     }
 
+    /// A question failed; hands the error on. What the operator has to mend goes to the log, too.
+    pub(crate) fn count_error(&self, error: QueryError) -> QueryError {
+        if matches!(error, QueryError::Unavailable(_) | QueryError::Internal(_)) {
+            tracing::warn!(kind = error.kind(), "a question was not answered: {error}");
+        }
+        let counters = QueryError::KINDS.iter().zip(&self.errors);
+        for (_, counter) in counters.filter(|(kind, _)| **kind == error.kind()) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        error
+    }
+
     /// The counters in the Prometheus text format.
     pub(crate) fn prometheus_text(&self) -> String {
         let mut text = String::new();
@@ -67,16 +79,9 @@ impl Running {
         self.counters.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
-    /// It failed; hands the error on. What the operator has to mend goes to the log, too.
+    /// It failed; hands the error on.
     pub(crate) fn count_error(&self, error: QueryError) -> QueryError {
-        if matches!(error, QueryError::Unavailable(_) | QueryError::Internal(_)) {
-            tracing::warn!(kind = error.kind(), "a question was not answered: {error}");
-        }
-        let counters = QueryError::KINDS.iter().zip(&self.counters.errors);
-        for (_, counter) in counters.filter(|(kind, _)| **kind == error.kind()) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-        error
+        self.counters.count_error(error)
     }
 }
 

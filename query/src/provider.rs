@@ -7,7 +7,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use arrow_array::types::Date32Type;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -24,14 +23,14 @@ use datafusion::datasource::provider_as_source;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown};
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
 use plimsoll_lake::{ActiveFile, Lake, TableFiles};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::table::Table;
@@ -39,15 +38,23 @@ use plimsoll_schemas::table::Table;
 use crate::barrier;
 use crate::current::{Choice, CurrentRows};
 use crate::error::QueryError;
+use crate::footers::Footers;
 use crate::session::HISTORY;
 
 /// Name of the partition column of tables that are partitioned by day.
 const DATE: &str = "date";
 /// Microseconds of a UTC day.
 const DAY_US: i64 = 86_400_000_000;
-/// Bytes fetched from the end of a file at once: a footer with the page index of one row group fits, so that opening a
-/// file on object storage costs one request.
-const FOOTER_BYTES: usize = 64 * 1024;
+/// Bytes fetched from the end of a file at once: a footer with the page index of a row group or two fits, so that opening
+/// most files on object storage costs one request.
+const FOOTER_BYTES: usize = 256 * 1024;
+
+/// Of so many values of a column at most it is found out where they may be.
+const VALUES_MAX: usize = 100;
+/// A question about few rows in so many files at most is one task's.
+const FEW_FILES: usize = 4;
+/// A question that may be about fewer of all rows than one of so many is about few.
+const FEW_SHARE: usize = 64;
 
 /// One table of the lake, every row of it.
 #[derive(Clone)]
@@ -110,21 +117,25 @@ impl LakeTable {
 
     /// The files that may hold rows of interest: those of days that the filters do not rule out. Within a file, the
     /// scan itself skips row groups and pages.
-    fn prune(&self, session: &dyn Session, filters: &[Expr], files: &[Arc<ActiveFile>]) -> Vec<PartitionedFile> {
+    fn prune(&self, interest: Option<&PruningPredicate>, files: &[Arc<ActiveFile>]) -> Vec<PartitionedFile> {
         if files.is_empty() {
             return Vec::new(); // Of no files there are no statistics, of which DataFusion would warn.
         }
-        let schema = self.schema();
-        let days: Vec<_> = files.iter().map(|file| Arc::new(self.day_statistics(file))).collect();
-        let kept = conjunction(filters.iter().cloned()).and_then(|filter| {
-            let columns = DFSchema::try_from(schema.clone()).ok()?;
-            let predicate = session.create_physical_expr(filter, &columns).ok()?;
-            let predicate = PruningPredicateBuilder::new().with_file_schema(schema.clone()).build(predicate)?;
-            predicate.prune(&PrunableStatistics::new(days, schema)).ok()
+        let kept = interest.filter(|_| self.table.partition_time().is_some()).and_then(|interest| {
+            let days = files.iter().map(|file| Arc::new(self.day_statistics(file))).collect();
+            interest.prune(&PrunableStatistics::new(days, self.schema())).ok()
         });
         // A filter that makes no sense here is an error later, where all rows are at hand; here it keeps every file.
         let kept = kept.unwrap_or_else(|| vec![true; files.len()]);
         files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| partitioned_file(file)).collect()
+    }
+
+    /// What filters say of where rows of interest may be; `None` when that is everywhere.
+    fn interest(&self, session: &dyn Session, filters: &[Expr]) -> Option<Arc<PruningPredicate>> {
+        let columns = DFSchema::try_from(self.schema()).ok()?;
+        let predicate = session.create_physical_expr(conjunction(filters.iter().cloned())?, &columns).ok()?;
+        let builder = PruningPredicateBuilder::new().with_max_in_list_size(VALUES_MAX);
+        builder.with_file_schema(self.schema()).build(predicate)
     }
 
     /// What a file's date says of its rows: the date itself, and that their times lie within that day.
@@ -150,6 +161,12 @@ impl LakeTable {
         }
         statistics
     }
+}
+
+/// A file that one task reads: one of which a range is named is not divided.
+fn whole(file: PartitionedFile) -> PartitionedFile {
+    let size = i64::try_from(file.object_meta.size).unwrap_or(i64::MAX);
+    file.with_range(0, size)
 }
 
 /// A file as the scan wants it: where it is, and its partition value.
@@ -192,19 +209,27 @@ impl TableProvider for LakeTable {
         if let Some(only) = &self.only {
             return self.scan_only(only, session, projection, filters).await;
         }
+        let interest = self.interest(session, filters);
+        let mut is_about_few = false;
         // Counting all rows needs no file to be opened, if each says how many it has. With filters it is an estimate.
         let (files, rows) = match &self.current {
             None => {
                 let active = self.files().await?;
                 let rows: Option<u64> = active.files.iter().map(|file| file.rows).sum();
-                (self.prune(session, filters, &active.files), rows.and_then(|rows| usize::try_from(rows).ok()))
+                (self.prune(interest.as_deref(), &active.files), rows.and_then(|rows| usize::try_from(rows).ok()))
             }
             Some(current) => match current.now(self, session).await? {
                 None => return self.scan_definition(&current.definition, session, projection).await,
                 Some(now) => {
-                    let mut files = self.prune(session, filters, &now.files.files);
-                    files.retain_mut(|file| now.narrow(file));
-                    (files, Some(now.count()))
+                    let mut files = self.prune(interest.as_deref(), &now.files.files);
+                    let (all, mut left) = (now.count(), 0);
+                    files.retain_mut(|file| {
+                        let rows = now.narrow(file, interest.as_deref());
+                        left += rows;
+                        rows > 0
+                    });
+                    is_about_few = left <= all / FEW_SHARE;
+                    (files, Some(all))
                 }
             },
         };
@@ -215,8 +240,11 @@ impl TableProvider for LakeTable {
         let rows_known = if filters.is_empty() { Precision::Exact } else { Precision::Inexact };
         let mut statistics = Statistics::new_unknown(&self.schema());
         statistics.num_rows = rows.map_or(Precision::Absent, rows_known);
-        let groups = FileGroup::new(files).split_files(session.config().target_partitions());
-        let scan = self.scan_files(session, groups)?.with_statistics(statistics);
+        // To divide few rows takes longer than to read them.
+        let tasks = if is_about_few && files.len() <= FEW_FILES { 1 } else { session.config().target_partitions() };
+        let files = files.into_iter().map(|file| if is_about_few { whole(file) } else { file });
+        let groups = files.collect::<FileGroup>().split_files(tasks);
+        let scan = self.scan_files(session, groups, is_about_few)?.with_statistics(statistics);
         let scan = scan.with_projection_indices(projection.cloned())?.with_limit(limit).build();
         Ok(DataSourceExec::from_data_source(scan))
     }
@@ -228,12 +256,18 @@ impl LakeTable {
         Ok(self.lake.files(self.table).await.map_err(QueryError::from)?)
     }
 
-    /// A scan of groups of its files.
-    fn scan_files(&self, session: &dyn Session, groups: Vec<FileGroup>) -> Result<FileScanConfigBuilder> {
+    /// A scan of groups of its files. Where few rows are looked for, the columns by which they are filtered are read first,
+    /// and the others of what is left.
+    fn scan_files(
+        &self,
+        session: &dyn Session,
+        groups: Vec<FileGroup>,
+        is_about_few: bool,
+    ) -> Result<FileScanConfigBuilder> {
         // Files never change, so their footers are kept from one question to the next.
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
+        let reader = Footers(CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers));
         let options = TableParquetOptions {
             global: session.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
@@ -241,20 +275,22 @@ impl LakeTable {
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
             .with_metadata_size_hint(FOOTER_BYTES)
+            .with_pushdown_filters(is_about_few)
+            .with_bloom_filter_on_read(false)
             .with_parquet_file_reader_factory(Arc::new(reader));
         Ok(FileScanConfigBuilder::new(self.store.clone(), Arc::new(source)).with_file_groups(groups))
     }
 
     /// Columns of one of its files, row by row as they stand.
-    pub(crate) async fn columns_of(
+    pub(crate) fn columns_of(
         &self,
         session: &dyn Session,
         file: &ActiveFile,
         columns: &[usize],
-    ) -> Result<Vec<RecordBatch>> {
-        let scan = self.scan_files(session, vec![FileGroup::new(vec![partitioned_file(file)])])?;
+    ) -> Result<SendableRecordBatchStream> {
+        let scan = self.scan_files(session, vec![FileGroup::new(vec![partitioned_file(file)])], false)?;
         let scan = scan.with_projection_indices(Some(columns.to_vec()))?.build();
-        DataSourceExec::from_data_source(scan).execute(0, session.task_ctx())?.try_collect().await
+        DataSourceExec::from_data_source(scan).execute(0, session.task_ctx())
     }
 
     /// Scans the current rows where there are too many to be kept. No filter is put here, in front of what may be seen: an

@@ -120,13 +120,14 @@ impl Default for Limits {
             time_max: Duration::from_secs(60),
             rows_max: 1_000_000,
             concurrent_max: 16,
-            // Of 40 bytes each, where an eighth of the places is free: 172 MB.
+            // Of 40 bytes each and one more, where an eighth of the places is free: 172 MB.
             kept_keys_max: (1 << 22) / 8 * 7,
         }
     }
 }
 
-/// Answers questions about one lake. Cheap to clone; keeps no state of its own but file footers.
+/// Answers questions about one lake. Cheap to clone; from one question to the next it keeps footers of files, and which rows
+/// are current.
 #[derive(Clone)]
 pub struct QueryService {
     context: SessionContext,
@@ -375,6 +376,23 @@ impl QueryService {
     pub(crate) async fn planned(&self, plan: LogicalPlan) -> Result<SendableRecordBatchStream, QueryError> {
         let context = self.context.clone();
         self.answer(&self.desk, async move { Ok(context.execute_logical_plan(plan).await?) }).await
+    }
+
+    /// Waits for something as long as for a question.
+    ///
+    /// # Errors
+    /// `Exhausted` when it takes longer, and its own.
+    pub(crate) async fn in_time<Done, Wrong: From<QueryError>>(
+        &self,
+        work: impl Future<Output = Result<Done, Wrong>>,
+    ) -> Result<Done, Wrong> {
+        let done = timeout(self.limits.time_max, work).await;
+        done.unwrap_or_else(|_| Err(self.counters.count_error(too_slow(&self.limits)).into()))
+    }
+
+    /// Whether answers are what was known at an instant, which a clock that is set back may change.
+    pub(crate) fn is_known_at(&self) -> bool {
+        self.cut.known_at.is_some()
     }
 
     /// Lets the threads of questions work at something, for as long as a question may take.

@@ -7,7 +7,8 @@
 //! otherwise           not for them: events, dead letters and epochs are the provider's own
 //! ```
 //! What is visible follows from `history.agreements` when a question is asked. It is a condition below everything else that
-//! a question does with a table (`barrier`), so that neither an error nor a plan tells of other rows.
+//! a question does with a table (`barrier`), so that no error tells of other rows. Plans would, for they say which
+//! files are read: they are not told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,8 +97,8 @@ pub(crate) fn restrict(question: DataFrame, visible: &Visible) -> Result<DataFra
             table.only = Some(visible.condition(table.table())?);
             Ok(Transformed::yes(known::scan_of(scan, Arc::new(table))))
         }
-        // What each step of it did tells of all rows.
-        (LogicalPlan::Analyze(_), _) => Err(not_of_some("EXPLAIN ANALYZE").into()),
+        // Which files and rows are read, and what each step did, tells of all rows.
+        (LogicalPlan::Explain(_) | LogicalPlan::Analyze(_), _) => Err(not_of_some("EXPLAIN").into()),
         _ => Ok(Transformed::no(node)),
     };
     Ok(DataFrame::new(state, plan.transform_up_with_subqueries(restricted)?.data))

@@ -172,6 +172,17 @@ impl Table {
     pub fn partition_time(self) -> Option<&'static str> {
         (self == Table::Events).then_some("time")
     }
+
+    /// The text column by which the rows of a file are sorted, then by `partition_time`, where there is one; rows that are
+    /// alike in both stand in the order in which they came. It is what rows are looked for by, so few pages hold what a
+    /// question about one of many asks for (docs/decisions/0066-sorted-by-agreement.md).
+    pub fn sorted_by(self) -> Option<&'static str> {
+        match self {
+            Table::Events => Some("service"),
+            Table::Attainment | Table::Clocks => Some("agreement"),
+            _ => None,
+        }
+    }
 }
 
 /// A row type and the table that it mirrors.

@@ -1,18 +1,20 @@
-//! Files of one day, each in the table's order, read side by side and written as one: in the same order, with little of
-//! each in memory.
+//! Files that are each in the table's order, read side by side and written as one: in the same order, with little of each
+//! in memory.
 //!
-//! In: files whose rows are sorted by (service, time). Out: batches of all their rows in that order. Rows of equal service
-//! and time come in the order of the files, and within a file as they stand. That is how all of them would be sorted at
-//! once, without the memory for it.
+//! In: files whose rows are sorted as `order` says, of one day where the table has days. Out: batches of all their rows in
+//! that order. Rows that are alike in it come in the order of the files, and within a file as they stand. That is how all
+//! of them would be sorted at once, without the memory for it.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
-use arrow_array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::ArrowError;
+use arrow_select::dictionary::garbage_collect_any_dictionary;
 use chrono::NaiveDate;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use plimsoll_schemas::table::Table;
 
-use crate::order::{DAY_US, Place, Rows, SERVICE};
+use crate::order::{DAY_US, Place, Rows};
 
 /// Rows of each file that are in memory at the same time, and rows of a batch: with texts of 4 KiB in each column, 50 MiB.
 pub(super) const SIDE_BY_SIDE_ROWS: usize = 1024;
@@ -30,10 +32,11 @@ pub(super) enum Stop {
 
 /// Several files that are being merged.
 pub(super) struct Merge {
-    schema: SchemaRef,
-    time_column: &'static str,
+    table: Table,
+    /// The text by which rows are sorted first.
+    text: &'static str,
     /// The microseconds of the day.
-    day: std::ops::Range<i64>,
+    day: Option<std::ops::Range<i64>>,
     files: Vec<Reading>,
 }
 
@@ -49,54 +52,80 @@ struct Reading {
 struct Batch {
     rows: RecordBatch,
     row: usize,
-    services: StringArray,
-    /// Each row's place in `services`; none for a row without one.
+    texts: StringArray,
+    /// Each row's place in `texts`; none for a row without one.
     keys: Vec<Option<usize>>,
-    times: TimestampMicrosecondArray,
+    times: Option<TimestampMicrosecondArray>,
+}
+
+/// The texts of a column, and each row's place among them.
+fn texts_of(column: &ArrayRef) -> Option<(StringArray, Vec<Option<usize>>)> {
+    let (texts, places) = match column.as_any_dictionary_opt() {
+        // Keys of nulls lead nowhere.
+        Some(dictionary) if dictionary.values().is_empty() => (dictionary.values().clone(), vec![0; column.len()]),
+        Some(dictionary) => (dictionary.values().clone(), dictionary.normalized_keys()),
+        None => (column.clone(), (0..column.len()).collect()),
+    };
+    let keys = places.into_iter().enumerate().map(|(row, place)| column.is_valid(row).then_some(place));
+    Some((texts.as_string_opt::<i32>()?.clone(), keys.collect()))
+}
+
+fn times_of(column: &ArrayRef) -> Option<TimestampMicrosecondArray> {
+    column.as_primitive_opt::<TimestampMicrosecondType>().cloned()
 }
 
 impl Batch {
-    fn new(rows: RecordBatch, time_column: &str) -> Option<Batch> {
-        let service = rows.column_by_name(SERVICE)?.as_any_dictionary_opt()?;
-        let services = service.values().as_string_opt::<i32>()?.clone();
-        let of_rows = if services.is_empty() { vec![0; service.len()] } else { service.normalized_keys() };
-        let keys = of_rows.into_iter().enumerate();
-        let keys = keys.map(|(row, key)| service.keys().is_valid(row).then_some(key)).collect();
-        let times = rows.column_by_name(time_column)?.as_primitive_opt::<TimestampMicrosecondType>()?.clone();
-        Some(Batch { rows, row: 0, services, keys, times })
-    }
-
-    /// What row comes before which; rows without a service come first.
-    fn key(&self, row: usize) -> (Option<&str>, i64) {
-        (self.keys[row].map(|key| self.services.value(key)), self.times.value(row))
-    }
-
-    /// Whether its rows are in order and of one day.
-    fn is_ours(&self, day: &std::ops::Range<i64>) -> bool {
-        (0..self.keys.len()).all(|row| {
-            let is_after = row == 0 || self.key(row - 1) <= self.key(row);
-            is_after && self.times.is_valid(row) && day.contains(&self.times.value(row))
+    /// The rows as they are compared; none when their columns are of other types than ours.
+    fn new(rows: RecordBatch, table: Table, text: &str) -> Result<Option<Batch>, ArrowError> {
+        // A dictionary is of a whole row group, and is looked through whenever rows are taken.
+        let column = |column: &ArrayRef| match column.as_any_dictionary_opt() {
+            Some(dictionary) => garbage_collect_any_dictionary(dictionary),
+            None => Ok(column.clone()),
+        };
+        let columns = rows.columns().iter().map(column).collect::<Result<_, _>>()?;
+        let rows = RecordBatch::try_new(rows.schema(), columns)?;
+        let found = rows.column_by_name(text).and_then(texts_of);
+        let times = table.partition_time().map(|time| rows.column_by_name(time).and_then(times_of));
+        Ok(match (found, times) {
+            (None, _) | (_, Some(None)) => None,
+            (Some((texts, keys)), times) => Some(Batch { rows, row: 0, texts, keys, times: times.flatten() }),
         })
+    }
+
+    /// What row comes before which; rows without a text come first.
+    fn key(&self, row: usize) -> (Option<&str>, i64) {
+        let text = self.keys[row].map(|key| self.texts.value(key));
+        (text, self.times.as_ref().map_or(0, |times| times.value(row)))
+    }
+
+    /// Whether its rows are in order and of the day.
+    fn is_ours(&self, day: Option<&std::ops::Range<i64>>) -> bool {
+        let is_of_day = |row| match (&self.times, day) {
+            (Some(times), Some(day)) => times.is_valid(row) && day.contains(&times.value(row)),
+            _ => true,
+        };
+        (0..self.keys.len()).all(|row| (row == 0 || self.key(row - 1) <= self.key(row)) && is_of_day(row))
     }
 }
 
 impl Merge {
-    /// Merges files of a day in the order in which they are given.
+    /// Merges files of a table that is sorted by this text, and of a day where it has days, in the order in which they are
+    /// given.
     pub(super) fn new(
-        schema: SchemaRef,
-        time_column: &'static str,
-        date: NaiveDate,
+        table: Table,
+        text: &'static str,
+        date: Option<NaiveDate>,
         readers: impl Iterator<Item = (String, ParquetRecordBatchReader)>,
     ) -> Merge {
-        let first = i64::from(date.to_epoch_days()) * DAY_US;
+        let first = date.map(|date| i64::from(date.to_epoch_days()) * DAY_US);
         let files = readers.map(|(path, reader)| Reading { path, reader, batch: None, last: None }).collect();
-        Merge { schema, time_column, day: first..first + DAY_US, files }
+        Merge { table, text, day: first.map(|first| first..first + DAY_US), files }
     }
 
     /// The next rows; none when all have come.
     pub(super) fn next_rows(&mut self) -> Result<Option<RecordBatch>, Stop> {
         for file in &mut self.files {
-            file.fill(self.time_column, &self.day)?;
+            file.fill(self.table, self.text, self.day.as_ref())?;
         }
         let mut batches: Vec<&mut Batch> = self.files.iter_mut().filter_map(|file| file.batch.as_mut()).collect();
         if batches.is_empty() {
@@ -111,23 +140,24 @@ impl Merge {
             batches[next].row += 1;
         }
         let rows: Vec<RecordBatch> = batches.iter().map(|batch| batch.rows.clone()).collect();
-        let taken = Rows::new(&self.schema, self.time_column, &rows).and_then(|rows| rows.take(&places));
+        let taken = Rows::new(self.table, self.text, &rows).and_then(|rows| rows.take(&places));
         taken.map(Some).map_err(Stop::Failed)
     }
 }
 
 impl Reading {
     /// Reads the next batch where the one in memory has ended.
-    fn fill(&mut self, time_column: &str, day: &std::ops::Range<i64>) -> Result<(), Stop> {
+    fn fill(&mut self, table: Table, text: &str, day: Option<&std::ops::Range<i64>>) -> Result<(), Stop> {
         while self.batch.as_ref().is_none_or(|batch| batch.row == batch.keys.len()) {
             if let Some(batch) = self.batch.take().filter(|batch| batch.row > 0) {
-                let (service, time) = batch.key(batch.row - 1);
-                self.last = Some((service.map(str::to_owned), time));
+                let (text, time) = batch.key(batch.row - 1);
+                self.last = Some((text.map(str::to_owned), time));
             }
             let Some(rows) = self.reader.next() else { return Ok(()) };
             let rows = rows.map_err(|error| Stop::Unreadable(self.path.clone(), error))?;
-            let batch = Batch::new(rows, time_column).filter(|batch| batch.is_ours(day)).ok_or(Stop::NotOurs)?;
-            let last = self.last.as_ref().map(|(service, time)| (service.as_deref(), *time));
+            let batch = Batch::new(rows, table, text).map_err(Stop::Failed)?;
+            let batch = batch.filter(|batch| batch.is_ours(day)).ok_or(Stop::NotOurs)?;
+            let last = self.last.as_ref().map(|(text, time)| (text.as_deref(), *time));
             if !batch.keys.is_empty() && last.is_some_and(|last| last > batch.key(0)) {
                 return Err(Stop::NotOurs);
             }

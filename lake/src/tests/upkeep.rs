@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Int64Type, TimestampMicrosecondType};
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, TimeDelta, Utc};
 use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, logstore_with};
@@ -399,6 +399,61 @@ proptest::proptest! {
         });
         proptest::prop_assert_eq!(found, expected);
     }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 16, ..Default::default() })]
+
+    /// The model: a stable sort by agreement of all rows as they came. Files are merged as it falls due, and once more all
+    /// into one.
+    #[test]
+    fn rows_of_an_agreement_stand_together_in_the_order_in_which_they_came(
+        epochs in proptest::collection::vec((0_usize..700, 1_usize..900), 2..12)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let (found, expected) = runtime.block_on(async {
+            let (_, lake) = in_memory().await;
+            let mut expected: Vec<(String, i32)> = Vec::new();
+            for ((count, agreements), epoch) in epochs.iter().zip(1..) {
+                let row = |number: usize| (format!("a{}", number * 7 % agreements), (expected.len() + number) as i32);
+                let rows: Vec<(String, i32)> = (0..=*count).map(row).collect();
+                lake.append(Table::Attainment, vec![revisions(&rows, epoch)], GROUP, epoch).await.expect("an append");
+                expected.extend(rows);
+                lake.compact(Table::Attainment).await.expect("merged");
+            }
+            expected.sort_by(|one, other| one.0.cmp(&other.0));
+            let mut files = lake.files(Table::Attainment).await.expect("files").files.clone();
+            files.sort_by(|one, other| one.path.cmp(&other.path));
+            assert!(files.len() == 1 || lake.merge(Table::Attainment, &files).await.expect("merged"));
+            let left = lake.files(Table::Attainment).await.expect("files");
+            (revisions_of(&lake, &left.files[0]).await, expected)
+        });
+        proptest::prop_assert_eq!(found, expected);
+    }
+}
+
+/// Rows of these agreements, told apart by their revision.
+fn revisions(rows: &[(String, i32)], epoch: i64) -> RecordBatch {
+    let row = from_batch::<AttainmentRow>(&attainment(epoch)).expect("rows").remove(0);
+    let row = |(agreement, revision): &(String, i32)| AttainmentRow {
+        agreement: agreement.as_str().into(),
+        revision: *revision,
+        ..row.clone()
+    };
+    to_batch(&rows.iter().map(row).collect::<Vec<_>>()).expect("columns")
+}
+
+async fn revisions_of(lake: &Lake, file: &ActiveFile) -> Vec<(String, i32)> {
+    let bytes = lake.root().get(&file.path.as_str().into()).await.expect("a store").expect("the file is there");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("a reader");
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.expect("a batch");
+        let agreements = batch.column_by_name("agreement").expect("agreement").as_string::<i32>().clone();
+        let revisions = batch.column_by_name("revision").expect("revision").as_primitive::<Int32Type>().clone();
+        rows.extend((0..batch.num_rows()).map(|row| (agreements.value(row).to_owned(), revisions.value(row))));
+    }
+    rows
 }
 
 #[tokio::test]

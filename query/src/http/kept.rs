@@ -71,7 +71,8 @@ impl Asked {
         let rows = service.rows_seen();
         let mut tables = vec![view.table];
         tables.extend(rows.is_some().then_some(Table::Agreements));
-        tables.extend(wish.known_at.is_some().then_some(Table::Epochs));
+        let is_known_at = wish.known_at.is_some() || service.is_known_at();
+        tables.extend(is_known_at.then_some(Table::Epochs));
         let mut versions = Vec::with_capacity(tables.len());
         for table in tables {
             versions.push(service.lake().files(table).await?.version);

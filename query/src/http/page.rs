@@ -110,25 +110,26 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Takes an answer that has, after what is shown, a column for each by which it is ordered, and perhaps a row too many.
+    /// Takes an answer that has, after so many columns to show, others by which it is ordered, and perhaps a row too many.
     pub(super) async fn take(
         answer: SendableRecordBatchStream,
-        order: &[Order],
+        (order, shown): (&[Order], Option<usize>),
         limit: usize,
     ) -> Result<Page, QueryError> {
         let schema = answer.schema();
         let batches: Vec<RecordBatch> = answer.try_collect().await?;
         let unfit = |error: arrow_schema::ArrowError| QueryError::Internal(error.to_string());
         let rows = concat_batches(&schema, &batches).map_err(unfit)?;
-        let shown: Vec<usize> = (0..schema.fields().len() - order.len()).collect();
+        let shown: Vec<usize> = (0..shown.unwrap_or(schema.fields().len())).collect();
         let next = match rows.num_rows() > limit {
             true => {
-                let value = |place: usize| -> Result<Option<String>, QueryError> {
+                let value = |order: &Order| -> Result<Option<String>, QueryError> {
+                    let place = schema.index_of(&order.column).map_err(unfit)?;
                     let last = rows.column(place).slice(limit - 1, 1);
                     let last = cast(&last, &DataType::Utf8).map_err(unfit)?;
                     Ok(last.as_string::<i32>().iter().next().flatten().map(str::to_owned))
                 };
-                let last = (shown.len()..schema.fields().len()).map(value).collect::<Result<Vec<_>, _>>()?;
+                let last = order.iter().map(value).collect::<Result<Vec<_>, _>>()?;
                 Some(Cursor { sort: order.iter().map(Order::text).collect(), last }.text()?)
             }
             false => None,

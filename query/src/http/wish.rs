@@ -81,7 +81,7 @@ impl Wish {
         self.conditions.iter().cloned().try_fold(view, DataFrame::filter)
     }
 
-    /// The rows of a page and one more, if there is one: the columns to show, and then those by which they are ordered.
+    /// The rows of a page and one more, if there is one: the columns to show, and then others by which they are ordered.
     pub(super) fn rows(&self, door: &Door, view: DataFrame) -> Result<DataFrame, DataFusionError> {
         let rows = (door.shape)(self.filter(view)?)?;
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -100,21 +100,23 @@ impl Wish {
             None => rows,
         };
         let sorted = rows.sort(self.order.iter().map(Order::expr).collect())?;
-        let shown = if self.fields.is_empty() { &names } else { &self.fields };
-        let shown = shown.iter().map(|name| col(format!("\"{name}\"")));
-        let keys = self.order.iter().zip(0..).map(|(order, place)| col(&order.column).alias(key(place)));
-        sorted.limit(0, Some(self.limit + 1))?.select(shown.chain(keys).collect::<Vec<_>>())
+        let page = sorted.limit(0, Some(self.limit + 1))?;
+        if self.fields.is_empty() {
+            return Ok(page); // Planning a choice of all of fifty columns takes longer than reading them.
+        }
+        let others = self.order.iter().map(|order| &order.column).filter(|name| !self.fields.contains(name));
+        page.select(self.fields.iter().chain(others).map(|name| col(format!("\"{name}\""))).collect::<Vec<_>>())
+    }
+
+    /// How many columns are shown of those that `rows` has, if not all.
+    pub(super) fn shown(&self) -> Option<usize> {
+        Some(self.fields.len()).filter(|count| *count > 0)
     }
 
     /// By what the rows are ordered.
     pub(super) fn order(&self) -> &[Order] {
         &self.order
     }
-}
-
-/// The name of a column that is there for the cursor.
-pub(super) fn key(place: usize) -> String {
-    format!("plimsoll key {place}")
 }
 
 /// The order that is asked for, and then that of the door, by which no two rows are alike. By a column that is named again

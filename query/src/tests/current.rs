@@ -80,6 +80,57 @@ proptest! {
     }
 }
 
+/// Thousands of rows, so that a file has several chunks, before and after files are merged: a filter leaves out no row of
+/// interest, whatever it says of agreements, and lets none through that is not current.
+#[tokio::test]
+async fn chunks_that_a_filter_rules_out_have_no_row_of_interest() {
+    let folder = TempDir::new().expect("folder");
+    let lake = Lake::open(folder.path().to_str().expect("UTF-8")).await.expect("lake");
+    let service = QueryService::open(lake.clone(), limits(), Handle::current()).await.expect("service");
+    // Epoch e says something of each e-th agreement; of each seventh, the fifth takes it back.
+    let mut newest: BTreeMap<u32, (i64, bool)> = BTreeMap::new();
+    for epoch in 1..=8_i64 {
+        let said = (0..3_000_u32).filter(|number| i64::from(*number) % epoch == 0);
+        let said: Vec<(u32, bool)> = said.map(|number| (number, epoch == 5 && number % 7 == 0)).collect();
+        let line = |(number, retracted): &(u32, bool)| {
+            json!({"agreement": format!("a{number}"), "revision": epoch, "retracted": retracted}).to_string()
+        };
+        append(&lake, Table::Attainment, epoch, &said.iter().map(line).collect::<Vec<_>>().join("\n")).await;
+        newest.extend(said.into_iter().map(|(number, retracted)| (number, (epoch, retracted))));
+        if epoch != 4 && epoch != 8 {
+            continue;
+        }
+        for is_merged in [false, true] {
+            if is_merged {
+                lake.compact(Table::Attainment).await.expect("merged");
+            }
+            type Test = fn(&str, i64) -> bool;
+            let questions: [(&str, Test); 9] = [
+                ("agreement = 'a1234'", |agreement, _| agreement == "a1234"),
+                ("agreement = 'a2520' AND epoch > 2", |agreement, epoch| agreement == "a2520" && epoch > 2),
+                ("agreement IN ('a7', 'a2999', 'no')", |agreement, _| agreement == "a7" || agreement == "a2999"),
+                ("agreement < 'a1002'", |agreement, _| agreement < "a1002"),
+                ("agreement >= 'a99' AND agreement < 'b'", |agreement, _| agreement >= "a99"),
+                ("agreement LIKE 'a29%'", |agreement, _| agreement.starts_with("a29")),
+                ("agreement = 'a5' OR epoch = 3", |agreement, epoch| agreement == "a5" || epoch == 3),
+                ("agreement = 'no'", |_, _| false),
+                ("revision % 2 = 1 AND agreement <> 'a9'", |agreement, epoch| epoch % 2 == 1 && agreement != "a9"),
+            ];
+            for (filter, is_meant) in questions {
+                let statement = format!("SELECT agreement, epoch FROM attainment WHERE {filter} ORDER BY agreement");
+                let answer = ask(&service, &statement, Format::Csv).await.expect("an answer");
+                let shown = newest.iter().filter(|(_, (_, retracted))| !retracted);
+                let shown = shown.map(|(number, (epoch, _))| (format!("a{number}"), *epoch));
+                let mut shown: Vec<_> = shown.filter(|(agreement, epoch)| is_meant(agreement, *epoch)).collect();
+                shown.sort();
+                let lines: Vec<String> =
+                    shown.iter().map(|(agreement, epoch)| format!("{agreement},{epoch}")).collect();
+                assert_eq!(answer.lines().skip(1).collect::<Vec<_>>(), lines, "{filter}, epoch {epoch}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_row_that_somebody_deleted_is_no_longer_current() {
     let folder = TempDir::new().expect("folder");
