@@ -29,8 +29,14 @@ const START_ATTEMPTS_MAX: usize = 3;
 /// How long one request to a running broker may take.
 const REQUEST_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Any 16 bytes in URL-safe base64: a broker wants its folder formatted for a cluster id.
+/// The id of the cluster that `tests/fetch-broker.sh` formats a folder for.
 const CLUSTER_ID: &str = "UGxpbXNvbGwtdGVzdHMtMQ";
+
+/// What every broker is told, besides its ports and its folder.
+const PROPERTIES: &str = include_str!("../broker/server.properties");
+
+/// Java for a broker that lives for seconds: it starts sooner, and answers more slowly.
+const SHORT_LIVED: &[&str] = &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 
 /// Who may come in where the broker asks who is there.
 pub const USER: &str = "plimsoll";
@@ -44,6 +50,8 @@ pub struct Broker {
     port: u16,
     secured_port: Option<u16>,
     folder: TempDir,
+    /// What Java is told.
+    options: &'static [&'static str],
 }
 
 /// Where the broker's jars are: `$PLIMSOLL_BROKER_DIR`, or `broker` in the target folder.
@@ -56,12 +64,12 @@ pub fn jars_folder() -> PathBuf {
 }
 
 impl Broker {
-    /// Starts a broker and waits until it answers.
+    /// Starts a broker that is to be fast, and waits until it answers.
     ///
     /// # Errors
     /// When the jars or Java are absent, or when it does not answer in time; the end of its log is in the message.
     pub fn start() -> Result<Broker> {
-        Broker::start_with(false)
+        Broker::start_with(false, &[])
     }
 
     /// Starts a broker that also listens with TLS and asks for `USER` and `PASSWORD` by SCRAM-SHA-512 or PLAIN.
@@ -69,10 +77,10 @@ impl Broker {
     /// # Errors
     /// As `start`.
     pub fn start_secured() -> Result<Broker> {
-        Broker::start_with(true)
+        Broker::start_with(true, SHORT_LIVED)
     }
 
-    fn start_with(secured: bool) -> Result<Broker> {
+    fn start_with(secured: bool, options: &'static [&'static str]) -> Result<Broker> {
         let jars = jars_folder();
         ensure!(
             jars.join("complete").exists(),
@@ -81,7 +89,7 @@ impl Broker {
         );
         let mut failure = None;
         for _ in 0..START_ATTEMPTS_MAX {
-            match Broker::start_once(&jars, secured) {
+            match Broker::start_once(&jars, secured, options) {
                 Ok(broker) => return Ok(broker),
                 Err(error) => failure = Some(error),
             }
@@ -100,29 +108,26 @@ impl Broker {
             eprintln!("skipped: the broker's jars are not in {}; run tests/fetch-broker.sh", jars.display());
             return Ok(None);
         }
-        Broker::start().map(Some)
+        Broker::start_with(false, SHORT_LIVED).map(Some)
     }
 
-    fn start_once(jars: &Path, secured: bool) -> Result<Broker> {
+    fn start_once(jars: &Path, secured: bool, options: &'static [&'static str]) -> Result<Broker> {
         let folder = tempfile::Builder::new().prefix("plimsoll-broker-").tempdir()?;
         let [port, controller_port, secured_port] = free_ports()?;
         let properties = folder.path().join("server.properties");
-        let mut text = server_properties(port, controller_port, &folder.path().join("data"));
-        if secured {
-            make_certificate(folder.path())?;
-            text = with_secured_listener(&text, secured_port, folder.path());
+        let (log, data) = (folder.path().join("broker.log"), folder.path().join("data"));
+        let secured_port = secured.then_some(secured_port);
+        fs::write(&properties, server_properties([port, controller_port], secured_port, folder.path()))?;
+        match secured {
+            true => {
+                make_certificate(folder.path())?;
+                format_with_user(jars, &properties, &log)?;
+            }
+            false => copy_files(&jars.join("formatted"), &data)?,
         }
-        fs::write(&properties, text)?;
-        let log = folder.path().join("broker.log");
-        let mut format = java(jars, &log)?;
-        format.args(["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"]).arg(&properties);
-        if secured {
-            format.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]"));
-        }
-        let formatted = format.status().context("java cannot be started; install Java 17 or later")?;
-        ensure!(formatted.success(), "the broker's folder cannot be formatted: {}", log_end(&log));
-        let process = java(jars, &log)?.arg("kafka.Kafka").arg(&properties).spawn()?;
-        let mut broker = Broker { process, port, secured_port: secured.then_some(secured_port), folder };
+        let process = java(jars, options, &log)?.arg("kafka.Kafka").arg(&properties).spawn();
+        let process = process.context("java cannot be started; install Java 17 or later")?;
+        let mut broker = Broker { process, port, secured_port, folder, options };
         broker.wait_until_ready(&log)?;
         Ok(broker)
     }
@@ -229,7 +234,7 @@ impl Broker {
         self.process.wait()?;
         let log = self.folder.path().join("broker.log");
         let properties = self.folder.path().join("server.properties");
-        self.process = java(&jars_folder(), &log)?.arg("kafka.Kafka").arg(properties).spawn()?;
+        self.process = java(&jars_folder(), self.options, &log)?.arg("kafka.Kafka").arg(properties).spawn()?;
         self.wait_until_ready(&log)
     }
 
@@ -373,34 +378,33 @@ fn make_certificate(folder: &Path) -> Result<()> {
     keytool(&["-exportcert", "-rfc", "-file", CERTIFICATE])
 }
 
-/// The properties with one more listener, which speaks TLS and asks who is there.
-fn with_secured_listener(properties: &str, port: u16, folder: &Path) -> String {
-    let listener = format!(",SECURED://127.0.0.1:{port}");
-    let lines = properties.lines().map(|line| match line.split('=').next() {
-        Some("listeners" | "advertised.listeners") => format!("{line}{listener}\n"),
-        Some("listener.security.protocol.map") => format!("{line},SECURED:SASL_SSL\n"),
-        _ => format!("{line}\n"),
-    });
-    let plain = "org.apache.kafka.common.security.plain.PlainLoginModule";
-    let scram = "org.apache.kafka.common.security.scram.ScramLoginModule";
-    format!(
-        "{}listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
-listener.name.secured.scram-sha-512.sasl.jaas.config={scram} required;
-listener.name.secured.plain.sasl.jaas.config={plain} required user_{USER}=\"{PASSWORD}\";
-ssl.keystore.type=PKCS12
-ssl.keystore.location={}
-ssl.keystore.password={PASSWORD}
-",
-        lines.collect::<String>(),
-        folder.join(KEYSTORE).display()
-    )
+/// Formats the folder of a broker that knows `USER` and `PASSWORD`.
+fn format_with_user(jars: &Path, properties: &Path, log: &Path) -> Result<()> {
+    let mut format = java(jars, SHORT_LIVED, log)?;
+    format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(properties);
+    format.arg("--add-scram").arg(format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]"));
+    let formatted = format.status().context("java cannot be started; install Java 17 or later")?;
+    ensure!(formatted.success(), "the broker's folder cannot be formatted: {}", log_end(log));
+    Ok(())
+}
+
+/// Copies the files of a folder that has no others in it.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    let files = fs::read_dir(from).with_context(|| format!("{} cannot be read", from.display()))?;
+    for file in files {
+        let file = file?;
+        fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Java on the broker's jars, in a small heap, with everything it says in `log`.
-fn java(jars: &Path, log: &Path) -> Result<Command> {
+fn java(jars: &Path, options: &[&str], log: &Path) -> Result<Command> {
     let log = File::options().create(true).append(true).open(log)?;
     let mut command = Command::new("java");
-    command.args(["-Xmx512m", "-cp"]).arg(jars.join("*"));
+    let classes = format!("-XX:SharedArchiveFile={}", jars.join("broker.jsa").display());
+    command.args(options).args([&*classes, "-Xmx512m", "-cp"]).arg(jars.join("*"));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     Ok(command)
 }
@@ -411,29 +415,30 @@ fn log_end(log: &Path) -> String {
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
-/// One node that is broker and controller, without the delays that only a cluster needs.
-fn server_properties(port: u16, controller_port: u16, data: &Path) -> String {
-    format!(
-        "process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-controller.listener.names=CONTROLLER
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
-auto.create.topics.enable=false
-# Test records may be years old; none is to be deleted for its age.
-log.retention.ms=-1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-group.initial.rebalance.delay.ms=0
-# Tests kill members and do not wait for long until the broker notices.
-group.min.session.timeout.ms=500
+/// The properties of a broker in a folder; with a listener that speaks TLS and asks who is there, where it has a port.
+fn server_properties([port, controller_port]: [u16; 2], secured_port: Option<u16>, folder: &Path) -> String {
+    let secured = secured_port.map_or(String::new(), |port| format!(",SECURED://127.0.0.1:{port}"));
+    let mut text = format!(
+        "{PROPERTIES}listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secured}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secured}
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+log.dirs={}
 ",
-        data = data.display()
-    )
+        folder.join("data").display()
+    );
+    if secured_port.is_some() {
+        let plain = "org.apache.kafka.common.security.plain.PlainLoginModule";
+        let scram = "org.apache.kafka.common.security.scram.ScramLoginModule";
+        text += &format!(
+            "listener.name.secured.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.secured.scram-sha-512.sasl.jaas.config={scram} required;
+listener.name.secured.plain.sasl.jaas.config={plain} required user_{USER}=\"{PASSWORD}\";
+ssl.keystore.type=PKCS12
+ssl.keystore.location={}
+ssl.keystore.password={PASSWORD}
+",
+            folder.join(KEYSTORE).display()
+        );
+    }
+    text
 }
