@@ -190,7 +190,7 @@ fn runs(mut files: Vec<&Arc<ActiveFile>>, least: usize) -> Vec<Vec<Arc<ActiveFil
 fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> Result<Option<EncodedFile>, LakeError> {
     let files = inputs.iter().map(|(path, bytes)| Input::open(table, path, bytes));
     let Some(files) = files.collect::<Result<Option<Vec<Input>>, _>>()? else { return Ok(None) };
-    let Some(text) = table.sorted_by() else {
+    if table.sorted_by().is_empty() {
         let mut broken = None;
         let rows = files.iter().map(|file| file.rows).sum();
         let batches = files.into_iter().flat_map(|file| file.reader.map(move |batch| (file.path, batch)));
@@ -203,20 +203,19 @@ fn merged(table: Table, date: Option<NaiveDate>, inputs: &[(String, Bytes)]) -> 
         });
         let file = encode_file(table, date, rows, batches)?;
         return broken.map_or(Ok(Some(file)), Err);
-    };
-    side_by_side(table, text, date, files)
+    }
+    side_by_side(table, date, files)
 }
 
 /// The rows of files, of a day where the table has days, in the table's order; none when they are not such as we write.
 fn side_by_side(
     table: Table,
-    text: &'static str,
     date: Option<NaiveDate>,
     files: Vec<Input<'_>>,
 ) -> Result<Option<EncodedFile>, LakeError> {
     let rows = files.iter().map(|file| file.rows).sum();
     let readers = files.into_iter().map(|file| (file.path.to_owned(), file.reader));
-    let mut merge = Merge::new(table, text, date, readers);
+    let mut merge = Merge::new(table, date, readers);
     let mut stopped = None;
     let batches = std::iter::from_fn(|| match merge.next_rows() {
         Ok(rows) => rows.map(Ok),
@@ -265,8 +264,8 @@ impl Input<'_> {
         let rows = usize::try_from(typed.metadata().file_metadata().num_rows()).unwrap_or(0);
         let at_once = match table {
             Table::DeadLetters => PAYLOAD_BATCH_ROWS,
-            _ if table.sorted_by().is_some() => SIDE_BY_SIDE_ROWS,
-            _ => BATCH_ROWS,
+            _ if table.sorted_by().is_empty() => BATCH_ROWS,
+            _ => SIDE_BY_SIDE_ROWS,
         };
         let reader = typed.with_batch_size(at_once).build().map_err(|error| unreadable(path, &error))?;
         Ok(Some(Input { path, rows, reader }))

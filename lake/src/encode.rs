@@ -27,6 +27,9 @@ pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 /// Rows of a page of tables of which one agreement's rows are looked for.
 const PAGE_ROWS: usize = 2 * 1024;
 
+/// Bytes of a column's dictionary there at most: all of it is read for a single row.
+const DICTIONARY_BYTES: usize = 64 * 1024;
+
 /// zstd's fastest level: encoding shares its cores with the stream, and sorted columns compress well as they are.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -88,13 +91,13 @@ impl Lake {
             return Ok(EncodedTable { table, files: Vec::new() });
         }
         let files = match table.sorted_by() {
-            None => {
+            [] => {
                 let rows = batches.iter().map(RecordBatch::num_rows).sum();
                 vec![encode_file(table, None, rows, batches.into_iter().map(Ok))?]
             }
-            Some(text) => {
+            _ => {
                 let not_encoded = |error: ArrowError| not_encoded(table, &error);
-                let rows = Rows::new(table, text, &batches).map_err(not_encoded)?;
+                let rows = Rows::new(table, &batches).map_err(not_encoded)?;
                 let by_date = rows.by_date().map_err(not_encoded)?.into_iter().map(|(date, places)| {
                     let batches = places.chunks(ROW_GROUP_ROWS).map(|places| rows.take(places));
                     encode_file(table, date, places.len(), batches)
@@ -151,9 +154,16 @@ pub(crate) fn encode_file(
 fn properties(table: Table, rows: usize) -> Result<WriterProperties, ParquetError> {
     let column = |name: &str| ColumnPath::from(name);
     let zstd = Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?);
+    let is_looked_up = table.sorted_by().contains(&"agreement");
+    let compression = match rows {
+        ..=FEW_ROWS => Compression::UNCOMPRESSED,
+        // A reader makes a decompressor for each column, and for zstd that takes longer than to read a page.
+        _ if is_looked_up => Compression::SNAPPY,
+        _ => zstd,
+    };
     let mut properties = WriterProperties::builder()
         .set_created_by("plimsoll".to_owned())
-        .set_compression(if rows > FEW_ROWS { zstd } else { Compression::UNCOMPRESSED })
+        .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Page);
     match table {
@@ -167,7 +177,10 @@ fn properties(table: Table, rows: usize) -> Result<WriterProperties, ParquetErro
                     .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED);
             }
         }
-        Table::Attainment | Table::Clocks => properties = properties.set_data_page_row_count_limit(PAGE_ROWS),
+        _ if is_looked_up => {
+            properties =
+                properties.set_data_page_row_count_limit(PAGE_ROWS).set_dictionary_page_size_limit(DICTIONARY_BYTES);
+        }
         // Nobody looks for a payload by its bytes; and each may be long.
         Table::DeadLetters => {
             properties = properties

@@ -1,10 +1,10 @@
-//! Rows in the order of their table: split by UTC date where it is partitioned, and sorted by a text and the time.
+//! Rows in the order of their table: split by UTC date where it is partitioned, and sorted by texts and the time.
 //!
-//! In: batches as they came, and the table, which names the text (`Table::sorted_by`) and the time (`partition_time`), if
+//! In: batches as they came, and the table, which names the texts (`Table::sorted_by`) and the time (`partition_time`), if
 //! there is one. Out: for each date, or once, the rows' places in order, and the rows themselves, a row group at a time.
-//! Rows that are alike in both keep the order in which they came. The work per row is a counting sort by text, one by date
-//! and, where rows of a text and date are not in order of time yet, a sort of those; strings are compared once per
-//! dictionary value, and per row only where a table has none.
+//! Rows that are alike in all keep the order in which they came. The work per row is a counting sort by each text, one by
+//! date and, where rows of the same texts and date are not in order of time yet, a sort of those; strings are compared once
+//! per dictionary value, and per row only where a table has none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(crate) struct Rows {
     schema: SchemaRef,
     columns: Vec<Column>,
     rows: Vec<usize>,
-    text: usize,
+    texts: Vec<usize>,
     time: Option<usize>,
 }
 
@@ -45,24 +45,25 @@ enum Column {
 }
 
 impl Rows {
-    /// Takes batches in a table's schema, which is sorted by this text.
+    /// Takes batches in a table's schema, which is sorted.
     ///
     /// # Errors
-    /// When the text is none, or the time no microseconds.
-    pub(crate) fn new(table: Table, text: &str, batches: &[RecordBatch]) -> Result<Rows, ArrowError> {
+    /// When its texts are none, or the time no microseconds.
+    pub(crate) fn new(table: Table, batches: &[RecordBatch]) -> Result<Rows, ArrowError> {
         let schema = table.schema();
-        let time_column = table.partition_time();
-        let (text, time) = (schema.index_of(text)?, time_column.map(|time| schema.index_of(time)).transpose()?);
-        let is_text = matches!(schema.field(text).data_type(), DataType::Dictionary(..) | DataType::Utf8);
+        let texts = table.sorted_by().iter().map(|text| schema.index_of(text)).collect::<Result<Vec<_>, _>>()?;
+        let time = table.partition_time().map(|time| schema.index_of(time)).transpose()?;
+        let is_text =
+            |index: &usize| matches!(schema.field(*index).data_type(), DataType::Dictionary(..) | DataType::Utf8);
         let is_time =
             |index: usize| matches!(schema.field(index).data_type(), DataType::Timestamp(TimeUnit::Microsecond, _));
-        if !is_text || !time.is_none_or(is_time) {
+        if !texts.iter().all(is_text) || !time.is_none_or(is_time) {
             return Err(ArrowError::SchemaError(format!("{} cannot be sorted", table.name())));
         }
         let columns = (0..schema.fields().len()).map(|index| Column::new(schema.field(index), index, batches));
         let columns = columns.collect::<Result<_, _>>()?;
         let rows = batches.iter().map(RecordBatch::num_rows).collect();
-        Ok(Rows { schema: unified(&schema), columns, rows, text, time })
+        Ok(Rows { schema: unified(&schema), columns, rows, texts, time })
     }
 
     /// The places of all rows, in order; by date, where the table has a time.
@@ -70,10 +71,12 @@ impl Rows {
     /// # Errors
     /// When a time lies beyond the calendar (year 262,000).
     pub(crate) fn by_date(&self) -> Result<Vec<OfDate>, ArrowError> {
-        let (text_count, texts) = self.numbered_texts();
-        let text = |&(batch, row): &Place| texts[batch][row] as usize;
         let places = (0..).zip(&self.rows).flat_map(|(batch, rows)| (0..*rows).map(move |row| (batch, row)));
-        let places = stable_sort_by_number(places.collect(), text_count, text);
+        let mut places: Vec<Place> = places.collect();
+        let texts: Vec<_> = self.texts.iter().map(|text| self.numbered_texts(*text)).collect();
+        for (count, numbers) in texts.iter().rev() {
+            places = stable_sort_by_number(places, *count, |&(batch, row)| numbers[batch][row] as usize);
+        }
         let Some(time) = self.time else { return Ok(vec![(None, places)]) };
 
         let Column::Plain(times) = &self.columns[time] else { return Ok(Vec::new()) };
@@ -83,7 +86,10 @@ impl Rows {
         let day = |&(batch, row): &Place| day_numbers[batch][row] as usize;
         let time = |&(batch, row): &Place| times[batch][row];
         let mut places = stable_sort_by_number(places, days.len(), day);
-        for run in places.chunk_by_mut(|one, other| day(one) == day(other) && text(one) == text(other)) {
+        let is_alike = |one: &Place, other: &Place| {
+            texts.iter().all(|(_, numbers)| numbers[one.0][one.1] == numbers[other.0][other.1])
+        };
+        for run in places.chunk_by_mut(|one, other| day(one) == day(other) && is_alike(one, other)) {
             if !run.is_sorted_by_key(time) {
                 run.sort_by_key(time);
             }
@@ -105,9 +111,9 @@ impl Rows {
         RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_, _>>()?)
     }
 
-    /// How many texts there are, and each row's as a number that sorts like it, none first.
-    fn numbered_texts(&self) -> (usize, Vec<Vec<u32>>) {
-        match &self.columns[self.text] {
+    /// How many texts there are in a column, and each row's as a number that sorts like it, none first.
+    fn numbered_texts(&self, column: usize) -> (usize, Vec<Vec<u32>>) {
+        match &self.columns[column] {
             Column::Dictionary { values, keys } => {
                 let number = |key: &Option<i32>| key.map_or(0, |key| key.unsigned_abs() + 1);
                 (values.len() + 1, keys.iter().map(|keys| keys.iter().map(number).collect()).collect())
@@ -134,28 +140,29 @@ impl Column {
 
 /// How many texts there are, and each row's as a number that sorts like it, none first.
 fn numbered(texts: &[ArrayRef]) -> (usize, Vec<Vec<u32>>) {
-    let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
+    let ranks = ranks(texts);
+    let number = |text: Option<&str>| text.and_then(|text| ranks.get(text)).map_or(0, |rank| rank.unsigned_abs() + 1);
+    let numbered = texts.iter().map(|texts| texts.as_string::<i32>().iter().map(number).collect());
+    (ranks.len() + 1, numbered.collect())
+}
+
+/// The place of each text in the order of all.
+fn ranks(texts: &[ArrayRef]) -> BTreeMap<&str, i32> {
+    let mut ranks: BTreeMap<&str, i32> = BTreeMap::new();
     for texts in texts {
         ranks.extend(texts.as_string::<i32>().iter().flatten().map(|text| (text, 0)));
     }
-    for (rank, slot) in (1..).zip(ranks.values_mut()) {
+    for (rank, slot) in (0..).zip(ranks.values_mut()) {
         *slot = rank;
     }
-    let number = |text: Option<&str>| text.and_then(|text| ranks.get(text).copied()).unwrap_or(0);
-    let numbered = texts.iter().map(|texts| texts.as_string::<i32>().iter().map(number).collect());
-    (ranks.len() + 1, numbered.collect())
+    ranks
 }
 
 /// Makes the dictionaries of several arrays one. Its values are sorted, so a key also says where its string sorts.
 fn unify(arrays: &[ArrayRef]) -> Column {
     let dictionaries: Vec<_> = arrays.iter().map(|array| array.as_any_dictionary()).collect();
-    let mut ranks: BTreeMap<&str, i32> = BTreeMap::new();
-    for dictionary in &dictionaries {
-        ranks.extend(dictionary.values().as_string::<i32>().iter().flatten().map(|value| (value, 0)));
-    }
-    for (rank, slot) in (0..).zip(ranks.values_mut()) {
-        *slot = rank;
-    }
+    let values: Vec<ArrayRef> = dictionaries.iter().map(|dictionary| dictionary.values().clone()).collect();
+    let ranks = ranks(&values);
     let keys = dictionaries.iter().map(|dictionary| {
         let values = dictionary.values().as_string::<i32>();
         let new_keys: Vec<Option<i32>> =

@@ -5,8 +5,10 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::concat;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
@@ -16,7 +18,7 @@ use datafusion::logical_expr::Accumulator;
 /// Rows of a chunk at most: about as many as of a page of a table that is sorted.
 const CHUNK_ROWS: usize = 1024;
 
-/// The chunks of a file.
+/// The chunks of a file, or of several.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
     /// Behind the last row of each.
@@ -87,6 +89,35 @@ impl ChunksBuilder {
 }
 
 impl Chunks {
+    /// Those of several files with the same columns, one file after the other.
+    ///
+    /// # Errors
+    /// When the columns are not the same.
+    pub(crate) fn of_all(files: &[Arc<Chunks>]) -> Result<Chunks> {
+        let mut all = Chunks::default();
+        for file in files {
+            let rows = *all.ends.last().unwrap_or(&0);
+            all.ends.extend(file.ends.iter().map(|end| rows + end));
+        }
+        let with_rows: Vec<&Chunks> = files.iter().map(AsRef::as_ref).filter(|file| !file.bounds.is_empty()).collect();
+        let columns = with_rows.first().map_or(0, |file| file.bounds.len());
+        for column in 0..columns {
+            let least: Vec<&dyn Array> = with_rows.iter().map(|file| &*file.bounds[column].least).collect();
+            let greatest: Vec<&dyn Array> = with_rows.iter().map(|file| &*file.bounds[column].greatest).collect();
+            all.bounds.push(Bounds {
+                column: with_rows[0].bounds[column].column.clone(),
+                least: concat(&least)?,
+                greatest: concat(&greatest)?,
+            });
+        }
+        Ok(all)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.ends.len()
+    }
+
     /// The rows of each.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Range<usize>> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
@@ -108,7 +139,7 @@ impl PruningStatistics for Chunks {
     }
 
     fn num_containers(&self) -> usize {
-        self.ends.len()
+        self.count()
     }
 
     fn null_counts(&self, _: &Column) -> Option<ArrayRef> {

@@ -87,8 +87,10 @@ pub(crate) struct CurrentRows {
 #[derive(Clone, Debug)]
 pub(crate) struct Current {
     pub(crate) files: Arc<TableFiles>,
-    /// By path. A file of which no row is the newest is not there.
-    rows: Arc<HashMap<String, Rows>>,
+    /// By path, and behind how many chunks of other files. A file of which no row is the newest is not there.
+    rows: Arc<HashMap<String, (usize, Rows)>>,
+    /// Those of all files.
+    chunks: Arc<Chunks>,
 }
 
 /// The newest rows of a file.
@@ -105,16 +107,28 @@ struct Rows {
 impl Current {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.rows.values().map(|rows| rows.count).sum()
+        self.rows.values().map(|(_, rows)| rows.count).sum()
     }
 
-    /// Lets a scan of a file read these rows of it alone, and of them only chunks that may have rows of interest. Says how
-    /// many rows that are.
-    pub(crate) fn narrow(&self, file: &mut PartitionedFile, interest: Option<&PruningPredicate>) -> usize {
-        let Some(rows) = self.rows.get(file.object_meta.location.as_ref()) else { return 0 };
+    /// Lets a scan of files read these rows of them alone, and of these only chunks that may have rows of interest. Files
+    /// without any are left out. Says how many rows are left.
+    pub(crate) fn narrow(&self, files: &mut Vec<PartitionedFile>, interest: Option<&PruningPredicate>) -> usize {
         // A filter that makes no sense here is an error later, where all rows are at hand; here it keeps every chunk.
-        let chunks = interest.and_then(|interest| interest.prune(&*rows.chunks).ok());
-        match chunks.filter(|chunks| chunks.contains(&false)) {
+        let kept = interest.and_then(|interest| interest.prune(&*self.chunks).ok());
+        let mut left = 0;
+        files.retain_mut(|file| {
+            let count = self.narrow_file(file, kept.as_deref());
+            left += count;
+            count > 0
+        });
+        left
+    }
+
+    /// The same for one file, of which those chunks are read that are kept of all.
+    fn narrow_file(&self, file: &mut PartitionedFile, kept: Option<&[bool]>) -> usize {
+        let Some((before, rows)) = self.rows.get(file.object_meta.location.as_ref()) else { return 0 };
+        let kept = kept.map(|kept| &kept[*before..][..rows.chunks.count()]);
+        match kept.filter(|kept| kept.contains(&false)) {
             None => {
                 if rows.count < rows.shown.len() {
                     let all = rows.selection.get_or_init(|| RowSelection::from(rows.shown.clone()));
@@ -122,9 +136,10 @@ impl Current {
                 }
                 rows.count
             }
-            Some(chunks) => {
+            Some(kept) if !kept.contains(&true) => 0,
+            Some(kept) => {
                 let mut some = BooleanBufferBuilder::new(rows.shown.len());
-                for (chunk, is_kept) in rows.chunks.rows().zip(chunks) {
+                for (chunk, is_kept) in rows.chunks.rows().zip(kept) {
                     match is_kept {
                         true => some.append_buffer(&rows.shown.slice(chunk.start, chunk.len())),
                         false => some.append_n(chunk.len(), false),
@@ -196,8 +211,7 @@ impl CurrentRows {
                 break;
             }
         }
-        let rows = kept.files.values().filter_map(|file| Some((file.path.clone(), file.rows()?))).collect();
-        let newest = Current { files, rows: Arc::new(rows) };
+        let newest = kept.tell(files)?;
         kept.told = Some(newest.clone());
         Ok(Some(newest))
     }
@@ -312,6 +326,19 @@ impl Kept {
             self.files.get_mut(&number).into_iter().for_each(|file| file.add(place as usize, row.is_shown));
         }
         Ok(())
+    }
+
+    /// What is current in these files.
+    fn tell(&self, files: Arc<TableFiles>) -> Result<Current> {
+        let (mut rows, mut chunks, mut chunks_count) = (HashMap::new(), Vec::new(), 0);
+        for file in self.files.values() {
+            let Some(of_file) = file.rows() else { continue };
+            chunks.push(of_file.chunks.clone());
+            let before = chunks_count;
+            chunks_count += of_file.chunks.count();
+            rows.insert(file.path.clone(), (before, of_file));
+        }
+        Ok(Current { files, rows: Arc::new(rows), chunks: Arc::new(Chunks::of_all(&chunks)?) })
     }
 
     /// Forgets the files that are no longer; false when one of them had a row that is now missing.

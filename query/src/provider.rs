@@ -49,8 +49,8 @@ const DAY_US: i64 = 86_400_000_000;
 /// most files on object storage costs one request.
 const FOOTER_BYTES: usize = 256 * 1024;
 
-/// Of so many values of a column at most it is found out where they may be.
-const VALUES_MAX: usize = 100;
+/// Of so many values of a column at most it is found out where they may be, and a parameter of a door has no more.
+pub(crate) const VALUES_MAX: usize = 100;
 /// A question about few rows in so many files at most is one task's.
 const FEW_FILES: usize = 4;
 /// A question that may be about fewer of all rows than one of so many is about few.
@@ -163,12 +163,6 @@ impl LakeTable {
     }
 }
 
-/// A file that one task reads: one of which a range is named is not divided.
-fn whole(file: PartitionedFile) -> PartitionedFile {
-    let size = i64::try_from(file.object_meta.size).unwrap_or(i64::MAX);
-    file.with_range(0, size)
-}
-
 /// A file as the scan wants it: where it is, and its partition value.
 fn partitioned_file(file: &ActiveFile) -> PartitionedFile {
     let values = file.date.map(|date| ScalarValue::Date32(Some(Date32Type::from_naive_date(date))));
@@ -209,7 +203,10 @@ impl TableProvider for LakeTable {
         if let Some(only) = &self.only {
             return self.scan_only(only, session, projection, filters).await;
         }
-        let interest = self.interest(session, filters);
+        let interest = match self.table.partition_time().is_some() || self.current.is_some() {
+            true => self.interest(session, filters),
+            false => None,
+        };
         let mut is_about_few = false;
         // Counting all rows needs no file to be opened, if each says how many it has. With filters it is an estimate.
         let (files, rows) = match &self.current {
@@ -222,14 +219,9 @@ impl TableProvider for LakeTable {
                 None => return self.scan_definition(&current.definition, session, projection).await,
                 Some(now) => {
                     let mut files = self.prune(interest.as_deref(), &now.files.files);
-                    let (all, mut left) = (now.count(), 0);
-                    files.retain_mut(|file| {
-                        let rows = now.narrow(file, interest.as_deref());
-                        left += rows;
-                        rows > 0
-                    });
-                    is_about_few = left <= all / FEW_SHARE;
-                    (files, Some(all))
+                    let left = now.narrow(&mut files, interest.as_deref());
+                    is_about_few = left <= now.count() / FEW_SHARE;
+                    (files, Some(left))
                 }
             },
         };
@@ -242,8 +234,7 @@ impl TableProvider for LakeTable {
         statistics.num_rows = rows.map_or(Precision::Absent, rows_known);
         // To divide few rows takes longer than to read them.
         let tasks = if is_about_few && files.len() <= FEW_FILES { 1 } else { session.config().target_partitions() };
-        let files = files.into_iter().map(|file| if is_about_few { whole(file) } else { file });
-        let groups = files.collect::<FileGroup>().split_files(tasks);
+        let groups = FileGroup::new(files).split_files(tasks);
         let scan = self.scan_files(session, groups, is_about_few)?.with_statistics(statistics);
         let scan = scan.with_projection_indices(projection.cloned())?.with_limit(limit).build();
         Ok(DataSourceExec::from_data_source(scan))
@@ -268,10 +259,17 @@ impl LakeTable {
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let reader = Footers(CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers));
-        let options = TableParquetOptions {
+        let mut options = TableParquetOptions {
             global: session.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()
         };
+        if is_about_few {
+            // What chunks have not ruled out, row groups and pages do not either.
+            options.global.pruning = false;
+            options.global.enable_page_index = false;
+            // To keep what filters read, whole batches are read, also of rows that nobody looks for.
+            options.global.max_predicate_cache_size = Some(0);
+        }
         let source = ParquetSource::new(self.schema.clone())
             .with_table_parquet_options(options)
             .with_metadata_size_hint(FOOTER_BYTES)

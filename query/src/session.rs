@@ -174,6 +174,8 @@ impl QueryService {
             SessionConfig::new().with_default_catalog_and_schema(CATALOG, CURRENT).with_information_schema(true);
         // A recursion holds all its rows, unaccounted, and nothing here is recursive but what a person would ask twice.
         config.options_mut().execution.enable_recursive_ctes = false;
+        // How many rows a scan has at most is known well enough to leave few of them to one task.
+        config.options_mut().execution.use_row_number_estimates_to_optimize_partitioning = true;
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime(&lake, &limits)?)
@@ -406,10 +408,8 @@ impl QueryService {
             work.await
         };
         let mut working = pin!(self.compute_rows(futures::stream::once(work)));
-        match timeout(self.limits.time_max, working.next()).await {
-            Ok(Some(done)) => done,
-            _ => Err(too_slow(&self.limits)),
-        }
+        let gone = || Err(QueryError::Internal("a question went away while it was planned".to_owned()));
+        self.in_time(async { working.next().await.unwrap_or_else(gone) }).await
     }
 
     /// Lets them fetch the items of a stream.

@@ -173,14 +173,16 @@ impl Table {
         (self == Table::Events).then_some("time")
     }
 
-    /// The text column by which the rows of a file are sorted, then by `partition_time`, where there is one; rows that are
-    /// alike in both stand in the order in which they came. It is what rows are looked for by, so few pages hold what a
-    /// question about one of many asks for (docs/decisions/0066-sorted-by-agreement.md).
-    pub fn sorted_by(self) -> Option<&'static str> {
+    /// The text columns by which the rows of a file are sorted, two at most, then by `partition_time`, where there is one;
+    /// rows that are alike in all stand in the order in which they came. It is what rows are looked for by, so few pages
+    /// hold what a question about one of many asks for; and final results, which mostly are current, stand before those
+    /// that are not (docs/decisions/0066-sorted-by-agreement.md).
+    pub fn sorted_by(self) -> &'static [&'static str] {
         match self {
-            Table::Events => Some("service"),
-            Table::Attainment | Table::Clocks => Some("agreement"),
-            _ => None,
+            Table::Events => &["service"],
+            Table::Attainment => &["finality", "agreement"],
+            Table::Clocks => &["agreement"],
+            _ => &[],
         }
     }
 }

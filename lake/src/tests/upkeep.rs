@@ -10,7 +10,9 @@ use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, logstore_with};
 use object_store::memory::InMemory;
 use object_store::path::Path as StorePath;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Compression;
+use parquet::file::metadata::PageIndexPolicy;
 use serde_json::json;
 
 use super::faulty::{Fault, Faulty};
@@ -404,10 +406,10 @@ proptest::proptest! {
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 16, ..Default::default() })]
 
-    /// The model: a stable sort by agreement of all rows as they came. Files are merged as it falls due, and once more all
-    /// into one.
+    /// The model: a stable sort of all rows as they came, final results before others, then by agreement. Files are merged as
+    /// it falls due, and once more all into one.
     #[test]
-    fn rows_of_an_agreement_stand_together_in_the_order_in_which_they_came(
+    fn final_rows_of_an_agreement_stand_together_in_the_order_in_which_they_came_and_so_do_others(
         epochs in proptest::collection::vec((0_usize..700, 1_usize..900), 2..12)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -421,7 +423,7 @@ proptest::proptest! {
                 expected.extend(rows);
                 lake.compact(Table::Attainment).await.expect("merged");
             }
-            expected.sort_by(|one, other| one.0.cmp(&other.0));
+            expected.sort_by_key(|(agreement, revision)| (finality(*revision), agreement.clone()));
             let mut files = lake.files(Table::Attainment).await.expect("files").files.clone();
             files.sort_by(|one, other| one.path.cmp(&other.path));
             assert!(files.len() == 1 || lake.merge(Table::Attainment, &files).await.expect("merged"));
@@ -432,12 +434,38 @@ proptest::proptest! {
     }
 }
 
+#[tokio::test]
+async fn files_of_which_few_rows_are_looked_for_are_soon_opened() {
+    let (_, lake) = in_memory().await;
+    let rows: Vec<(String, i32)> = (0..20_000).map(|number| (format!("a{number:06}"), number)).collect();
+    lake.append(Table::Attainment, vec![revisions(&rows, 1)], GROUP, 1).await.expect("an append");
+    let files = lake.files(Table::Attainment).await.expect("files");
+    let bytes = lake.root().get(&files.files[0].path.as_str().into()).await.expect("a store").expect("the file");
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let opened = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).expect("Parquet");
+    let pages = opened.metadata().offset_index().expect("an index");
+    let columns = opened.metadata().row_group(0).columns();
+    assert!(columns.iter().all(|column| column.compression() == Compression::SNAPPY));
+    // Of 20,000 texts of seven bytes and their lengths, a dictionary would have 220 kB.
+    let agreement = columns.iter().position(|column| column.column_path().string() == "agreement").expect("agreement");
+    assert!(pages[0].iter().all(|column| column.page_locations().len() >= 20_000 / 2_048));
+    let dictionary = columns[agreement].dictionary_page_offset().expect("a dictionary");
+    let bytes = columns[agreement].data_page_offset() - dictionary;
+    assert!((1..=64 * 1024).contains(&bytes), "{bytes}");
+}
+
+/// Of each third row it is final.
+fn finality(revision: i32) -> &'static str {
+    if revision % 3 == 0 { "final" } else { "provisional" }
+}
+
 /// Rows of these agreements, told apart by their revision.
 fn revisions(rows: &[(String, i32)], epoch: i64) -> RecordBatch {
     let row = from_batch::<AttainmentRow>(&attainment(epoch)).expect("rows").remove(0);
     let row = |(agreement, revision): &(String, i32)| AttainmentRow {
         agreement: agreement.as_str().into(),
         revision: *revision,
+        finality: finality(*revision).into(),
         ..row.clone()
     };
     to_batch(&rows.iter().map(row).collect::<Vec<_>>()).expect("columns")

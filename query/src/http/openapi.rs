@@ -8,7 +8,8 @@ use crate::dictionary::Meaning;
 use crate::error::QueryError;
 use crate::format::Format;
 use crate::http::doors::{DOORS, Door, STREAM};
-use crate::http::wish::{CURSOR, KNOWN_AT, LIMIT_DEFAULT, LIMIT_MAX, VALUES_MAX};
+use crate::http::wish::{CURSOR, KNOWN_AT, LIMIT_DEFAULT, LIMIT_MAX};
+use crate::provider::VALUES_MAX;
 use crate::session::{CURRENT, QueryService};
 
 /// Where it is served.

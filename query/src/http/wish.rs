@@ -10,6 +10,7 @@ use crate::error::QueryError;
 use crate::http::doors::Door;
 use crate::http::page::{Cursor, Order};
 use crate::known::time;
+use crate::provider::VALUES_MAX;
 
 /// Rows of an answer unless `limit` says otherwise: what a page shows.
 pub(super) const LIMIT_DEFAULT: usize = 1_000;
@@ -21,8 +22,6 @@ pub(super) const KNOWN_AT: &str = "known_at";
 pub(super) const CURSOR: &str = "cursor";
 /// The parameters that every door has, whatever it shows.
 pub(super) const OF_ALL: [&str; 5] = ["fields", "sort", "limit", CURSOR, KNOWN_AT];
-/// Values of one parameter at most, because each becomes a comparison.
-pub(super) const VALUES_MAX: usize = 100;
 
 /// What a request asks for.
 pub(super) struct Wish {
