@@ -406,8 +406,8 @@ proptest::proptest! {
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { cases: 16, ..Default::default() })]
 
-    /// The model: a stable sort of all rows as they came, final results before others, then by agreement. Files are merged as
-    /// it falls due, and once more all into one.
+    /// The model: a stable sort of all rows as they came, final results before others, then by agreement. Files are merged
+    /// as it falls due, and once more all into one.
     #[test]
     fn final_rows_of_an_agreement_stand_together_in_the_order_in_which_they_came_and_so_do_others(
         epochs in proptest::collection::vec((0_usize..700, 1_usize..900), 2..12)
