@@ -99,7 +99,7 @@ pub enum IngestError {
     /// A topic is not the one that was read under this name.
     #[error(
         "topic {topic} was deleted and created anew: its id is {found} and was {known}, so its offsets are others than \
-         those that were read; nothing was read of it. Let producers write to a topic of another name and name that in the \
+         those that were read; {read}. Let producers write to a topic of another name and name that in the \
          source, or give the tables a fresh folder"
     )]
     KafkaTopic {
@@ -109,6 +109,8 @@ pub enum IngestError {
         known: String,
         /// The id that it has now.
         found: String,
+        /// What was read of it, in words.
+        read: String,
     },
 }
 

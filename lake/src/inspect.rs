@@ -447,14 +447,17 @@ impl Lake {
     }
 }
 
-/// Whether a lake can be written to: a small file is put there and taken away.
+/// Bytes of the file by which it is tried whether a lake can be written to: as many as an epoch's files have.
+const TRIAL_BYTES: usize = 1 << 20;
+
+/// Whether a lake can be written to: a file is put there and taken away.
 ///
 /// # Errors
 /// `Unavailable` when it cannot, with the reason and what to do.
 pub async fn try_write(location: &str) -> Result<(), LakeError> {
     let store = Store::open(location, false).await?;
     let path = StorePath::from(format!("{STAGING}/{}", Uuid::new_v4()));
-    store.put(&path, Bytes::from_static(b"plimsoll doctor was here\n")).await?;
+    store.put(&path, vec![b'\n'; TRIAL_BYTES].into()).await?;
     store.delete(&path).await
 }
 

@@ -193,6 +193,26 @@ fn a_topic_that_was_made_anew_is_never_read_on_as_if_it_were_the_old_one() {
 }
 
 #[test]
+fn of_a_topic_that_was_gone_nothing_is_read_before_it_is_known_which_it_is() {
+    let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
+    broker.create_topic("events", 1).expect("topic");
+    broker.produce("events", 0, scores(0..100)).expect("records");
+    let world = World::new(SCORES);
+    let lake = world.lake("lake");
+    let (mut running, _) = world.run(&broker.bootstrap(), "lake", &[]);
+    wait_for_answer(&lake, "SELECT count(*) FROM events", "100");
+    // Longer than it takes to look at its id again, before and after; then it has grown beyond what was read in a moment.
+    std::thread::sleep(Duration::from_secs(3));
+    broker.delete_topic("events").expect("deleted");
+    std::thread::sleep(Duration::from_secs(3));
+    make_anew(&broker, 300);
+    let told = running.wait_for("error: ");
+    assert!(told.contains("created anew") && told.contains("nothing was read of it"), "{told}");
+    assert!(!running.end().success());
+    assert_eq!(ask(&lake, "SELECT count(*), max(\"offset\") FROM events"), "100,99");
+}
+
+#[test]
 fn of_a_topic_that_was_made_anew_the_exchange_gives_the_old_one_alone() {
     let Some(broker) = Broker::start_or_skip().expect("broker") else { return };
     broker.create_topic("events", 1).expect("topic");

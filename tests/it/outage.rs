@@ -132,12 +132,14 @@ impl SmallDisk {
         command
     }
 
-    /// Fills the disk to its last byte.
+    /// Fills the disk, but for what a small file takes.
     fn fill(&self) -> PathBuf {
         let path = self.seen_from_outside().join("something-else");
         let mut file = File::create(&path).expect("a file");
         let full = (0..).find_map(|_| file.write_all(&[1; 4096]).err()).expect("an end");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let bytes = file.metadata().expect("its size").len();
+        file.set_len(bytes - 8192).expect("a shorter file");
         path
     }
 }

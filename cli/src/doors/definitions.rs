@@ -153,6 +153,11 @@ async fn put(
 ) -> Result<Response, Problem> {
     let name = file_name(parameters)?;
     let text = text_of(&headers, body, &name)?;
+    if text.trim().is_empty() {
+        return Err(invalid(format!(
+            "found an empty body, which would take away all that {name} says; DELETE does that"
+        )));
+    }
     change(in_force, name, Some(text)).await
 }
 

@@ -57,6 +57,12 @@ pub struct PartitionReader {
     waited_at: Option<i64>,
     /// Where reading began again because of that.
     waited_out_at: Option<i64>,
+    /// The position when the topic's id was asked for.
+    identified_at: Option<i64>,
+    /// Whether it was asked for since the topic was said to be gone.
+    is_identity_asked: bool,
+    /// Up to where all that was read is known to be of the topic of that id.
+    identified_until: Option<i64>,
 }
 
 /// What is known of a position at which Kafka stopped reading.
@@ -71,6 +77,8 @@ pub enum Range {
     /// What came lies behind the end that was found, or nothing comes though more is there, so records may have been passed
     /// over: it is to be read from the position again.
     PassedOver,
+    /// Its topic was said to be gone: nothing is read before the one of this name is known to be the one that was read.
+    Withheld,
 }
 
 impl PartitionReader {
@@ -91,6 +99,9 @@ impl PartitionReader {
             silent_max: SILENCE_MIN,
             waited_at: None,
             waited_out_at: None,
+            identified_at: start,
+            is_identity_asked: false,
+            identified_until: start,
         }
     }
 
@@ -180,6 +191,9 @@ impl PartitionReader {
     /// An end that is further than we are, twice, is that of a record which the client passed over: it would come only with
     /// the next one.
     pub fn confirm_end(&mut self, end: i64, asked: Instant) {
+        if self.range == Range::Withheld {
+            return;
+        }
         if !self.is_at_end {
             return self.look_again(end);
         }
@@ -213,9 +227,38 @@ impl PartitionReader {
         self.is_at_end = false;
     }
 
-    /// Notes what is known of the position.
+    /// Notes that Kafka says that there is no such topic.
+    pub fn withhold(&mut self) {
+        self.range = Range::Withheld;
+        self.is_identity_asked = false;
+    }
+
+    /// Notes what is known of the position; nothing is asked of one whose topic is gone.
     pub fn set_range(&mut self, range: Range) {
-        self.range = range;
+        if self.range != Range::Withheld {
+            self.range = range;
+        }
+    }
+
+    /// Notes that the topic's id is being asked for.
+    pub fn ask_identity(&mut self) {
+        self.identified_at = self.position;
+        self.is_identity_asked = true;
+    }
+
+    /// Notes that the topic was the one that was read when its id was asked for. What was withheld since is read from the
+    /// position.
+    pub fn identify(&mut self) {
+        self.identified_until = self.identified_at;
+        if self.range == Range::Withheld && self.is_identity_asked {
+            self.range = Range::PassedOver;
+        }
+    }
+
+    /// From which offset on what was read may be of another topic; `None` when nothing was read since the last look.
+    pub fn unidentified_from(&self) -> Option<i64> {
+        let from = self.identified_until.unwrap_or(0);
+        self.position.is_some_and(|position| position > from).then_some(from)
     }
 
     /// What is known of the position.

@@ -390,8 +390,9 @@ impl PollThread {
     }
 
     fn ask_topics(&mut self, now: Moment) {
-        let readers = &self.reading.readers;
+        let readers = &mut self.reading.readers;
         if self.identify_at.is_some_and(|at| at <= now) && !readers.is_empty() {
+            readers.iter_mut().for_each(PartitionReader::ask_identity);
             let topics: BTreeSet<&str> = readers.iter().map(|reader| &*reader.id.topic).collect();
             self.native.ask_topics(topics.into_iter());
             self.identify_at = None;
@@ -409,7 +410,13 @@ impl PollThread {
             );
             self.reading.troubles.begin(Cause::Topic(topic), why, now);
         }
-        self.identify_at = Some(now + if self.unassigned.is_empty() { IDENTIFY_AGAIN } else { HOUSEKEEPING_INTERVAL });
+        self.identify_at = Some(now + if self.waits_for_ids() { HOUSEKEEPING_INTERVAL } else { IDENTIFY_AGAIN });
+    }
+
+    /// Whether something is not read before the id of its topic is known.
+    fn waits_for_ids(&self) -> bool {
+        let is_withheld = |reader: &PartitionReader| reader.range() == Range::Withheld;
+        !self.unassigned.is_empty() || self.reading.readers.iter().any(is_withheld)
     }
 
     /// Compares the ids of topics with those that were read, and begins to read what waited for that.
@@ -430,8 +437,7 @@ impl PollThread {
                 Err(code) => tracing::debug!(topic, %code, "the id of a topic is not known yet"),
             }
         }
-        self.identify_at =
-            Some(now + if self.unassigned.is_empty() { HOUSEKEEPING_INTERVAL } else { ASK_INTERVAL_MIN });
+        self.identify_at = Some(now + if self.waits_for_ids() { ASK_INTERVAL_MIN } else { HOUSEKEEPING_INTERVAL });
         let is_identified = |(id, _): &(PartitionId, Option<i64>)| identified.contains(&*id.topic);
         let (ready, rest): (Vec<_>, Vec<_>) = self.unassigned.drain(..).partition(is_identified);
         self.unassigned = rest;

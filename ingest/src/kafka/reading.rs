@@ -134,12 +134,28 @@ impl Reading {
         match (self.topic_ids.get(topic), id) {
             (_, None) => {}
             (Some(known), Some(found)) if **known != *found => {
-                let (topic, known) = (topic.to_owned(), known.to_string());
-                return Err(IngestError::KafkaTopic { topic, known, found });
+                let (known, read) = (known.to_string(), self.unidentified(topic));
+                return Err(IngestError::KafkaTopic { topic: topic.to_owned(), known, found, read });
             }
             (_, Some(found)) => drop(self.topic_ids.insert(topic.into(), found.into())),
         }
+        self.readers_of(topic).for_each(PartitionReader::identify);
         Ok(())
+    }
+
+    fn readers_of(&mut self, topic: &str) -> impl Iterator<Item = &mut PartitionReader> {
+        self.readers.iter_mut().filter(move |reader| *reader.id.topic == *topic)
+    }
+
+    /// What was read of a topic since it was last known to be the one that was read, in words.
+    fn unidentified(&mut self, topic: &str) -> String {
+        let read = self.readers_of(topic).filter_map(|reader| {
+            reader.unidentified_from().map(|from| format!("of partition {} from offset {from} on", reader.id.partition))
+        });
+        match read.collect::<Vec<_>>() {
+            read if read.is_empty() => "nothing was read of it".to_owned(),
+            read => format!("what was read {} may be of it, and counts", read.join(", ")),
+        }
     }
 
     pub fn cut_due(&mut self, now: Moment) -> Result<(), IngestError> {
@@ -265,14 +281,16 @@ impl Reading {
                 self.readers.iter_mut().find(is_it).into_iter().for_each(|reader| reader.set_range(Range::Unknown));
                 return;
             }
+            // Another may come into being under its name at any moment.
+            UnknownTopicOrPartition | UnknownTopic if self.topic_ids.contains_key(name) => {
+                self.readers_of(name).for_each(PartitionReader::withhold);
+                (Cause::Topic(name.to_owned()), gone(name))
+            }
             Fatal => {
                 self.fatal = Some(IngestError::KafkaClient(text.to_owned()));
                 return;
             }
-            UnknownTopicOrPartition | UnknownTopic | UnknownPartition => (
-                Cause::Topic(name.to_owned()),
-                format!("topic {name} does not exist; create it, or correct the topics of its source"),
-            ),
+            UnknownTopicOrPartition | UnknownTopic | UnknownPartition => (Cause::Topic(name.to_owned()), gone(name)),
             TopicAuthorizationFailed => (
                 Cause::Topic(name.to_owned()),
                 format!("topic {name} may not be read; grant this user READ and DESCRIBE on it"),
@@ -291,6 +309,10 @@ impl Reading {
         let announcements = self.troubles.announcements(now);
         self.outbox.extend(announcements.into_iter().map(|event| (event, 0)));
     }
+}
+
+fn gone(topic: &str) -> String {
+    format!("topic {topic} does not exist; create it, or correct the topics of its source")
 }
 
 /// Which source maps a topic's records.

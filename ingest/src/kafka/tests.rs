@@ -388,6 +388,39 @@ fn r20_a_record_behind_the_end_is_believed_only_when_it_comes_a_second_time() {
 }
 
 #[test]
+fn r20_nothing_is_read_of_a_topic_that_was_gone_before_it_is_known_to_be_the_same() {
+    let (now, event) = (Moment::now(), payload("a"));
+    let read = |reader: &mut PartitionReader, offset| {
+        reader.read(Record { offset, payload: Some(&event), record_time: None }, now);
+    };
+    let mut reader = PartitionReader::new(source(), id(0), Some(5));
+    read(&mut reader, 5);
+    assert_eq!(reader.unidentified_from(), Some(5), "its id was never asked for since");
+    reader.ask_identity();
+    read(&mut reader, 6);
+    reader.identify();
+    assert_eq!((reader.position(), reader.unidentified_from()), (Some(7), Some(6)));
+
+    // It is gone. What comes under its name is left where it is, and so is what Kafka says of it.
+    reader.ask_identity();
+    reader.withhold();
+    read(&mut reader, 7);
+    reader.reach_end(9);
+    reader.confirm_end(9, Instant(0));
+    reader.set_range(Range::Unknown);
+    assert_eq!((reader.position(), reader.range()), (Some(7), Range::Withheld));
+    reader.identify();
+    assert_eq!(reader.range(), Range::Withheld, "that was asked before it was gone");
+    // It is the same after all, and is read from where it was left.
+    reader.ask_identity();
+    reader.identify();
+    assert_eq!((reader.range(), reader.unidentified_from()), (Range::PassedOver, None));
+    reader.read_again();
+    read(&mut reader, 7);
+    assert_eq!((reader.position(), reader.unidentified_from()), (Some(8), Some(7)));
+}
+
+#[test]
 fn r20_a_further_end_is_believed_only_when_it_is_found_a_second_time() {
     let now = Moment::now();
     let mut reader = PartitionReader::new(source(), id(0), Some(5));
