@@ -54,15 +54,13 @@ impl Lake {
         Ok(log.files())
     }
 
-    /// Compares the files of a table, or those of one of its dates, with what was written, as the names of ours tell it.
-    /// Every one of them is read: it is for whoever makes something lasting of them.
+    /// Compares some files of a table with what was written, as the names of ours tell it. All of each is read: it is for
+    /// whoever makes something lasting of them, or could not read one.
     ///
     /// # Errors
-    /// `Corrupt` for one that is missing or holds other bytes, with its repair; otherwise those of `files`.
-    pub async fn check_bytes(&self, table: Table, date: Option<NaiveDate>) -> Result<(), LakeError> {
-        let files = self.files(table).await?;
-        let meant = files.files.iter().filter(|file| date.is_none() || file.date == date);
-        let checks = meant.map(|file| async move {
+    /// `Corrupt` for one that is missing or holds other bytes, with its repair; `Unavailable` when it cannot be read.
+    pub async fn check_bytes(&self, table: Table, files: &[Arc<ActiveFile>]) -> Result<(), LakeError> {
+        let checks = files.iter().cloned().map(|file| async move {
             let wrong = |what: &str| LakeError::Corrupt(format!("{}: the file {what}; {}", file.path, repair(table)));
             let bytes = self.root().get(&StorePath::from(file.path.as_str())).await?;
             let bytes = bytes.ok_or_else(|| wrong("is missing"))?;

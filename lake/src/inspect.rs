@@ -24,6 +24,7 @@ use crate::files::ActiveFile;
 use crate::log::TableLog;
 use crate::lost::{behind, beyond, first_hole};
 use crate::retries;
+use crate::shards::{CLAIM, damaged_claim};
 use crate::snapshot::{Marks, unpack, unpack_state};
 use crate::statistics::delta_statistics;
 use crate::store::{STAGING, Store};
@@ -105,7 +106,7 @@ pub async fn damaged_sources(location: &str) -> Result<Vec<Damage>, LakeError> {
 
 async fn damaged_sources_of(store: &Store) -> Result<Vec<Damage>, LakeError> {
     let mut damages = inspect_tables(store, &SOURCES, true).await?.damages;
-    damages.retain(|damage| !damage.path.starts_with(SNAPSHOTS));
+    damages.retain(|damage| !damage.path.starts_with(SNAPSHOTS) && damage.path != CLAIM);
     Ok(damages)
 }
 
@@ -153,6 +154,7 @@ async fn inspect_tables(store: &Store, tables: &[Table], deep: bool) -> Result<I
     }
     found.groups(&logs);
     found.lost_requests(store).await?;
+    found.damages.extend(damaged_claim(store, found.epochs.keys().next().map(String::as_str)).await?);
     for digest in digests {
         if let Err(LakeError::Corrupt(what)) = definitions::read(store, &digest).await {
             let repair = "restore it from a backup";

@@ -17,9 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::Lake;
 use crate::append::is_group;
 use crate::error::LakeError;
+use crate::inspect::Damage;
+use crate::store::Store;
 
 /// Where the claim lies.
-const CLAIM: &str = "_plimsoll/claim.json";
+pub(crate) const CLAIM: &str = "_plimsoll/claim.json";
 
 /// How many shards there may be.
 pub const SHARDS_MAX: u32 = 1_024;
@@ -37,9 +39,39 @@ pub struct Claim {
 }
 
 impl Claim {
-    fn is_sound(&self) -> bool {
-        is_group(&self.group) && (1..=SHARDS_MAX).contains(&self.shards)
+    /// What was put; `None` when it is not understood.
+    fn read(bytes: &[u8]) -> Option<Claim> {
+        let is_sound = |claim: &Claim| is_group(&claim.group) && (1..=SHARDS_MAX).contains(&claim.shards);
+        serde_json::from_slice(bytes).ok().filter(is_sound)
     }
+
+    /// What the name of a lane group says.
+    fn of(name: &str) -> Claim {
+        let (group, _, shards) = of_lane_group(name);
+        Claim { group: group.to_owned(), shards }
+    }
+}
+
+/// What is wrong with the claim of a lake in which an epoch of this lane group is recorded, or none; `None` when nothing is.
+/// One that is gone costs nothing then, for the epochs say the same.
+///
+/// # Errors
+/// `Unavailable` when the storage cannot be read.
+pub(crate) async fn damaged_claim(store: &Store, recorded: Option<&str>) -> Result<Option<Damage>, LakeError> {
+    let Some(bytes) = store.get(&StorePath::from(CLAIM)).await? else { return Ok(None) };
+    let (claim, recorded) = (Claim::read(&bytes), recorded.map(Claim::of));
+    let what = match (&claim, &recorded) {
+        (None, _) => "it is not understood".to_owned(),
+        (Some(claim), Some(recorded)) if claim != recorded => {
+            format!("it names group {} with {} shards, of which no epoch is recorded", claim.group, claim.shards)
+        }
+        _ => return Ok(None),
+    };
+    let repair = match recorded {
+        Some(_) => "remove it: epochs are recorded, and they say who keeps this lake",
+        None => "remove it: nothing is recorded here yet, and who starts next claims the lake anew",
+    };
+    Ok(Some(Damage { path: CLAIM.to_owned(), what, repair: repair.to_owned() }))
 }
 
 /// The name of the lane group of one of so many shards.
@@ -72,10 +104,7 @@ impl Lake {
     /// `Corrupt` when two have recorded epochs, or nobody has and the claim is not understood; otherwise those of `groups`.
     pub async fn claimed(&self) -> Result<Option<Claim>, LakeError> {
         let groups = self.groups().await?;
-        let mut keepers = groups.iter().map(|name| {
-            let (group, _, shards) = of_lane_group(name);
-            Claim { group: group.to_owned(), shards }
-        });
+        let mut keepers = groups.iter().map(|name| Claim::of(name));
         if let Some(first) = keepers.next() {
             if let Some(other) = keepers.find(|other| *other != first) {
                 return Err(LakeError::Corrupt(format!(
@@ -87,8 +116,7 @@ impl Lake {
             return Ok(Some(first));
         }
         let Some(bytes) = self.root().get(&StorePath::from(CLAIM)).await? else { return Ok(None) };
-        let claim = serde_json::from_slice(&bytes).ok().filter(Claim::is_sound);
-        claim.map(Some).ok_or_else(|| {
+        Claim::read(&bytes).map(Some).ok_or_else(|| {
             LakeError::Corrupt(format!("{CLAIM} is not understood; nothing is recorded here yet, so remove it"))
         })
     }
@@ -161,6 +189,12 @@ mod tests {
         assert_eq!(lake.placement().await.expect("a record"), Some((2, "two".into())));
     }
 
+    /// What an inspection says of the claim.
+    async fn inspected(lake: &Lake) -> Option<Damage> {
+        let found = lake.inspect(true).await.expect("an inspection");
+        found.damages.into_iter().find(|damage| damage.path == CLAIM)
+    }
+
     #[tokio::test]
     async fn of_two_that_claim_a_lake_at_once_one_keeps_it() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -179,12 +213,23 @@ mod tests {
             std::fs::write(folder.path().join(CLAIM), text).expect("a file");
             let error = one.claimed().await.expect_err("damaged").to_string();
             assert!(error.contains("_plimsoll/claim.json is not understood; nothing is recorded here yet"), "{error}");
+            assert_eq!(inspected(&one).await.map(|damage| damage.what).as_deref(), Some("it is not understood"));
         }
         // What is recorded says it by itself.
         let row = EpochRow { epoch: 1, ..EpochRow::default() };
         one.record_intent("lanes-0-of-3", 1, &[row]).await.expect("an intent");
         assert_eq!(one.claimed().await.expect("an epoch"), Some(of("lanes", 3)));
         assert_eq!(other.claim(&of("other", 1)).await.expect("an epoch"), of("lanes", 3));
+        let told = inspected(&one).await.expect("damaged");
+        assert!(told.what == "it is not understood" && told.repair.contains("epochs are recorded"), "{told:?}");
+        let put = |text: &str| std::fs::write(folder.path().join(CLAIM), text).expect("a file");
+        put(r#"{"group":"other","shards":3}"#);
+        let told = inspected(&one).await.expect("another's");
+        assert_eq!(told.what, "it names group other with 3 shards, of which no epoch is recorded");
+        put(r#"{"group":"lanes","shards":3}"#);
+        assert_eq!(inspected(&one).await, None);
+        std::fs::remove_file(folder.path().join(CLAIM)).expect("a file");
+        assert_eq!(inspected(&one).await, None);
         let row = EpochRow { epoch: 1, ..EpochRow::default() };
         one.record_intent("whole", 1, &[row]).await.expect("an intent");
         let error = one.claimed().await.expect_err("two keepers").to_string();

@@ -37,7 +37,7 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use plimsoll_lake::TableFiles;
+use plimsoll_lake::{ActiveFile, TableFiles};
 use plimsoll_schemas::table::Table;
 use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_128;
@@ -195,13 +195,14 @@ impl CurrentRows {
                     continue;
                 }
                 // Whoever asks may go away while a file is read, so what it has is taken at once when all is there.
-                let (mut rows, mut chunks) = (Vec::new(), ChunksBuilder::default());
-                let mut batches = table.columns_of(session, file, &self.reader.columns)?;
-                while let Some(batch) = batches.try_next().await? {
-                    self.reader.read(&batch, &mut rows)?;
-                    chunks.push(&batch)?;
-                }
-                kept.take(&file.path, (&rows, chunks.finish()?), self.keys_max)?;
+                let (rows, chunks) = match self.read(table, session, file).await {
+                    Ok(read) => read,
+                    Err(error) => {
+                        table.check_bytes(file).await?;
+                        return Err(error);
+                    }
+                };
+                kept.take(&file.path, (&rows, chunks), self.keys_max)?;
             }
             if kept.is_full {
                 *kept = Kept { is_full: true, ..Kept::default() };
@@ -214,6 +215,17 @@ impl CurrentRows {
         let newest = kept.tell(files)?;
         kept.told = Some(newest.clone());
         Ok(Some(newest))
+    }
+
+    /// What is to be known of each row of a file.
+    async fn read(&self, table: &LakeTable, session: &dyn Session, file: &ActiveFile) -> Result<(Vec<KeyRow>, Chunks)> {
+        let (mut rows, mut chunks) = (Vec::new(), ChunksBuilder::default());
+        let mut batches = table.columns_of(session, file, &self.reader.columns)?;
+        while let Some(batch) = batches.try_next().await? {
+            self.reader.read(&batch, &mut rows)?;
+            chunks.push(&batch)?;
+        }
+        Ok((rows, chunks.finish()?))
     }
 }
 

@@ -279,6 +279,15 @@ impl LakeTable {
         Ok(FileScanConfigBuilder::new(self.store.clone(), Arc::new(source)).with_file_groups(groups))
     }
 
+    /// Compares one of its files with what was written.
+    ///
+    /// # Errors
+    /// When it is something else, with its name and repair.
+    pub(crate) async fn check_bytes(&self, file: &Arc<ActiveFile>) -> Result<()> {
+        let checked = self.lake.check_bytes(self.table, std::slice::from_ref(file)).await;
+        Ok(checked.map_err(QueryError::from)?)
+    }
+
     /// Columns of one of its files, row by row as they stand.
     pub(crate) fn columns_of(
         &self,

@@ -40,6 +40,7 @@ use url::Url;
 
 use crate::ahead::ahead;
 use crate::availability;
+use crate::damaged;
 use crate::defined;
 use crate::dictionary;
 use crate::error::QueryError;
@@ -506,7 +507,7 @@ impl QueryService {
             let answer = known::resolve(&context, (&lake, &finder), plan.await?, visible, cut).await?;
             let task = Arc::new(answer.task_ctx());
             let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
-            Ok((permit, execute_stream(plan, task)?))
+            Ok((permit, execute_stream(plan.clone(), task)?, plan))
         };
         let start = AssertUnwindSafe(start).catch_unwind();
         let start = start.map(|started| started.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)))));
@@ -515,16 +516,23 @@ impl QueryService {
             Ok(Some(started)) => started,
             _ => Err(too_slow(&self.limits)),
         };
-        let (permit, rows) = started.map_err(|error| running.count_error(error))?;
+        let (permit, rows, plan) = started.map_err(|error| running.count_error(error))?;
         let mut answer = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
         // The permit is given back when the rows are dropped.
         let rows = AssertUnwindSafe(rows.inspect(move |_| _ = &permit)).catch_unwind();
         let rows = rows.map(|batch| batch.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)).into())));
         let rows = ahead(rows, &desk.threads);
-        let (taker, limits) = (answer.tx(), self.limits.clone());
+        let (taker, limits, lake) = (answer.tx(), self.limits.clone(), self.lake.clone());
         answer.spawn(async move {
             let _question = question;
-            let passed = timeout_at(deadline, pass_on(rows, &limits, &running, taker)).await;
+            let passed = async {
+                let passed = pass_on(rows, &limits, &running, taker).await;
+                match passed {
+                    Err(error) => Err(damaged::named(error, &lake, &plan).await),
+                    passed => passed,
+                }
+            };
+            let passed = timeout_at(deadline, passed).await;
             passed.unwrap_or_else(|_| Err(too_slow(&limits))).map_err(|error| running.count_error(error).into())
         });
         Ok(answer.build())

@@ -5,6 +5,7 @@
 //! `PLIMSOLL_KILLS` says how often (a few, unless told), `PLIMSOLL_KILLS_SEED` with which dice.
 
 use std::collections::HashSet;
+use std::iter::repeat_n;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::end_to_end::{TABLES, World};
 use crate::support::{Running, assert_same, current, judged, plimsoll, request, rows};
 
-/// One kill in so many is the broker's.
+/// One kill in so many is the broker's, beginning with the second.
 const BROKER_EVERY: usize = 8;
+
+/// One event in so many is sent twice.
+const COPIES_EVERY: usize = 5;
 
 /// When a process is killed after its start, in milliseconds: it takes a second until it reads.
 const LIVES_MS: std::ops::Range<u64> = 100..3_000;
@@ -91,19 +95,23 @@ fn below(dice: &mut ChaCha8Rng, range: std::ops::Range<u64>) -> u64 {
     range.start + dice.next_u64() % (range.end - range.start)
 }
 
-/// The events, each once: whether a copy is recognised depends on how far the clock moved the watermark before it came,
-/// which is chance here.
+/// The events, each once: whether a copy that another partition holds is recognised depends on how far the clock moved the
+/// watermark before it came, which is chance here.
 fn without_copies(world: &World) -> Vec<&String> {
     let mut known = HashSet::new();
     world.events.iter().filter(|event| known.insert(*event)).collect()
 }
 
-/// Sends the events of one of so many rounds.
+/// Sends the events of one of so many rounds, some of them twice: the copy comes behind the first in its partition, where
+/// any kill may part them.
 fn send(broker: &Broker, events: &[&String], round: usize, rounds: usize) {
     let place = |round: usize| events.len() * round / rounds;
     for partition in 0..PARTITIONS {
         let share = (place(round - 1)..place(round)).filter(|number| number % PARTITIONS == partition);
-        broker.produce("events", partition as i32, share.map(|number| events[number])).expect("records");
+        // Of what cannot be used each record is a dead letter, be it a copy or not.
+        let is_twice = |number: usize| number.is_multiple_of(COPIES_EVERY) && !events[number].contains("broken");
+        let sent = share.flat_map(|number| repeat_n(events[number], 1 + usize::from(is_twice(number))));
+        broker.produce("events", partition as i32, sent).expect("records");
     }
 }
 
@@ -116,7 +124,7 @@ fn dice(kills: usize) -> ChaCha8Rng {
 /// Lives for a while; now and then the broker is killed, and all live on for another while.
 fn live(dice: &mut ChaCha8Rng, broker: &mut Broker, round: usize) {
     std::thread::sleep(Duration::from_millis(below(dice, LIVES_MS)));
-    if round % BROKER_EVERY == BROKER_EVERY / 2 {
+    if round % BROKER_EVERY == 2 {
         broker.kill_and_restart().expect("the broker comes back");
         std::thread::sleep(Duration::from_millis(below(dice, LIVES_MS)));
     }

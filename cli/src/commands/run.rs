@@ -324,7 +324,8 @@ impl Stored for Tables {
 
     fn check(&self) -> Result<()> {
         for table in [Table::Events, Table::DeadLetters] {
-            self.waiting.block_on(self.lake.check_bytes(table, None))?;
+            let files = self.waiting.block_on(self.lake.files(table))?;
+            self.waiting.block_on(self.lake.check_bytes(table, &files.files))?;
         }
         Ok(())
     }

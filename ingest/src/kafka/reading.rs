@@ -281,16 +281,18 @@ impl Reading {
                 self.readers.iter_mut().find(is_it).into_iter().for_each(|reader| reader.set_range(Range::Unknown));
                 return;
             }
-            // Another may come into being under its name at any moment.
-            UnknownTopicOrPartition | UnknownTopic if self.topic_ids.contains_key(name) => {
-                self.readers_of(name).for_each(PartitionReader::withhold);
-                (Cause::Topic(name.to_owned()), gone(name))
-            }
             Fatal => {
                 self.fatal = Some(IngestError::KafkaClient(text.to_owned()));
                 return;
             }
-            UnknownTopicOrPartition | UnknownTopic | UnknownPartition => (Cause::Topic(name.to_owned()), gone(name)),
+            UnknownTopicOrPartition | UnknownTopic | UnknownPartition => {
+                // Another may come into being under its name at any moment.
+                if code != UnknownPartition && self.topic_ids.contains_key(name) {
+                    self.readers_of(name).for_each(PartitionReader::withhold);
+                }
+                let why = format!("topic {name} does not exist; create it, or correct the topics of its source");
+                (Cause::Topic(name.to_owned()), why)
+            }
             TopicAuthorizationFailed => (
                 Cause::Topic(name.to_owned()),
                 format!("topic {name} may not be read; grant this user READ and DESCRIBE on it"),
@@ -309,10 +311,6 @@ impl Reading {
         let announcements = self.troubles.announcements(now);
         self.outbox.extend(announcements.into_iter().map(|event| (event, 0)));
     }
-}
-
-fn gone(topic: &str) -> String {
-    format!("topic {topic} does not exist; create it, or correct the topics of its source")
 }
 
 /// Which source maps a topic's records.

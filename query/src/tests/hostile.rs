@@ -202,3 +202,38 @@ async fn events_that_are_not_what_was_written_are_not_judged_anew() {
     let error = count("2026-01-01").await.expect_err("no file").to_string();
     assert!(error.contains(&format!("{}: the file is missing", files.files[0].path)), "{error}");
 }
+
+/// What cannot be decoded is told with the file it is in, also where many were read, and what to do.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_named_with_its_repair() {
+    type Damage = fn(&mut Vec<u8>);
+    // The pages, all but the footer; the footer; the end; all of it.
+    let damages: [Damage; 4] = [
+        |bytes| bytes[4..400].fill(0xff),
+        |bytes| {
+            let end = bytes.len() - 8;
+            bytes[end - 200..end].fill(0xff);
+        },
+        |bytes| bytes.truncate(bytes.len() - 5),
+        Vec::clear,
+    ];
+    let asked = [
+        (Table::Events, "SELECT * FROM history.events", "restore it from a backup"),
+        (Table::Breaches, "SELECT * FROM breaches", "plimsoll rebuild"),
+        (Table::Breaches, "SELECT * FROM history.breaches WHERE epoch > 0", "plimsoll rebuild"),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        for (table, question, repair) in asked {
+            let (folder, lake, service) = service(limits()).await;
+            let of_table = lake.files(table).await.expect("files");
+            let path = &of_table.files.last().expect("a file").path;
+            let place = folder.path().join(path);
+            let mut bytes = std::fs::read(&place).expect("a file");
+            damage(&mut bytes);
+            std::fs::write(&place, &bytes).expect("a file");
+            let error = ask(&service, question, Format::Json).await.expect_err("damaged");
+            let QueryError::Unavailable(said) = &error else { panic!("{number}: {question}: {error:?}") };
+            assert!(said.contains(path.as_str()) && said.contains(repair), "{number}: {question}: {said}");
+        }
+    }
+}
