@@ -83,7 +83,7 @@ pub struct Keeping {
     /// How long records wait for company before they are committed
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     epoch_interval: Duration,
-    /// How often provisional results are written; changes of verdict are written at once
+    /// How often provisional results are written; changes of verdict, and what is warned of, are written at once
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     publish_interval: Duration,
     /// Every how many epochs the state is saved; a restart replays the epochs since

@@ -1,7 +1,7 @@
 //! Results: one objective judged in each of its windows, said once, and said again when it changes (R13, R22).
 //!
 //! A window's result is provisional until the watermark passes its end plus the grace; then it is final. A provisional
-//! result is written when the step publishes or its verdict changed. A final result is written once, and once more for
+//! result is written when the step publishes, its verdict changed, or there is news to warn of. A final result is written once, and once more for
 //! each later change, as revision n+1 beside a correction row that says what it was before.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +116,8 @@ struct Found {
     now: Written,
     /// What there is to warn of; `None` when that cannot differ from what was said.
     warnings: Option<Vec<(Warning, Breach)>>,
+    /// Whether it is written though its verdict is the same: the step publishes, or who is warned will look at it.
+    publish: bool,
     /// How its budget is being spent; `None` when it is over, and when there is none.
     spending: Option<Spending>,
     /// What it may come to; `None` when it is over, when that is not forecast, and when the result is not written.
@@ -323,7 +325,7 @@ impl ObjectiveState {
             self.warn(plan, &found, step, facts);
             self.warned_since |= found.warnings.is_some();
             let (before, judged) = (self.written.get(window.start), &found.now.judged);
-            if step.publish || last || before.map(|written| written.judged.verdict) != Some(judged.verdict) {
+            if found.publish || last || before.map(|written| written.judged.verdict) != Some(judged.verdict) {
                 self.attributions.restate(plan, window.start, judged.budget, &found.spent, step, facts);
             }
             self.write(plan, &found, step, facts);
@@ -414,10 +416,11 @@ impl ObjectiveState {
         let look_at =
             if over { None } else { look_at(plan, &policy, reading, (&judging, judged.verdict), warnings.as_deref()) };
         let found = judging.written(measured, judged, breached_at, over);
+        let publish = judging.publish || self.warns_anew(window, warnings.as_deref());
         let mut told = None;
         if over {
             self.outlook.remember(plan.window_kind(), segment.start, reading.seen(plan, &policy));
-        } else if self.may_be_written(plan, &found, judging.publish) {
+        } else if self.may_be_written(plan, &found, publish) {
             let sight = Sight { segment, now, measured: &measured, judged: &judged };
             let before = before.iter().map(|version| &version.outlook);
             told = reading.told(plan, &policy, &sight, &self.outlook.and(before), forecasts);
@@ -429,7 +432,7 @@ impl ObjectiveState {
             }
             None => Vec::new(),
         };
-        Found { now: found, warnings, spending, told, look_at, spent }
+        Found { now: found, warnings, publish, spending, told, look_at, spent }
     }
 
     fn find_counted(
@@ -500,7 +503,8 @@ impl ObjectiveState {
             None => Vec::new(),
         };
         let now = judging.written(measured, judged, breached_at, over);
-        Found { now, warnings, spending, told, look_at, spent }
+        let publish = judging.publish || self.warns_anew(window, warnings.as_deref());
+        Found { now, warnings, publish, spending, told, look_at, spent }
     }
 
     /// How what must not exceed a number stood in a segment, as far as is known; `None` where none is promised.
@@ -542,11 +546,11 @@ impl ObjectiveState {
         }
     }
 
-    /// Writes a result that is news: final or different from a final one; otherwise different at a step that publishes, or
-    /// of another verdict.
+    /// Writes a result that is news: final or different from a final one; otherwise different where it is to be published,
+    /// or of another verdict.
     fn write(&mut self, plan: &ObjectivePlan, found: &Found, step: &Step, facts: &mut Facts) {
         let mut now = found.now;
-        if !self.may_be_written(plan, &now, step.publish) {
+        if !self.may_be_written(plan, &now, found.publish) {
             return;
         }
         let before = self.written.get(now.window.start);

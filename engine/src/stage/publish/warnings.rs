@@ -1,5 +1,6 @@
 //! Warnings of a window: what there is to be said, and what of it is new (R27, R28).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use plimsoll_schemas::ratio::Share;
@@ -76,6 +77,15 @@ impl ObjectiveState {
         let is_next_used_up = next.is_some_and(|share| left <= Share::WHOLE - share.0);
         let is_changed = touched.is_some_and(|from| from <= said_until) || !self.is_stated_by(plan);
         plan.objective.burn_rate_warnings || is_next_used_up || is_changed
+    }
+
+    /// Whether warnings of a window are new, differ or no longer hold.
+    pub(super) fn warns_anew(&self, window: Window, warnings: Option<&[(Warning, Breach)]>) -> bool {
+        let Some(warnings) = warnings else { return false };
+        let said = || self.warnings.within(of_window(window.start)).map(|((_, warning), said)| (warning, said));
+        let now = warnings.iter().map(|(warning, said)| (warning, said));
+        // Mostly all of it was said, and in this order.
+        !said().eq(now.clone()) && !said().eq(now.collect::<BTreeMap<_, _>>())
     }
 
     /// Writes the warnings that are new, differ or no longer hold, whatever becomes of the result.

@@ -81,6 +81,24 @@ fn r28_what_is_used_up_while_nothing_arrives_is_said_once() {
 }
 
 #[test]
+fn r22_r28_who_is_warned_finds_a_result_that_says_so() {
+    let portfolio = world(DAILY, 1, "{calendar: day}");
+    let mut state = ObjectiveState::new(&portfolio.objectives()[0]);
+    // As above: so many minutes are down and so many of 144 are left, where there is a row at all.
+    let states = [(0, UP), (600, DOWN)];
+    let mut rows = |minute, publish| {
+        let facts = close_at(&mut state, &portfolio, (minute * MINUTE, publish), &states);
+        let row = |row: &AttainmentRow| (row.bad_us / MINUTE, row.budget_left_us.map(|left| left / MINUTE));
+        facts.attainment.iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(600, true), [(0, Some(144))]);
+    assert_eq!(rows(671, false), []);
+    assert_eq!(rows(673, false), [(73, Some(71))], "half of it is used up");
+    assert_eq!(rows(674, false), []);
+    assert_eq!(rows(674, true), [(74, Some(70))]);
+}
+
+#[test]
 fn r28_warnings_are_looked_for_only_where_they_may_differ() {
     let looks = |objective: &str, left: Option<i64>, touched: Option<i64>| {
         let portfolio = world(objective, 1, "{calendar: day}");
