@@ -48,6 +48,7 @@ mod table;
 mod told;
 mod vacuum;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -198,6 +199,11 @@ impl Lake {
     /// Whether it lies in a bucket, where each look is a request.
     pub fn is_in_a_bucket(&self) -> bool {
         self.0.store.requests.is_some()
+    }
+
+    /// The folder in which it lies; `None` of one in a bucket.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.0.store.url.to_file_path().ok()
     }
 
     /// The store whose root is the lake; paths of `ActiveFile` are relative to it.

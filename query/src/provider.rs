@@ -258,7 +258,8 @@ impl LakeTable {
         // Files never change, so their footers are kept from one question to the next.
         let runtime = session.runtime_env();
         let footers = runtime.cache_manager.get_file_metadata_cache();
-        let reader = Footers(CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers));
+        let kept = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, footers);
+        let reader = Footers { kept, folder: self.lake.folder() };
         let mut options = TableParquetOptions {
             global: session.config_options().execution.parquet.clone(),
             ..TableParquetOptions::default()

@@ -21,13 +21,13 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::setup_pg_catalog;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use plimsoll_lake::{Lake, of_lane_group};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::guard::words_of;
@@ -507,26 +507,27 @@ impl QueryService {
             let answer = known::resolve(&context, (&lake, &finder), plan.await?, visible, cut).await?;
             let task = Arc::new(answer.task_ctx());
             let plan = stoppable(answer.create_physical_plan().await?, &asked)?;
-            Ok((permit, execute_stream(plan.clone(), task)?, plan))
+            let rows = execute_stream(plan.clone(), task)?;
+            // The permit is given back when the rows are dropped.
+            let rows = rows.inspect(move |_| _ = &permit);
+            let steps = rows.map(|batch| batch.map(Step::Rows).map_err(QueryError::from));
+            Ok::<_, QueryError>(futures::stream::iter([Ok(Step::Begun(plan))]).chain(steps))
         };
-        let start = AssertUnwindSafe(start).catch_unwind();
-        let start = start.map(|started| started.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)))));
-        let mut starting = pin!(ahead(futures::stream::once(start), &desk.threads));
-        let started = match timeout_at(deadline, starting.next()).await {
-            Ok(Some(started)) => started,
+        let steps = AssertUnwindSafe(futures::stream::once(start).try_flatten()).catch_unwind();
+        let steps = steps.map(|step| step.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)))));
+        let mut steps = Box::pin(ahead(steps, &desk.threads));
+        let begun = match timeout_at(deadline, steps.next()).await {
+            Ok(Some(Ok(Step::Begun(plan)))) => Ok(plan),
+            Ok(Some(Err(error))) => Err(error),
             _ => Err(too_slow(&self.limits)),
         };
-        let (permit, rows, plan) = started.map_err(|error| running.count_error(error))?;
-        let mut answer = RecordBatchReceiverStreamBuilder::new(rows.schema(), 1);
-        // The permit is given back when the rows are dropped.
-        let rows = AssertUnwindSafe(rows.inspect(move |_| _ = &permit)).catch_unwind();
-        let rows = rows.map(|batch| batch.unwrap_or_else(|panic| Err(QueryError::panicked(words_of(&*panic)).into())));
-        let rows = ahead(rows, &desk.threads);
+        let plan = begun.map_err(|error| running.count_error(error))?;
+        let mut answer = RecordBatchReceiverStreamBuilder::new(plan.schema(), 1);
         let (taker, limits, lake) = (answer.tx(), self.limits.clone(), self.lake.clone());
         answer.spawn(async move {
             let _question = question;
             let passed = async {
-                let passed = pass_on(rows, &limits, &running, taker).await;
+                let passed = pass_on(steps, &limits, &running, taker).await;
                 match passed {
                     Err(error) => Err(damaged::named(error, &lake, &plan).await),
                     passed => passed,
@@ -558,16 +559,24 @@ async fn question(state: &SessionState, statement: Statement) -> Result<LogicalP
     Ok(plan)
 }
 
+/// What comes of a question.
+enum Step {
+    /// It was planned so, and its rows follow.
+    Begun(Arc<dyn ExecutionPlan>),
+    /// Some of its rows.
+    Rows(RecordBatch),
+}
+
 /// Hands the batches of an answer on until it is complete, or nobody takes them.
 async fn pass_on(
-    rows: impl Stream<Item = Result<RecordBatch, DataFusionError>>,
+    mut steps: impl Stream<Item = Result<Step, QueryError>> + Unpin,
     limits: &Limits,
     running: &Running,
     taker: Sender<Result<RecordBatch, DataFusionError>>,
 ) -> Result<(), QueryError> {
-    let mut rows = pin!(rows);
     let mut rows_left = limits.rows_max;
-    while let Some(batch) = rows.try_next().await? {
+    while let Some(step) = steps.try_next().await? {
+        let Step::Rows(batch) = step else { continue };
         rows_left = rows_left.checked_sub(batch.num_rows()).ok_or_else(|| too_many(limits))?;
         running.count_rows(batch.num_rows());
         if taker.send(Ok(batch)).await.is_err() {
