@@ -15,7 +15,8 @@ pub(super) struct Door {
     pub(super) filters: &'static [&'static str],
     /// The column that `from` and `until` bound; `None` when the view has no time of its own.
     pub(super) time: Option<&'static str>,
-    /// Columns to order by; a leading `-` means newest first.
+    /// Columns to order by, by which no two rows are alike: pages begin behind the last row of the one before. A leading
+    /// `-` means newest first.
     pub(super) order: &'static [&'static str],
     /// What becomes of the filtered rows before they are ordered.
     pub(super) shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,
@@ -45,7 +46,19 @@ const OF_PROMISES: Door = Door {
     view: "",
     filters: &["scope", "agreement", "agreement_type", "customer", "service", "objective", "signal", "ticket"],
     time: Some("at"),
-    order: &["-at", "agreement", "agreement_version", "service", "objective", "ticket", "cycle"],
+    order: &[
+        "-at",
+        "agreement",
+        "agreement_version",
+        "service",
+        "objective",
+        "ticket",
+        "cycle",
+        "scope",
+        "window_start",
+        "threshold_ratio",
+        "span_us",
+    ],
     shape: Ok,
 };
 
@@ -170,6 +183,8 @@ pub(super) const DOORS: &[Door] = &[
             "supporting_version",
             "supporting_service",
         ],
+            "ticket",
+            "cycle",
         shape: Ok,
     },
     Door {
@@ -218,6 +233,8 @@ pub(super) const DOORS: &[Door] = &[
         shape: Ok,
     },
     Door {
+            "before",
+            "after",
         path: "/v1/services",
         view: "services",
         filters: &["service", "tier", "owner"],
@@ -242,3 +259,51 @@ pub(super) const DOORS: &[Door] = &[
         shape: Ok,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The columns by which no two rows of a door are alike.
+    fn key(door: &Door) -> &'static [&'static str] {
+        match (door.path, VIEWS.iter().find(|view| view.name == door.view).and_then(|view| view.choice())) {
+            // What it groups by.
+            ("/v1/trend", _) => &["signal", "objective", "window_kind", "window_start"],
+            (_, Some(choice)) => choice.key,
+            ("/v1/agreements", _) => &["agreement", "agreement_version"],
+            ("/v1/customers", _) => &["customer"],
+            ("/v1/kpis", _) => &["month", "kpi", "span_months"],
+            // Nothing is chosen of its rows, so all columns together are.
+            ("/v1/corrections", _) => &[
+                "agreement",
+                "agreement_version",
+                "service",
+                "objective",
+                "window_start",
+                "revision",
+                "reason",
+                "before",
+                "after",
+                "recorded_at",
+                "epoch",
+            ],
+            (path, _) => panic!("{path}: what tells its rows apart?"),
+        }
+    }
+
+    #[test]
+    fn by_the_order_of_a_door_no_two_rows_are_alike() {
+        for door in DOORS {
+            let ordered: Vec<&str> = door.order.iter().map(|column| column.trim_start_matches('-')).collect();
+            for part in key(door) {
+                let column = match *part {
+                    // A view has the rows of one event alone.
+                    part if part.starts_with("CASE WHEN retracts IS NULL THEN event") => continue,
+                    "CASE WHEN span_us IS NOT NULL THEN at END" => "at",
+                    column => column,
+                };
+                assert!(ordered.contains(&column), "{}: {column} is not among {ordered:?}", door.path);
+            }
+        }
+    }
+}

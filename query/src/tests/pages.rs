@@ -84,6 +84,55 @@ async fn pages_are_the_whole_cut_in_pieces_also_where_values_are_null_or_alike()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_differ_in_the_least_of_their_key_are_all_on_some_page() {
+    let (_folder, lake, service) = service(limits()).await;
+    // Parts of the budget of three clocks, two of them of one ticket.
+    let attribution = |ticket: &str, cycle: i32| {
+        format!(
+            r#"{{"agreement":"acme","service":"web","objective":"resolution","ticket":"{ticket}","cycle":{cycle},"window_start":"2026-03-01T00:00:00Z","supporting_service":"web"}}"#
+        )
+    };
+    let attributions = [attribution("INC2", 0), attribution("INC1", 1), attribution("INC1", 0)];
+    append(&lake, Table::Attributions, 5, &attributions.join("\n")).await;
+    // What came to pass at one instant: two shares and two burn rates of one window, a share of another; and both missed.
+    let told = |event: &str, day: u32, more: &str| {
+        format!(
+            r#"{{"event":"{event}","scope":"objective","agreement":"acme","service":"web","objective":"latency","window_start":"2026-03-0{day}T00:00:00Z","at":"2026-03-05T00:00:00Z"{more}}}"#
+        )
+    };
+    let promises = [
+        told("warning", 2, r#","threshold_ratio":"0.500000000""#),
+        told("warning", 1, r#","threshold_ratio":"14.400000000","span_us":21600000000"#),
+        told("warning", 1, r#","threshold_ratio":"14.400000000","span_us":3600000000"#),
+        told("warning", 1, r#","threshold_ratio":"0.750000000""#),
+        told("warning", 1, r#","threshold_ratio":"0.500000000""#),
+        told("breach", 2, ""),
+        told("breach", 1, ""),
+    ];
+    append(&lake, Table::Breaches, 5, &promises.join("\n")).await;
+    let cases: [(&str, &[&str]); 3] = [
+        ("/v1/attributions?objective=resolution&fields=ticket,cycle", &["INC1,0", "INC1,1", "INC2,0"]),
+        (
+            "/v1/warnings?objective=latency&fields=window_start,threshold_ratio,span_us",
+            &[
+                "2026-03-01T00:00:00Z,0.500000000,",
+                "2026-03-01T00:00:00Z,0.750000000,",
+                "2026-03-01T00:00:00Z,14.400000000,3600000000",
+                "2026-03-01T00:00:00Z,14.400000000,21600000000",
+                "2026-03-02T00:00:00Z,0.500000000,",
+            ],
+        ),
+        ("/v1/breaches?objective=latency&fields=window_start", &["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]),
+    ];
+    for (address, expected) in cases {
+        for limit in [1, 2, 1_000] {
+            let pages = all_pages(&service, &format!("{address}&limit={limit}")).await;
+            assert_eq!(pages.concat(), expected, "{address} by {limit}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fields_and_order_are_chosen_and_what_there_is_not_is_told() {
     let (_folder, _lake, service) = service(limits()).await;
     let (_, headers, text) = asked(&service, "/v1/clocks?fields=verdict,ticket", &[]).await;
