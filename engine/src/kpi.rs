@@ -43,6 +43,19 @@ pub struct Kpi {
     pub ratio: Option<Share>,
 }
 
+impl Kpi {
+    /// The names that there are.
+    pub const NAMES: [&'static str; 7] = [
+        "measured_in_time",
+        "breached",
+        "overdue_for_review",
+        "reported",
+        "without_targets",
+        "service_quality_index",
+        "improvement_productivity",
+    ];
+}
+
 /// The months over which results are looked at, and over which an index is taken.
 const MONTH: u32 = 1;
 const INDEX_SPANS: [u32; 2] = [3, 12];

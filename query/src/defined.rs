@@ -17,6 +17,7 @@ use datafusion::datasource::{TableType, source_as_provider};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
+use plimsoll_engine::kpi::Kpi;
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::civil::{instant_of_local, local_of_instant};
 use plimsoll_schemas::definition;
@@ -100,6 +101,11 @@ pub(crate) static DEFINED: [Defined; 3] = [
 ];
 
 impl Defined {
+    /// The words that may stand in a text column; `None` where any text may.
+    pub(crate) fn words(&self, column: &str) -> Option<&'static [&'static str]> {
+        (self.is_of_results && column == "kpi").then_some(&Kpi::NAMES)
+    }
+
     fn schema(&self) -> SchemaRef {
         let fields = self.columns.iter().map(|(name, of, _)| {
             let (data_type, nullable) = match of {

@@ -156,6 +156,7 @@ impl Table {
             (_, "agreement_type") => Some(&["sla", "ola", "uc"]),
             (_, "outcome") => Some(&["event", "duplicate"]),
             (_, "event") => Some(&["warning", "breach", "retraction"]),
+            (Table::Corrections, "reason") => Some(&["late_event", "definition_change", "retroactive_version"]),
             (_, "limited_by") => Some(&["window", "year"]),
             (_, "finality") => Some(&["provisional", "final"]),
             (_, "retracts") => Some(&["breach", "warning"]),

@@ -87,6 +87,9 @@ fn r35_the_worked_example_of_the_rules_page() {
         "improvement_productivity 12 7/4 175 %",
     ];
     assert_eq!(found(&results(), T), expected);
+    let mut names: Vec<&str> = expected.iter().filter_map(|line| line.split(' ').next()).collect();
+    names.dedup();
+    assert_eq!(Kpi::NAMES.as_slice(), names);
     for line in expected {
         let (name, rest) = line.split_once(' ').expect("a name");
         let words: Vec<&str> = rest.split(' ').collect();

@@ -3,6 +3,7 @@
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, col};
 
+use crate::defined::DEFINED;
 use crate::http::trend::TREND;
 use crate::http::wish::OF_ALL;
 use crate::views::VIEWS;
@@ -31,7 +32,10 @@ impl Door {
 
     /// The words that a parameter takes; `None` where it takes any text.
     pub(super) fn words(&self, column: &str) -> Option<&'static [&'static str]> {
-        VIEWS.iter().find(|view| view.name == self.view)?.table.words(column)
+        match VIEWS.iter().find(|view| view.name == self.view) {
+            Some(view) => view.table.words(column),
+            None => DEFINED.iter().find(|table| table.name == self.view)?.words(column),
+        }
     }
 }
 
@@ -179,12 +183,12 @@ pub(super) const DOORS: &[Door] = &[
             "agreement_version",
             "service",
             "objective",
+            "ticket",
+            "cycle",
             "supporting_agreement",
             "supporting_version",
             "supporting_service",
         ],
-            "ticket",
-            "cycle",
         shape: Ok,
     },
     Door {
@@ -229,12 +233,12 @@ pub(super) const DOORS: &[Door] = &[
             "revision",
             "reason",
             "epoch",
+            "before",
+            "after",
         ],
         shape: Ok,
     },
     Door {
-            "before",
-            "after",
         path: "/v1/services",
         view: "services",
         filters: &["service", "tier", "owner"],

@@ -117,6 +117,8 @@ async fn wrong_requests_are_problems() {
         let (found, problem) = get(&service, address).await;
         assert_eq!((found.as_u16(), &problem["status"]), (status, &json!(status)), "{address}: {problem}");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{address}: {problem}");
+        ("/v1/corrections?reason=late", 400, "allowed are late_event, definition_change, retroactive_version"),
+        ("/v1/kpis?kpi=nope", 400, "found kpi=nope, allowed are measured_in_time, breached, overdue_for_review"),
     }
     let request = Request::get("/v1/outages").header(header::ACCEPT, "image/png").body(Body::empty()).expect("request");
     let response = send(&service, request).await;
