@@ -55,29 +55,47 @@ impl Format {
         Format::ALL[self as usize].2
     }
 
-    /// The format that an `Accept` header likes best, of equals the first; JSON when it accepts anything, `None` when
-    /// nothing fits (RFC 9110, 12.5.1).
+    /// Every format, in the order in which ranges of media types are taken to mean them.
+    const PREFERRED: [Format; 5] = [Format::Json, Format::Table, Format::NdJson, Format::Csv, Format::ArrowStream];
+
+    /// The format that an `Accept` header likes best; of equals the one whose range stands first, and of those of one range
+    /// JSON or else the table. `None` when nothing fits. What a header says of a format is what its most specific range
+    /// says, wherever that stands (RFC 9110, 12.5.1).
     pub fn accepted(accept: &str) -> Option<Format> {
-        let liked = accept.split(',').filter_map(|range| {
-            let range = range.to_ascii_lowercase();
-            let mut parts = range.split(';').map(str::trim);
-            let format = Format::of_media_range(parts.next()?)?;
-            let quality = parts.find_map(|part| part.strip_prefix("q="));
-            let quality = quality.map_or(1.0, |quality| quality.parse::<f32>().unwrap_or_default());
-            (quality > 0.0).then_some((quality, format))
+        let accept = accept.to_ascii_lowercase();
+        let ranges: Vec<(&str, f32)> = accept.split(',').map(media_range).collect();
+        let liked = Format::PREFERRED.into_iter().filter_map(|format| {
+            let says = |(place, (range, quality)): (usize, &(&str, f32))| Some((format.fits(range)?, place, *quality));
+            let said = ranges.iter().enumerate().filter_map(says);
+            let (_, place, quality) = said.max_by_key(|(closeness, ..)| *closeness)?;
+            (quality > 0.0).then_some((format, place, quality))
         });
-        let (_, format) = liked.reduce(|best, next| if next.0 > best.0 { next } else { best })?;
-        Some(format)
+        let best = liked.min_by(|(_, place, quality), (_, other_place, other_quality)| {
+            other_quality.total_cmp(quality).then(place.cmp(other_place))
+        });
+        best.map(|(format, ..)| format)
     }
 
-    fn of_media_range(range: &str) -> Option<Format> {
+    /// How closely a range of media types tells it; `None` when it is not among them.
+    fn fits(self, range: &str) -> Option<u8> {
+        let media_type = self.media_type();
         match range {
-            "*/*" | "application/*" | "" => Some(Format::Json),
-            "text/*" => Some(Format::Table),
-            "application/jsonl" | "application/jsonlines" => Some(Format::NdJson),
-            name => Format::ALL.iter().find(|(.., media_type)| *media_type == name).map(|(format, ..)| *format),
+            "*/*" | "" => Some(0),
+            "application/jsonl" | "application/jsonlines" => (self == Format::NdJson).then_some(2),
+            range if range == media_type => Some(2),
+            range => {
+                range.strip_suffix('*').filter(|kind| kind.ends_with('/') && media_type.starts_with(kind)).map(|_| 1)
+            }
         }
     }
+}
+
+/// A range of an `Accept` header, and how well it is liked; what cannot be read as that is not.
+fn media_range(range: &str) -> (&str, f32) {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let quality = parts.find_map(|part| part.strip_prefix("q="));
+    (name, quality.map_or(1.0, |quality| quality.parse().unwrap_or_default()))
 }
 
 impl fmt::Display for Format {

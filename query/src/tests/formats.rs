@@ -83,6 +83,13 @@ fn formats_are_found_by_name_and_by_media_type() {
     assert_eq!(Format::accepted("application/json;q=0.1, text/csv;q=0.9, text/*;q=0.9"), Some(Format::Csv));
     assert_eq!(Format::accepted("text/csv;q=0.9, */*"), Some(Format::Json), "anything is liked better");
     assert_eq!(Format::accepted("application/json; charset=utf-8;q=0"), None);
+    // What is said of one type holds against what is said of many, wherever it stands.
+    assert_eq!(Format::accepted("application/json;q=0, */*"), Some(Format::Table));
+    assert_eq!(Format::accepted("*/*, application/json;q=0"), Some(Format::Table));
+    assert_eq!(Format::accepted("application/*, application/json;q=0.5"), Some(Format::NdJson));
+    assert_eq!(Format::accepted("text/*;q=0.3, text/plain;q=0.2"), Some(Format::Csv));
+    assert_eq!(Format::accepted("text/*;q=0, */*;q=0.1"), Some(Format::Json));
+    assert_eq!(Format::accepted("text/*, text/plain;q=0, text/csv;q=0"), None);
     assert_eq!(
         "xml".parse::<Format>(),
         Err(QueryError::Invalid("found format xml, allowed are table, json, ndjson, csv, arrow".to_owned()))
