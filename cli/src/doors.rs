@@ -173,7 +173,9 @@ pub async fn open_metrics(
     shutdown: Shutdown,
 ) {
     let scraping = scrape::door(move || std::future::ready(metrics())).doors;
-    let router = scraping.route("/healthz", get(async || "ok\n"));
+    let router = scraping.route("/healthz", get(async || "ok\n")).method_not_allowed_fallback(|| async {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed is GET")
+    });
     serve_those_who_may(listener, router, access, shutdown).await;
 }
 

@@ -46,8 +46,8 @@ mod wish;
 /// Says whether this process can answer now: `Err` carries the reason why not, for people.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Length of a request's body at most, in bytes. Statements longer than this are made by accident.
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// Length of a request's body at most, in bytes, but for files of definitions. What is longer is made by accident.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Doors besides those over the tables.
 #[derive(Default)]
@@ -88,6 +88,7 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> R
         );
     }
     let lookout = Arc::new(Lookout::new());
+    let addresses = index(&paths);
     let stream =
         move |state: State<Arc<QueryService>>, asker: Asker, stopping, headers: HeaderMap, parameters: Parameters| {
             stream::stream(lookout.clone(), state, asker, stopping, headers, parameters)
@@ -98,14 +99,28 @@ pub fn router(service: Arc<QueryService>, readiness: Readiness, more: More) -> R
         .route(openapi::PATH, get(move |State(service)| described(service, paths.clone())))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
-        .route("/", get(|| async { index() }))
+        .route("/", get(move || async move { addresses }))
+        .with_state(service)
+        .merge(others)
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not_found", "no such address; / lists them all") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address has another method")
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(service)
-        .merge(others)
+}
+
+/// The body of a request, which may have so many bytes.
+///
+/// # Errors
+/// When it has more, or does not come.
+pub fn body_of(body: Result<Bytes, BytesRejection>, bytes_max: usize) -> Result<Bytes, Problem> {
+    body.map_err(|error| {
+        let detail = match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => format!("the body is longer than {} MiB, send less", bytes_max >> 20),
+            _ => error.body_text(),
+        };
+        Problem::new(error.status(), "invalid", detail)
+    })
 }
 
 type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -214,7 +229,7 @@ async fn sql(
         once(&name, &mut known_at, instant(&name, &value)?)?;
     }
     let service = asker.sees(&service).known_at(known_at);
-    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
+    let body = body_of(body, BODY_BYTES_MAX)?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("text/plain");
     let statement = match media_type.split(';').next().unwrap_or_default().trim() {
         "application/json" => {
@@ -274,20 +289,24 @@ fn ready(readiness: &Readiness) -> Response {
     }
 }
 
-/// What a person sees who opens the root address.
-fn index() -> String {
+/// What a person sees who opens the root address: the doors of the service and these, as OpenAPI describes them.
+fn index(others: &Map<String, Value>) -> String {
     let mut text = String::from("Plimsoll answers at\n\n");
     for door in DOORS {
         text.push_str(&format!("GET  {}?{}=\n", door.path, door.parameters().join("=&")));
     }
     text.push_str(&format!("GET  {}?{}=\n", STREAM.path, STREAM.filters.join("=&")));
-    text.push_str(
-        "POST /v1/sql?known_at=      a statement as text, or {\"sql\": \"...\"}\n\
-         GET  /v1/audit?agreement=&service=&objective=&window=&agreement_version=&revision=&epoch=&known_at=\n\
-         POST /v1/backtest?from=&as_of=&known_at=     the draft of an agreement as YAML, where tables are kept\n\
-         POST /v1/change-gate     a planned change as JSON, likewise\n\
-         GET, POST, DELETE /v1/definitions?file=     likewise\nGET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\nGET  /metrics\n",
-    );
+    text.push_str("POST /v1/sql?known_at=     a statement as text, or {\"sql\": \"...\"}\n");
+    for (path, methods) in others {
+        for (method, operation) in methods.as_object().into_iter().flatten() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let names: Vec<&str> = parameters.filter_map(|parameter| parameter["name"].as_str()).collect();
+            let query = if names.is_empty() { String::new() } else { format!("?{}=", names.join("=&")) };
+            let summary = operation["summary"].as_str().unwrap_or_default();
+            text.push_str(&format!("{:4} {path}{query}     {summary}\n", method.to_uppercase()));
+        }
+    }
+    text.push_str("GET  /v1/openapi.json     all of this for programs\nGET  /healthz\nGET  /readyz\n");
     text
 }
 

@@ -67,7 +67,8 @@ pub use crate::events::Stored;
 pub use crate::flight::serve_flight;
 pub use crate::format::{Format, encode, encode_batch, texts};
 pub use crate::http::{
-    Asker, More, Patience, Problem, Readiness, accepted_format, content_type, guard, openapi, router, serve,
+    Asker, BODY_BYTES_MAX, More, Patience, Problem, Readiness, accepted_format, body_of, content_type, guard, openapi,
+    router, serve,
 };
 pub use crate::postgres::serve_postgres;
 pub use crate::session::{Limits, QueryService, STACK_BYTES};

@@ -9,12 +9,14 @@ use anyhow::{Result, ensure};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chrono::NaiveDate;
-use plimsoll_query::{Asker, Format, Limits, More, Problem, QueryService, accepted_format, content_type, openapi};
+use plimsoll_query::{
+    Asker, BODY_BYTES_MAX, Format, Limits, More, Problem, QueryService, accepted_format, body_of, content_type, openapi,
+};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use serde::Deserialize;
@@ -23,7 +25,7 @@ use tokio::runtime::Handle;
 
 use crate::backtesting::{Nothing, Question};
 use crate::definitions::parse;
-use crate::doors::definitions::{FILE_BYTES_MAX, MEDIA_TYPES, refused, text_of};
+use crate::doors::definitions::{MEDIA_TYPES, refused, text_of};
 use crate::doors::{Turns, failed, invalid, time};
 use crate::history::History;
 use crate::in_force::InForce;
@@ -57,12 +59,9 @@ struct Door {
 /// The door. Drafts are compared with what is in force, and judged by the events of the service's tables.
 pub fn door(in_force: Arc<InForce>, service: Arc<QueryService>) -> More {
     let door = Arc::new(Door { in_force, service, turns: Turns::of("back-test") });
-    let doors = Router::new()
-        .route(PATH, post(ask))
-        .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed is POST")
-        })
-        .layer(DefaultBodyLimit::max(FILE_BYTES_MAX));
+    let doors = Router::new().route(PATH, post(ask)).method_not_allowed_fallback(|| async {
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed is POST")
+    });
     More { doors: doors.with_state(door), paths: Map::from_iter([(PATH.to_owned(), json!({"post": described()}))]) }
 }
 
@@ -84,7 +83,7 @@ async fn ask(
     let format = accepted_format(&headers)?;
     let Query(parameters) = parameters.map_err(|error| invalid(error.body_text()))?;
     let wish = parameters.read()?;
-    let draft = text_of(&headers, body, DRAFT)?;
+    let draft = text_of(&headers, body_of(body, BODY_BYTES_MAX)?, DRAFT)?;
     let (_, in_force) = door.in_force.now();
     let texts = in_force.texts.iter().cloned().chain([(DRAFT.to_owned(), draft)]).collect::<Vec<_>>();
     let drafted = parse(&texts).map_err(|problems| refused(&problems, "nothing was judged"))?;

@@ -22,7 +22,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use plimsoll_query::{More, Problem, openapi};
+use plimsoll_query::{More, Problem, body_of, openapi};
 use plimsoll_schemas::definition::Problem as Wrong;
 use serde_json::{Map, Value, json};
 
@@ -31,7 +31,7 @@ use crate::doors::{check_media_type, invalid};
 use crate::in_force::{InForce, Put};
 
 /// The longest file that is taken: ten thousand agreements with some hundred lines each.
-pub(super) const FILE_BYTES_MAX: usize = 64 << 20;
+const FILE_BYTES_MAX: usize = 64 << 20;
 
 /// The longest name of a file.
 const NAME_BYTES_MAX: usize = 128;
@@ -152,7 +152,7 @@ async fn put(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let name = file_name(parameters)?;
-    let text = text_of(&headers, body, &name)?;
+    let text = text_of(&headers, body_of(body, FILE_BYTES_MAX)?, &name)?;
     if text.trim().is_empty() {
         return Err(invalid(format!(
             "found an empty body, which would take away all that {name} says; DELETE does that"
@@ -162,9 +162,8 @@ async fn put(
 }
 
 /// The text of a body that becomes a file.
-pub(super) fn text_of(headers: &HeaderMap, body: Result<Bytes, BytesRejection>, name: &str) -> Result<String, Problem> {
+pub(super) fn text_of(headers: &HeaderMap, body: Bytes, name: &str) -> Result<String, Problem> {
     check_media_type(headers, &MEDIA_TYPES)?;
-    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
     String::from_utf8(body.into())
         .map_err(|error| invalid(format!("{name} is not UTF-8 ({error}); save it in that encoding")))
 }

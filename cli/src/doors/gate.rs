@@ -19,7 +19,7 @@ use plimsoll_engine::gate::PlannedChange;
 use plimsoll_engine::lane::LaneGroup;
 use plimsoll_engine::watermark::BEGINNING;
 use plimsoll_engine::window::Window;
-use plimsoll_query::{Asker, Format, More, Problem, accepted_format, content_type, openapi};
+use plimsoll_query::{Asker, BODY_BYTES_MAX, Format, More, Problem, accepted_format, body_of, content_type, openapi};
 use plimsoll_schemas::Instant;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -89,7 +89,7 @@ async fn ask(
     asker.check_sees_all("the change gate")?;
     let format = accepted_format(&headers)?;
     check_media_type(&headers, &["application/json"])?;
-    let body = body.map_err(|error| Problem::new(error.status(), "invalid", error.body_text()))?;
+    let body = body_of(body, BODY_BYTES_MAX)?;
     let question: Question = serde_json::from_slice(&body).map_err(|error| {
         invalid(format!(
             "expected {{\"service\": ID, \"from\": TIME, \"until\": TIME}}, with downtime, approved_at, emergency, customer \

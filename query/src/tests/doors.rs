@@ -1,15 +1,22 @@
 //! The HTTP doors, asked without a network.
 
-use axum::body::{Body, to_bytes};
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::BytesRejection;
 use axum::http::{Request, Response, StatusCode, header};
+use axum::routing::post;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{More, Readiness, router};
+use crate::{BODY_BYTES_MAX, More, Readiness, body_of, router};
 
 pub(super) async fn send(service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
+    send_with(More::default(), service, request).await
+}
+
+async fn send_with(more: More, service: &Arc<QueryService>, request: Request<Body>) -> Response<Body> {
     let readiness: Readiness = Arc::new(|| Err("no epoch was committed yet".to_owned()));
-    router(service.clone(), readiness, More::default()).oneshot(request).await.expect("infallible")
+    router(service.clone(), readiness, more).oneshot(request).await.expect("infallible")
 }
 
 pub(super) async fn get(service: &Arc<QueryService>, address: &str) -> (StatusCode, Value) {
@@ -173,5 +180,40 @@ async fn statements_are_posted() {
         let body = to_bytes(response.into_body(), 1 << 21).await.expect("body");
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
         assert!(text.contains(part), "{case}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_doors_are_listed_where_they_are_and_behave_as_the_others() {
+    let (_folder, _lake, service) = service(limits()).await;
+    let more = || {
+        let read = |body: Result<Bytes, BytesRejection>| async { body_of(body, BODY_BYTES_MAX).map(|_| "read") };
+        let described = json!({"post": {"summary": "reads it", "parameters": [{"name": "from"}, {"name": "as_of"}]}});
+        More {
+            doors: Router::new().route("/v1/draft", post(read)),
+            paths: [("/v1/draft".to_owned(), described)].into_iter().collect(),
+        }
+    };
+    let text = |response: Response<Body>| async {
+        let body = to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+        String::from_utf8(body.to_vec()).expect("UTF-8")
+    };
+    let root = || Request::get("/").body(Body::empty()).expect("a request");
+    let listed = text(send_with(more(), &service, root()).await).await;
+    assert!(listed.contains("\nPOST /v1/draft?from=&as_of=     reads it\n"), "{listed}");
+    let listed = text(send(&service, root()).await).await;
+    assert!(listed.contains("\nGET  /v1/outages?service=&from="), "{listed}");
+    for absent in ["/v1/draft", "/v1/change-gate", "/v1/backtest", "/v1/definitions", "/v1/audit", "/metrics"] {
+        assert!(!listed.contains(absent), "{listed}");
+    }
+    for (request, status, part) in [
+        (Request::post("/v1/draft").body(Body::from("x".repeat(1 << 20))), 200, "read"),
+        (Request::post("/v1/draft").body(Body::from("x".repeat((1 << 20) + 1))), 413, "the body is longer than 1 MiB"),
+        (Request::get("/v1/draft").body(Body::empty()), 405, "this address has another method"),
+    ] {
+        let response = send_with(more(), &service, request.expect("a request")).await;
+        assert_eq!(response.status().as_u16(), status);
+        let answer = text(response).await;
+        assert!(answer.contains(part), "{answer}");
     }
 }
