@@ -115,7 +115,8 @@ impl FromStr for Format {
     }
 }
 
-/// Writes an answer in a format, chunk by chunk. The chunks put together are one complete document.
+/// Writes an answer in a format, chunk by chunk. The chunks put together are one complete document. The first has
+/// rows, if there are any.
 ///
 /// # Errors
 /// The stream ends with an error where the answer does; what came before is then an incomplete document.
@@ -131,8 +132,8 @@ pub fn encode(
     futures::stream::try_unfold(Step::Begin(answer), move |step| async move {
         let (chunk, step) = match step {
             Step::Begin(answer) => {
-                let mut encoder = Encoder::new(format, &answer.schema()).map_err(unwritable)?;
-                (encoder.take(), Step::Rows(answer, Box::new(encoder)))
+                let encoder = Encoder::new(format, &answer.schema()).map_err(unwritable)?;
+                (Vec::new(), Step::Rows(answer, Box::new(encoder)))
             }
             Step::Rows(mut answer, mut encoder) => match answer.try_next().await? {
                 Some(batch) => {

@@ -262,19 +262,17 @@ pub fn accepted_format(headers: &HeaderMap) -> Result<Format, Problem> {
     })
 }
 
-/// Sends an answer. The status waits for the first rows, because most errors show by then; a later one breaks the
-/// transfer off, so that no client takes half an answer for a whole one.
+/// Sends an answer. The status waits for the first rows to be written, because most errors show by then; a later one
+/// breaks the transfer off, so that no client takes half an answer for a whole one.
 async fn respond(
     service: &QueryService,
-    mut answer: SendableRecordBatchStream,
+    answer: SendableRecordBatchStream,
     format: Format,
 ) -> Result<Response, Problem> {
-    let first = answer.try_next().await.map_err(QueryError::from)?;
-    let schema = answer.schema();
-    let answer = futures::stream::iter(first.map(Ok)).chain(answer);
-    let answer: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, answer));
-    Ok(([(header::CONTENT_TYPE, content_type(format))], Body::from_stream(service.write(answer, format)))
-        .into_response())
+    let mut chunks = Box::pin(service.write(answer, format));
+    let first = chunks.try_next().await?;
+    let body = Body::from_stream(futures::stream::iter(first.map(Ok)).chain(chunks));
+    Ok(([(header::CONTENT_TYPE, content_type(format))], body).into_response())
 }
 
 /// Serves the description of all addresses.

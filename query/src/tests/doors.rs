@@ -117,6 +117,8 @@ async fn wrong_requests_are_problems() {
         ("/v1/breaches?scope=window", 400, "found scope=window, allowed are objective, ticket"),
         ("/v1/objectives?signal=uptime", 400, "found signal=uptime, allowed are availability"),
         ("/v1/agreements?agreement_type=SLA", 400, "found agreement_type=SLA, allowed are sla, ola, uc"),
+        ("/v1/corrections?reason=late", 400, "allowed are late_event, definition_change, retroactive_version"),
+        ("/v1/kpis?kpi=nope", 400, "found kpi=nope, allowed are measured_in_time, breached, overdue_for_review"),
         ("/v1/nothing", 404, "no such address"),
         ("/v1/sql", 405, "another method"),
         ("/readyz", 503, "no epoch was committed yet"),
@@ -124,8 +126,6 @@ async fn wrong_requests_are_problems() {
         let (found, problem) = get(&service, address).await;
         assert_eq!((found.as_u16(), &problem["status"]), (status, &json!(status)), "{address}: {problem}");
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(part)), "{address}: {problem}");
-        ("/v1/corrections?reason=late", 400, "allowed are late_event, definition_change, retroactive_version"),
-        ("/v1/kpis?kpi=nope", 400, "found kpi=nope, allowed are measured_in_time, breached, overdue_for_review"),
     }
     let request = Request::get("/v1/outages").header(header::ACCEPT, "image/png").body(Body::empty()).expect("request");
     let response = send(&service, request).await;
@@ -137,7 +137,7 @@ async fn wrong_requests_are_problems() {
 async fn statements_are_posted() {
     let (_folder, _lake, service) = service(limits()).await;
     let long = format!("SELECT '{}'", "x".repeat(1 << 20));
-    let cases: [(&str, &str, &str, u16, &str, &str); 10] = [
+    let cases: [(&str, &str, &str, u16, &str, &str); 11] = [
         ("application/json", r#"{"sql": "SELECT 1 AS one"}"#, "*/*", 200, "application/json", "[{\"one\":1}]\n"),
         (
             "application/json; charset=utf-8",
@@ -167,7 +167,15 @@ async fn statements_are_posted() {
             "unknown field `query`",
         ),
         ("text/plain", "DROP VIEW clocks", "*/*", 403, "application/problem+json", "tables are only read here"),
-        ("text/plain", long.as_str(), "*/*", 413, "application/problem+json", ""),
+        (
+            "text/plain",
+            "SELECT array_agg(service) FROM services",
+            "text/csv",
+            400,
+            "application/problem+json",
+            "the answer cannot be written in this format",
+        ),
+        ("text/plain", long.as_str(), "*/*", 413, "application/problem+json", "the body is longer than 1 MiB"),
         ("image/png", "SELECT 1", "*/*", 415, "application/problem+json", "found content type image/png"),
     ];
     for (content_type, body, accept, status, answered, part) in cases {
