@@ -59,7 +59,7 @@ impl Wish {
             match (name.as_str(), door.time) {
                 ("from", Some(column)) => once(name, &mut from, begin(column).gt_eq(time(instant(name, value)?)))?,
                 ("until", Some(column)) => once(name, &mut until, begin(column).lt(time(instant(name, value)?)))?,
-                ("fields", _) => once(name, &mut fields, list(value))?,
+                ("fields", _) => once(name, &mut fields, columns_once(list(value))?)?,
                 ("sort", _) => once(name, &mut sort, list(value))?,
                 ("limit", _) => once(name, &mut limit, rows(value)?)?,
                 (CURSOR, _) => once(name, &mut cursor, Cursor::parse(value)?)?,
@@ -137,6 +137,14 @@ fn begin(column: &str) -> Expr {
 
 fn list(value: &str) -> Vec<String> {
     value.split(',').map(|name| name.trim().to_owned()).collect()
+}
+
+/// The columns to show, of which none is shown twice.
+fn columns_once(fields: Vec<String>) -> Result<Vec<String>, QueryError> {
+    match fields.iter().enumerate().find(|(place, name)| fields[..*place].contains(name)) {
+        None => Ok(fields),
+        Some((_, twice)) => Err(QueryError::Invalid(format!("found {twice} twice in fields, expected it once"))),
+    }
 }
 
 /// Takes the value of a parameter that may be given once.

@@ -149,6 +149,7 @@ async fn fields_and_order_are_chosen_and_what_there_is_not_is_told() {
     for (address, part) in [
         ("/v1/clocks?fields=", "found column  in fields, allowed are agreement, "),
         ("/v1/clocks?fields=ticket,colour", "found column colour in fields, allowed are agreement, "),
+        ("/v1/clocks?fields=ticket,verdict,ticket", "found ticket twice in fields, expected it once"),
         ("/v1/clocks?fields=retracted", "found column retracted in fields"),
         ("/v1/clocks?sort=-colour", "found column colour in sort, allowed are agreement, "),
         ("/v1/clocks?fields=ticket&fields=ticket", "found fields twice"),
