@@ -56,16 +56,13 @@ impl Labels {
 impl FromStr for Labels {
     type Err = String;
 
-    /// Reads names with commas between them.
+    /// Reads names with commas between them. Those that are needed are there also when they are not named.
     fn from_str(text: &str) -> Result<Labels, String> {
         let names: Vec<&str> = text.split(',').map(str::trim).collect();
         if let Some(unknown) = names.iter().find(|name| !LABELS.contains(name)) {
             return Err(format!("found {unknown:?}, expected some of {}", LABELS.join(",")));
         }
-        if let Some(missing) = Labels::NEEDED.iter().find(|name| !names.contains(name)) {
-            return Err(format!("without {missing} two objectives could not be told apart; add it"));
-        }
-        Ok(Labels(LABELS.map(|name| names.contains(&name))))
+        Ok(Labels(LABELS.map(|name| names.contains(&name) || Labels::NEEDED.contains(&name))))
     }
 }
 
@@ -163,10 +160,11 @@ mod tests {
     #[test]
     fn labels_that_tell_objectives_apart_stay() {
         let values = ["a", "sla", "c", "o", "g", "s", "month"];
-        let labels: Labels = "service, agreement,objective,window".parse().expect("sound labels");
-        assert_eq!(labels.write(values), "agreement=\"a\",objective=\"o\",service=\"s\",window=\"month\"");
+        for text in ["service, agreement,objective,window", "window", "window,agreement"] {
+            let labels: Labels = text.parse().expect("sound labels");
+            assert_eq!(labels.write(values), "agreement=\"a\",objective=\"o\",service=\"s\",window=\"month\"");
+        }
         let refused = |text: &str| text.parse::<Labels>().expect_err("refused");
-        assert!(refused("agreement,service").contains("without objective"));
         assert!(refused("agreement,objective,service,tier").contains("found \"tier\", expected some of agreement,"));
     }
 }
