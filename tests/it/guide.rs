@@ -2,14 +2,15 @@
 //!
 //! A command is a `sh` block, its answers are the `text` blocks that follow until the next `sh` block. Each answer is
 //! all of standard output or all of standard error. A table may be shown without its borders and with some columns left
-//! out; what it shows of a row must be what the program says.
+//! out; what it shows of a row must be what the program says. So it is with what the pages of the reference ask of the
+//! guide's tables.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use plimsoll_tests::broker::Broker;
 
-use crate::support::{output, repository, run_until_caught_up};
+use crate::support::{Running, output, repository, run_until_caught_up};
 
 /// A command of the guide and the answers it shows.
 struct Example {
@@ -17,18 +18,24 @@ struct Example {
     answers: Vec<String>,
 }
 
-/// The guide's examples that call the program with this subcommand.
-fn examples(subcommand: &str) -> Vec<Example> {
-    let guide = std::fs::read_to_string(repository("docs/guide.md")).expect("the guide");
+/// The examples of a page.
+fn examples_of(page: &str) -> Vec<Example> {
+    let page = std::fs::read_to_string(repository(page)).expect("the page");
     let mut examples: Vec<Example> = Vec::new();
     // Every second piece between fences is a block, which begins with the name of its language.
-    for block in guide.split("```").skip(1).step_by(2) {
+    for block in page.split("```").skip(1).step_by(2) {
         match (block.split_once('\n'), examples.last_mut()) {
             (Some(("sh", command)), _) => examples.push(Example { command: command.to_owned(), answers: Vec::new() }),
             (Some(("text", answer)), Some(example)) => example.answers.push(answer.to_owned()),
             _ => {}
         }
     }
+    examples
+}
+
+/// The guide's examples that call the program with this subcommand.
+fn examples(subcommand: &str) -> Vec<Example> {
+    let mut examples = examples_of("docs/guide.md");
     examples.retain(|example| example.command.starts_with(&format!("plimsoll {subcommand} ")));
     examples
 }
@@ -175,6 +182,28 @@ fn r31_questions_to_the_tables_and_stored_events_are_answered_as_the_guide_shows
     for example in [revised, known, audited, set_aside] {
         example.assert_answered_by(&example.run(&lake));
     }
+    assert_answered_as_the_reference_shows(&lake);
+}
+
+/// The pages on SQL, tables and HTTP begin with a question to the guide's tables; that on HTTP has three more.
+fn assert_answered_as_the_reference_shows(lake: &Path) {
+    let running = Running::start(&["query", "--listen", "127.0.0.1:0", "--lake", &lake.to_string_lossy()]);
+    let line = running.wait_for("http://");
+    let address = line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+    let mut asked = Vec::new();
+    for page in ["sql", "tables", "http"] {
+        let examples = examples_of(&format!("docs/reference/{page}.md"));
+        let is_question = |(place, example): &(usize, Example)| {
+            *place == 0 || ["/v1/trend?", "/v1/audit?", "nope="].iter().any(|part| example.command.contains(part))
+        };
+        for (_, example) in examples.into_iter().enumerate().filter(is_question) {
+            let command = example.command.replace("http://127.0.0.1:7373", address);
+            let example = Example { command, ..example };
+            example.assert_answered_by(&example.run(lake));
+            asked.push(page);
+        }
+    }
+    assert_eq!(asked, ["sql", "tables", "http", "http", "http", "http"]);
 }
 
 #[test]
