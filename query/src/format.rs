@@ -58,9 +58,9 @@ impl Format {
     /// Every format, in the order in which ranges of media types are taken to mean them.
     const PREFERRED: [Format; 5] = [Format::Json, Format::Table, Format::NdJson, Format::Csv, Format::ArrowStream];
 
-    /// The format that an `Accept` header likes best; of equals the one whose range stands first, and of those of one range
-    /// JSON or else the table. `None` when nothing fits. What a header says of a format is what its most specific range
-    /// says, wherever that stands (RFC 9110, 12.5.1).
+    /// The format that an `Accept` header likes best; of equals the one whose range stands first, and of those of one
+    /// range JSON or else the table. `None` when nothing fits. What a header says of a format is what its most specific
+    /// range says, wherever that stands (RFC 9110, 12.5.1).
     pub fn accepted(accept: &str) -> Option<Format> {
         let accept = accept.to_ascii_lowercase();
         let ranges: Vec<(&str, f32)> = accept.split(',').map(media_range).collect();

@@ -16,8 +16,8 @@ pub(super) struct Door {
     pub(super) filters: &'static [&'static str],
     /// The column that `from` and `until` bound; `None` when the view has no time of its own.
     pub(super) time: Option<&'static str>,
-    /// Columns to order by, by which no two rows are alike: pages begin behind the last row of the one before. A leading
-    /// `-` means newest first.
+    /// Columns to order by, by which no two rows are alike: a page begins behind the last row of the one before. A
+    /// leading `-` means newest first.
     pub(super) order: &'static [&'static str],
     /// What becomes of the filtered rows before they are ordered.
     pub(super) shape: fn(DataFrame) -> Result<DataFrame, DataFusionError>,

@@ -94,7 +94,7 @@ async fn rows_that_differ_in_the_least_of_their_key_are_all_on_some_page() {
     };
     let attributions = [attribution("INC2", 0), attribution("INC1", 1), attribution("INC1", 0)];
     append(&lake, Table::Attributions, 5, &attributions.join("\n")).await;
-    // What came to pass at one instant: two shares and two burn rates of one window, a share of another; and both missed.
+    // What came to pass at one instant: two shares and two burn rates of one window, a share of another; both are missed.
     let told = |event: &str, day: u32, more: &str| {
         format!(
             r#"{{"event":"{event}","scope":"objective","agreement":"acme","service":"web","objective":"latency","window_start":"2026-03-0{day}T00:00:00Z","at":"2026-03-05T00:00:00Z"{more}}}"#
