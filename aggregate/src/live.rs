@@ -25,8 +25,9 @@ use crate::questions::Questions;
 use crate::shown::Shown;
 use crate::worker::Progress;
 
-/// Of how many running clocks the nearest due instants are shown: more tell an on-call person nothing, and each is a
-/// time series.
+/// Of how many clocks that fall due next the instants are shown, and of how many that did so last and have not stopped: more
+/// tell an on-call person nothing, and each is a time series. They are counted apart, so that tickets which nobody ever
+/// stops hide none that can still be kept.
 pub const DUE_SHOWN_MAX: usize = 1_000;
 
 /// See the head of this module.
@@ -57,8 +58,11 @@ pub struct State {
     known: Known,
     /// The lane group of which the worker knows all that is recorded.
     group: Option<String>,
-    /// The nearest due instant of each objective that has a running clock, of its versions together: place, instant.
+    /// The first due instant of each objective that has a clock which has not stopped, of its versions together: place,
+    /// instant.
     pub due: Vec<(usize, Instant)>,
+    /// The same of clocks that are not overdue.
+    pub due_next: Vec<(usize, Instant)>,
     /// The pipeline's own counts.
     pub pipeline: Pipeline,
 }
@@ -232,9 +236,9 @@ impl Live {
         self.state().pipeline.progress.clone()
     }
 
-    /// What the tables say, for a process that keeps none of them: the newest result of each objective, and its running
-    /// clocks.
-    pub fn of_tables(newest: &[AttainmentRow], running: &[ClockRow], shown: Shown) -> Live {
+    /// What the tables say now, for a process that keeps none of them: the newest result of each objective, and its clocks
+    /// that have not stopped.
+    pub fn of_tables(newest: &[AttainmentRow], open: &[ClockRow], shown: Shown, now: Instant) -> Live {
         let live = Live::showing(shown);
         let mut state = live.state();
         for row in newest {
@@ -250,7 +254,7 @@ impl Live {
             state.add(objective_of(row), labels, None);
             state.take(row);
         }
-        let due = running.iter().filter_map(|clock| {
+        let due = open.iter().filter_map(|clock| {
             let of = (
                 clock.agreement.as_str().into(),
                 clock.agreement_version,
@@ -259,7 +263,7 @@ impl Live {
             );
             Some((of, clock.due_at?))
         });
-        state.fall_due(due);
+        state.fall_due(due, now);
         drop(state);
         live
     }
@@ -384,7 +388,8 @@ impl Live {
                 objective.spending = *spending;
             }
         }
-        state.fall_due(group.due().take(DUE_SHOWN_MAX).map(|(at, key, _)| (objective_named(key), at)));
+        let due = group.due_around(tick, DUE_SHOWN_MAX);
+        state.fall_due(due.into_iter().map(|(at, key, _)| (objective_named(key), at)), tick);
         (state.pipeline.beyond_history, state.pipeline.deferred) = (group.beyond_history(), group.deferred());
         state.pipeline.unassigned = group.unassigned();
         let watermark = group.watermarks().watermark();
@@ -436,16 +441,25 @@ impl State {
         self.versions.get(&(agreement.clone(), service.clone(), objective.clone())).copied()
     }
 
-    /// Keeps the nearest due instant of each objective.
-    fn fall_due(&mut self, due: impl Iterator<Item = (ObjectiveName, Instant)>) {
+    /// Keeps the first due instant of each objective, and the first that lies ahead.
+    fn fall_due(&mut self, due: impl Iterator<Item = (ObjectiveName, Instant)>, now: Instant) {
         // By the last version, the version whose clock is due first, and when.
-        let mut nearest: BTreeMap<usize, (Instant, usize)> = BTreeMap::new();
+        let (mut first, mut next) = (BTreeMap::new(), BTreeMap::new());
+        let keep = |nearest: &mut BTreeMap<usize, (Instant, usize)>, last: usize, found: (Instant, usize)| {
+            nearest.entry(last).and_modify(|known| *known = found.min(*known)).or_insert(found);
+        };
         for (objective, at) in due {
             if let Some((&place, last)) = self.places.get(&objective).zip(self.last_version(&objective)) {
-                nearest.entry(last).and_modify(|known| *known = (at, place).min(*known)).or_insert((at, place));
+                keep(&mut first, last, (at, place));
+                if at > now {
+                    keep(&mut next, last, (at, place));
+                }
             }
         }
-        self.due = nearest.into_values().map(|(at, place)| (place, at)).collect();
+        let placed = |nearest: BTreeMap<usize, (Instant, usize)>| -> Vec<(usize, Instant)> {
+            nearest.into_values().map(|(at, place)| (place, at)).collect()
+        };
+        (self.due, self.due_next) = (placed(first), placed(next));
     }
 
     fn take(&mut self, row: &AttainmentRow) {
@@ -501,6 +515,40 @@ mod tests {
         let pipeline = live.pipeline();
         let account = Account { read: 3, already_read: 3, ..Account::default() };
         assert_eq!((pipeline.already_read, &pipeline.accounts[&id]), (3, &account));
+    }
+
+    #[test]
+    fn r28_a_ticket_is_shown_as_overdue_until_its_clock_stops() {
+        let text = "apiVersion: plimsoll/v1\nkind: Service\nmetadata: {id: web}\n---\napiVersion: plimsoll/v1\n\
+                    kind: Agreement\nmetadata: {id: ola}\nspec:\n  type: ola\n  services: [web]\n  \
+                    effective: {from: 2026-01-01}\n  objectives:\n  \
+                    - {id: fix, indicator: {signal: resolution_time, within: 10m}, target: {at_least: 90 %}, \
+                    window: {calendar: day}, warn_at: [75 %, 90 %]}\n";
+        let definitions = load(&[File { name: "test.yaml", text }]).expect("sound definitions");
+        let group = LaneGroup::new(Arc::new(Portfolio::new(&definitions)), 1);
+        let live = Live::default();
+        live.describe(&group, &definitions);
+        let key = group.portfolio().objectives()[0].key.clone();
+        let noon = Instant::parse("2026-03-02T12:00:00Z").expect("an instant");
+        let second = |count: i64| noon + Micros(count * 1_000_000);
+        // What is shown at this second of clocks that are due at those.
+        let shown = |now: i64, due: &[i64]| {
+            let due = due.iter().map(|&at| (objective_named(&key), second(at)));
+            live.state().fall_due(due, second(now));
+            let text = objectives(&live, second(now));
+            let lines = text.lines().filter(|line| line.starts_with("plimsoll_ticket_"));
+            lines.map(|line| line.rsplit_once("} ").expect("labels").1.to_owned()).collect::<Vec<_>>()
+        };
+        // Of the ten minutes of the one nine are used at 0; of those of the other seven and a half at 120.
+        assert_eq!(shown(0, &[270, 60]), ["60.000000", "0.900000000"]);
+        assert_eq!(shown(60, &[270, 60]), ["0.000000"]);
+        assert_eq!(shown(120, &[270, 60]), ["-60.000000", "0.750000000"]);
+        // It stops: the other is the first.
+        assert_eq!(shown(150, &[270]), ["120.000000", "0.750000000"]);
+        // The other falls due before the worker looks again.
+        live.state().fall_due([(objective_named(&key), second(270))].into_iter(), second(240));
+        let text = objectives(&live, second(300));
+        assert!(text.contains("} -30.000000\n") && !text.contains("plimsoll_ticket_warned_ratio{"), "{text}");
     }
 
     #[test]

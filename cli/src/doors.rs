@@ -194,9 +194,9 @@ async fn serve_those_who_may(listener: TcpListener, doors: Router, access: Acces
 /// What the tables say of the objectives, in the Prometheus text format. When they cannot be read, the families are not
 /// there, and the service counts an error.
 pub async fn table_metrics(service: &QueryService, shown: Shown, now: Instant) -> String {
-    let (newest, running) = (service.newest_attainment().await, service.clocks_due_next().await);
-    match (newest, running) {
-        (Ok(newest), Ok(running)) => objectives(&Live::of_tables(&newest, &running, shown), now),
+    let (newest, open) = (service.newest_attainment().await, service.clocks_due().await);
+    match (newest, open) {
+        (Ok(newest), Ok(open)) => objectives(&Live::of_tables(&newest, &open, shown, now), now),
         _ => String::new(),
     }
 }

@@ -120,7 +120,7 @@ def portfolio():
                     f"topk(20, max by ({PROMISE}) (plimsoll_objective_breach_probability_ratio) "
                     f"unless max by ({PROMISE}) (plimsoll_objective_verdict{{verdict=\"breached\"}}))",
                     "probability", "percentunit", GREEN_RED, descending=True),
-        worst_first("Tickets due first", "Time until the nearest running clock of each promise is due; negative when overdue.",
+        worst_first("Tickets due first", "Time until the first clock of each promise that has not stopped is due; negative when overdue.",
                     (0, 14, 12, 8), f"bottomk(20, min by ({PROMISE}) (plimsoll_ticket_seconds_to_due))",
                     "time left", "s", [(None, "red"), (0, "orange"), (3600, "green")]),
         worst_first("Burning now", "How many times faster than the target allows the budget was spent in the last hour of agreed "
@@ -165,10 +165,10 @@ def agreement():
         panel("table", "What was missed", "Breaches of windows and of tickets, the newest first.", (0, 33, 12, 8), [sql("""
                 SELECT at, service, objective, ticket, detail FROM breaches WHERE agreement = '$agreement'
                 ORDER BY at DESC LIMIT 100""")]),
-        panel("table", "Tickets that run", "Running clocks, the one that is due first on top; those that are paused come last.",
+        panel("table", "Tickets that run", "Clocks that have not stopped, those that are overdue on top; those that are paused come last.",
               (12, 33, 12, 8), [sql("""
-                SELECT due_at, service, objective, ticket, priority FROM clocks
-                WHERE agreement = '$agreement' AND verdict = 'running' ORDER BY due_at NULLS LAST LIMIT 100""")]),
+                SELECT due_at, verdict, service, objective, ticket, priority FROM clocks
+                WHERE agreement = '$agreement' AND stopped_at IS NULL ORDER BY due_at NULLS LAST LIMIT 100""")]),
     ], [chosen("agreement", "Agreement")])
 
 
@@ -191,9 +191,9 @@ def service():
         panel("table", "Outages", "When it was down, for how long, and what said so.", (0, 14, 12, 9), [sql("""
                 SELECT started_at, ended_at, duration_us / 60000000.0 AS minutes, causes FROM outages
                 WHERE service = '$service' ORDER BY started_at DESC LIMIT 100""")]),
-        panel("table", "Tickets that run", "Running clocks on the service, the one that is due first on top.", (12, 14, 12, 9), [sql("""
-                SELECT due_at, agreement, objective, ticket, priority FROM clocks
-                WHERE service = '$service' AND verdict = 'running' ORDER BY due_at NULLS LAST LIMIT 100""")]),
+        panel("table", "Tickets that run", "Clocks on the service that have not stopped, those that are overdue on top.", (12, 14, 12, 9), [sql("""
+                SELECT due_at, verdict, agreement, objective, ticket, priority FROM clocks
+                WHERE service = '$service' AND stopped_at IS NULL ORDER BY due_at NULLS LAST LIMIT 100""")]),
     ], [chosen("service", "Service")])
 
 

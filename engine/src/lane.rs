@@ -348,9 +348,18 @@ impl LaneGroup {
         }
     }
 
-    /// The running clocks that fall due next: instant, objective, ticket. In order within each lane.
-    pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
-        self.lanes.iter().flat_map(|lane| lane.tickets.due())
+    /// The clocks that have not stopped, by instant, objective and ticket: of those that are due after an instant at most
+    /// `most`, the next; and as many of those that were due until then, the last.
+    pub fn due_around(&self, at: Instant, most: usize) -> Vec<(Instant, &ObjectiveKey, &Name)> {
+        let mut ahead: Vec<_> = self.lanes.iter().flat_map(|lane| lane.tickets.due_after(at).take(most)).collect();
+        ahead.sort();
+        ahead.truncate(most);
+        let mut overdue: Vec<_> = self.lanes.iter().flat_map(|lane| lane.tickets.due_until(at).take(most)).collect();
+        overdue.sort();
+        overdue.reverse();
+        overdue.truncate(most);
+        ahead.extend(overdue);
+        ahead
     }
 
     /// What a planned change of a service does to the promises that are measured by its state, and by that of services that

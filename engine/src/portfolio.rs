@@ -38,7 +38,7 @@ pub struct ServiceIndex(pub u32);
 pub struct ObjectiveIndex(pub u32);
 
 /// What names an objective for good, whatever portfolio it stands in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ObjectiveKey {
     /// The agreement's id.
     pub agreement: Name,

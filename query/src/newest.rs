@@ -15,9 +15,14 @@ const NEWEST_ATTAINMENT: &str = "SELECT * EXCEPT (newest), false AS retracted FR
     FROM attainment)
 WHERE newest <= 1";
 
-/// The clocks that are due next. More than a thousand tell an on-call person nothing.
-const DUE_NEXT: &str = "SELECT *, false AS retracted FROM clocks
-WHERE verdict = 'running' AND due_at IS NOT NULL ORDER BY due_at LIMIT 1000";
+/// The clocks that have not stopped: a thousand of those that are due next, and a thousand of those that were due last. More
+/// tell an on-call person nothing.
+const DUE: &str = "SELECT * EXCEPT (nearest), false AS retracted FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY verdict
+        ORDER BY CASE verdict WHEN 'running' THEN 1 ELSE -1 END * CAST(due_at AS BIGINT)) AS nearest
+    FROM clocks WHERE stopped_at IS NULL AND due_at IS NOT NULL)
+WHERE nearest <= 1000";
 
 impl QueryService {
     /// Of each objective of each version of an agreement, for each service, the result of its newest window.
@@ -28,12 +33,13 @@ impl QueryService {
         self.rows(NEWEST_ATTAINMENT).await
     }
 
-    /// The running clocks that are due next, at most a thousand.
+    /// The clocks that have not stopped: of those that run within their target at most a thousand, which are due next; and
+    /// as many of those beyond it, which were due last.
     ///
     /// # Errors
     /// As `sql`.
-    pub async fn clocks_due_next(&self) -> Result<Vec<ClockRow>, QueryError> {
-        self.rows(DUE_NEXT).await
+    pub async fn clocks_due(&self) -> Result<Vec<ClockRow>, QueryError> {
+        self.rows(DUE).await
     }
 
     pub(crate) async fn rows<Row: TableRow>(&self, statement: &str) -> Result<Vec<Row>, QueryError> {

@@ -132,16 +132,19 @@ fn levels(text: &mut String, objectives: &[&LiveObjective]) {
     });
 }
 
-/// The tickets due next.
+/// The tickets that are due first, and of those that are not overdue the next.
 fn tickets(text: &mut String, state: &State, now: Instant) {
-    let due = || state.due.iter().filter_map(move |&(place, at)| Some((state.objectives.get(place)?, at)));
+    let placed = |&(place, at): &(usize, Instant)| Some((state.objectives.get(place)?, at));
     let name = "plimsoll_ticket_seconds_to_due";
-    let help = "Seconds until the nearest running clock of the objective is due; negative when overdue.";
+    let help = "Seconds until the first clock of the objective that has not stopped is due; negative when overdue.";
     family(text, name, "gauge", help);
-    due().for_each(|(objective, at)| sample(text, name, Some(objective), Number::Micros((at - now).0)));
+    for (objective, at) in state.due.iter().filter_map(placed) {
+        sample(text, name, Some(objective), Number::Micros((at - now).0));
+    }
     let name = "plimsoll_ticket_warned_ratio";
-    family(text, name, "gauge", "The greatest share to warn at that is used up of that clock's agreed time.");
-    for (objective, at) in due() {
+    let help = "The greatest share to warn at that is used up of the time of the next clock that is not overdue.";
+    family(text, name, "gauge", help);
+    for (objective, at) in state.due_next.iter().filter_map(placed).filter(|(_, at)| *at > now) {
         let used = objective.levels.as_ref().and_then(|levels| levels.used_of_time(now, at));
         used.into_iter().for_each(|share| sample(text, name, Some(objective), Number::Share(share)));
     }

@@ -54,7 +54,7 @@ pub struct TicketStage {
     touched: BTreeSet<Name>,
     waking: BTreeSet<(Instant, Name)>,
     unassigned: usize,
-    /// Running clocks that have a due instant, by that instant.
+    /// Clocks that have not stopped and have a due instant, by that instant: no more than those of open tickets.
     due: BTreeSet<(Instant, ObjectiveKey, Name)>,
     /// Tickets that were over long ago and are forgotten.
     forgotten: Forgotten,
@@ -82,9 +82,14 @@ impl TicketStage {
         self.tickets.values().flat_map(|entry| &entry.told)
     }
 
-    /// The running clocks that are due next, in order of their due instants.
-    pub fn due(&self) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
-        self.due.iter().map(|(at, objective, ticket)| (*at, objective, ticket))
+    /// The clocks that have not stopped and are due after an instant: the next first.
+    pub fn due_after(&self, at: Instant) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
+        self.due.range(first_after(at)..).map(|(at, objective, ticket)| (*at, objective, ticket))
+    }
+
+    /// The clocks that have not stopped and were due until an instant: the last first.
+    pub fn due_until(&self, at: Instant) -> impl Iterator<Item = (Instant, &ObjectiveKey, &Name)> {
+        self.due.range(..first_after(at)).rev().map(|(at, objective, ticket)| (*at, objective, ticket))
     }
 
     /// How many records came of tickets that were forgotten.
@@ -149,7 +154,7 @@ impl TicketStage {
             self.waking.remove(&(at, name.clone()));
         }
         for (key, clock) in entry.clocks.iter() {
-            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
+            if let Some(due) = clock.open_due_at() {
                 self.due.remove(&(due, key.0.clone(), name.clone()));
             }
         }
@@ -158,7 +163,7 @@ impl TicketStage {
             None => Found::default(),
         };
         for (key, clock) in &found.clocks {
-            if let (ClockVerdict::Running, Some(due)) = (clock.verdict, clock.due_at) {
+            if let Some(due) = clock.open_due_at() {
                 self.due.insert((due, key.0.clone(), name.clone()));
             }
         }
@@ -170,6 +175,11 @@ impl TicketStage {
         }
         entry.say(portfolio, step, name, found, facts, derived);
     }
+}
+
+/// Before all clocks that are due after an instant, and behind all others.
+fn first_after(at: Instant) -> (Instant, ObjectiveKey, Name) {
+    (at + Micros(1), ObjectiveKey::default(), Name::default())
 }
 
 /// What a ticket amounts to as it stands.

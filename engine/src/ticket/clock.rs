@@ -77,6 +77,11 @@ pub struct ClockResult {
 }
 
 impl ClockResult {
+    /// When it is due, or was, if it has not stopped; `None` when it has, and when it is due at no known instant.
+    pub fn open_due_at(&self) -> Option<Instant> {
+        self.due_at.filter(|_| self.stopped_at.is_none())
+    }
+
     /// The instant from which nothing more is expected of the clock: the one it belongs to, or, when it belongs to
     /// none, its end.
     pub fn settled_at(&self) -> Option<Instant> {

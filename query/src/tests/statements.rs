@@ -1,5 +1,7 @@
 //! What may be asked in SQL, what is answered, and what is refused.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -288,7 +290,41 @@ async fn what_metrics_show_waits_for_no_question() {
     let newest = tokio::time::timeout(minute, service.newest_attainment()).await.expect("no waiting");
     // ACME's and Beta's windows of February.
     assert_eq!(newest.map(|rows| rows.len()), Ok(2));
-    let due = tokio::time::timeout(minute, service.clocks_due_next()).await.expect("no waiting");
+    let due = tokio::time::timeout(minute, service.clocks_due()).await.expect("no waiting");
     assert_eq!(due.map(|rows| rows.len()), Ok(0));
     drop(waiting);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_clocks_are_due_until_they_stop_and_those_overdue_hide_none_that_are_ahead() {
+    let (_folder, lake, service) = service(limits()).await;
+    let clock = |ticket: &str, due: &str, verdict: &str, more: &str| {
+        format!(
+            r#"{{"agreement":"acme","service":"web","objective":"resolution","ticket":"{ticket}","due_at":"{due}","verdict":"{verdict}"{more}}}"#
+        )
+    };
+    let stopped = r#","stopped_at":"2026-01-08T12:00:00Z""#;
+    let mut rows = vec![
+        clock("next", "2026-01-09T12:00:00Z", "running", ""),
+        clock("met", "2026-01-09T12:00:00Z", "met", stopped),
+        clock("late", "2026-01-08T11:00:00Z", "breached", stopped),
+        clock("cancelled", "2026-01-08T11:00:00Z", "cancelled", stopped),
+        clock("paused", "", "running", "").replace(r#""due_at":"","#, ""),
+    ];
+    // Of a thousand and one that are overdue the first is left out: it was due a year before.
+    rows.extend((0..1_001).map(|number| clock(&number.to_string(), &overdue(number), "breached", "")));
+    append(&lake, Table::Clocks, 5, &rows.join("\n")).await;
+    let due = service.clocks_due().await.expect("clocks");
+    let tickets: BTreeSet<&str> = due.iter().map(|row| row.ticket.as_str()).collect();
+    let numbers: Vec<String> = (1..1_001).map(|number| number.to_string()).collect();
+    let expected = numbers.iter().map(String::as_str).chain(["next"]).collect::<BTreeSet<_>>();
+    assert_eq!((due.len(), tickets), (1_001, expected));
+}
+
+/// When the clock of this number was due: all but the first within one minute.
+fn overdue(number: i32) -> String {
+    match number {
+        0 => "2025-01-07T12:00:00Z".to_owned(),
+        other => format!("2026-01-07T12:00:{:02}.{:03}Z", other / 1_000, other % 1_000),
+    }
 }

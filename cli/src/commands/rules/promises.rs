@@ -24,9 +24,9 @@ const RESULT: &str = "/v1/attainment?agreement={{ $labels.agreement | urlquery }
 const BREACHES: &str = "/v1/breaches?agreement={{ $labels.agreement | urlquery }}\
                         &service={{ $labels.service | urlquery }}&objective={{ $labels.objective | urlquery }}";
 
-/// The tickets whose clocks run.
+/// The tickets whose clocks run, and those whose were overdue last: those that still are have no `stopped_at`.
 const CLOCKS: &str = "/v1/clocks?agreement={{ $labels.agreement | urlquery }}&service={{ $labels.service | urlquery }}\
-                      &objective={{ $labels.objective | urlquery }}&verdict=running&sort=due_at";
+                      &objective={{ $labels.objective | urlquery }}&verdict=running&verdict=breached&sort=-due_at";
 
 /// What is wanted of them.
 pub(super) fn rules(wanted: &Wanted) -> Vec<Rule> {
@@ -162,22 +162,21 @@ fn overdue() -> Alert {
         severity: Severity::Page,
         labels: Vec::new(),
         summary: "{{ $labels.agreement }}: a ticket of {{ $labels.service }} is beyond {{ $labels.objective }}",
-        description: "The clock of a ticket still runs, and was due {{ $value | humanizeDuration }} ago.".to_owned(),
+        description: "A ticket's clock has not stopped, and was due {{ $value | humanizeDuration }} ago.".to_owned(),
         evidence: Some(CLOCKS),
     }
 }
 
 fn near_due() -> Alert {
-    let overdue = format!("min {BY} (plimsoll_ticket_seconds_to_due) <= 0");
     Alert {
         name: "PlimsollTicketNearDue",
-        expression: format!("max {BY} (plimsoll_ticket_warned_ratio)\nunless\n{overdue}"),
+        expression: format!("max {BY} (plimsoll_ticket_warned_ratio)"),
         lasting: "",
         severity: Severity::Ticket,
         labels: Vec::new(),
         summary: "{{ $labels.agreement }}: a ticket of {{ $labels.service }} is soon due by {{ $labels.objective }}",
         description:
-            "{{ $value | humanizePercentage }} of the agreed time of the ticket that is due first is used up, which is \
+            "{{ $value | humanizePercentage }} of the agreed time of the ticket that is due next is used up, which is \
                       the greatest share of warn_at that is reached."
                 .to_owned(),
         evidence: Some(CLOCKS),

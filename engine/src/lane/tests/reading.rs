@@ -227,9 +227,15 @@ fn r18_clocks_are_due_whatever_lane_their_tickets_are_in() {
         (0..4).map(|ticket| Happening::Ticket(10 + i64::from(ticket), ticket, Action::Opened)).enumerate().collect();
     group.fold(&delivery(&opened, 0, true), Instant(7 * HOUR));
     group.close(1, Instant(7 * HOUR), true);
-    let due = group.due().filter(|(_, key, _)| &*key.objective == "opened");
-    let mut due: Vec<_> = due.map(|(at, key, ticket)| (at.0 / (HOUR / 2), &*key.service, &**ticket)).collect();
-    due.sort_unstable();
+    let due = |hour: i64, most: usize| {
+        let due = group.due_around(Instant(hour * HOUR), most).into_iter();
+        let due = due.filter(|(_, key, _)| &*key.objective == "opened");
+        due.map(|(at, key, ticket)| (at.0 / (HOUR / 2), &*key.service, &**ticket)).collect::<Vec<_>>()
+    };
     // Four hours after the tenth half hour and those that follow.
-    assert_eq!(due, [(18, "web", "T0"), (19, "mail", "T1"), (20, "web", "T2"), (21, "mail", "T3")]);
+    let all = [(18, "web", "T0"), (19, "mail", "T1"), (20, "web", "T2"), (21, "mail", "T3")];
+    assert_eq!(due(7, 100), all);
+    assert_eq!(due(7, 2), all[..2]);
+    // At the twentieth half hour one is ahead, and three are overdue, of which two were due last.
+    assert_eq!(due(10, 2), [all[3], all[2], all[1]]);
 }

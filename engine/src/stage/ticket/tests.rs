@@ -109,20 +109,38 @@ fn r13_a_ticket_counts_under_the_version_in_force_and_under_no_other() {
 }
 
 #[test]
-fn r18_running_clocks_are_due_in_order_until_they_stop() {
+fn r18_clocks_are_due_in_order_until_they_stop() {
     let (portfolio, mut stage) = (portfolio(), TicketStage::default());
-    let due = |stage: &TicketStage| -> Vec<(i64, String)> {
-        stage.due().map(|(at, _, ticket)| (at.0 / HOUR, ticket.to_string())).collect()
+    // Those overdue at this hour, and those due after it.
+    let due = |stage: &TicketStage, hour: i64| {
+        let names = |(at, _, ticket): (Instant, &ObjectiveKey, &Name)| format!("{ticket} {}", at.0 / HOUR);
+        let now = Instant(hour * HOUR);
+        let overdue: Vec<String> = stage.due_until(now).map(names).collect();
+        (overdue.join(", "), stage.due_after(now).map(names).collect::<Vec<_>>().join(", "))
     };
-    stage.observe("T1", record(2, Action::Opened, None, None));
-    stage.observe("T2", record(1, Action::Opened, None, None));
+    let both = |overdue: &str, ahead: &str| (overdue.to_owned(), ahead.to_owned());
+    for (ticket, hour) in [("T1", 2), ("T2", 1), ("T3", 2)] {
+        stage.observe(ticket, record(hour, Action::Opened, None, None));
+    }
     told(&mut stage, &portfolio, 2);
-    assert_eq!(due(&stage), [(5, "T2".to_owned()), (6, "T1".to_owned())]);
+    assert_eq!(due(&stage, 2), both("", "T2 5, T1 6, T3 6"));
     stage.observe("T2", record(3, Action::Paused, None, None));
     told(&mut stage, &portfolio, 3);
-    assert_eq!(due(&stage), [(6, "T1".to_owned())], "a paused clock is due at no known instant");
-    told(&mut stage, &portfolio, 7);
-    assert_eq!(due(&stage), [], "what is breached is due no more");
+    assert_eq!(due(&stage, 3), both("", "T1 6, T3 6"), "a paused clock is due at no known instant");
+    told(&mut stage, &portfolio, 6);
+    assert_eq!(due(&stage, 6), both("T3 6, T1 6", ""), "the first instant at which nothing is left");
+    // Four hours since 1, and four in which it was paused: it is due at 9.
+    stage.observe("T2", record(7, Action::Resumed, None, None));
+    told(&mut stage, &portfolio, 8);
+    assert_eq!(due(&stage, 8), both("T3 6, T1 6", "T2 9"), "they are breached, and have not stopped");
+    stage.observe("T1", record(8, Action::Resolved, None, None));
+    stage.observe("T3", record(8, Action::Paused, None, None));
+    told(&mut stage, &portfolio, 10);
+    assert_eq!(due(&stage, 10), both("T2 9, T3 6", ""), "a pause does not make up for anything");
+    stage.observe("T2", record(10, Action::Cancelled, None, None));
+    stage.observe("T3", record(10, Action::Resolved, None, None));
+    told(&mut stage, &portfolio, 10);
+    assert_eq!(stage.due.len(), 0, "nothing is kept of those that have stopped");
 }
 
 #[test]
