@@ -7,7 +7,7 @@ use crate::recovery::{World, wait_for_answer};
 use crate::support::{Running, get, output, request};
 
 /// Two services, each with 99 % of a day and of thirty days, and a customer.
-fn definitions() -> String {
+pub fn definitions() -> String {
     let services = ["web", "mail"].map(|id| {
         format!(
             "---

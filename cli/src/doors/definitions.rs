@@ -75,8 +75,10 @@ fn router(in_force: Arc<InForce>, accepts: Accepts) -> Router {
 
 fn described() -> Value {
     let text = json!({"type": "string"});
+    // As `file_name` takes it.
+    let name = json!({"type": "string", "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*\.(yaml|yml|ics)$", "maxLength": NAME_BYTES_MAX});
     let file = json!({"name": "file", "in": "query", "required": true, "description": "a file of the folder: .yaml, .yml or .ics",
-                      "schema": text});
+                      "schema": name});
     let problem = json!({"type": "object", "properties": {
         "file": text, "line": {"type": "integer"}, "field": text, "found": text, "allowed": text,
     }});

@@ -199,7 +199,9 @@ fn unavailable(detail: String) -> Problem {
 }
 
 fn described() -> Value {
-    let text = |what: &str| json!({"type": "string", "description": what});
+    let id = |what: &str| json!({"type": "string", "minLength": 1, "description": what});
+    let duration =
+        |what: &str| json!({"type": "string", "pattern": r"^\s*([0-9.]+\s*(ms|s|m|h|d)\s*)+$", "description": what});
     let time = |what: &str| {
         let mut instant = openapi::instant();
         instant["description"] = what.into();
@@ -208,14 +210,14 @@ fn described() -> Value {
     let planned = json!({
         "type": "object",
         "properties": {
-            "service": text("the service that is changed"),
+            "service": id("the service that is changed"),
             "from": time("the planned start"),
             "until": time("the planned end"),
-            "downtime": text("how much downtime is expected within it, e.g. 20m; unless said all of it"),
+            "downtime": duration("how much downtime is expected within it, e.g. 20m; unless said all of it"),
             "approved_at": time("when the change was or will be approved; unless said now"),
             "emergency": {"type": "boolean", "description": "whether no time of it is excluded as maintenance"},
-            "customer": text("whom it concerns; unless said everybody"),
-            "change": text("its id, where events tell of it: this plan stands in for theirs"),
+            "customer": id("whom it concerns; unless said everybody"),
+            "change": {"type": "string", "description": "its id, where events tell of it: this plan stands in for theirs"},
         },
         "required": ["service", "from", "until"],
         "additionalProperties": false,
