@@ -42,23 +42,39 @@ const EMPTY: [&str; 15] = [
     "pg_trigger",
 ];
 
-/// Functions of the catalog that find nothing, and a column that holds nothing.
-const NOTHING: [&str; 8] = [
+/// Functions of the catalog that find nothing.
+const NOTHING: [&str; 10] = [
     "pg_get_function_result",
+    "pg_get_functiondef",
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_triggerdef",
     "pg_get_viewdef",
     "pg_size_pretty",
     "pg_table_size",
+    "pg_tablespace_location",
     "shobj_description",
+];
+
+/// Columns of the catalog that hold nothing, or are not even there: options of tables and of users, who was granted
+/// what, what a setting is without a file, and which table a row is of.
+const HOLDS_NOTHING: [&str; 11] = [
+    "attacl",
+    "boot_val",
+    "datacl",
+    "defaclacl",
+    "lanacl",
+    "nspacl",
+    "relacl",
+    "reloptions",
+    "setconfig",
+    "spcacl",
+    "tableoid",
 ];
 
 /// The functions that tell what a column means, and what a table does.
 const OF_COLUMN: &str = "col_description";
 const OF_TABLE: &str = "obj_description";
-
-const WITHOUT_OPTIONS: &str = "reloptions";
 
 /// What makes an array of a query, which DataFusion does not: of the options of a table, of the groups of a user. And what
 /// makes a text of it.
@@ -70,6 +86,8 @@ const DATABASE_OF_CLIENT: &str = "current_catalog";
 
 /// The function that tells what is found without naming a schema. datafusion-pg-catalog says it of everything.
 const IS_VISIBLE: &str = "pg_table_is_visible";
+/// The end of the names of others like it: types, operators and the like are Postgres' own here, which everybody sees.
+const ARE_VISIBLE: &str = "_is_visible";
 const VISIBLE: &str = "SELECT seen.oid FROM pg_catalog.pg_class seen JOIN pg_catalog.pg_namespace space \
                        ON space.oid = seen.relnamespace WHERE space.nspname IN ('public', 'pg_catalog')";
 
@@ -130,6 +148,11 @@ impl VisitorMut for Rewrite {
             {
                 let alias = Ident::with_quote('"', format!("{}_{place}", name_of(expr)));
                 *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            } else if let SelectItem::UnnamedExpr(expr) = item
+                && holds_nothing(expr)
+            {
+                let alias = Ident::with_quote('"', name_of(expr));
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
             }
         }
         ControlFlow::Continue(())
@@ -166,7 +189,7 @@ impl VisitorMut for Rewrite {
                 }
                 None => finds_nothing(expr),
             },
-            Expr::CompoundIdentifier(names) => names.last().is_some_and(|name| name.value == WITHOUT_OPTIONS),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => holds_nothing(expr),
             Expr::BinaryOp { left, op: BinaryOperator::StringConcat, right } => **left == null() && **right == null(),
             Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
                 if let Some(escaped) = escape_char.as_ref().and_then(|escape| by_backslash(pattern, &escape.value)) {
@@ -192,6 +215,16 @@ fn is_database(expr: &Expr) -> bool {
     }
 }
 
+fn holds_nothing(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(name) => HOLDS_NOTHING.contains(&name.value.as_str()),
+        Expr::CompoundIdentifier(names) => {
+            names.last().is_some_and(|name| HOLDS_NOTHING.contains(&name.value.as_str()))
+        }
+        _ => false,
+    }
+}
+
 fn null() -> Expr {
     Expr::value(Value::Null)
 }
@@ -210,7 +243,8 @@ fn last(name: &ObjectName) -> Option<String> {
 
 fn is_rewritten(expr: &Expr) -> bool {
     let Expr::Function(Function { name, .. }) = expr else { return true };
-    let looks_up = |name: String| [IS_VISIBLE, OF_COLUMN, OF_TABLE, ARRAY, OF_ARRAY].contains(&name.as_str());
+    let looks_up =
+        |name: String| [OF_COLUMN, OF_TABLE, ARRAY, OF_ARRAY].contains(&name.as_str()) || name.ends_with(ARE_VISIBLE);
     finds_nothing(expr) || last(name).is_some_and(looks_up)
 }
 
@@ -243,6 +277,7 @@ fn by_a_query(name: &str, called: &Function) -> Option<Expr> {
     };
     match (name, &arguments[..]) {
         (IS_VISIBLE, [table]) => parsed(&format!("{table} IN ({VISIBLE})")),
+        (name, [_]) if name.ends_with(ARE_VISIBLE) => Some(Expr::value(Value::Boolean(true))),
         (OF_COLUMN, [table, number]) => told(table, &number.to_string()),
         (OF_TABLE, [table, ..]) => told(table, "0"),
         _ => None,
@@ -433,6 +468,18 @@ mod tests {
                 "SELECT pg_catalog.obj_description(a.b, 'pg_class') AS c FROM a",
                 "SELECT (SELECT max(told.description) FROM pg_catalog.pg_description told \
                  WHERE told.objoid = a.b AND told.objsubid = 0) AS c FROM a",
+            ),
+            (
+                "SELECT c.relacl, pg_catalog.array_to_string(n.nspacl, ', ') AS acl FROM pg_class c, pg_namespace n",
+                "SELECT NULL AS \"relacl\", NULL AS acl FROM pg_class c, pg_namespace n",
+            ),
+            (
+                "SELECT t.typname FROM pg_type t WHERE pg_catalog.pg_type_is_visible(t.oid)",
+                "SELECT t.typname FROM pg_type t WHERE true",
+            ),
+            (
+                "SELECT pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace",
+                "SELECT NULL AS \"pg_tablespace_location_0\" FROM pg_catalog.pg_tablespace",
             ),
             ("SELECT 1 FROM a WHERE x NOT LIKE 'pg/_%' ESCAPE '/'", "SELECT 1 FROM a WHERE x NOT LIKE 'pg\\_%'"),
         ] {
