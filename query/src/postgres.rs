@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client ── users (who is it) ── session ─┬─ settings: SET, SHOW, BEGIN ...: kept by the connection, change nothing
-//!                                         └─ statement ── QueryService (limits, read-only) ── rows
+//!                                         └─ statement ── parameters ── QueryService (limits, read-only) ── rows
 //! ```
 //! The protocol is pgwire's, the encoding of values arrow-pg's. Tools ask `pg_catalog` what tables there are, which
 //! datafusion-pg-catalog answers; it also rewrites what Postgres understands and DataFusion does not. What is asked goes
@@ -16,7 +16,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use futures::StreamExt;
 use pgwire::api::auth::StartupHandler;
 use pgwire::api::cancel::DefaultCancelHandler;
-use pgwire::api::{ClientInfo, ConnectionManager, NoopHandler, PgWireConnectionState};
+use pgwire::api::{ClientInfo, ConnectionManager, METADATA_USER, NoopHandler, PgWireConnectionState};
 use pgwire::error::{ErrorInfo, PgWireError};
 use pgwire::messages::PgWireFrontendMessage;
 use pgwire::tokio::server::{MaybeTls, PgWireMessageServerCodec, negotiate_tls, process_error, process_message};
@@ -34,6 +34,8 @@ use crate::users::Users;
 use session::{Prepared, Session};
 pub(crate) use tools::{functions, settings_table};
 
+mod arrays;
+mod parameters;
 mod rewrite;
 mod session;
 mod settings;
@@ -94,6 +96,11 @@ fn refused(code: &str, message: String) -> PgWireError {
     PgWireError::UserError(Box::new(ErrorInfo::new("ERROR".to_owned(), code.to_owned(), message)))
 }
 
+/// The same of an error that ends the connection.
+fn fatal(code: &str, message: String) -> PgWireError {
+    PgWireError::UserError(Box::new(ErrorInfo::new("FATAL".to_owned(), code.to_owned(), message)))
+}
+
 /// Answers one connection until its client goes, or is not let in, or says nothing for too long.
 async fn attend(stream: TcpStream, door: Door) {
     let handlers = Handlers {
@@ -146,8 +153,7 @@ async fn converse<Startup: StartupHandler + 'static>(
             Err(_) if !is_in => return Ok(()),
             Err(_) => {
                 let told = "nothing was asked for an hour; connect again".to_owned();
-                let ended = ErrorInfo::new("FATAL".to_owned(), "57P05".to_owned(), told);
-                return process_error(socket, PgWireError::UserError(Box::new(ended)), false).await;
+                return process_error(socket, fatal("57P05", told), false).await;
             }
         };
         let is_extended = message.is_extended_query();
@@ -162,7 +168,11 @@ async fn converse<Startup: StartupHandler + 'static>(
         );
         // Nobody may leave an answer untaken for ever either.
         let Ok(done) = timeout(IDLE_MAX, done).await else { return Ok(()) };
-        let Err(error) = done else { continue };
+        let Err(mut error) = done else { continue };
+        if let PgWireError::InvalidPassword(name) = &mut error {
+            // Within the exchange of the password clients leave the name out.
+            *name = socket.metadata().get(METADATA_USER).cloned().unwrap_or_default();
+        }
         if !is_in {
             // Whoever guesses a password has to wait, and to connect again.
             sleep(REFUSAL_DELAY).await;

@@ -73,6 +73,9 @@ const NAMED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.satu
 /// stack for each two bytes; `STACK_BYTES` holds the longest.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 8 * 1024;
 
+/// What is told of a question that takes longer than it may begins so.
+pub(crate) const TOO_SLOW: &str = "no complete answer within";
+
 /// Functions that make something of any size out of a number, which no accounting sees before it is there. Series are
 /// made row by row by the table function `generate_series`, which stays.
 const UNBOUNDED_FUNCTIONS: [&str; 8] = [
@@ -313,6 +316,11 @@ impl QueryService {
         Err(QueryError::Invalid(format!(
             "the statement has {length} bytes, allowed are {STATEMENT_BYTES_MAX}; shorten it, or ask in parts"
         )))
+    }
+
+    /// How long a question may take.
+    pub(crate) fn time_max(&self) -> Duration {
+        self.limits.time_max
     }
 
     /// The same service for questions that may take less time.
@@ -615,7 +623,7 @@ fn more_than_one(error: DataFusionError) -> QueryError {
 
 fn too_slow(limits: &Limits) -> QueryError {
     let seconds = limits.time_max.as_secs_f64();
-    QueryError::Exhausted(format!("no complete answer within {seconds} s; narrow the question, or ask in parts"))
+    QueryError::Exhausted(format!("{TOO_SLOW} {seconds} s; narrow the question, or ask in parts"))
 }
 
 fn too_many(limits: &Limits) -> QueryError {

@@ -1,9 +1,11 @@
 import java.sql.Connection;
+import java.sql.Date;
 import java.sql.DatabaseMetaData;
 import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,8 +20,48 @@ public class Jdbc {
     String address = "jdbc:postgresql://127.0.0.1:" + arguments[0] + "/plimsoll";
     try (Connection connection = DriverManager.getConnection(address, "ana", "pencil")) {
       tell(connection.getMetaData());
+      bind(connection);
+    }
+    try (Connection connection = DriverManager.getConnection(address + "?autosave=always", "ana", "pencil")) {
+      recover(connection);
+    }
+    try (Connection connection = DriverManager.getConnection(address, "ana", "pencil")) {
       ask(connection);
     }
+  }
+
+  /** Values of other types than those that they are compared with. */
+  static void bind(Connection connection) throws SQLException {
+    boolean number = count(connection, "good_us > ?", 5.5) == count(connection, "good_us >= ?", 6L);
+    boolean day =
+        count(connection, "window_start >= ?", Date.valueOf("2026-10-01"))
+            == count(connection, "window_start >= ?", OffsetDateTime.parse("2026-10-01T00:00:00Z"));
+    System.out.println("bound|" + number + "|" + day);
+  }
+
+  static long count(Connection connection, String where, Object value) throws SQLException {
+    try (PreparedStatement statement = connection.prepareStatement("SELECT count(*) FROM attainment WHERE " + where)) {
+      statement.setObject(1, value);
+      ResultSet rows = statement.executeQuery();
+      rows.next();
+      return rows.getLong(1);
+    }
+  }
+
+  /** A transaction goes on after an error, where the driver sets a savepoint before each statement. */
+  static void recover(Connection connection) throws SQLException {
+    connection.setAutoCommit(false);
+    try (Statement statement = connection.createStatement()) {
+      statement.executeQuery("SELECT 1");
+      try {
+        statement.executeQuery("SELECT * FROM nothing");
+      } catch (SQLException wrong) {
+        ResultSet rows = statement.executeQuery("SELECT 2");
+        rows.next();
+        System.out.println("recovered|" + rows.getInt(1));
+      }
+    }
+    connection.commit();
   }
 
   static void tell(DatabaseMetaData of) throws SQLException {
@@ -36,6 +78,7 @@ public class Jdbc {
     show("index", of.getIndexInfo(null, "public", "outages", false, false), "INDEX_NAME");
     show("function", of.getFunctions(null, "public", "none%"), "FUNCTION_NAME");
     show("procedure", of.getProcedures(null, "public", "none%"), "PROCEDURE_NAME");
+    show("privilege", of.getTablePrivileges(null, "public", "outages"), "GRANTEE");
     show("type", of.getTypeInfo(), "TYPE_NAME", "DATA_TYPE");
     show("identifier", of.getBestRowIdentifier(null, "public", "outages", DatabaseMetaData.bestRowSession, true), "COLUMN_NAME");
   }

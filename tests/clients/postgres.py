@@ -70,8 +70,94 @@ def questions():
         equal(as_csv(three), EXPECTED, "the last of several statements")
         equal(connection.execute("SHOW server_version").fetchone(), ("16.6",), "a setting")
         connection.execute("SET statement_timeout = '1ms'")
-        refused(connection, "SELECT count(*) FROM events a, events b WHERE a.id < b.id", "53000", "within 0.001 s")
+        refused(connection, "SELECT count(*) FROM events a, events b WHERE a.id < b.id", "57014", "within 0.001 s")
         connection.execute("RESET statement_timeout")
+
+
+def values():
+    """Values of parameters are what they are, whatever they are compared with."""
+    day = datetime.date(2026, 10, 1)
+    with psycopg.connect(f"{ADDRESS} user=ana password=pencil", autocommit=True) as connection:
+
+        def count(where, *parameters):
+            return connection.execute(f"SELECT count(*) FROM attainment WHERE {where}", parameters or None).fetchone()[0]
+
+        exact = count("attainment_ratio > 0.999")
+        for value in [0.999, decimal.Decimal("0.999"), "0.999"]:
+            equal(count("attainment_ratio > %s", value), exact, f"{value!r} against a ratio")
+        equal(count("attainment_ratio = %s", 1), count("attainment_ratio = 1"), "an integer against a ratio")
+        for value in [5.5, decimal.Decimal("5.5")]:
+            equal(count("good_us > %s", value), count("good_us >= 6"), f"{value!r} against an integer")
+        all_rows = count("true")
+        equal(count("(%s::text IS NULL OR customer = %s)", None, None), all_rows, "nothing chosen")
+        equal(
+            count("(%s::text IS NULL OR customer = %s)", "acme", "acme"), count("customer = 'acme'"), "a customer chosen"
+        )
+        start = count("window_start >= '2026-10-01'")
+        for value in [day, "2026-10-01", "2026-10-01 +00", datetime.datetime(2026, 10, 1)]:
+            equal(count("window_start >= %s", value), start, f"{value!r} against a time")
+        a_day = datetime.timedelta(days=1)
+        equal(count("window_start + %s >= '2026-10-02'", a_day), start, "a duration added to a time")
+        first, later = connection.execute(
+            "SELECT window_start, window_start + %s FROM attainment ORDER BY window_start LIMIT %s", [a_day, 1]
+        ).fetchone()
+        equal(later - first, a_day, "a time and a duration")
+        met = count("verdict IN ('met', 'breached')")
+        equal(count("verdict = ANY(%s)", ["met", "breached"]), met, "a list")
+        equal(count("verdict = ANY(%s)", "{met,breached}"), met, "a list as text")
+        equal(count("verdict = ANY('{met,breached}'::text[])"), met, "a list within the statement")
+        equal(count("good_us = ANY('{0,5}')"), count("good_us IN (0, 5)"), "a list of numbers")
+        cursor = connection.execute("SELECT %s, %s::text", ["{a}", None])
+        equal((cursor.fetchone(), cursor.description[0].type_code), (("{a}", None), 25), "texts")
+        equal(connection.execute("SELECT '{1,2}'::int[], '{\"a,b\",NULL}'::text[]").fetchone(), ([1, 2], ["a,b", None]), "arrays")
+        refused(connection, "SELECT 'a,b'::text[]", "42000", "is no array")
+
+
+def settings():
+    """What is said of a connection holds as long as it is said for, and is shown as it holds."""
+    options = "-c statement_timeout=2s -c timezone=Europe/Berlin"
+    with psycopg.connect(f"{ADDRESS} user=ana password=pencil", options=options) as connection:
+        heard = []
+        connection.add_notice_handler(lambda notice: heard.append(notice.message_primary))
+
+        def shown(name):
+            return connection.execute(f"SHOW {name}").fetchone()[0]
+
+        equal((shown("statement_timeout"), shown("timezone")), ("2s", "UTC"), "options")
+        connection.execute("SET TIME ZONE 'Europe/Berlin'")
+        equal((shown("timezone"), len(heard)), ("UTC", 1), f"a time zone: {heard}")
+        connection.commit()
+        connection.execute("SET LOCAL statement_timeout = '3s'")
+        equal(shown("statement_timeout"), "3s", "within the transaction")
+        connection.commit()
+        equal(shown("statement_timeout"), "2s", "after a commit")
+        connection.execute("SET statement_timeout = '4s'")
+        connection.rollback()
+        equal(shown("statement_timeout"), "2s", "after a rollback")
+        connection.execute("SET statement_timeout = '10min'")
+        equal(shown("statement_timeout"), "1min", "more than there is")
+        connection.commit()
+        equal(shown("statement_timeout"), "1min", "for good")
+        connection.execute("SET intervalstyle = iso_8601")
+        equal(connection.info.parameter_status("IntervalStyle"), "iso_8601", "what is told of a setting")
+
+
+def savepoints():
+    """A transaction that failed goes on behind a savepoint."""
+    with psycopg.connect(f"{ADDRESS} user=ana password=pencil") as connection:
+        for cursor in [connection.cursor(), psycopg.ClientCursor(connection)]:
+            cursor.execute("SELECT 1")
+            try:
+                with connection.transaction():
+                    cursor.execute("SELECT * FROM nothing")
+            except psycopg.Error as error:
+                equal(error.sqlstate, "42000", str(error))
+            else:
+                raise AssertionError("nothing failed")
+            equal(cursor.execute("SELECT 1").fetchone(), (1,), "behind a savepoint")
+            connection.commit()
+        refused(connection, "SELECT * FROM nothing", "42000", "nothing")
+        refused(connection, "SHOW timezone", "25P02", "ROLLBACK")
 
 
 def refusals():
@@ -93,7 +179,9 @@ def refusals():
             ("DROP VIEW attainment", "25006", "only read"),
             ("SET datafusion.runtime.memory_limit = '100G'", "42704", "no setting"),
             ("SET default_transaction_read_only = off", "22023", "cannot be"),
-            ("SET timezone = 'Europe/Berlin'", "22023", "UTC"),
+            ("SET timezone = 'Europe/Nowhere'", "22023", "time zone"),
+            ("SET intervalstyle = sql_standard", "22023", "iso_8601"),
+            ("SET datestyle = 'nonsense'", "22023", "iso"),
             ("SET ROLE postgres", "42601", "not understood"),
         ]:
             refused(connection, statement, state, word)
@@ -196,6 +284,6 @@ def reflection():
         equal(connection.execute(total).scalar_one(), counted, "a reflected table")
 
 
-for check in [questions, refusals, without_a_password, without_end, cancellation, reflection]:
+for check in [questions, values, settings, savepoints, refusals, without_a_password, without_end, cancellation, reflection]:
     check()
     print(f"{check.__name__}: as expected")

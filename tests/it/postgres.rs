@@ -115,7 +115,7 @@ fn clients_of_postgres_are_answered_as_everybody_else_is_and_may_only_ask() {
     let done = Command::new(python).arg(script).args([&doors.postgres.to_string(), events, &expected]).output();
     let done = done.expect("Python");
     assert!(done.status.success(), "{}", told(&done));
-    assert_eq!(told(&done).matches(": as expected").count(), 6, "{}", told(&done));
+    assert_eq!(told(&done).matches(": as expected").count(), 9, "{}", told(&done));
 }
 
 /// The question of `tests/clients/Jdbc.java` and `FlightJdbc.java`, as they print its answer.
@@ -141,6 +141,8 @@ fn the_jdbc_driver_finds_what_there_is_and_asks_with_parameters() {
         "column|service|text|NO|id of the service",
         "column|ended_at|timestamptz|YES|when it was no longer down, UTC; null while it is",
         "type|int8|-5",
+        "bound|true|true",
+        "recovered|2",
     ] {
         assert!(said.lines().any(|said| said.starts_with(line)), "{line}: {said}");
     }
@@ -222,6 +224,16 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
         // No roles and no functions of others are there, as nobody's are.
         ("\\du", &["List of roles"]),
         ("\\df", &["(0 rows)"]),
+        ("\\dn+", &["history", "Access privileges"]),
+        ("\\dp", &["attainment", "Access privileges"]),
+        ("\\drds", &["Did not find any settings"]),
+        ("\\ddp", &["(0 rows)"]),
+        ("\\dT", &["(0 rows)"]),
+        ("\\dD", &["(0 rows)"]),
+        ("\\dL", &["List of languages"]),
+        ("\\db", &["List of tablespaces"]),
+        ("SET TIME ZONE 'Europe/Berlin'", &["NOTICE", "UTC", "SET"]),
+        ("SELECT '{a,b}'::text[] AS both", &["{a,b}"]),
         ("SELECT count(*) AS windows FROM attainment WHERE verdict = 'breached'", &["windows"]),
         (
             "SELECT comment FROM dictionary.columns WHERE table_name = 'gaps' AND column_name = 'lost_count'",
@@ -232,6 +244,14 @@ fn psql_finds_what_there_is_and_what_it_means_also_over_tls() {
         assert!(parts.iter().all(|part| said.contains(part)), "{command}: {said}");
     }
     assert!(psql("disable", "SELECT 1").contains("(1 row)"), "TLS is offered, not asked for");
+    let refused = |address: &str, password: &str| {
+        let address = format!("host=127.0.0.1 port={} {address}", doors.postgres);
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-c", "SELECT 1", &address]).env("PGPASSWORD", password);
+        told(&psql.output().expect("psql"))
+    };
+    assert!(refused("user=ana dbname=plimsoll", "pen").contains("failed for user \"ana\""));
+    assert!(refused("user=ana dbname=other", "pencil").contains("database \"other\" does not exist"));
     over_https_alone(&doors);
     over_tls(&doors);
     sees_one_customer(&doors);

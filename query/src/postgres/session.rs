@@ -1,13 +1,10 @@
 //! One connection: statements in, by the simple or the extended protocol; rows or an error out.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
-use arrow_pg::datatypes::df::deserialize_parameters_with_server_types;
-use arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch, into_pg_type};
-use arrow_schema::DataType;
+use arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch};
 use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
@@ -17,22 +14,25 @@ use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
-use futures::{Sink, StreamExt};
+use futures::{Sink, SinkExt, StreamExt};
 use pgwire::api::portal::{Format, Portal};
 use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
 use pgwire::api::results::{FieldInfo, QueryResponse, Response};
 use pgwire::api::stmt::QueryParser;
-use pgwire::api::store::PortalStore;
-use pgwire::api::{ClientInfo, ClientPortalStore, METADATA_USER, Type};
+use pgwire::api::store::{Entry, PortalStore};
+use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, METADATA_USER, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::DataRow;
+use pgwire::messages::extendedquery::Execute;
 use pgwire::messages::response::TransactionStatus;
+use pgwire::messages::simplequery::Query;
+use pgwire::messages::startup::ParameterStatus;
 use pgwire::types::format::FormatOptions;
 
 use crate::error::QueryError;
-use crate::postgres::{Door, refused, rewrite, settings};
-use crate::session::QueryService;
+use crate::postgres::{Door, arrays, parameters, refused, rewrite, settings};
+use crate::session::{QueryService, TOO_SLOW};
 use crate::users::{Scope, Users};
 
 /// The bytes of the answers to a message at most: pgwire keeps what it sends by the extended protocol until all of it is
@@ -75,23 +75,28 @@ impl Session {
         Session { reader: Arc::new(Reader { service: service.clone(), parser }), users, service }
     }
 
-    async fn answer<Client: ClientInfo>(
+    async fn answer<Client>(
         &self,
         client: &mut Client,
         prepared: &Prepared,
         values: Option<LogicalPlan>,
         format: &Format,
         bytes_left: &Arc<AtomicUsize>,
-    ) -> PgWireResult<Response> {
-        let plan = match (prepared, values) {
-            (Prepared::Setting(statement), _) => return settings::answer(statement, client),
-            (Prepared::Question(_), Some(plan)) => plan,
-            (Prepared::Question(plan), None) => LogicalPlan::clone(plan),
-        };
-        if client.transaction_status() == TransactionStatus::Error {
+    ) -> PgWireResult<Response>
+    where
+        Client: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        PgWireError: From<<Client as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let ends = matches!(prepared, Prepared::Setting(statement) if settings::ends_transaction(statement));
+        if client.transaction_status() == TransactionStatus::Error && !ends {
             let message = "the transaction has failed; end it with ROLLBACK before anything else is asked";
             return Err(refused("25P02", message.to_owned()));
         }
+        let plan = match (prepared, values) {
+            (Prepared::Setting(statement), _) => return self.set(client, statement).await,
+            (Prepared::Question(_), Some(plan)) => plan,
+            (Prepared::Question(plan), None) => LogicalPlan::clone(plan),
+        };
         let name = client.metadata().get(METADATA_USER);
         // Asked each time: since the login others may have been told who may ask.
         let user = name.and_then(|name| self.users.of_name(name)).filter(|user| user.scopes.contains(&Scope::Read));
@@ -102,6 +107,26 @@ impl Session {
         let answer = service.planned(plan).await.map_err(told)?;
         let options = Arc::new(FormatOptions::from_client_metadata(client.metadata()));
         self.rows(answer, format, options, bytes_left.clone()).await.map(Response::Query)
+    }
+
+    /// Answers a statement about the connection, and tells what has changed by it.
+    async fn set<Client>(&self, client: &mut Client, statement: &Statement) -> PgWireResult<Response>
+    where
+        Client: ClientInfo + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        PgWireError: From<<Client as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let before = settings::reported(client);
+        let (answer, notices) = settings::answer(statement, client, self.service.time_max())?;
+        for notice in notices {
+            client.feed(PgWireBackendMessage::NoticeResponse(notice.into())).await?;
+        }
+        for (name, value) in settings::reported(client) {
+            if before.get(name) != Some(&value) {
+                let status = ParameterStatus::new(name.to_owned(), value);
+                client.feed(PgWireBackendMessage::ParameterStatus(status)).await?;
+            }
+        }
+        Ok(answer)
     }
 
     /// The rows, the first of which are awaited: only until then can pgwire break an answer off when it is asked to.
@@ -165,22 +190,50 @@ impl Reader {
                     .map(|statements| statements.into_iter().map(rewrite::statement).collect()),
                 false => parsed,
             };
-            parsed.map_err(|error| QueryError::from(DataFusionError::from(error)))
+            let with_arrays = |one: Statement| arrays::statement(one).map_err(QueryError::Invalid);
+            parsed
+                .map_err(|error| QueryError::from(DataFusionError::from(error)))
+                .and_then(|parsed| parsed.into_iter().map(with_arrays).collect::<Result<Vec<_>, _>>())
         };
         self.service.compute(parse).await.map_err(told)
     }
 
-    async fn prepare(&self, statement: Statement) -> PgWireResult<Prepared> {
+    /// Plans a statement, to whose parameters a client has given these types.
+    async fn prepare(&self, statement: Statement, types: &[Option<Type>]) -> PgWireResult<Prepared> {
         if settings::is_one(&statement) {
             return Ok(Prepared::Setting(Box::new(statement)));
         }
+        let statement = parameters::statement(statement, types);
         let plan = self.service.plan(Parsed::Statement(Box::new(statement))).await.map_err(told)?;
+        let plan = parameters::typed(plan, types).map_err(|error| told(error.into()))?;
         Ok(Prepared::Question(Arc::new(plan)))
+    }
+}
+
+/// Lets a failed transaction go back to a savepoint: pgwire keeps one failed until it ends.
+fn revive<Client: ClientInfo>(client: &mut Client, statement: &Statement) {
+    if settings::goes_back(statement) {
+        client.set_transaction_status(TransactionStatus::Transaction);
     }
 }
 
 #[async_trait]
 impl SimpleQueryHandler for Session {
+    async fn on_query<C>(&self, client: &mut C, query: Query) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        if client.transaction_status() == TransactionStatus::Error
+            && let Ok(statements) = self.reader.read(&query.query).await
+        {
+            statements.first().into_iter().for_each(|first| revive(client, first));
+        }
+        self._on_query(client, query).await
+    }
+
     async fn do_query<C>(&self, client: &mut C, query: &str) -> PgWireResult<Vec<Response>>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -199,7 +252,7 @@ impl SimpleQueryHandler for Session {
         let bytes_left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
         let (mut answers, last) = (Vec::with_capacity(statements.len()), statements.len().saturating_sub(1));
         for (place, statement) in statements.into_iter().enumerate() {
-            let prepared = self.reader.prepare(statement).await?;
+            let prepared = self.reader.prepare(statement, &[]).await?;
             let answer = self.answer(client, &prepared, None, &Format::UnifiedText, &bytes_left).await?;
             // Who waits for the next answer must not keep others waiting by this one.
             answers.push(if place < last { complete(answer).await } else { answer });
@@ -220,6 +273,23 @@ impl ExtendedQueryHandler for Session {
         self.reader.clone()
     }
 
+    async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: std::fmt::Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let portal = client.portal_store().get_portal(message.name.as_deref().unwrap_or(DEFAULT_NAME));
+        if client.transaction_status() == TransactionStatus::Error
+            && let Some(Entry::Value(portal)) = portal
+            && let Prepared::Setting(statement) = &portal.statement.statement
+        {
+            revive(client, statement);
+        }
+        self._on_execute(client, message).await
+    }
+
     async fn do_query<C>(&self, client: &mut C, portal: &Portal<Prepared>, _rows: usize) -> PgWireResult<Response>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -229,7 +299,7 @@ impl ExtendedQueryHandler for Session {
     {
         let prepared = &portal.statement.statement;
         let plan = match prepared {
-            Prepared::Question(plan) => Some(with_values(plan, portal)?),
+            Prepared::Question(plan) => Some(parameters::with_values(plan, portal)?),
             Prepared::Setting(_) => None,
         };
         let bytes_left = Arc::new(AtomicUsize::new(ANSWER_BYTES_MAX));
@@ -241,13 +311,13 @@ impl ExtendedQueryHandler for Session {
 impl QueryParser for Reader {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(&self, _: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
+    async fn parse_sql<C>(&self, _: &C, sql: &str, types: &[Option<Type>]) -> PgWireResult<Option<Prepared>>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
         let mut statements = self.read(sql).await?;
         match (statements.pop(), statements.is_empty()) {
-            (Some(statement), true) => self.prepare(statement).await.map(Some),
+            (Some(statement), true) => self.prepare(statement, types).await.map(Some),
             (None, _) => Ok(None),
             (Some(_), false) => {
                 Err(refused("42601", "a prepared statement is one statement; send them one by one".to_owned()))
@@ -257,7 +327,7 @@ impl QueryParser for Reader {
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
         match prepared {
-            Prepared::Question(plan) => Ok(parameters(plan)?.into_iter().map(|(_, of_wire)| of_wire).collect()),
+            Prepared::Question(plan) => parameters::of_wire(plan),
             Prepared::Setting(_) => Ok(Vec::new()),
         }
     }
@@ -283,39 +353,13 @@ async fn complete(answer: Response) -> Response {
     }
 }
 
-/// The types of the parameters of a plan, in their order: as far as it is known what they are compared with, and as the
-/// client is told.
-fn parameters(plan: &LogicalPlan) -> PgWireResult<Vec<(Option<DataType>, Type)>> {
-    let found = plan.get_parameter_types().map_err(|error| told(error.into()))?;
-    let number = |name: &str| name.trim_start_matches('$').parse::<u32>().unwrap_or(u32::MAX);
-    let mut found: Vec<_> = found.into_iter().collect();
-    found.sort_by_key(|(name, _)| Reverse(number(name)));
-    found.reverse();
-    let with_wire = found.into_iter().map(|(_, known)| {
-        let of_wire = known.as_ref().map_or(Ok(Type::UNKNOWN), into_pg_type)?;
-        Ok((known, of_wire))
-    });
-    with_wire.collect()
-}
-
-/// The question with the values that a client has bound to its parameters.
-fn with_values(plan: &LogicalPlan, portal: &Portal<Prepared>) -> PgWireResult<LogicalPlan> {
-    let types = parameters(plan)?;
-    if types.is_empty() {
-        return Ok(plan.clone());
-    }
-    let known: Vec<_> = types.iter().map(|(known, _)| known.as_ref()).collect();
-    let of_wire: Vec<_> = types.iter().map(|(_, of_wire)| Some(of_wire)).collect();
-    let values = deserialize_parameters_with_server_types(portal, &known, &of_wire)?;
-    plan.clone().replace_params_with_values(&values).map_err(|error| told(error.into()))
-}
-
 /// An error of a question.
-fn told(query_error: QueryError) -> PgWireError {
+pub(super) fn told(query_error: QueryError) -> PgWireError {
     let code = match &query_error {
         QueryError::Invalid(message) if message.starts_with("syntax error") => "42601",
         QueryError::Invalid(_) => "42000",
         QueryError::Refused(_) => "25006",
+        QueryError::Exhausted(message) if message.starts_with(TOO_SLOW) => "57014",
         QueryError::Exhausted(_) => "53000",
         QueryError::Unavailable(_) => "58030",
         QueryError::Internal(_) => "XX000",
