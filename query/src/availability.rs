@@ -42,9 +42,9 @@ const STATEMENT: &str = "
         SELECT state, elapsed(asked_calendar(), since, until) AS spent_us FROM known WHERE since < until),
     parts AS (
         SELECT
-            coalesce(sum(spent_us) FILTER (WHERE state = 'up'), 0) AS up_us,
-            coalesce(sum(spent_us) FILTER (WHERE state = 'degraded'), 0) AS degraded_us,
-            coalesce(sum(spent_us) FILTER (WHERE state = 'down'), 0) AS down_us,
+            CAST(coalesce(sum(spent_us) FILTER (WHERE state = 'up'), 0) AS BIGINT) AS up_us,
+            CAST(coalesce(sum(spent_us) FILTER (WHERE state = 'degraded'), 0) AS BIGINT) AS degraded_us,
+            CAST(coalesce(sum(spent_us) FILTER (WHERE state = 'down'), 0) AS BIGINT) AS down_us,
             count(*) FILTER (WHERE state = 'down' AND spent_us > 0) AS outage_count,
             coalesce(max(spent_us) FILTER (WHERE state = 'down'), 0) AS longest_outage_us,
             elapsed(asked_calendar(), asked_from(), asked_until()) AS agreed_us,

@@ -12,6 +12,7 @@ use datafusion::prelude::SessionContext;
 use plimsoll_schemas::table::Table;
 
 use crate::defined::{DEFINED, Defined};
+use crate::described::{DESCRIBED, DICTIONARY_COLUMNS, DICTIONARY_ROW};
 use crate::postgres::settings_table;
 use crate::replaced::Replaced;
 use crate::session::CURRENT;
@@ -19,6 +20,9 @@ use crate::views::{VIEWS, View};
 
 /// The schema with the dictionary.
 pub(crate) const DICTIONARY: &str = "dictionary";
+
+/// Its table.
+const COLUMNS: &str = "columns";
 
 const CATALOG_SCHEMA: &str = "pg_catalog";
 const DESCRIPTIONS: &str = "pg_description";
@@ -53,10 +57,11 @@ pub(crate) async fn register(
             }
         }
     }
+    tables.push((DICTIONARY, COLUMNS.to_owned(), rows(&[])?.schema()));
     let rows = rows(&tables)?;
     let dictionary = MemorySchemaProvider::new();
     let table = MemTable::try_new(rows.schema(), vec![vec![rows]])?;
-    dictionary.register_table("columns".to_owned(), Arc::new(table))?;
+    dictionary.register_table(COLUMNS.to_owned(), Arc::new(table))?;
     catalog.register_schema(DICTIONARY, Arc::new(dictionary))?;
     if let Some(schema) = catalog.schema(CATALOG_SCHEMA) {
         let descriptions = context.sql(AS_POSTGRES_TELLS_IT).await?.into_view();
@@ -103,19 +108,17 @@ pub(crate) enum Meaning {
     /// A table of the lake, and the view that shows its rows.
     Of(Table, Option<&'static View>),
     Defined(&'static Defined),
+    /// The dictionary itself.
+    Dictionary,
     Nowhere,
 }
-
-/// What columns mean that views compute.
-const COMPUTED: [(&str, &str); 3] = [
-    ("service_count", "services that the agreement covers"),
-    ("objective_count", "objectives that the agreement has"),
-    ("payload_text", "the payload as text, whatever its bytes are"),
-];
 
 impl Meaning {
     /// Of a table of a schema.
     pub(crate) fn of(schema: &str, table: &str) -> Meaning {
+        if schema == DICTIONARY {
+            return Meaning::Dictionary;
+        }
         let view = VIEWS.iter().find(|view| schema == CURRENT && view.name == table);
         let stored = view.map(|view| view.table).or_else(|| Table::ALL.into_iter().find(|known| known.name() == table));
         let defined = DEFINED.iter().find(|defined| defined.name == table);
@@ -131,6 +134,7 @@ impl Meaning {
         Some(match self {
             Meaning::Of(table, view) => view.and_then(|view| view.comment).unwrap_or(table.comment()).to_owned(),
             Meaning::Defined(defined) => defined.comment.to_owned(),
+            Meaning::Dictionary => DICTIONARY_ROW.to_owned(),
             Meaning::Nowhere => return None,
         })
     }
@@ -141,11 +145,15 @@ impl Meaning {
             Meaning::Of(table, _) => {
                 let stored = table.schema();
                 let stored = stored.field_with_name(name).ok().and_then(|field| field.metadata().get("comment"));
-                let computed = COMPUTED.iter().find(|(computed, _)| *computed == name);
-                stored.cloned().or_else(|| computed.map(|(_, comment)| (*comment).to_owned()))
+                stored.cloned().or_else(|| found(DESCRIBED, name))
             }
             Meaning::Defined(defined) => defined.comment_of(name).map(str::to_owned),
+            Meaning::Dictionary => found(DICTIONARY_COLUMNS, name),
             Meaning::Nowhere => None,
         }
     }
+}
+
+fn found(described: &[(&str, &str)], name: &str) -> Option<String> {
+    described.iter().find(|(column, _)| *column == name).map(|(_, comment)| (*comment).to_owned())
 }

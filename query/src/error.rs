@@ -63,6 +63,15 @@ impl From<LakeError> for QueryError {
 /// How errors of regular expressions begin, which DataFusion hands on as if they came from outside.
 const REGEX_ERRORS: [&str; 2] = ["regex parse error", "Compiled regex exceeds"];
 
+/// What DataFusion says where sorts and joins take too much of the disk, with a setting of its own, and what is said
+/// instead.
+const SPILLED: &str = "max_temp_directory_size";
+const TOO_LARGE_FOR_DISK: &str = "the disk space that sorts and joins of all questions together may take is used up; narrow \
+    the question, or ask in parts; --question-spill of the service raises the limit";
+
+/// How an error begins where a number is larger than its type.
+pub(crate) const OUT_OF_RANGE: &str = "numeric value out of range";
+
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> QueryError {
         let root = match error.find_root() {
@@ -72,6 +81,7 @@ impl From<DataFusionError> for QueryError {
         };
         let text = one_line(&root.message());
         match root {
+            _ if text.contains(SPILLED) => QueryError::Exhausted(TOO_LARGE_FOR_DISK.to_owned()),
             // Arrow itself writes and reads only what does not fit into memory.
             DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::IoError(..)) => {
                 QueryError::Exhausted(text)
@@ -80,6 +90,10 @@ impl From<DataFusionError> for QueryError {
             DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::ParquetError(_)) => {
                 unreadable(&text)
             }
+            DataFusionError::ArrowError(error, _) if matches!(**error, ArrowError::ArithmeticOverflow(_)) => {
+                let what = text.rsplit_once("Overflow happened on: ").map_or(&*text, |(_, what)| what);
+                QueryError::Invalid(format!("{OUT_OF_RANGE}: {what}; cast one of the numbers to DECIMAL(38, 0)"))
+            }
             DataFusionError::SQL(error, _) => QueryError::Invalid(syntax_error(error)),
             DataFusionError::Plan(_)
             | DataFusionError::SchemaError(..)
@@ -87,7 +101,14 @@ impl From<DataFusionError> for QueryError {
             | DataFusionError::Execution(_)
             | DataFusionError::ArrowError(..) => QueryError::Invalid(text),
             DataFusionError::NotImplemented(_) => QueryError::Invalid(format!("not supported: {text}")),
-            DataFusionError::ResourcesExhausted(_) => QueryError::Exhausted(text),
+            DataFusionError::ResourcesExhausted(_) => {
+                // Advice that names DataFusion's settings helps nobody here.
+                let why = if text.contains("datafusion.") { String::new() } else { format!(" ({text})") };
+                QueryError::Exhausted(format!(
+                    "the memory that all questions together may take is used up; narrow the question, or ask in parts; \
+                     --question-memory of the service raises the limit{why}"
+                ))
+            }
             DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
                 unreadable(&text)
             }

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 use plimsoll_schemas::event::timestamp_type;
 use plimsoll_schemas::{Instant, Micros};
 
-use crate::error::QueryError;
+use crate::error::{OUT_OF_RANGE, QueryError};
 use crate::in_force::InForce;
 
 /// Digits of a share, with room for the largest of integers, and those after the point, as in the tables.
@@ -29,6 +29,9 @@ const RATE: (u8, i8) = (38, 9);
 
 /// A target, as the tables have it.
 const TARGET: (u8, i8) = (18, 9);
+
+/// A count, or a sum of counts.
+const COUNT: DataType = DataType::Decimal128(38, 0);
 
 /// One, in the last of the nine digits.
 const ONE: i128 = 1_000_000_000;
@@ -147,7 +150,7 @@ impl ScalarUDFImpl for Function {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         let is_text = |of: &DataType| of.is_string() || of.is_null();
         let is_instant = |of: &DataType| is_text(of) || matches!(of, DataType::Timestamp(..) | DataType::Date32);
-        let is_number = |of: &DataType| of.is_integer() || of.is_null();
+        let is_number = |of: &DataType| of.is_integer() || of.is_null() || matches!(of, DataType::Decimal128(_, 0));
         let is_interval = |of: &DataType| matches!(of, DataType::Interval(_));
         let wanted = match (self.which, types) {
             (Which::Elapsed, [calendar, from, until]) if is_text(calendar) && is_instant(from) && is_instant(until) => {
@@ -161,13 +164,11 @@ impl ScalarUDFImpl for Function {
                 };
                 amount.map(|amount| vec![DataType::Utf8View, timestamp_type(), amount])
             }
-            (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => {
-                Some(vec![DataType::Int64, DataType::Int64])
-            }
+            (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => Some(vec![COUNT, COUNT]),
             (Which::BurnRate, [bad, measured, target])
                 if is_number(bad) && is_number(measured) && (target.is_numeric() || target.is_null()) =>
             {
-                Some(vec![DataType::Int64, DataType::Int64, DataType::Decimal128(TARGET.0, TARGET.1)])
+                Some(vec![COUNT, COUNT, DataType::Decimal128(TARGET.0, TARGET.1)])
             }
             (Which::StateBefore, [service]) if is_text(service) => Some(vec![DataType::Utf8View]),
             _ => None,
@@ -265,26 +266,44 @@ fn states_before(in_force: &InForce, services: &ArrayRef) -> ArrayRef {
 
 /// Parts of wholes, rounded down to nine places as in the tables; null of nothing (R11).
 fn shares(parts: &ArrayRef, wholes: &ArrayRef) -> Result<ArrayRef> {
-    let (parts, wholes) = (parts.as_primitive::<Int64Type>(), wholes.as_primitive::<Int64Type>());
-    let share = |(part, whole): (Option<i64>, Option<i64>)| {
-        let (part, whole) = (i128::from(part?), i128::from(whole?));
-        let billionths = part * ONE * whole.signum();
-        (whole != 0).then(|| billionths.div_euclid(whole.abs()))
+    let (parts, wholes) = (parts.as_primitive::<Decimal128Type>(), wholes.as_primitive::<Decimal128Type>());
+    let share = |(part, whole): (Option<i128>, Option<i128>)| match (part, whole) {
+        (Some(part), Some(whole)) if whole != 0 => {
+            let billionths = part.checked_mul(ONE * whole.signum()).ok_or_else(|| too_large("share", part))?;
+            Ok(Some(billionths.div_euclid(whole.abs())))
+        }
+        _ => Ok(None),
     };
-    let shares: Decimal128Array = parts.iter().zip(wholes).map(share).collect();
-    Ok(Arc::new(shares.with_precision_and_scale(SHARE.0, SHARE.1)?))
+    let shares: Result<Decimal128Array> = parts.iter().zip(wholes).map(share).collect();
+    decimals(shares?, SHARE)
+}
+
+/// Decimals of so many digits.
+fn decimals(values: Decimal128Array, digits: (u8, i8)) -> Result<ArrayRef> {
+    let values = values.with_precision_and_scale(digits.0, digits.1)?;
+    values.validate_decimal_precision(digits.0)?;
+    Ok(Arc::new(values))
+}
+
+fn too_large(function: &str, count: i128) -> DataFusionError {
+    QueryError::Invalid(format!("{OUT_OF_RANGE}: {function} of {count}; give counts below 10^19")).into()
 }
 
 /// How many times faster than targets allow budgets were spent (R27), rounded down to nine places: the bad share of what was
 /// measured, over the share that may be bad. Null where nothing was measured, and where a target allows nothing.
 fn burn_rates(bad: &ArrayRef, measured: &ArrayRef, targets: &ArrayRef) -> Result<ArrayRef> {
-    let (bad, measured) = (bad.as_primitive::<Int64Type>(), measured.as_primitive::<Int64Type>());
-    let rate = |((bad, measured), target): ((Option<i64>, Option<i64>), Option<i128>)| {
-        let (bad, measured, allowed) = (i128::from(bad?), i128::from(measured?), ONE - target?);
-        // Below 10^37, as a count is below 10^19.
-        (measured > 0 && allowed > 0).then(|| (bad * ONE * ONE).div_euclid(measured * allowed))
+    let (bad, measured) = (bad.as_primitive::<Decimal128Type>(), measured.as_primitive::<Decimal128Type>());
+    let rate = |((bad, measured), target): ((Option<i128>, Option<i128>), Option<i128>)| {
+        let (Some(bad), Some(measured), Some(target)) = (bad, measured, target) else { return Ok(None) };
+        let allowed = ONE - target;
+        if measured <= 0 || allowed <= 0 {
+            return Ok(None);
+        }
+        let bad = bad.checked_mul(ONE * ONE).ok_or_else(|| too_large("burn_rate", bad))?;
+        let measured = measured.checked_mul(allowed).ok_or_else(|| too_large("burn_rate", measured))?;
+        Ok(Some(bad.div_euclid(measured)))
     };
-    let rates: Decimal128Array =
+    let rates: Result<Decimal128Array> =
         bad.iter().zip(measured).zip(targets.as_primitive::<Decimal128Type>()).map(rate).collect();
-    Ok(Arc::new(rates.with_precision_and_scale(RATE.0, RATE.1)?))
+    decimals(rates?, RATE)
 }

@@ -12,15 +12,17 @@
 //! Modules in reading order: `error` says what can go wrong and whose fault it is; `users` are those who may ask, and
 //! `visible` is what they see of it, behind a `barrier`; `ahead` lets other threads compute; `session` is the service
 //! and its limits; `views` is the SQL of every table that users see; `known` is what of it was known at an instant;
+//! `statement` makes one ready for the planner, `arithmetic` is exact, and `patterns` write and read times as Postgres does;
 //! `functions` are those of service levels, computed by what is `in_force`, and `availability` is made of them;
 //! `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column
-//! means (`replaced` puts it into Postgres' catalog); `lossy` makes bytes readable in them; `provider` reads one
-//! table of the lake, and `damaged` names the file that it could not read; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
+//! means (by `described` where the contracts do not; `replaced` puts it into Postgres' catalog); `lossy` makes bytes
+//! readable in them; `provider` reads one table of the lake, and `damaged` names the file that it could not read; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
 //! tables, and `alerts` what people are told; `events` gives history as the engine takes it; `audit` what an audit asks;
 //! `http`, `postgres` and `flight` are the doors, to which `connections` are made, over `tls` where that is asked.
 
 mod ahead;
 mod alerts;
+mod arithmetic;
 mod audit;
 mod availability;
 mod barrier;
@@ -30,6 +32,7 @@ mod current;
 mod damaged;
 mod dead_letters;
 mod defined;
+mod described;
 mod dictionary;
 mod error;
 mod events;
@@ -44,11 +47,13 @@ mod kpi;
 mod lossy;
 mod metrics;
 mod newest;
+mod patterns;
 mod postgres;
 mod provider;
 mod replaced;
 mod session;
 mod size;
+mod statement;
 mod stop;
 mod tls;
 mod users;

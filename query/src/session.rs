@@ -39,6 +39,7 @@ use tokio::time::{Instant as Moment, timeout, timeout_at};
 use url::Url;
 
 use crate::ahead::ahead;
+use crate::arithmetic;
 use crate::availability;
 use crate::damaged;
 use crate::defined;
@@ -50,9 +51,11 @@ use crate::in_force::Finder;
 use crate::known::{self, Cut};
 use crate::lossy::lossy_text;
 use crate::metrics::{Counters, Running};
+use crate::patterns;
 use crate::postgres;
 use crate::provider::LakeTable;
 use crate::size;
+use crate::statement;
 use crate::stop::stoppable;
 use crate::views::VIEWS;
 use crate::visible::RowFilter;
@@ -180,20 +183,24 @@ impl QueryService {
         config.options_mut().execution.enable_recursive_ctes = false;
         // How many rows a scan has at most is known well enough to leave few of them to one task.
         config.options_mut().execution.use_row_number_estimates_to_optimize_partitioning = true;
-        let state = SessionStateBuilder::new()
+        // Instants are in UTC, and literals are what they say.
+        config.options_mut().execution.time_zone = Some("UTC".to_owned());
+        config.options_mut().sql_parser.parse_float_as_decimal = true;
+        let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime(&lake, &limits)?)
             .with_default_features()
             .build();
+        let defect = |error: DataFusionError| QueryError::Internal(error.strip_backtrace());
+        arithmetic::register(&mut state).map_err(defect)?;
         let context = SessionContext::new_with_state(state);
+        patterns::register(&context);
         for function in UNBOUNDED_FUNCTIONS {
             context.deregister_udf(function);
         }
         for aggregate in UNBOUNDED_AGGREGATES {
             context.deregister_udaf(aggregate);
         }
-        let defect = |error: DataFusionError| QueryError::Internal(error.strip_backtrace());
-
         let history = MemorySchemaProvider::new();
         let store = ObjectStoreUrl::parse(STORE).map_err(defect)?;
         for table in Table::ALL {
@@ -241,6 +248,11 @@ impl QueryService {
     pub async fn with_limits(&self, limits: Limits) -> Result<QueryService, QueryError> {
         let other = QueryService::open(self.lake.clone(), limits, self.desk.threads.clone()).await?;
         Ok(QueryService { cut: self.cut, ..other })
+    }
+
+    /// How long a question may take.
+    pub fn time_max(&self) -> Duration {
+        self.limits.time_max
     }
 
     /// The lake.
@@ -555,8 +567,9 @@ fn parsed(state: &SessionState, text: &str) -> Result<Statement, QueryError> {
 }
 
 /// The plan of a statement that is a question, and not too large.
-async fn question(state: &SessionState, statement: Statement) -> Result<LogicalPlan, QueryError> {
+async fn question(state: &SessionState, mut statement: Statement) -> Result<LogicalPlan, QueryError> {
     size::check(&statement)?;
+    statement::prepare(&mut statement)?;
     let plan = state.statement_to_plan(statement).await?;
     SQLOptions::new()
         .with_allow_ddl(false)
@@ -623,12 +636,19 @@ fn more_than_one(error: DataFusionError) -> QueryError {
 
 fn too_slow(limits: &Limits) -> QueryError {
     let seconds = limits.time_max.as_secs_f64();
-    QueryError::Exhausted(format!("{TOO_SLOW} {seconds} s; narrow the question, or ask in parts"))
+    QueryError::Exhausted(format!(
+        "{TOO_SLOW} {seconds} s; narrow the question, or ask in parts; --question-time of the service raises the limit, and \
+         --questions how many are answered at a time, of which {} are",
+        limits.concurrent_max
+    ))
 }
 
 fn too_many(limits: &Limits) -> QueryError {
     let rows = limits.rows_max;
-    QueryError::Exhausted(format!("the answer has more than {rows} rows; add a LIMIT, aggregate, or ask in parts"))
+    QueryError::Exhausted(format!(
+        "the answer has more than {rows} rows; add a LIMIT, aggregate, or ask in parts; --question-rows of the service raises \
+         the limit"
+    ))
 }
 
 fn internal(error: &dyn std::error::Error) -> QueryError {

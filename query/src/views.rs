@@ -129,9 +129,10 @@ pub(crate) const VIEWS: &[View] = &[
         Rows::Of(
             "SELECT service, indicator, calendar, time_zone, customer, bucket_start, max(bucket_end) AS bucket_end,
                   latency_at_most_us,
-                  sum(good_us) AS good_us, sum(bad_us) AS bad_us, sum(degraded_us) AS degraded_us,
-                  sum(excluded_us) AS excluded_us, sum(unknown_us) AS unknown_us,
-                  sum(good_count) AS good_count, sum(total_count) AS total_count,
+                  CAST(sum(good_us) AS BIGINT) AS good_us, CAST(sum(bad_us) AS BIGINT) AS bad_us,
+                  CAST(sum(degraded_us) AS BIGINT) AS degraded_us,
+                  CAST(sum(excluded_us) AS BIGINT) AS excluded_us, CAST(sum(unknown_us) AS BIGINT) AS unknown_us,
+                  CAST(sum(good_count) AS BIGINT) AS good_count, CAST(sum(total_count) AS BIGINT) AS total_count,
                   max(recorded_at) AS recorded_at, max(epoch) AS epoch
               FROM history.measures
               GROUP BY service, indicator, calendar, time_zone, customer, bucket_start, latency_at_most_us",
@@ -214,7 +215,8 @@ pub(crate) const VIEWS: &[View] = &[
         comment: Some("one range of records that Kafka had deleted before they were read"),
         rows: Rows::Of(
             "SELECT topic, partition, min(from_offset) AS from_offset, max(until_offset) AS until_offset,
-                    least(max(until_offset) - min(from_offset), sum(lost_count)) AS lost_count, min(tick) AS recorded_at, min(epoch) AS epoch
+                    least(max(until_offset) - min(from_offset), CAST(sum(lost_count) AS BIGINT)) AS lost_count,
+                    min(tick) AS recorded_at, min(epoch) AS epoch
               FROM (SELECT *, sum(is_first) OVER (PARTITION BY topic, partition ORDER BY from_offset, until_offset, epoch
                                                   ROWS UNBOUNDED PRECEDING) AS gap
                     FROM (SELECT *, CASE WHEN from_offset < max(until_offset) OVER (

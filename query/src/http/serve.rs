@@ -47,6 +47,14 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// That for answers which may take so long.
+    pub fn with_answers(time_max: Duration) -> Patience {
+        let usual = Patience::default();
+        Patience { rest_max: usual.rest_max.max(time_max + time_max / 2), ..usual }
+    }
+}
+
 /// Serves the router until `shutdown` resolves, over TLS where that is given. Requests that are then on their way are still
 /// answered, but no longer than `stop_max` after it; what is not done then is broken off.
 pub async fn serve(
