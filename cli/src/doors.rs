@@ -33,6 +33,7 @@ mod backtest;
 pub mod definitions;
 pub mod flight;
 pub mod gate;
+pub mod limits;
 pub mod postgres;
 pub mod scrape;
 
@@ -93,13 +94,14 @@ pub async fn open<Text: Future<Output = String> + Send>(
     shutdown: Shutdown,
 ) {
     let (counted, audited) = (service.clone(), audit::door(service.clone()));
+    let patience = Patience::with_answers(service.time_max());
     let scraping = scrape::door(move || {
         let counted = counted.clone();
         let told = metrics();
         async move { told.await + &counted.metrics() }
     });
     let doors = router(service, readiness, scraping.and(audited).and(more));
-    serve_those_who_may(listener, doors, access, shutdown).await;
+    serve_those_who_may(listener, doors, patience, access, shutdown).await;
 }
 
 /// The doors of a process that keeps tables, over which there is a service: to the definitions that are in force, and to the
@@ -176,17 +178,23 @@ pub async fn open_metrics(
     let router = scraping.route("/healthz", get(async || "ok\n")).method_not_allowed_fallback(|| async {
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "allowed is GET")
     });
-    serve_those_who_may(listener, router, access, shutdown).await;
+    serve_those_who_may(listener, router, Patience::default(), access, shutdown).await;
 }
 
-async fn serve_those_who_may(listener: TcpListener, doors: Router, access: Access, shutdown: Shutdown) {
+async fn serve_those_who_may(
+    listener: TcpListener,
+    doors: Router,
+    patience: Patience,
+    access: Access,
+    shutdown: Shutdown,
+) {
     let doors = match access.users.clone() {
         Some(users) => guard(doors, users),
         None => doors,
     };
     let ends = async move { shutdown.requested().await };
     tokio::select! {
-        () = serve(listener, doors, access.tls.clone(), Patience::default(), ends) => {}
+        () = serve(listener, doors, access.tls.clone(), patience, ends) => {}
         () = access.keep_up() => {}
     }
 }

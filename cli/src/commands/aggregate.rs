@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_aggregate::shards::{SHARDS_MIN, refuse_others};
 use plimsoll_lake::{Lake, SHARDS_MAX};
-use plimsoll_query::{Limits, QueryService};
+use plimsoll_query::QueryService;
 
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::run::{Accepting, Connection, Keeping, Tables, group};
@@ -51,6 +51,8 @@ pub struct Arguments {
     #[command(flatten)]
     flight: doors::flight::Arguments,
     #[command(flatten)]
+    limits: doors::limits::Arguments,
+    #[command(flatten)]
     metrics: doors::scrape::Arguments,
     #[command(flatten)]
     accepting: Accepting,
@@ -75,7 +77,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = Arc::new(in_force.that_fit(fits)?);
     let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let service =
-        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), arguments.limits.limits(), threads.questions()))?);
     let flight = runtime.block_on(arguments.flight.door(access.clone()))?;
     let kafka = arguments.connection.settings(&arguments.group)?;
     let worker = arguments.keeping.worker(&arguments.group);

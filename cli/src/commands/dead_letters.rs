@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use plimsoll_query::Format;
+use plimsoll_query::{Format, Limits};
 
 use crate::commands::DEFAULT_LAKE;
 use crate::commands::sql::print_answer;
@@ -95,5 +95,5 @@ pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
             (which, format, format!("SELECT {columns} FROM dead_letters WHERE {of} ORDER BY {order} LIMIT {limit}"))
         }
     };
-    print_answer(&statement, &which.lake, None, *format, threads)
+    print_answer(&statement, &which.lake, (None, Limits::default()), *format, threads)
 }

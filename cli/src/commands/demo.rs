@@ -15,7 +15,7 @@ use plimsoll_aggregate::{Live, WorkerSettings};
 use plimsoll_engine::shards::Shard;
 use plimsoll_ingest::kafka::KafkaSettings;
 use plimsoll_lake::{KEPT_MAX, Lake};
-use plimsoll_query::{Grant, Limits, More, QueryService, Users};
+use plimsoll_query::{Grant, More, QueryService, Users};
 use plimsoll_schemas::Instant;
 use plimsoll_schemas::definition::Definitions;
 use tokio::net::TcpListener;
@@ -26,7 +26,7 @@ use crate::demo::broker::DemoBroker;
 use crate::demo::generator::Generator;
 use crate::demo::summary;
 use crate::doors::access::Access;
-use crate::doors::{Door, flight, postgres};
+use crate::doors::{Door, flight, limits, postgres};
 use crate::in_force::InForce;
 use crate::pipeline::{Pipeline, Settings};
 use crate::shutdown::Shutdown;
@@ -50,6 +50,8 @@ pub struct Arguments {
     listen: SocketAddr,
     #[command(flatten)]
     flight: flight::Arguments,
+    #[command(flatten)]
+    limits: limits::Arguments,
     /// End after the summary instead of staying up
     #[arg(long)]
     once: bool,
@@ -93,7 +95,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
 
     let lake = runtime.block_on(Lake::open(&arguments.folder.join("lake").to_string_lossy()))?;
     let service =
-        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), arguments.limits.limits(), threads.questions()))?);
     let end = end_of(arguments.month);
     let kafka = KafkaSettings::new(broker.bootstrap(), "demo");
     let stored = Tables { lake: lake.clone(), service: service.clone(), waiting: runtime.handle().clone() };
@@ -256,7 +258,7 @@ fn print_addresses(address: SocketAddr, postgres: SocketAddr, folder: &Path) {
     println!("  curl 'http://{address}/v1/attainment?verdict=breached&window_kind=month&limit=5'");
     println!("  curl http://{address}/metrics | grep error_budget");
     println!(
-        "  curl http://{address}/v1/sql -d 'SELECT service, sum(duration_us) / 60000000 AS minutes_down FROM outages GROUP BY service ORDER BY 2 DESC LIMIT 5'"
+        "  curl http://{address}/v1/sql -d 'SELECT service, CAST(sum(duration_us) / 60000000 AS INT) AS minutes_down FROM outages GROUP BY service ORDER BY 2 DESC LIMIT 5'"
     );
     println!(
         "  psql postgresql://{USER}:{USER}@{postgres}/plimsoll -c 'SELECT service, count(*) AS breaches FROM breaches GROUP BY service ORDER BY 2 DESC LIMIT 5'"

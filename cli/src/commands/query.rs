@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use plimsoll_lake::Lake;
-use plimsoll_query::{Limits, More, QueryService};
+use plimsoll_query::{More, QueryService};
 use plimsoll_schemas::Instant;
 
 use crate::commands::{DEFAULT_LAKE, instant};
@@ -35,6 +35,8 @@ pub struct Arguments {
     postgres: doors::postgres::Arguments,
     #[command(flatten)]
     flight: doors::flight::Arguments,
+    #[command(flatten)]
+    limits: doors::limits::Arguments,
 }
 
 /// Serves until it is told to end.
@@ -42,7 +44,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let shutdown = Shutdown::on_signals(threads.waiting.handle())?;
     threads.waiting.block_on(async {
         let lake = Lake::open_existing(&arguments.lake).await?;
-        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
+        let service = QueryService::open(lake, arguments.limits.limits(), threads.questions()).await?;
         let known_at = arguments.known_at;
         let service = Arc::new(service.known_at(known_at));
         let listener = doors::listen(arguments.listen, "--listen").await?;

@@ -65,6 +65,8 @@ pub struct Arguments {
     #[command(flatten)]
     flight: doors::flight::Arguments,
     #[command(flatten)]
+    limits: doors::limits::Arguments,
+    #[command(flatten)]
     accepting: Accepting,
     #[command(flatten)]
     notifying: notifying::Arguments,
@@ -238,7 +240,7 @@ pub fn run(arguments: Arguments, threads: &Threads) -> Result<ExitCode> {
     let in_force = Arc::new(in_force.that_fit(fits)?);
     let listener = runtime.block_on(doors::listen(arguments.listen, "--listen"))?;
     let service =
-        Arc::new(runtime.block_on(QueryService::open(lake.clone(), Limits::default(), threads.questions()))?);
+        Arc::new(runtime.block_on(QueryService::open(lake.clone(), arguments.limits.limits(), threads.questions()))?);
     let access = arguments.access.read()?;
     let postgres = runtime.block_on(arguments.postgres.door(access.clone()))?;
     let flight = runtime.block_on(arguments.flight.door(access.clone()))?;

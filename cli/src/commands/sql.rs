@@ -11,6 +11,7 @@ use plimsoll_query::{Format, Limits, QueryService, encode};
 use plimsoll_schemas::Instant;
 
 use crate::commands::{DEFAULT_LAKE, instant};
+use crate::doors;
 use crate::threads::Threads;
 
 /// Ask the tables.
@@ -29,6 +30,8 @@ pub struct Arguments {
     /// How the answer is written: table, json, ndjson, csv or arrow
     #[arg(long, default_value = "table", value_name = "FORMAT")]
     format: Format,
+    #[command(flatten)]
+    limits: doors::limits::Arguments,
 }
 
 fn statement(text: &str) -> Result<String, String> {
@@ -38,21 +41,21 @@ fn statement(text: &str) -> Result<String, String> {
 
 /// Prints the answer.
 pub fn run(arguments: &Arguments, threads: &Threads) -> Result<ExitCode> {
-    let Arguments { statement, lake, known_at, format } = arguments;
-    print_answer(statement, lake, *known_at, *format, threads)
+    let Arguments { statement, lake, known_at, format, limits } = arguments;
+    print_answer(statement, lake, (*known_at, limits.limits()), *format, threads)
 }
 
-/// Prints what the tables of a lake answer to a statement, as they were known then.
+/// Prints what the tables of a lake answer to a statement, as they were known then, within limits.
 pub fn print_answer(
     statement: &str,
     lake: &str,
-    known_at: Option<Instant>,
+    (known_at, limits): (Option<Instant>, Limits),
     format: Format,
     threads: &Threads,
 ) -> Result<ExitCode> {
     threads.waiting.block_on(async {
         let lake = Lake::open_existing(lake).await?;
-        let service = QueryService::open(lake, Limits::default(), threads.questions()).await?;
+        let service = QueryService::open(lake, limits, threads.questions()).await?;
         let answer = service.known_at(known_at).sql(statement).await?;
         let mut chunks = Box::pin(encode(answer, format));
         while let Some(chunk) = chunks.try_next().await? {

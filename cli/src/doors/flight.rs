@@ -37,6 +37,7 @@ impl Arguments {
 pub async fn open(door: Option<Door>, service: Arc<QueryService>, shutdown: Shutdown) {
     if let Some(Door { listener, users, tls }) = door {
         let ends = async move { shutdown.requested().await };
-        serve_flight(listener, service, users, tls, Patience::default(), ends).await;
+        let patience = Patience::with_answers(service.time_max());
+        serve_flight(listener, service, users, tls, patience, ends).await;
     }
 }
