@@ -1,10 +1,10 @@
 //! Arithmetic that is exact or an error, as in Postgres.
 //!
-//! DataFusion's sums and products of integers begin again from below when they get too large, and its shares of decimals end
-//! after four places. Here `sum` of integers is a decimal, which no sum overflows; `+`, `-` and `*` of integers are errors
-//! beyond their type; a quotient of decimals is rounded and has at least twelve places. A literal beside a float is a float,
-//! everywhere else it is the decimal that is written. Expressions get this when their question is analyzed, after which
-//! they are simplified, so also constants are exact.
+//! DataFusion's sums and products of integers begin again from below when they get too large, and its shares of
+//! decimals end after four places. Here `sum` of integers is a decimal, which no sum overflows; `+`, `-` and `*` of
+//! integers are errors beyond their type; a quotient of decimals is rounded and has at least twelve places. A literal
+//! beside a float is a float, everywhere else it is the decimal that is written. Expressions get this when their
+//! question is analyzed, after which they are simplified, so also constants are exact.
 
 use std::sync::Arc;
 
@@ -159,7 +159,8 @@ impl FunctionRewrite for Exact {
     }
 }
 
-/// Aggregates that keep all values that they are given. Of views of texts they count the views alone, and not the texts.
+/// Aggregates that keep all values that they are given. Of views of texts they count the views alone, and not the
+/// texts.
 const KEEPERS: [&str; 2] = ["array_agg", "string_agg"];
 
 /// The same expression, with floats in place of decimals that are written beside floats, as Postgres has it.
@@ -334,7 +335,8 @@ fn rounded(left: i128, shift: i256, right: i128) -> Option<i128> {
     whole.checked_add(away)?.to_i128()
 }
 
-/// Intervals so many times, as Postgres has them: parts of months become days of thirty a month, parts of days become time.
+/// Intervals so many times, as Postgres has them: parts of months become days of thirty a month, parts of days become
+/// time.
 fn multiples(intervals: &ArrayRef, by: &ArrayRef, factor: fn(f64) -> f64) -> Result<ArrayRef> {
     let (intervals, by) = (intervals.as_primitive::<IntervalMonthDayNanoType>(), by.as_primitive::<Float64Type>());
     let multiple = |(interval, by): (Option<IntervalMonthDayNano>, Option<f64>)| {

@@ -1,5 +1,5 @@
-//! What columns mean that no row type of the contracts describes: those of events, which are the same in every record, those
-//! that views compute, and those of the dictionary itself.
+//! What columns mean that no row type of the contracts describes: those of events, which are the same in every record,
+//! those that views compute, and those of the dictionary itself.
 
 /// Columns of events, which are told as the contracts write them, and of views.
 pub(crate) const DESCRIBED: &[(&str, &str)] = &[

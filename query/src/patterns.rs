@@ -1,7 +1,7 @@
 //! `to_char`, `to_timestamp` and `to_date` with patterns as Postgres has them.
 //!
-//! In: a pattern such as `YYYY-MM-DD HH24:MI`. A pattern with a `%` is one of DataFusion's, and left to it. Times without a
-//! zone are in UTC.
+//! In: a pattern such as `YYYY-MM-DD HH24:MI`. A pattern with a `%` is one of DataFusion's, and left to it. Times
+//! without a zone are in UTC.
 
 use std::collections::HashMap;
 use std::fmt::Write;

@@ -330,11 +330,6 @@ impl QueryService {
         )))
     }
 
-    /// How long a question may take.
-    pub(crate) fn time_max(&self) -> Duration {
-        self.limits.time_max
-    }
-
     /// The same service for questions that may take less time.
     pub(crate) fn within(&self, time_max: Option<Duration>) -> QueryService {
         let time_max = time_max.map_or(self.limits.time_max, |time| time.min(self.limits.time_max));

@@ -1,8 +1,8 @@
 //! A statement made ready for the planner, so that it is answered as Postgres answers it, or refused.
 //!
-//! The planner passes over a sample of a table and over locks, so they are refused here. It refuses columns that it would
-//! call the same, so the later ones are given names: that which Postgres gives, and a number. Numbers that are written with
-//! an exponent are written out, and those of more digits than a decimal has become floats.
+//! The planner passes over a sample of a table and over locks, so they are refused here. It refuses columns that it
+//! would call the same, so the later ones are given names: that which Postgres gives, and a number. Numbers that are
+//! written with an exponent are written out, and those of more digits than a decimal has become floats.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
