@@ -69,10 +69,8 @@ impl VisitorMut for Cases<'_> {
         // Added to a time, it would be taken for a time.
         let is_interval = self.of(expr) == Some(Some(&Type::INTERVAL));
         match expr {
-            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-                if self.of(right) == Some(None) {
-                    Cases::cast(right, "TEXT[]");
-                }
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } if self.of(right) == Some(None) => {
+                Cases::cast(right, "TEXT[]");
             }
             _ if is_interval => Cases::cast(expr, "INTERVAL"),
             _ => {}

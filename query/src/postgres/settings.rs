@@ -253,8 +253,11 @@ pub(super) fn time_max<Client: ClientInfo>(client: &Client) -> Option<Duration> 
     client.metadata().get(TIMEOUT).and_then(|text| duration(text)).filter(|time| !time.is_zero())
 }
 
-/// What a `SET` says: names and values, of which `None` is the default; and whether it is for this transaction alone.
-fn said(set: &Set) -> PgWireResult<(Vec<(String, Option<String>)>, bool)> {
+/// Names and values, of which `None` is the default; and whether they are for this transaction alone.
+type Assigned = (Vec<(String, Option<String>)>, bool);
+
+/// What a `SET` says.
+fn said(set: &Set) -> PgWireResult<Assigned> {
     let of = |name: &ObjectName, values: &[Expr]| {
         let values: Vec<String> = values.iter().map(text).collect();
         let value = Some(values.join(", ")).filter(|value| !value.eq_ignore_ascii_case("default"));
@@ -452,7 +455,7 @@ fn within(said: Option<&str>, time_max: Duration) -> Duration {
 fn shown(time: Duration) -> String {
     let milliseconds = time.as_millis();
     let unit = [("h", 3_600_000), ("min", 60_000), ("s", 1_000)];
-    match unit.iter().find(|(_, length)| milliseconds % length == 0) {
+    match unit.iter().find(|(_, length)| milliseconds.is_multiple_of(*length)) {
         Some((unit, length)) => format!("{}{unit}", milliseconds / length),
         None => format!("{milliseconds}ms"),
     }
