@@ -36,8 +36,8 @@ pub struct Arguments {
     /// How many days.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     days: u32,
-    /// How many days the state remembers what ended. Few, so that a year is long beside it and memory has to stay flat; `run`
-    /// remembers 800.
+    /// How many days the state remembers what ended. Few, so that a year is long beside it and memory has to stay flat;
+    /// `run` remembers 800.
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     remember_days: u32,
     /// Where its tables are left, for questions to be asked of them; nowhere unless given.

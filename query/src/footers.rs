@@ -3,8 +3,8 @@
 //! A scan asks for a footer without the index, and reads the index by itself when a filter wants it, each time anew: for a
 //! question about a handful of rows that is most of the work. Here the first who opens a file gets both, and both stay.
 //!
-//! Files in a local folder are read where they are asked for: to hand a read to another thread and to wait for it there takes
-//! longer than to read what the system has in memory, and the threads of questions do nothing else.
+//! Files in a local folder are read where they are asked for: to hand a read to another thread and to wait for it there
+//! takes longer than to read what the system has in memory, and the threads of questions do nothing else.
 
 use std::fs::File;
 use std::future::ready;

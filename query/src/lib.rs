@@ -16,9 +16,10 @@
 //! `functions` are those of service levels, computed by what is `in_force`, and `availability` is made of them;
 //! `defined` are tables of definitions, among them one of indicators (`kpi`); `dictionary` says what every column
 //! means (by `described` where the contracts do not; `replaced` puts it into Postgres' catalog); `lossy` makes bytes
-//! readable in them; `provider` reads one table of the lake, and `damaged` names the file that it could not read; `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the
-//! tables, and `alerts` what people are told; `events` gives history as the engine takes it; `audit` what an audit asks;
-//! `http`, `postgres` and `flight` are the doors, to which `connections` are made, over `tls` where that is asked.
+//! readable in them; `provider` reads one table of the lake, and `damaged` names the file that it could not read;
+//! `format` writes answers; `metrics` counts them; `newest` reads what `/metrics` shows of the tables, and `alerts` what
+//! people are told; `events` gives history as the engine takes it; `audit` what an audit asks; `http`, `postgres` and
+//! `flight` are the doors, to which `connections` are made, over `tls` where that is asked.
 
 mod ahead;
 mod alerts;

@@ -1,8 +1,8 @@
 //! Results: one objective judged in each of its windows, said once, and said again when it changes (R13, R22).
 //!
 //! A window's result is provisional until the watermark passes its end plus the grace; then it is final. A provisional
-//! result is written when the step publishes, its verdict changed, or there is news to warn of. A final result is written once, and once more for
-//! each later change, as revision n+1 beside a correction row that says what it was before.
+//! result is written when the step publishes, its verdict changed, or there is news to warn of. A final result is written
+//! once, and once more for each later change, as revision n+1 beside a correction row that says what it was before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
