@@ -18,17 +18,21 @@ struct Example {
     answers: Vec<String>,
 }
 
-/// The examples of a page.
+/// The examples of a page. A statement that stands alone has an answer of its own.
 fn examples_of(page: &str) -> Vec<Example> {
     let page = std::fs::read_to_string(repository(page)).expect("the page");
-    let mut examples: Vec<Example> = Vec::new();
+    let (mut examples, mut is_of_command): (Vec<Example>, bool) = (Vec::new(), false);
     // Every second piece between fences is a block, which begins with the name of its language.
     for block in page.split("```").skip(1).step_by(2) {
-        match (block.split_once('\n'), examples.last_mut()) {
-            (Some(("sh", command)), _) => examples.push(Example { command: command.to_owned(), answers: Vec::new() }),
-            (Some(("text", answer)), Some(example)) => example.answers.push(answer.to_owned()),
+        let Some((language, text)) = block.split_once('\n') else { continue };
+        match language {
+            "sh" => examples.push(Example { command: text.to_owned(), answers: Vec::new() }),
+            "text" if is_of_command => {
+                examples.last_mut().into_iter().for_each(|example| example.answers.push(text.to_owned()));
+            }
             _ => {}
         }
+        is_of_command = language != "sql" && (is_of_command || language == "sh");
     }
     examples
 }

@@ -215,7 +215,7 @@ async fn ask_tables(findings: &mut Findings, location: &str, threads: &Threads) 
             findings.add(Weight::Notice, "dead letters", told);
         }
     }
-    let gaps = "SELECT count(*), coalesce(sum(lost_count), 0) FROM gaps";
+    let gaps = "SELECT count(*), CAST(coalesce(sum(lost_count), 0) AS BIGINT) FROM gaps";
     let counts: Vec<_> = service.sql(gaps).await?.try_collect().await?;
     let count = |column: usize| counts.first().map_or(0, |row| row.column(column).as_primitive::<Int64Type>().value(0));
     match count(0) {
