@@ -13,7 +13,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType};
 use arrow_array::{ArrayRef, IntervalMonthDayNanoArray};
 use arrow_buffer::i256;
-use arrow_schema::{ArrowError, DataType, FieldRef, IntervalUnit};
+use arrow_schema::{ArrowError, DECIMAL128_MAX_PRECISION, DataType, FieldRef, IntervalUnit};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -35,15 +35,14 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use crate::error::QueryError;
 
-/// Digits of a decimal at most.
-const DIGITS: u8 = 38;
-
 /// Digits after the point that a quotient of decimals has at least.
 const QUOTIENT_PLACES: i8 = 12;
 
-/// Any integer as a decimal, and a sum of them.
+/// Any integer as a decimal.
 const WHOLE: DataType = DataType::Decimal128(20, 0);
-const SUM: DataType = DataType::Decimal128(DIGITS, 0);
+
+/// A sum of integers.
+pub(crate) const SUM: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
@@ -258,7 +257,7 @@ impl ScalarUDFImpl for Arithmetic {
         match (self.which, types) {
             (Which::Plus | Which::Minus | Which::Times, [left, _]) => Ok(left.clone()),
             (Which::Quotient, [DataType::Decimal128(_, left), DataType::Decimal128(_, right)]) => {
-                Ok(DataType::Decimal128(DIGITS, (*left).max(*right).max(QUOTIENT_PLACES)))
+                Ok(DataType::Decimal128(DECIMAL128_MAX_PRECISION, (*left).max(*right).max(QUOTIENT_PLACES)))
             }
             (Which::Multiple | Which::MultipleOf | Which::Fraction, _) => Ok(INTERVAL),
             _ => Err(other_arguments(self.name())),
@@ -304,7 +303,7 @@ fn quotients(left: &ArrayRef, right: &ArrayRef, of: &DataType) -> Result<ArrayRe
     let DataType::Decimal128(precision, places) = *of else { return Err(other_arguments("quotient")) };
     let shift = places - left.scale() + right.scale();
     let shift = i256::from_i128(10).checked_pow(shift.unsigned_abs().into()).ok_or_else(|| overflow("a quotient"))?;
-    let most = 10_u128.pow(DIGITS.into());
+    let most = 10_u128.pow(DECIMAL128_MAX_PRECISION.into());
     let mut answer = Decimal128Builder::with_capacity(left.len()).with_precision_and_scale(precision, places)?;
     for (left, right) in left.iter().zip(right) {
         let (Some(left), Some(right)) = (left, right) else {

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
 use plimsoll_schemas::event::timestamp_type;
 use plimsoll_schemas::{Instant, Micros};
 
+use crate::arithmetic::SUM;
 use crate::error::{OUT_OF_RANGE, QueryError};
 use crate::in_force::InForce;
 
@@ -29,9 +30,6 @@ const RATE: (u8, i8) = (38, 9);
 
 /// A target, as the tables have it.
 const TARGET: (u8, i8) = (18, 9);
-
-/// A count, or a sum of counts.
-const COUNT: DataType = DataType::Decimal128(38, 0);
 
 /// One, in the last of the nine digits.
 const ONE: i128 = 1_000_000_000;
@@ -164,11 +162,11 @@ impl ScalarUDFImpl for Function {
                 };
                 amount.map(|amount| vec![DataType::Utf8View, timestamp_type(), amount])
             }
-            (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => Some(vec![COUNT, COUNT]),
+            (Which::Share, [part, whole]) if is_number(part) && is_number(whole) => Some(vec![SUM, SUM]),
             (Which::BurnRate, [bad, measured, target])
                 if is_number(bad) && is_number(measured) && (target.is_numeric() || target.is_null()) =>
             {
-                Some(vec![COUNT, COUNT, DataType::Decimal128(TARGET.0, TARGET.1)])
+                Some(vec![SUM, SUM, DataType::Decimal128(TARGET.0, TARGET.1)])
             }
             (Which::StateBefore, [service]) if is_text(service) => Some(vec![DataType::Utf8View]),
             _ => None,

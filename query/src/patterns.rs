@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow_array::builder::{StringBuilder, TimestampMicrosecondBuilder};
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::timezone::Tz;
 use arrow_array::types::{Date32Type, TimestampMicrosecondType};
@@ -389,22 +389,17 @@ fn read<'a>(
     are_days: bool,
 ) -> Result<ArrayRef> {
     let texts = cast(values, &DataType::Utf8)?;
-    let (mut days, mut instants) = (Vec::new(), TimestampMicrosecondBuilder::new());
-    for (text, pattern) in texts.as_string::<i32>().iter().zip(patterns) {
-        let (Some(text), Some((pattern, pieces))) = (text, pattern) else {
-            days.push(None);
-            instants.append_null();
-            continue;
-        };
-        let time = time_of(text, pieces, pattern)?;
-        days.push(Some(Date32Type::from_naive_date(time.date())));
-        instants.append_value(time.and_utc().timestamp_micros());
-    }
+    let times = texts.as_string::<i32>().iter().zip(patterns).map(|row| match row {
+        (Some(text), Some((pattern, pieces))) => time_of(text, pieces, pattern).map(Some),
+        _ => Ok(None),
+    });
+    let times = times.collect::<Result<Vec<Option<NaiveDateTime>>>>()?.into_iter();
     if are_days {
-        return Ok(Arc::new(Date32Array::from(days)));
+        let days = times.map(|time| Some(Date32Type::from_naive_date(time?.date())));
+        return Ok(Arc::new(days.collect::<Date32Array>()));
     }
-    let instants: TimestampMicrosecondArray = instants.finish().with_timezone("UTC");
-    Ok(Arc::new(instants))
+    let instants = times.map(|time| Some(time?.and_utc().timestamp_micros()));
+    Ok(Arc::new(instants.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
 }
 
 /// The time that a text tells; the first of what it says nothing of.

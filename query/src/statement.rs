@@ -7,15 +7,13 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use arrow_schema::DECIMAL128_MAX_PRECISION;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Ident, Query, Select, SelectItem, TableFactor, Value, VisitMut, VisitorMut,
 };
 
 use crate::error::QueryError;
-
-/// Digits of a decimal at most.
-const DIGITS_MAX: usize = 38;
 
 /// Makes a statement ready.
 ///
@@ -99,7 +97,7 @@ fn written_out(text: &str) -> Option<String> {
     let significant = digits.trim_start_matches('0').len();
     let after = usize::try_from(places).unwrap_or(0);
     let zeros = usize::try_from(places.checked_neg()?).unwrap_or(0);
-    if significant.checked_add(zeros)?.max(after) > DIGITS_MAX {
+    if significant.checked_add(zeros)?.max(after) > DECIMAL128_MAX_PRECISION.into() {
         return None;
     }
     if exponent == 0 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_pg::datatypes::df::deserialize_parameters;
 use arrow_pg::datatypes::into_pg_type;
-use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType, Field, IntervalUnit, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -25,12 +25,10 @@ use pgwire::api::portal::Portal;
 use pgwire::api::stmt::StoredStatement;
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::extendedquery::Bind;
+use plimsoll_schemas::event::timestamp_type;
 
 use crate::postgres::refused;
 use crate::postgres::session::{Prepared, told};
-
-/// Digits of a decimal at most.
-const DIGITS_MAX: u8 = 38;
 
 /// Parameters of a statement at most: as many as the protocol can bind.
 const PARAMETERS_MAX: u32 = 65_535;
@@ -154,12 +152,12 @@ fn data_type_of(said: &Type) -> DataType {
         Type::INT8 => DataType::Int64,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
-        Type::NUMERIC => DataType::Decimal128(DIGITS_MAX, 9),
+        Type::NUMERIC => DataType::Decimal128(DECIMAL128_MAX_PRECISION, 9),
         Type::BYTEA => DataType::Binary,
         Type::DATE => DataType::Date32,
         Type::TIME => DataType::Time64(TimeUnit::Nanosecond),
         Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
-        Type::TIMESTAMPTZ => instants(),
+        Type::TIMESTAMPTZ => timestamp_type(),
         Type::INTERVAL => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::BOOL_ARRAY => list(DataType::Boolean),
         Type::INT2_ARRAY => list(DataType::Int16),
@@ -170,10 +168,6 @@ fn data_type_of(said: &Type) -> DataType {
         Type::TEXT_ARRAY | Type::VARCHAR_ARRAY => list(DataType::Utf8),
         _ => DataType::Utf8,
     }
-}
-
-fn instants() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
 /// The types of the parameters of a plan, in their order, as a client is told.
@@ -263,7 +257,7 @@ fn value(portal: &Portal<Prepared>, place: usize, known: Option<&DataType>) -> P
         Type::TIMESTAMPTZ | Type::DATE => {
             let known = is_family(|known| matches!(known, DataType::Timestamp(..)));
             let text = std::str::from_utf8(bytes).ok().filter(|_| said.is_none() && format == 0);
-            match (read(known.or(Some(&instants()))), text) {
+            match (read(known.or(Some(&timestamp_type()))), text) {
                 (Err(error), Some(text)) => Some(day(text, known).ok_or(error)?),
                 (read, _) => read?,
             }
@@ -299,7 +293,7 @@ fn decimal(text: &str) -> Option<ScalarValue> {
 fn of_digits(number: i128, scale: i8) -> Option<ScalarValue> {
     let digits = number.unsigned_abs().checked_ilog10().map_or(1, |digits| digits + 1);
     let precision = u8::try_from(digits).ok()?.max(scale.unsigned_abs());
-    (precision <= DIGITS_MAX).then_some(ScalarValue::Decimal128(Some(number), precision, scale))
+    (precision <= DECIMAL128_MAX_PRECISION).then_some(ScalarValue::Decimal128(Some(number), precision, scale))
 }
 
 /// A day as it is written with or without a zone, as JDBC does: its midnight, where an instant is meant.
@@ -342,10 +336,10 @@ mod tests {
     fn a_day_is_its_midnight() {
         let midnight = |micros| Some(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
         // 2026-10-01T00:00:00Z is 1790812800 seconds after 1970, by `date -u -d 2026-10-01 +%s`.
-        assert_eq!(day("2026-10-01 +00", Some(&instants())), midnight(1_790_812_800_000_000));
-        assert_eq!(day("2026-10-01 +02", Some(&instants())), midnight(1_790_805_600_000_000));
-        assert_eq!(day("2026-10-01", Some(&instants())), midnight(1_790_812_800_000_000));
+        assert_eq!(day("2026-10-01 +00", Some(&timestamp_type())), midnight(1_790_812_800_000_000));
+        assert_eq!(day("2026-10-01 +02", Some(&timestamp_type())), midnight(1_790_805_600_000_000));
+        assert_eq!(day("2026-10-01", Some(&timestamp_type())), midnight(1_790_812_800_000_000));
         assert_eq!(day("2026-10-01 +02", None), Some(ScalarValue::Date32(Some(20_727))));
-        assert_eq!(day("soon", Some(&instants())), None);
+        assert_eq!(day("soon", Some(&timestamp_type())), None);
     }
 }
